@@ -22,13 +22,13 @@ from console.local.stack import (
     READY,
     LocalStack,
     StartInterrupted,
-    make_stack_security,
     ready_document,
     record_document,
     secured,
 )
 from console.local.stack_plan import ETCD, ETCD_USER, StackOptions, password_file, plan_stack
 from console.local.stack_security import OPERATOR, StackSecurity
+from console.local.stack_units import prepare_stack
 from control_plane.fleet.file import read_fleet
 from control_plane.private_files import private_folder
 from control_plane.ready_file import clear_ready_file, write_ready_file
@@ -56,8 +56,7 @@ def run_until_stopped(
     """insecure: without TLS and tokens; mutual: callers show certificates, too. Returns once
     everything has stopped as told. Raises ServiceError where the stack cannot start, or a program
     of it keeps ending; nothing is left running then either."""
-    # A mistake in it is said at once, and not by a program's log.
-    units = [unit.id for unit in read_fleet(options.units)]
+    read_fleet(options.units)  # a mistake in it is said at once, and not by a program's log
     if options.geo is not None:
         GeoDatabase.open(options.geo)
     check_written_folder(options.data_dir, "--data-dir")
@@ -68,11 +67,6 @@ def run_until_stopped(
     plan = plan_stack(options)
 
     unsecured = _has_unsecured_data(options)
-
-    def prepare() -> None:
-        if options.security is not None:
-            make_stack_security(options.security, units)
-
     stop = threading.Event()
     notes = console_for_notes()
     files = [options.data_dir / READY, *([ready_file] if ready_file is not None else [])]
@@ -86,7 +80,7 @@ def run_until_stopped(
         on_step=reporter.report,
         on_trouble=lambda trouble: notes.print(trouble, style="yellow", markup=False),
         interrupted=stop.is_set,
-        prepare=prepare,
+        prepare=lambda: prepare_stack(options),
     )
     with _stopping_on_signals(stop, stack):
         try:
@@ -192,12 +186,27 @@ def _where_next(stack: LocalStack, options: StackOptions, store: str) -> Rendera
         ("provisioning", f"[bold]{escape(stack.grpc)}[/] (gRPC)"),
         ("HTTP, JSON", f"{'http' if options.security is None else 'https'}://{stack.http}"),
         ("metrics", f"http://{stack.metrics}/metrics"),
-        ("units", f"{len(stack.units)}, each with an agent on loopback"),
+        ("units", _units_fact(stack, options)),
         ("store", escape(store)),
         ("data, logs", escape(str(options.data_dir))),
         *_security_facts(options.security),
     )
+    # Not folded: they are there to be copied.
+    lines = [
+        Text.assemble(("$ ", "dim"), (command, "cyan"), no_wrap=True, overflow="ignore")
+        for command in _next_commands(stack, options, store)
+    ]
+    return Group("[bold green]Homeport is up[/]; Ctrl-C stops it", "", running, "", *lines)
+
+
+def _next_commands(stack: LocalStack, options: StackOptions, store: str) -> list[str]:
     there = "" if stack.grpc.endswith(":7700") else f" --server {stack.grpc}"
+    if options.apart:
+        return [
+            f"homeport provision anna --ip 81.2.69.142{there}",
+            f"homeport handles claim @anna --account anna{there}",
+            f"homeport resolve @anna{there}",
+        ]
     commands = [
         f"homeport provision alice --ip 81.2.69.142{there}",
         f"homeport explain bob --at 35.7,139.7{there}",
@@ -212,9 +221,10 @@ def _where_next(stack: LocalStack, options: StackOptions, store: str) -> Rendera
             f"homeport serve {access} --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0",
             f"homeport share {access} --data-dir {options.data_dir / 'sharing'}",
         ]
-    # Not folded: they are there to be copied.
-    lines = [
-        Text.assemble(("$ ", "dim"), (command, "cyan"), no_wrap=True, overflow="ignore")
-        for command in commands
-    ]
-    return Group("[bold green]Homeport is up[/]; Ctrl-C stops it", "", running, "", *lines)
+    return commands
+
+
+def _units_fact(stack: LocalStack, options: StackOptions) -> str:
+    if options.apart:
+        return ", ".join(f"{unit} at {at}" for unit, at in stack.units.items())
+    return f"{len(stack.units)}, each with an agent on loopback"

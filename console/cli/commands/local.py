@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from console.cli.options import GeoFile
+
+if TYPE_CHECKING:
+    from console.local.stack_plan import MailRelay
 
 # The wrapped programs read their own flags; --help shows theirs, too.
 PASSES_EVERYTHING_ON: dict[str, Any] = {
@@ -72,6 +75,25 @@ def up(
         bool,
         typer.Option("--accounts", help="Units keep accounts, for `homeport accounts` to look at."),
     ] = False,
+    with_directory: Annotated[
+        bool,
+        typer.Option(
+            "--with-directory",
+            help="For names and messages: units keep accounts, each by a process of its own. "
+            "Default fleet: two units, London and Stockholm.",
+        ),
+    ] = False,
+    mail_relay: Annotated[
+        str | None,
+        typer.Option(
+            help="Who takes mail that goes out, such as codes to addresses. Needs --with-directory "
+            "and --mail-domain.",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
+    mail_domain: Annotated[
+        str | None, typer.Option(help="The domain that such mail comes from.", metavar="DOMAIN")
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Without TLS and tokens, for tools that have none.")
     ] = False,
@@ -90,7 +112,7 @@ def up(
     from console.cli.up import run_until_stopped
     from console.local.stack import first_free_port
     from console.local.stack_plan import StackOptions
-    from control_plane.fleet.file import SAMPLE
+    from control_plane.fleet.file import SAMPLE, TWO_UNITS, read_fleet
 
     if transport not in ("auto", "native", "grpcio"):
         raise typer.BadParameter(
@@ -100,6 +122,8 @@ def up(
         raise typer.BadParameter(
             "--mtls and --insecure are opposites; give one of them", param_hint="--mtls"
         )
+    mail = _mail(mail_relay, mail_domain, with_directory=with_directory)
+    fleet = units or (TWO_UNITS if with_directory else SAMPLE)
     if metrics_port is None:
         metrics_port = min(port + 1, 65535) if port else 0
     if etcd_port is None:
@@ -110,7 +134,7 @@ def up(
         http_port = first_free_port(after) if port else 0
     options = StackOptions(
         data_dir=data_dir,
-        units=units or SAMPLE,
+        units=fleet,
         store=store,
         port=port,
         metrics_port=metrics_port,
@@ -119,9 +143,24 @@ def up(
         geo=geo,
         workers=workers,
         transport=transport,
-        accounts=accounts,
+        accounts=accounts or with_directory,
+        apart=tuple(unit.id for unit in read_fleet(fleet)) if with_directory else (),
+        mail=mail,
     )
     run_until_stopped(options, ready_file, insecure=insecure, mutual=mtls)
+
+
+def _mail(relay: str | None, domain: str | None, *, with_directory: bool) -> MailRelay | None:
+    from console.local.stack_plan import MailRelay
+
+    if relay is None and domain is None:
+        return None
+    if relay is None or domain is None or not with_directory:
+        raise typer.BadParameter(
+            "--mail-relay and --mail-domain go together, and with --with-directory",
+            param_hint="--mail-relay",
+        )
+    return MailRelay(address=relay, domain=domain)
 
 
 def serve(context: typer.Context) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from console.demo.directory.demo_stack import DemoStack
+from console.demo.directory.proving import prove_and_show
 from console.demo.directory.signing_up import sign_up
 from console.demo.directory.story import Story
 
-CHAPTERS = (1,)
+CHAPTERS = (1, 2)
 
 
 def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
     """Up to the one of this number; 0: all. Raises CommandFailed, HomeportError."""
     with story.chapter(1, "One name, one account"):
-        sign_up(story, stack)
+        ben = sign_up(story, stack)
+    if last == 1:
+        return
+    with story.chapter(2, "Proved, found, and seen as she wants"):
+        prove_and_show(story, stack, ben)

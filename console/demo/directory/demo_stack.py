@@ -17,13 +17,17 @@ from console.cli.calls.directory import DirectoryCalls
 from console.cli.calls.fleet import FleetCalls
 from console.cli.failure import CommandFailed
 from console.cli.profile import Target
+from console.demo.directory import mail_provider
+from console.demo.directory.demo_children import DemoChild
+from console.demo.directory.mail_provider import Mailboxes
 from console.local.stack import LocalStack, secured
-from console.local.stack_plan import StackOptions, plan_stack
+from console.local.stack_plan import MailRelay, StackOptions, plan_stack
 from console.local.stack_units import prepare_stack
 from control_plane.fleet.file import TWO_UNITS, read_fleet
 from homeport.api.tenancy.v1 import tenancy_pb2
 
 TENANT, DOMAIN = "talk", "talk.example"
+MAIL_DOMAINS = ("mail.example", "northwind.example", "contoso.example")
 LONDON, STOCKHOLM = "81.2.69.142", "89.160.20.112"  # addresses there, as the geo database has it
 WITHIN_S = 60.0
 POLL_S = 0.05
@@ -34,38 +38,22 @@ class DemoStack:
     """A context manager: inside it, everything runs. folder: empty, and left to the caller."""
 
     def __init__(self, folder: Path, *, on_step: Callable[[str], None] = lambda _: None) -> None:
-        units = [unit.id for unit in read_fleet(TWO_UNITS)]
-        options = secured(
-            StackOptions(
-                data_dir=folder / "stack",
-                units=TWO_UNITS,
-                port=0,
-                metrics_port=0,
-                accounts=True,
-                apart=tuple(units),
-            )
-        )
         self.folder = folder
-        self.local = LocalStack(
-            plan_stack(options),
-            options.data_dir,
-            on_step=on_step,
-            prepare=lambda: prepare_stack(options),
+        self._on_step = on_step
+        self.mailboxes = Mailboxes(folder / "mailboxes")
+        self.mail = DemoChild(
+            "mail-provider",
+            mail_provider.MODULE,
+            folder,
+            (
+                f"--mailboxes={self.mailboxes.folder}",
+                *(f"--domain={domain}" for domain in MAIL_DOMAINS),
+            ),
         )
-        assert options.security is not None
-        self._security = options.security
 
     def __enter__(self) -> DemoStack:
-        self.local.start()
         try:
-            token = self._security.operator_token()
-            self.target = Target(
-                servers=(self.local.grpc,), tenant=TENANT, token=token, ca=str(self._security.ca)
-            )
-            tls = homeport.Tls.from_files(self._security.ca)
-            with FleetCalls(self.target) as calls:
-                calls.apply_tenant(tenancy_pb2.Tenant(tenant=TENANT), fields=())
-            self.client = homeport.Client(self.local.grpc, tenant=TENANT, tls=tls, token=token)
+            self._start()
         except BaseException:  # Ctrl-C too: no process may be left
             self.__exit__()
             raise
@@ -74,7 +62,52 @@ class DemoStack:
     def __exit__(self, *_: object) -> None:
         if hasattr(self, "client"):
             self.client.close()
-        self.local.stop()
+        if hasattr(self, "local"):
+            self.local.stop()
+        self.mail.stop()
+
+    def _start(self) -> None:
+        self._on_step("starting the mail provider")
+        self.mailboxes.folder.mkdir()
+        self.mail.start("--listen=127.0.0.1:0")
+        units = [unit.id for unit in read_fleet(TWO_UNITS)]
+        options = secured(
+            StackOptions(
+                data_dir=self.folder / "stack",
+                units=TWO_UNITS,
+                port=0,
+                metrics_port=0,
+                accounts=True,
+                apart=tuple(units),
+                mail=MailRelay(address=self.mail_address, domain=DOMAIN),
+            )
+        )
+        self.local = LocalStack(
+            plan_stack(options),
+            options.data_dir,
+            on_step=self._on_step,
+            prepare=lambda: prepare_stack(options),
+        )
+        assert options.security is not None
+        security = options.security
+        self.local.start()
+        token = security.operator_token()
+        self.target = Target(
+            servers=(self.local.grpc,), tenant=TENANT, token=token, ca=str(security.ca)
+        )
+        tls = homeport.Tls.from_files(security.ca)
+        with FleetCalls(self.target) as calls:
+            calls.apply_tenant(tenancy_pb2.Tenant(tenant=TENANT), fields=())
+        self.client = homeport.Client(self.local.grpc, tenant=TENANT, tls=tls, token=token)
+
+    @property
+    def mail_address(self) -> str:
+        """Where the mail provider takes mail, host:port."""
+        return str(self.mail.facts["smtp"])
+
+    def start_mail_again(self) -> None:
+        """Where it was."""
+        self.mail.start(f"--listen={self.mail_address}")
 
     def directory(self) -> DirectoryCalls:
         """As an operator; to be opened."""

@@ -1,0 +1,99 @@
+"""Chapter 2: Anna proves addresses with codes that travel, and viewers see what she wants."""
+
+from __future__ import annotations
+
+import re
+
+from console.cli.markup import escape
+from console.demo.directory.demo_stack import DemoStack
+from console.demo.directory.mail_provider import text_of
+from console.demo.directory.story import Story
+from homeport import errors
+from homeport.api.communication.v1 import profile_pb2 as pb
+
+WORK, PRIVATE = "anna@northwind.example", "anna@mail.example"
+_CODE = re.compile(r"\b(\d{4}) ?(\d{4})\b")  # as the mail has it
+MOST_PROBES = 400  # a crawler is stopped long before
+
+
+def prove_and_show(story: Story, stack: DemoStack, ben: str) -> None:
+    """Tells it. ben: the account of Anna's contact."""
+    for address, word in ((WORK, "work"), (PRIVATE, "private")):
+        prove_by_mail(story, stack, "anna", address, label=word)
+    disclose(stack, ben)
+    story.check(
+        f"by {WORK}, @anna and {PRIVATE} Ben finds one account",
+        ["anna"] * 3,
+        [found(stack, name, ben) for name in (f"mailto:{WORK}", "@anna", f"mailto:{PRIVATE}")],
+    )
+    for viewer, seen, words in (
+        ("mallory", [], "a stranger sees her name and that she can be written to in the client"),
+        (ben, [f"mailto:{WORK}"], "Ben, a contact, sees her work address as well"),
+    ):
+        with stack.at_home("anna") as calls:
+            profile = calls.profile(pb.GetProfileRequest(viewer=viewer))
+        story.check(words, ("Anna", seen, True), (
+            profile.name,
+            [one.uri for one in profile.identifiers],
+            pb.MODE_IN_APP in profile.modes,
+        ))  # fmt: skip
+    crawl(story, stack)
+
+
+def prove_by_mail(
+    story: Story, stack: DemoStack, account: str, address: str, *, label: str
+) -> None:
+    """An account proves an address with the code that its mailbox got."""
+    before = len(stack.mailboxes.mails(address))
+    with stack.directory() as calls:
+        begun = calls.begin_proof(account, f"mailto:{address}")
+        mail = stack.until(
+            f"the code in the mailbox of {address}",
+            lambda: stack.mailboxes.mails(address)[before:],
+        )[0]
+        code = "".join(_CODE.findall(text_of(mail))[0])
+        calls.finish_proof(account, f"mailto:{address}", code, findable=True)
+    with stack.at_home(account) as unit:
+        request = pb.AddIdentifierRequest(uri=f"mailto:{address}", label=label)
+        unit.change("AddIdentifier", request)
+    story.check(
+        f"a code reaches the mailbox of [bold]{escape(address)}[/] by SMTP; with it the address is "
+        "hers",
+        ["mail", account],
+        [begun.channel, found(stack, f"mailto:{address}")],
+    )
+
+
+def disclose(stack: DemoStack, ben: str) -> None:
+    """Anna says who sees what: contacts her work address, nobody the rest."""
+    with stack.at_home("anna") as calls:
+        calls.change("UpdateProfile", pb.UpdateProfileRequest(name="Anna"))
+        calls.change_contacts([ben], [])
+        audience = pb.Audience(contacts=True)
+        calls.change(
+            "SetDisclosure", pb.SetDisclosureRequest(uri=f"mailto:{WORK}", audience=audience)
+        )
+
+
+def found(stack: DemoStack, uri: str, viewer: str = "") -> str:
+    """The account that a name is of, as a viewer finds it; several: with a comma between."""
+    with stack.directory() as calls:
+        return ",".join(one.account for one in calls.resolve(uri, viewer=viewer).residences)
+
+
+def crawl(story: Story, stack: DemoStack) -> None:
+    """Mallory walks through the numbers kept for fiction."""
+    told: list[str] = []
+    with stack.directory() as calls:
+        for number in range(MOST_PROBES):
+            try:
+                calls.resolve(f"tel:+442079460{number:03}", viewer="mallory")
+                told.append("found")
+            except errors.HomeportError as error:
+                told.append(str(error.code))
+                if error.code == "RESOURCE_EXHAUSTED":
+                    break
+    story.check("a crawler that walks through numbers is told NOT_FOUND", ["NOT_FOUND"],
+                sorted(set(told[:-1])))  # fmt: skip
+    story.check(f"and after {len(told) - 1} of them, to wait", "RESOURCE_EXHAUSTED", told[-1])
+    story.figure("probes", len(told))
