@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from control_plane.identifiers.domains import read_domain, registrable_domain
+from control_plane.identifiers.emails import read_email
 from control_plane.identifiers.identifier import Flaw, Identifier
 from deployment_units.services.gateway.route import RouteReason
 from deployment_units.services.mail_in.authentication_results import MethodResult
@@ -50,8 +51,14 @@ def authenticity(
 ) -> AuthenticityFinding:
     """results: of the relay that is trusted. owner: of the token in the address that it came to,
     where there is one and it fits."""
+    return judged(sender_of(mail), results, owner)
+
+
+def judged(
+    found: Identifier | Flaw, results: Sequence[MethodResult], owner: ReplyOwner | None
+) -> AuthenticityFinding:
+    """The same of a mail whose From was read. found: what `sender_of` says of it."""
     why: list[RouteReason] = []
-    found = sender_of(mail)
     sender = None if isinstance(found, Flaw) else found
     if isinstance(found, Flaw):
         why.append(RouteReason("from", found.message, ""))
@@ -68,6 +75,12 @@ def authenticity(
         why.append(RouteReason("token", "fits the participant, and From is theirs", owner.address))
     kind = Authenticity.VERIFIED if verified else Authenticity.PLAUSIBLE
     return AuthenticityFinding(kind, sender, aligned, tuple(why))
+
+
+def is_aligned(sender: str, results: Sequence[MethodResult]) -> bool:
+    """Whether somebody vouches for the domain of an address; for that of none nobody does."""
+    read = read_email(sender)
+    return not isinstance(read, Flaw) and _is_aligned(read, results, [])
 
 
 def _is_aligned(

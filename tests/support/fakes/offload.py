@@ -7,7 +7,7 @@ from typing import Any
 
 from control_plane.errors import ServiceError
 from control_plane.offloading.messages import HEADER_BYTES, error_of, error_value, frame, unframed
-from control_plane.offloading.port import Ask
+from control_plane.offloading.port import Ask, Tasks
 from data_sharing.api.offloaded_tasks import TASKS
 
 
@@ -15,6 +15,7 @@ from data_sharing.api.offloaded_tasks import TASKS
 class FakeOffload:
     """failure: what the next task ends in. done: the tasks that were asked for, with whose."""
 
+    tasks: Tasks = field(default_factory=lambda: TASKS)
     failure: ServiceError | None = None
     done: list[tuple[str, str]] = field(default_factory=list)
 
@@ -31,7 +32,7 @@ class FakeOffload:
             return _carried(answer(_carried(question)))
 
         try:
-            return _carried(TASKS[task](_carried(arguments), ask))
+            return _carried(self.tasks[task](_carried(arguments), ask))
         except ServiceError as error:
             raise error_of(_carried(error_value(error))) from None
 
