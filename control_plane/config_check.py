@@ -29,6 +29,7 @@ from control_plane.settings import (
     sources_of,
     version_line,
 )
+from control_plane.written_paths import refuse_unwritable
 
 FLAG = "--check-config"
 HIDDEN = "********"
@@ -144,11 +145,23 @@ def check_config(kind: type[S], arguments: Sequence[str], checks: Checks[S]) -> 
         report.faults += [
             Fault(setting="settings", message=said) for said in kind.misfits(settings)
         ]
-        for check in checks(kind.model_construct(**values)):
+        read = kind.model_construct(**values)
+        for name, path, folder in _written(read):
+            with _reporting(report):
+                refuse_unwritable(path, f"--{name.replace('_', '-')}", folder=folder)
+        for check in checks(read):
             with _reporting(report):
                 check()
     report.settings = list(_in_force(kind, sources, layers, {**values, **shown}))
     return report
+
+
+def _written(settings: ServiceSettings) -> Iterator[tuple[str, Path, bool]]:
+    """The paths that a start writes to: setting, path, and whether it is a folder."""
+    for folder, paths in (False, settings.written_files()), (True, settings.written_folders()):
+        for name, path in paths:
+            if path is not None:
+                yield name, path, folder
 
 
 def _layers(sources: SettingsSources, report: Report) -> dict[Origin, dict[str, Any]]:

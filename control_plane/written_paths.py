@@ -43,11 +43,37 @@ def check_written_folder(path: Path, named: str, *, of: Path | None = None) -> N
     except (OSError, ValueError) as error:
         raise _unwritable(named, shown, error) from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise _refused(
-            named,
-            f"{shown} cannot be written: user {os.geteuid()}, who runs this, may not write in "
-            f"{path}; name another place, or give that folder to this user",
-        )
+        raise _refused(named, _may_not_write(shown, path))
+
+
+def refuse_unwritable(path: Path, named: str, *, folder: bool) -> None:
+    """What the checks above would refuse, as far as it shows without making anything: `path` is a
+    folder in which files are made, or a file that is. Raises InvalidInput."""
+    if not folder:
+        _check_kind(path, named)
+    there = path
+    while True:
+        try:
+            os.lstat(there)
+        except (FileNotFoundError, NotADirectoryError):
+            there = there.parent
+        except (OSError, ValueError) as error:
+            raise _unwritable(named, path, error) from error
+        else:
+            break
+    if there == path and not folder:
+        there = path.parent
+    if not there.is_dir():
+        raise _refused(named, f"{path}: {there} is no folder; name another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _refused(named, _may_not_write(path, there))
+
+
+def _may_not_write(path: Path, folder: Path) -> str:
+    return (
+        f"{path} cannot be written: user {os.geteuid()}, who runs this, may not write in "
+        f"{folder}; name another place, or give that folder to this user"
+    )
 
 
 def _check_kind(path: Path, named: str) -> None:
@@ -68,4 +94,4 @@ def _unwritable(named: str, path: Path, error: Exception) -> InvalidInput:
 
 
 def _refused(named: str, what: str) -> InvalidInput:
-    return InvalidInput(named.lstrip("-"), f"{named} {what}")
+    return InvalidInput(named.lstrip("-").replace("-", "_"), f"{named} {what}")

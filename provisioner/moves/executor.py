@@ -24,7 +24,7 @@ from provisioner.ledger.client_keys import ClientKeys
 from provisioner.moves.job_store import JobStore
 from provisioner.moves.mover import Mover
 from provisioner.moves.owned_job import OwnedJob
-from provisioner.moves.worker import Worker
+from provisioner.moves.worker import PAGE, PROGRESS_S, Worker
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ JITTER_S = 0.2  # so that of many servers one claims a job, and the others see i
 class Executor:
     """`run` is a task of the owner's. supervisor: of the jobs: one that fails takes no other one
     along, and is claimed again after a pause. clock: monotonic seconds; wall: Unix seconds;
-    jitter: 0 to 1, new at each call."""
+    jitter: 0 to 1, new at each call. page, progress_s: of a worker."""
 
     def __init__(
         self,
@@ -51,6 +51,8 @@ class Executor:
         clock: Callable[[], float],
         wall: Callable[[], float],
         jitter: Callable[[], float],
+        page: int = PAGE,
+        progress_s: float = PROGRESS_S,
     ) -> None:
         self._store = store
         self._clients = clients
@@ -63,6 +65,8 @@ class Executor:
         self._clock = clock
         self._wall = wall
         self._jitter = jitter
+        self._page = page
+        self._progress_s = progress_s
         self._claimed: set[str] = set()
 
     async def run(self) -> None:
@@ -124,6 +128,8 @@ class Executor:
             transitions=self._transitions,
             clock=self._clock,
             wall=self._wall,
+            page=self._page,
+            progress_s=self._progress_s,
         )
 
     async def _work(self, worker: Worker) -> None:

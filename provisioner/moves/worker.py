@@ -42,7 +42,8 @@ BETWEEN_S, BETWEEN_MAX_S = 0.5, 15.0  # between passes in which clients had to s
 
 
 class Worker:
-    """One per job and server. clock: monotonic seconds; wall: Unix seconds."""
+    """One per job and server. clock: monotonic seconds; wall: Unix seconds; page: assignments
+    read at once; progress_s: how often progress is written."""
 
     def __init__(
         self,
@@ -56,8 +57,12 @@ class Worker:
         transitions: Transitions,
         clock: Callable[[], float],
         wall: Callable[[], float],
+        page: int = PAGE,
+        progress_s: float = PROGRESS_S,
     ) -> None:
         self._owned = owned
+        self._page = page
+        self._progress_s = progress_s
         self._clients = clients
         self._job_store = job_store
         self._mover = mover
@@ -120,7 +125,7 @@ class Worker:
                 if not slice_:
                     return result  # the bound is reached
                 await self._move(slice_, result)
-                if owned.written_s_ago() >= PROGRESS_S:
+                if owned.written_s_ago() >= self._progress_s:
                     await owned.write(
                         cursor=keys.cursor(slice_[-1].found.key, keys.ASSIGNMENTS),
                         kept=result.kept,
@@ -129,7 +134,7 @@ class Worker:
             if not page.more:
                 return result
             after = page.items[-1].key
-            if owned.written_s_ago() >= PROGRESS_S:
+            if owned.written_s_ago() >= self._progress_s:
                 await owned.wait_until_running()
                 await owned.write(cursor=keys.cursor(after, keys.ASSIGNMENTS))
 
@@ -137,7 +142,7 @@ class Worker:
         """Each page as it is when its turn comes: what was assigned, released or moved since
         the pass began shows, and no history has to be kept for it."""
         return await read_when_available(
-            lambda: self._clients.range(keys.ASSIGNMENTS, start_after=after, limit=PAGE)
+            lambda: self._clients.range(keys.ASSIGNMENTS, start_after=after, limit=self._page)
         )
 
     async def _permitted(self, requests: Sequence[MoveRequest]) -> int:

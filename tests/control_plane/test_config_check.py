@@ -14,6 +14,7 @@ from pydantic_settings import SettingsConfigDict
 from control_plane.config_check import HIDDEN, Fault, asked_for, check_config, hide_credentials
 from control_plane.errors import InvalidInput
 from control_plane.settings import ServiceSettings, said_by
+from tests.support.unwritable_paths import FILES, FOLDERS, unwritable
 
 
 class Settings(ServiceSettings):
@@ -27,6 +28,11 @@ class Settings(ServiceSettings):
     store: Annotated[str, Field(description="where")] = "here"
     password: Annotated[str, Field(description="secret")] = ""
     password_file: Annotated[Path | None, Field(description="its file")] = None
+    ready_file: Annotated[Path | None, Field(description="written once ready")] = None
+    data_dir: Annotated[Path | None, Field(description="where it keeps things")] = None
+
+    def written_folders(self) -> Iterator[tuple[str, Path | None]]:
+        yield "data_dir", self.data_dir
 
     def misfits(self) -> Iterator[str]:
         yield from super().misfits()
@@ -66,6 +72,8 @@ def test_every_setting_has_its_value_and_where_it_comes_from(tmp_path, monkeypat
         "store": ("here", "default", None),
         "password": ("", "default", None),
         "password_file": (None, "default", None),
+        "ready_file": (None, "default", None),
+        "data_dir": (None, "default", None),
     }
 
 
@@ -164,3 +172,25 @@ def test_a_format_that_there_is_not_or_of_nothing_is_refused(arguments) -> None:
 def test_credentials_of_urls_are_hidden() -> None:
     assert hide_credentials("x=etcd://a:p@h:1;y=etcd://h:2") == "x=etcd://…@h:1;y=etcd://h:2"
     assert hide_credentials("no@url") == "no@url"
+
+
+UNSEEN = "where-the-kernel-lets-nobody"  # shows only where a folder is made
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [("ready-file", kind) for kind in FILES if kind != UNSEEN]
+    + [("data-dir", kind) for kind in FOLDERS if kind != UNSEEN],
+)
+def test_a_path_that_a_start_cannot_write_to_is_a_fault(tmp_path, setting, kind) -> None:
+    path = unwritable(tmp_path, kind)
+    (fault,) = check_config(Settings, [f"--{setting}={path}"], no_checks).faults
+    assert fault.setting == setting.replace("-", "_")
+    assert str(path) in fault.message
+
+
+def test_a_path_that_a_start_would_make_is_fine_and_not_made(tmp_path) -> None:
+    file, folder = tmp_path / "run" / "ready.json", tmp_path / "lib" / "homeport"
+    words = [f"--ready-file={file}", f"--data-dir={folder}"]
+    assert check_config(Settings, words, no_checks).faults == []
+    assert list(tmp_path.iterdir()) == []

@@ -76,7 +76,11 @@ def test_what_it_starts_takes_its_words_and_the_example_settings(
         given.touch(mode=0o600)
         given.write_text(issued.stdout)
     words = before.replace("${CREDENTIALS_DIRECTORY}", str(tmp_path))
-    words = words.replace("/etc/homeport/", f"{PACKAGING / 'etc'}/")
+    settings = PACKAGING / "etc" / f"{unit.stem.removeprefix('homeport-')}.toml"
+    # The units' own user may write where they keep things; whoever runs this need not.
+    text = settings.read_text().replace("/var/lib/homeport/", f"{tmp_path / 'lib'}/")
+    (tmp_path / settings.name).write_text(text)
+    words = words.replace("/etc/homeport/", f"{tmp_path}/")
     program, *arguments = words.split()
     assert program == "/usr/bin/homeport"
     checked = run(sys.executable, "-m", "console.cli.main", *arguments)

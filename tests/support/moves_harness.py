@@ -47,7 +47,7 @@ _names = itertools.count()
 class MovesHarness:
     """One provisioner's part in moves. `endpoints`: where units answer, beside their specs."""
 
-    def __init__(self, store: Any, issuer: TicketIssuer) -> None:
+    def __init__(self, store: Any, issuer: TicketIssuer, **of_executor: Any) -> None:
         self.store = store
         self.issuer = issuer
         self.endpoints: dict[str, str] = {}
@@ -92,6 +92,7 @@ class MovesHarness:
             clock=time.monotonic,
             wall=time.time,
             jitter=lambda: 0.0,
+            **of_executor,
         )
 
     def _endpoint(self, unit: str) -> str:
@@ -177,10 +178,12 @@ async def settle_in(
 
 
 @asynccontextmanager
-async def at_work(store: Any, *, executing: bool = True) -> AsyncIterator[MovesHarness]:
+async def at_work(
+    store: Any, *, executing: bool = True, **of_executor: Any
+) -> AsyncIterator[MovesHarness]:
     """A harness whose tasks run."""
     ring = await load_or_create(store, path=None, now=time.time(), random=lambda n: b"k" * n)
-    harness = MovesHarness(store, TicketIssuer(ring))
+    harness = MovesHarness(store, TicketIssuer(ring), **of_executor)
     await harness.fleet_view.start()
     await harness.job_store.start()
     running = [harness.fleet_view.run(), harness.job_store.run(), harness.mover.run()]

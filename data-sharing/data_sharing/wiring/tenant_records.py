@@ -37,6 +37,8 @@ async def tenant_quota_records(
     settings: Settings,
     statistics: StoreStatistics,
     follow: Callable[[str, Collection[TenantQuota]], None],
+    *,
+    start_s: float = START_S,
 ) -> AsyncIterator[TenantQuotaRecords | None]:
     """Read once, while inside; None: there is no store. Raises InvalidInput."""
     check_store(settings)
@@ -47,7 +49,7 @@ async def tenant_quota_records(
     store = MeasuredStore(opened, statistics)
     try:
         records = TenantQuotaRecords(store, follow, wall=time.time)
-        await records.start(timeout_s=START_S)
+        await records.start(timeout_s=start_s)
         yield records
     finally:
         await store.close()

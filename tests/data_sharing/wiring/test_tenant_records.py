@@ -12,7 +12,6 @@ import pytest
 from control_plane.errors import InvalidInput
 from control_plane.store.measured import StoreStatistics
 from data_sharing.settings import read_settings
-from data_sharing.wiring import tenant_records
 from data_sharing.wiring.config_checks import checks
 from data_sharing.wiring.tenant_records import tenant_quota_records
 
@@ -56,10 +55,11 @@ async def test_none_is_fine(tmp_path: Path) -> None:
         assert records is None
 
 
-async def test_one_that_is_away_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenant_records, "START_S", 0.05)
+async def test_one_that_is_away_is_not_waited_for() -> None:
     statistics = StoreStatistics(clock=time.monotonic)
     settings = read_settings(["--store=etcd://127.0.0.1:1", "--store-user=u", "--store-password=p"])
-    async with tenant_quota_records(settings, statistics, lambda tenant, quotas: None) as records:
+    async with tenant_quota_records(
+        settings, statistics, lambda tenant, quotas: None, start_s=0.05
+    ) as records:
         assert records is not None
         assert not records.status.current

@@ -346,10 +346,8 @@ async def test_jobs_are_listed_newest_first_and_unknown_ones_are_named(store):
             await harness.job_store.control("drain-ghost", state=JobState.PAUSED, rate_per_s=None)
 
 
-async def test_keys_that_are_nobodys_hold_up_no_job(store, monkeypatch):
+async def test_keys_that_are_nobodys_hold_up_no_job(store):
     """Below every prefix that servers follow, and among the clients, at the end of pages too."""
-    monkeypatch.setattr(worker, "PAGE", 50)
-    monkeypatch.setattr(worker, "PROGRESS_S", 0.0)
     await prepared(store)
     home = (await store.get(keys.assignment("t", MANY[0]))).value
     among = [keys.assignment("t", client) + b"\xff" for client in MANY[49::49]]
@@ -358,7 +356,7 @@ async def test_keys_that_are_nobodys_hold_up_no_job(store, monkeypatch):
     counted = (keys.CAPACITY, keys.SESSIONS, keys.STARVING, keys.USAGE)
     for prefix in (keys.ASSIGNMENTS, *followed, *counted):
         await write_odd_keys(store, prefix, home)
-    async with at_work(store) as harness:
+    async with at_work(store, page=50, progress_s=0.0) as harness:
         await harness.make("dublin", Event.DRAIN)
         done = await harness.ended("drain-dublin")
         assert (done.state, done.moved, done.kept) == (JobState.DONE, 700, 0)
