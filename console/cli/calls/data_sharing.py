@@ -56,6 +56,19 @@ class DataSharingCalls(Calls):
         answer = self._call(registry_grpc.ApplicationRegistryStub, "ListApplications", request)
         return list(answer.applications)
 
+    def addresses(self, tenant: str) -> list[registry.ApplicationAddress]:
+        """Which accounts answer for applications, by application."""
+        request = registry.ListAddressesRequest(tenant=tenant)
+        answer = self._call(registry_grpc.ApplicationRegistryStub, "ListAddresses", request)
+        return list(answer.addresses)
+
+    def address_application(self, tenant: str, name: str, account: str) -> None:
+        """account: that answers for it from now on; empty: none."""
+        request = registry.AddressApplicationRequest(
+            tenant=tenant, application=name, account=account
+        )
+        self._call(registry_grpc.ApplicationRegistryStub, "AddressApplication", request)
+
     def get_application(
         self, tenant: str, name: str, version: str
     ) -> registry.GetApplicationResponse:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from console.cli.commands.app_addresses import NameArgument, address
 from console.cli.markup import escape
 from console.cli.options import (
     Ca,
@@ -19,12 +20,8 @@ from console.cli.options import (
 )
 from console.cli.output import Format, busy, show, warn
 
-if TYPE_CHECKING:
-    pass
-
-NameArgument = Annotated[str, typer.Argument(help="The application's name.", metavar="NAME")]
-
 app = typer.Typer(help="Applications: build them, submit them, see them.", no_args_is_help=True)
+app.command("address")(address)
 
 
 @app.command("build")
@@ -189,8 +186,13 @@ def list_applications(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.list_applications(target.tenant)
-    document = {"applications": [document_of(one) for one in found]}
-    show(document, output, lambda: applications_table(found))
+        accounts = {one.application: one.account for one in service.addresses(target.tenant)}
+    document = {
+        "applications": [
+            {**document_of(one), "account": accounts.get(one.application)} for one in found
+        ]
+    }
+    show(document, output, lambda: applications_table(found, accounts))
 
 
 @app.command("show")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from console.cli.markup import escape
@@ -32,16 +33,22 @@ def document_of(one: pb.Application) -> dict[str, Any]:
     }
 
 
-def applications_table(found: list[pb.Application]) -> Table:
-    """The current versions, with their feeds and actions."""
+def applications_table(
+    found: list[pb.Application], accounts: Mapping[str, str] = MappingProxyType({})
+) -> Table:
+    """The current versions, with their feeds and actions. accounts: at which they are written to,
+    by application."""
     table = Table(
-        *map(whole, ("application", "version")), *map(fold, ("produces", "consumes", "actions"))
+        *map(whole, ("application", "version")),
+        *map(fold, ("produces", "consumes", "actions")),
+        *([fold("account")] if accounts else []),
     )
     for one in found:
         version = escape(one.version) + (" [yellow]deprecated[/]" if one.deprecation else "")
         table.add_row(
             escape(one.application), version, _listed(one.produces), _listed(one.consumes),
             _listed(one.actions),
+            *([escape(accounts.get(one.application, ""))] if accounts else []),
         )  # fmt: skip
     return table
 

@@ -50,6 +50,9 @@ def audited_objects(
             ]
         )
 
+    async def address(request: registry.AddressApplicationRequest, context: Context) -> Message:
+        return applications.address_of(context, request.tenant, request.application)
+
     async def rule(request: Any, context: Context) -> Message:
         asked = rules.GetRuleRequest(tenant=request.tenant, rule_id=request.rule_id)
         return await rule_service_.GetRule(asked, context)
@@ -116,6 +119,12 @@ def audited_objects(
             ),
             "RollbackApplication": by_name,
             "DeprecateApplication": by_name,
+            "AddressApplication": AuditedObject(
+                kind="address",
+                transactions=Transactions.ONE,
+                target=lambda request: request.application,
+                before=address,
+            ),
         },
         rule_service.NAME: {
             "ApplyRules": AuditedObject(

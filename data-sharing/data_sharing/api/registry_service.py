@@ -8,10 +8,12 @@ from typing import Any
 from grpc import aio
 
 from control_plane.errors import InvalidInput, PermissionDenied
-from control_plane.identity.names import check_slug
+from control_plane.identity.names import check_client_id, check_slug
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party
 from data_sharing.api.cloudevent_message import timestamp
+from data_sharing.registry.addresses import Address, Addresses
+from data_sharing.registry.answers import MESSAGES
 from data_sharing.registry.catalogue import Version
 from data_sharing.registry.registry import Registry
 from homeport.api.datasharing.v1 import registry_pb2 as pb
@@ -28,11 +30,13 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
     def __init__(
         self,
         registry: Registry,
+        addresses: Addresses,
         callers: Callers,
         *,
         max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
     ) -> None:
         self._registry = registry
+        self._addresses = addresses
         self._callers = callers
         self._max_artifact_bytes = max_artifact_bytes
 
@@ -133,6 +137,37 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         )
         return application_to_proto(done)
 
+    async def AddressApplication(
+        self, request: pb.AddressApplicationRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.AddressApplicationResponse:
+        party = self._party(context, request)
+        if not request.account:
+            await self._addresses.remove(party.tenant, request.application)
+            return pb.AddressApplicationResponse()
+        account = check_client_id(request.account, "account")
+        found = await self._addresses.put(party.tenant, request.application, account)
+        return pb.AddressApplicationResponse(address=_address_to_proto(found))
+
+    async def ListAddresses(
+        self, request: pb.ListAddressesRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ListAddressesResponse:
+        party = self._callers.of_context(context, request.tenant)
+        return pb.ListAddressesResponse(
+            addresses=[
+                _address_to_proto(one)
+                for one in self._addresses.all_of(party.tenant)
+                if party.application in ("", MESSAGES, one.application)
+            ]
+        )
+
+    def address_of(
+        self, context: aio.ServicerContext[Any, Any], tenant: str, application: str
+    ) -> pb.AddressApplicationResponse:
+        """Which account answers for an application now; for the audit log."""
+        party = self._callers.of_context(context, tenant)
+        found = self._addresses.of(party.tenant, application)
+        return pb.AddressApplicationResponse(address=_address_to_proto(found) if found else None)
+
     async def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.FetchArtifactResponse]:
@@ -149,6 +184,14 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         if party.application not in ("", request.application):
             raise PermissionDenied(f"{party.caller.name} has to do with {party.application} alone")
         return party
+
+
+def _address_to_proto(address: Address) -> pb.ApplicationAddress:
+    return pb.ApplicationAddress(
+        application=address.application,
+        account=address.account,
+        since_time=timestamp(address.since_ms),
+    )
 
 
 def application_to_proto(version: Version) -> pb.Application:

@@ -14,7 +14,7 @@ import msgspec
 from data_sharing.decisions.outbox import StoredInstruction
 from data_sharing.event import Event
 from data_sharing.feeds.port import Candidate
-from data_sharing.instruction import OUTCOME_FEED, Performed
+from data_sharing.instruction import OUTCOME_FEED, Instruction, Performed
 from data_sharing.spans import extensions_of_trace
 
 SOURCE = "/homeport/decisions"
@@ -35,6 +35,7 @@ def outcome_event(stored: StoredInstruction, performed: Performed) -> Candidate:
         "plan": what.plan,
         "rule": what.rule,
         "caused_by": list(what.caused_by),
+        "causes": _causes(what),
         "status": performed.status.value,
         "message": performed.message,
         "output": output,
@@ -60,6 +61,14 @@ def outcome_event(stored: StoredInstruction, performed: Performed) -> Candidate:
         content=msgspec.json.encode(data),
         attributes=msgspec.json.encode(extensions) if extensions else b"",
     )
+
+
+def _causes(what: Instruction) -> list[dict[str, str]]:
+    """The events that it was performed for; none, where they came from several applications, of
+    which one would read what the others' were called."""
+    if len(what.caused_by) != 1:
+        return []
+    return [{"source": one.source, "id": one.id} for one in what.causes]
 
 
 class AppendInside(Protocol):

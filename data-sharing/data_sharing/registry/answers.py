@@ -15,8 +15,10 @@ from typing import Any
 
 from data_sharing.registry.manifest import Manifest
 
+MESSAGES = "homeport-messages"  # the application that produces both feeds; units speak for it
 MESSAGE_FEED = "homeport.message.received"
 CLICK_FEED = "homeport.card.clicked"
+REFUSED_FEED = "homeport.reply.refused"
 DEADLINE = "24h"  # after which an answer is not worth having
 _MESSAGE = ("conversation", "message", "sender", "text")
 _CLICK = (
@@ -56,7 +58,7 @@ def answering_rules(manifest: Manifest) -> dict[str, Any]:
 
 @cache
 def message_feeds() -> str:
-    """The manifest of the application that produces both feeds, as YAML."""
+    """The manifest of the application that produces these feeds, as YAML."""
     return files("data_sharing.registry").joinpath("message_feeds.manifest.yaml").read_text()
 
 

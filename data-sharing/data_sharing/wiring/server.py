@@ -71,7 +71,9 @@ from data_sharing.feeds.intake import Intake, IntakeLimits
 from data_sharing.feeds.port import Retention
 from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.retention import Retainer
+from data_sharing.registry import addresses
 from data_sharing.registry import tables as registry_tables
+from data_sharing.registry.addresses import Addresses
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.registry import Registry
 from data_sharing.registry.trial import Trial
@@ -93,7 +95,13 @@ DATA_FOLDER = DataFolder(
     parts=("sharing.db*", "artifacts", "compiled", "trials", f"{SIGNING_KEY}*"),
     earlier={"sharing.db": SQLITE},
 )
-SCHEMAS = (feed_tables.SCHEMA, registry_tables.SCHEMA, *decision_tables.SCHEMAS, AUDIT_SCHEMA)
+SCHEMAS = (
+    feed_tables.SCHEMA,
+    registry_tables.SCHEMA,
+    addresses.SCHEMA,
+    *decision_tables.SCHEMAS,
+    AUDIT_SCHEMA,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +201,10 @@ async def _serve(
                 OpenStreams("tails", settings.open_tails(), jitter=random.random),
             )
             applications = RegistryService(
-                registry, callers, max_artifact_bytes=settings.max_artifact_bytes
+                registry,
+                Addresses(database, registry, wall_ms=wall_ms),
+                callers,
+                max_artifact_bytes=settings.max_artifact_bytes,
             )
             methods = access_of_services(SERVICES)
             counting = QuotaInterceptor(METHOD_QUOTAS, quotas, methods, access.control, Proxies())

@@ -60,6 +60,16 @@ class ApplicationRegistryStub:
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.DeprecateApplicationRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.Application.FromString,
                 _registered_method=True)
+        self.AddressApplication = channel.unary_unary(
+                '/homeport.api.datasharing.v1.ApplicationRegistry/AddressApplication',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.AddressApplicationRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.AddressApplicationResponse.FromString,
+                _registered_method=True)
+        self.ListAddresses = channel.unary_unary(
+                '/homeport.api.datasharing.v1.ApplicationRegistry/ListAddresses',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.ListAddressesRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.ListAddressesResponse.FromString,
+                _registered_method=True)
         self.FetchArtifact = channel.unary_stream(
                 '/homeport.api.datasharing.v1.ApplicationRegistry/FetchArtifact',
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.FetchArtifactRequest.SerializeToString,
@@ -122,6 +132,26 @@ class ApplicationRegistryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddressApplication(self, request, context):
+        """Says which account of the tenant answers for an application: what is sent to that account goes to
+        the application, and its replies come from there. One account an application, one application an
+        account; another one takes the place of the one before, and none takes the address away.
+        Idempotent. Caller: an operator. Errors: INVALID_ARGUMENT; NOT_FOUND no such application;
+        ALREADY_EXISTS the account answers for another one (ACCOUNT_TAKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAddresses(self, request, context):
+        """The accounts that answer for a tenant's applications, by application. Reads only. Caller: as
+        ListApplications; a token of an application sees that one alone, and the token of
+        homeport-messages, which units have, all of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FetchArtifact(self, request, context):
         """The artifact of a version, in pieces, in order. Reads only. Caller: a platform, with the role
         `platform`, or as ListApplications. Errors: NOT_FOUND no such version, or one without artifact;
@@ -158,6 +188,16 @@ def add_ApplicationRegistryServicer_to_server(servicer, server):
                     servicer.DeprecateApplication,
                     request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.DeprecateApplicationRequest.FromString,
                     response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.Application.SerializeToString,
+            ),
+            'AddressApplication': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddressApplication,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.AddressApplicationRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.AddressApplicationResponse.SerializeToString,
+            ),
+            'ListAddresses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAddresses,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.ListAddressesRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.ListAddressesResponse.SerializeToString,
             ),
             'FetchArtifact': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchArtifact,
@@ -301,6 +341,60 @@ class ApplicationRegistry:
             '/homeport.api.datasharing.v1.ApplicationRegistry/DeprecateApplication',
             homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.DeprecateApplicationRequest.SerializeToString,
             homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.Application.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddressApplication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.ApplicationRegistry/AddressApplication',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.AddressApplicationRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.AddressApplicationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAddresses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.ApplicationRegistry/ListAddresses',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.ListAddressesRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_registry__pb2.ListAddressesResponse.FromString,
             options,
             channel_credentials,
             insecure,
