@@ -78,8 +78,8 @@ OURS: dict[str, tuple[type[ServiceSettings], dict[str, str]]] = {
     "agent": (AgentSettings, {
         "units": "a release is one unit: `unit.id`", "unit": "`unit.id`",
         "tenants": "`unit.tenants`",
-        "server": "`server.endpoints`", "listen": _LISTEN, "token": _SECRET,
-        "token_file": "`server.token.secret`", "ca": "`server.caSecret`",
+        "server": "`server.endpoints`", "listen": _LISTEN, "http_listen": "`web.enabled`",
+        "token": _SECRET, "token_file": "`server.token.secret`", "ca": "`server.caSecret`",
         "certificate": "`server.certificateSecret`",
         "certificate_key": "`server.certificateSecret`", "tls_certificate": "`tls.secret`",
         "tls_key": "`tls.secret`", "tls_client_ca": "`tls.clientCaSecret`",

@@ -8,7 +8,7 @@ same. Hot methods run as they do on grpcio, behind an ordinary handler.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
@@ -149,6 +149,17 @@ class InProcessMethods:
         handler = await self._handler(method, context)
         try:
             async for response in handler.stream_stream(requests, context):
+                yield _written(handler, response)
+        except aio.AbortError:
+            raise context.failure() from None
+
+    async def responses(
+        self, method: str, request: bytes, context: InProcessContext
+    ) -> AsyncGenerator[bytes]:
+        """The answers of a method that takes one message and gives a stream. As `stream`."""
+        handler = await self._handler(method, context)
+        try:
+            async for response in handler.unary_stream(_read(handler, request), context):
                 yield _written(handler, response)
         except aio.AbortError:
             raise context.failure() from None

@@ -19,9 +19,9 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from control_plane.errors import ServiceError
 from control_plane.http_serving.cross_origin import CrossOrigin
-from control_plane.http_serving.in_process import CallFailed, InProcessContext, InProcessMethods
+from control_plane.http_serving.failures import failure_response
+from control_plane.http_serving.in_process import InProcessContext, InProcessMethods
 from control_plane.http_serving.json_messages import dumped, read_message, to_json
 from control_plane.http_serving.large_bodies import LargeBodies
 from control_plane.http_serving.listener import certificate_of, peer_of_request
@@ -35,11 +35,8 @@ from control_plane.http_serving.request_parts import (
 from control_plane.http_serving.routes import Match, Route, Routes, path_and_query
 from control_plane.http_serving.status_json import (
     PRIVATE,
-    error_response,
     http_error,
-    status_response,
 )
-from control_plane.http_serving.unreadable_requests import BROKEN_BODY
 from control_plane.pacing import CoroutinePacer
 from control_plane.serving.errors_to_status import draining
 from control_plane.serving.peers import peer_group
@@ -98,20 +95,8 @@ class JsonDoor:
             said = self._cross_origin.headers(origin)
             async with asyncio.timeout(CALL_S):
                 response = await self._answer(request, origin)
-        except CallFailed as failed:
-            response = status_response(failed.status)
-        except ServiceError as error:
-            response = error_response(error)
-        except web.HTTPException as error:
-            response = http_error(error.status, error.text or error.reason, "body")
-        except TimeoutError:
-            response = http_error(504, "it took too long; send it again, that is safe")
-        except BROKEN_BODY:
-            broken = "the body is cut short, wrongly chunked, or not of its content-encoding"
-            response = http_error(400, broken, "body")
-        except Exception:  # the boundary: whatever it was, the caller gets an answer
-            log.exception("an HTTP handler failed")
-            response = http_error(500, "internal error; see the server's log")
+        except Exception as error:  # noqa: BLE001  # the boundary
+            response = failure_response(error)
         finally:
             self.under_way -= 1
         if not response.prepared:

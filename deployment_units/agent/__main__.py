@@ -22,7 +22,8 @@ async def run(settings: AgentSettings) -> None:
 
     def ready(units: ServingUnits) -> None:
         print(f"homeport agents serve {len(units.endpoints)} unit(s)", file=sys.stderr, flush=True)
-        write_ready_file(settings.ready_file, {"units": units.endpoints, "metrics": units.metrics})
+        document = {"units": units.endpoints, "web": units.web, "metrics": units.metrics}
+        write_ready_file(settings.ready_file, document)
 
     try:
         await run_agents(settings, stop=stop_on_signals(), on_ready=ready)

@@ -43,11 +43,12 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitKeeping:
-    """services: that stand on it; tasks: what has to run for it, by name; close: ends it, once
-    nobody is served any more."""
+    """services: that stand on it; callers: theirs, None where there are none; tasks: what has to
+    run for it, by name; close: ends it, once nobody is served any more."""
 
     state: ClientState
     services: tuple[Service, ...] = ()
+    callers: Callers | None = None
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     close: Callable[[], Awaitable[None]] = _nothing
 
@@ -89,6 +90,7 @@ def keeping(
     callers = Callers(unit_id, verifier, wall=time.time)
     return UnitKeeping(
         state=state,
+        callers=callers,
         services=(
             Service(
                 add=profile_pb2_grpc.add_ProfileServiceServicer_to_server,

@@ -37,6 +37,13 @@ class AgentSettings(ConnectionSettings, LogSettings):
     listen: Annotated[
         str, Field(description="host:port for clients; with --units the port must be 0")
     ] = "127.0.0.1:0"
+    http_listen: Annotated[
+        str,
+        Field(
+            description="host:port of the web client, needs accounts; empty: none; with --units "
+            "the port must be 0"
+        ),
+    ] = ""
     tenants: Annotated[
         str, Field(description="tenants that --unit serves, by comma; empty: all")
     ] = ""
@@ -101,11 +108,16 @@ class AgentSettings(ConnectionSettings, LogSettings):
         yield from super().misfits()
         if (self.units is None) == (not self.unit):
             yield "name either a fleet file (--units) or one unit (--unit)"
-        host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
-            yield f"--listen {self.listen} is not host:port"
-        elif self.units is not None and int(port) != 0:
-            yield "with --units each unit needs a port of its own; use --listen HOST:0"
+        for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
+            host, _, port = listen.rpartition(":")
+            if not listen and flag == "--http-listen":
+                continue
+            if not host or not port.isdigit() or int(port) > 65535:
+                yield f"{flag} {listen} is not host:port"
+            elif self.units is not None and int(port) != 0:
+                yield f"with --units each unit needs a port of its own; use {flag} HOST:0"
+        if self.http_listen and not self.accounts:
+            yield "the web client is for accounts; add --accounts to --http-listen"
         if self.accounts and self.state_dir is None:
             yield "accounts are kept in a folder; name it with --state-dir"
         yield from said_by(
@@ -116,6 +128,13 @@ class AgentSettings(ConnectionSettings, LogSettings):
                 self.listen,
                 tls=self.tls_certificate is not None,
                 tokens=None,  # clients show tickets, and orders are signed
+                insecure=self.insecure,
+            ),
+            lambda: check_exposure(
+                "--http-listen",
+                self.http_listen,
+                tls=self.tls_certificate is not None,
+                tokens=None,  # likewise
                 insecure=self.insecure,
             ),
         )

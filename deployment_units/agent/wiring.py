@@ -38,6 +38,7 @@ from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.transport import connector
 from deployment_units.agent.unit_service import NAME, UnitService
+from deployment_units.services.web.server import WebServer
 from homeport.api.unit.v1 import unit_pb2_grpc
 
 DRAIN_S = 5.0
@@ -56,13 +57,16 @@ class Agent:
     limit: CapacityLimit
     holds: AdmittedHolds
     keeping: UnitKeeping
+    web: WebServer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingUnits:
-    """Where the units of a process can be reached, by id, and its metrics; empty: nowhere."""
+    """Where the units of a process can be reached, by id, by gRPC and by browsers, and its metrics;
+    empty: nowhere."""
 
     endpoints: dict[str, str]
+    web: dict[str, str]
     metrics: str
 
 
@@ -93,11 +97,13 @@ async def run_agents(
         ) as endpoint:
 
             def ready(endpoints: dict[str, str]) -> None:
-                on_ready(ServingUnits(endpoints=endpoints, metrics=endpoint.address))
+                web = {one.unit_id: one.web.address for one in agents if one.web is not None}
+                on_ready(ServingUnits(endpoints=endpoints, web=web, metrics=endpoint.address))
 
             await _run(agents, stop, ended, ready, supervisor, loop_lag)
         supervisor.raise_if_ended()
     finally:
+        await asyncio.gather(*(one.web.stop() for one in agents if one.web is not None))
         await asyncio.gather(*(agent.server.stop(DRAIN_S) for agent in agents))
         await asyncio.gather(*(agent.keeping.close() for agent in agents))
 
@@ -114,6 +120,8 @@ async def _run(
     async with asyncio.TaskGroup() as group:
         for agent in agents:
             await agent.server.start()
+            if agent.web is not None:
+                await agent.web.start()
             await agent.server.ready()
         tasks = [
             group.create_task(
@@ -185,6 +193,12 @@ def build_agent(
         limits=settings.connection_limits(),
         watch=watch,
     )
+    web = None
+    if settings.http_listen and kept.callers is not None:
+        web = WebServer(
+            unit_id, settings.http_listen, kept.services, kept.callers,
+            beside=server, limits=settings.connection_limits(),
+        )  # fmt: skip
     host = settings.listen.rpartition(":")[0]
     endpoint = f"{host}:{server.bind(settings.listen)}"
     rng = random.Random(secrets.randbits(64))
@@ -214,7 +228,7 @@ def build_agent(
     whereabouts.registration = registration
     return Agent(
         unit_id=unit_id, endpoint=endpoint, server=server, registration=registration,
-        service=servicer, limit=limit, holds=holds, keeping=kept,
+        service=servicer, limit=limit, holds=holds, keeping=kept, web=web,
     )  # fmt: skip
 
 

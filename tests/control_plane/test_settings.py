@@ -153,7 +153,7 @@ def test_where_empty_is_a_value_it_counts_wherever_it_stands(file, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        (AgentSettings, {"tenants", "metrics_listen"}),
+        (AgentSettings, {"http_listen", "metrics_listen", "tenants"}),
         (PlatformSettings, {"metrics_listen", "otlp_endpoint"}),
         (ServerSettings, {"http_listen", "metrics_listen", "otlp_endpoint"}),
         (SharingSettings, {"http_listen", "metrics_listen", "otlp_endpoint"}),

@@ -48,7 +48,7 @@ class AccountUnit:
         self.state = AccountState(self.database, wall_ms=self.wall_ms, most_bytes=MOST_BYTES)
         self.accounts = Accounts(self.database, wall_ms=self.wall_ms, most_bytes=MOST_BYTES)
         self.staying = Staying(self.database, self._whereabouts, wall_ms=self.wall_ms)
-        callers = Callers(unit_id, self.verifier, wall=lambda: self.now)
+        self.callers = callers = Callers(unit_id, self.verifier, wall=lambda: self.now)
         self.profiles = ProfileService(self.accounts, callers, wall_ms=self.wall_ms)
         self.arrivals = Arrivals()
         self.conversations = ConversationService(

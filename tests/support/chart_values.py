@@ -177,12 +177,16 @@ UNITS: dict[str, dict[str, Any]] = {
         "unit": {"id": "eu", "tenants": "shop,games"},
         "server": {"endpoints": ["a:7700"], "caSecret": "ca", "certificateSecret": "tls",
                    "token": {"secret": "token"}},
-        "tls": {"secret": "tls", "clientCaSecret": "ca"}, "settings": {"ttl_s": 20},
+        "tls": {"secret": "tls", "clientCaSecret": "ca"},
+        "settings": {"ttl_s": 20, "accounts": True}, "web": {"enabled": True},
         "networkPolicy": {"callers": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}, **FILES,
     },
     "calls-out-are-limited": UNIT | {
         "server": {"endpoints": ["a:7700", "b:7800", "[2001:db8::1]:7700"]}, "insecure": True,
         "networkPolicy": {"egress": {"enabled": True, "others": [{"ports": [{"port": 443}]}]}},
+    },
+    "browsers-behind-an-ingress": UNIT | {
+        "insecure": True, "settings": {"accounts": True}, "web": {"enabled": True},
     },
     "no-policy": UNIT | {"insecure": True, "networkPolicy": {"enabled": False}},
     **{f"example-{path.stem}": yaml.safe_load(path.read_text())

@@ -40,6 +40,11 @@ class Callers:
             raise PermissionDenied("an introduction lets nobody do this; show the client's ticket")
         return caller
 
+    def expiry(self, metadata: Iterable[tuple[str, str | bytes]]) -> float:
+        """When the ticket that is shown ends, Unix seconds; 0: it is none, or no good one."""
+        bearer = ShownCredentials(metadata).bearer()
+        return self._verifier.verify(bearer.text, self._wall()).expires_at if bearer else 0.0
+
     def caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Resident | Introduction:
         """The client whose ticket is shown, or the introduction. Raises as `resident`."""
         if not self._verifier.has_keys:

@@ -182,6 +182,23 @@ def test_as_many_values_as_there_may_be_are_read() -> None:
         read("{" + ",".join(f'"n{n}":1' for n in range(MOST_VALUES)) + "}")
 
 
+@pytest.mark.parametrize("text", [",[{" * 2_000, '\\"' * 2_000, '\\\\", "x' * 2_000])
+def test_what_stands_in_texts_is_no_value(text: str) -> None:
+    """The third ends each text and begins another."""
+    with pytest.raises(InvalidInput) as refused:
+        read('{"ticket": "' + text + '", "nothing": 1}')
+    assert ("more than 1,000 values" in refused.value.message) is (text.count('", ') > 1)
+
+
+@pytest.mark.parametrize(
+    "text", ['"' * 500_000, '\\"' * 250_000, '"\\' * 250_000, '{,"' + "\\" * 500_000]
+)
+def test_texts_without_an_end_are_searched_once(text: str) -> None:
+    """Within the limit of the test: from each mark to the end it would take minutes."""
+    with pytest.raises(InvalidInput):
+        read('{"ticket": "' + "," * 2_000 + text)
+
+
 @given(st.integers(0, 400), st.integers(0, 400))
 def test_a_name_that_is_there_twice_is_named_wherever_it_stands(before: int, after: int) -> None:
     names = [f"b{n}" for n in range(before)] + ["x"] + [f"a{n}" for n in range(after)] + ["x"]

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import grpc
 import pytest
 
@@ -17,7 +18,7 @@ from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.departures import Departed
 from deployment_units.agent.keeping import Whereabouts, keeping
 from deployment_units.agent.settings import AgentSettings, read_settings
-from deployment_units.agent.wiring import run_agents
+from deployment_units.agent.wiring import ServingUnits, run_agents
 from deployment_units.services.accounts.staying import Home
 from deployment_units.services.state.owners import Owner, OwnerState
 from homeport.api.communication.v1 import profile_pb2 as pb
@@ -77,6 +78,31 @@ async def test_profiles_are_served_and_outlive_the_process(tmp_path: Path) -> No
             with pytest.raises(grpc.aio.AioRpcError) as late:
                 await stub.UpdateProfile(earlier, metadata=shown(fleet, 0), timeout=WAIT_S)
             assert late.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_browsers_are_served_the_same_accounts(tmp_path: Path) -> None:
+    fleet = fake_fleet()
+    stop, ready = asyncio.Event(), asyncio.Future[ServingUnits]()
+    async with fleet.serving() as server:
+        given = settings(tmp_path, server).model_copy(update={"http_listen": "127.0.0.1:0"})
+        running = asyncio.create_task(run_agents(given, stop=stop, on_ready=ready.set_result))
+        async with asyncio.timeout(WAIT_S), aiohttp.ClientSession() as session:
+            units = await ready
+            url = f"http://{units.web['u']}/api/ProfileService/UpdateProfile"
+            headers = dict(shown(fleet))
+            async with session.post(url, json={"name": "Anna"}, headers=headers) as answer:
+                assert (await answer.json())["name"] == "Anna"
+            async with session.post(url, json={"name": "Eve"}) as answer:
+                assert answer.status == 401
+            async with grpc.aio.insecure_channel(units.endpoints["u"]) as channel:
+                stub = profile_pb2_grpc.ProfileServiceStub(channel)
+                found = await stub.GetProfile(pb.GetProfileRequest(), metadata=shown(fleet))
+                assert found.name == "Anna"
+            async with session.get(f"http://{units.web['u']}/events", headers=headers) as events:
+                assert events.status == 200
+                stop.set()  # and whoever listens is told
+                assert b'"code":14' in await events.content.read()
+            await running
 
 
 def test_accounts_need_a_folder() -> None:

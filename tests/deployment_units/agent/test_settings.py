@@ -58,6 +58,16 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         pytest.param(["--unit=u", "--units=f.yaml"], "either a fleet file", id="both of them"),
         pytest.param(["--unit=u", "--listen=nowhere"], "not host:port", id="nowhere to listen"),
         pytest.param(
+            ["--unit=u", "--http-listen=127.0.0.1:x"], "--http-listen", id="nowhere for browsers"
+        ),
+        pytest.param(
+            ["--unit=u", "--http-listen=127.0.0.1:0"], "--accounts", id="browsers without accounts"
+        ),
+        pytest.param(
+            ["--unit=u", "--http-listen=0.0.0.0:7712", "--accounts", "--state-dir=s"],
+            "other machines", id="browsers of others without TLS",
+        ),
+        pytest.param(
             ["--units=f.yaml", "--listen=127.0.0.1:7800"], "a port of its own",
             id="one port for many units",
         ),
