@@ -24,7 +24,7 @@ MOST_MESSAGE_BYTES = 2_800
 MOST_DESCRIPTION_BYTES = 512
 MOST_FIELD_BYTES = 128
 
-_CODES: tuple[tuple[type[errors.ServiceError], grpc.StatusCode], ...] = (
+CODES: tuple[tuple[type[errors.ServiceError], grpc.StatusCode], ...] = (
     (errors.InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.NotFound, grpc.StatusCode.NOT_FOUND),
     (errors.PermissionDenied, grpc.StatusCode.PERMISSION_DENIED),
@@ -49,7 +49,7 @@ class Status(NamedTuple):
 
 def code_of(error: errors.ServiceError) -> grpc.StatusCode:
     """The canonical status of an error; INTERNAL for kinds nobody named."""
-    for kind, code in _CODES:
+    for kind, code in CODES:
         if isinstance(error, kind):
             return code
     return grpc.StatusCode.INTERNAL

@@ -3,6 +3,7 @@ the process, or accounts in a database, with the services that stand on it."""
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
 from deployment_units.services.conversations.service import ConversationService
+from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.profiles import kept as profiles
+from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.service import NAME as PROFILES
 from deployment_units.services.profiles.service import ProfileService
 from deployment_units.services.state.accounts import MAX_ACCOUNT_BYTES, AccountState
@@ -71,7 +74,11 @@ class Whereabouts:
 
 
 def keeping(
-    settings: AgentSettings, unit_id: str, verifier: TicketVerifier, whereabouts: Whereabouts
+    settings: AgentSettings,
+    unit_id: str,
+    verifier: TicketVerifier,
+    whereabouts: Whereabouts,
+    directory: UnitDirectory,
 ) -> UnitKeeping:
     """What the unit keeps, opened. verifier: of its tickets. Raises Unavailable where its folder
     cannot be used; Refused where it keeps something else, or is somebody else's."""
@@ -88,13 +95,16 @@ def keeping(
     staying = Staying(database, whereabouts, wall_ms=wall_ms)
     accounts = Accounts(database, wall_ms=wall_ms, most_bytes=most_bytes)
     callers = Callers(unit_id, verifier, wall=time.time)
+    naming = Naming(
+        accounts, database, directory, wall_ms=wall_ms, new_id=lambda: secrets.token_hex(16)
+    )
     return UnitKeeping(
         state=state,
         callers=callers,
         services=(
             Service(
                 add=profile_pb2_grpc.add_ProfileServiceServicer_to_server,
-                servicer=ProfileService(accounts, callers, wall_ms=wall_ms),
+                servicer=ProfileService(accounts, callers, naming, wall_ms=wall_ms),
                 name=PROFILES,
                 hot={},
             ),
@@ -105,7 +115,11 @@ def keeping(
                 hot={},
             ),
         ),
-        tasks={"accounts that are gone": state.run, "accounts that stay": staying.run},
+        tasks={
+            "accounts that are gone": state.run,
+            "accounts that stay": staying.run,
+            "names of accounts": naming.run,
+        },
         close=database.close,
     )
 

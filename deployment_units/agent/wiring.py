@@ -38,6 +38,7 @@ from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.transport import connector
 from deployment_units.agent.unit_service import NAME, UnitService
+from deployment_units.services.directory.client import DirectoryClient
 from deployment_units.services.web.server import WebServer
 from homeport.api.unit.v1 import unit_pb2_grpc
 
@@ -58,6 +59,7 @@ class Agent:
     holds: AdmittedHolds
     keeping: UnitKeeping
     web: WebServer | None
+    directory: DirectoryClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,7 @@ async def run_agents(
         await asyncio.gather(*(one.web.stop() for one in agents if one.web is not None))
         await asyncio.gather(*(agent.server.stop(DRAIN_S) for agent in agents))
         await asyncio.gather(*(agent.keeping.close() for agent in agents))
+        await asyncio.gather(*(agent.directory.close() for agent in agents))
 
 
 async def _run(
@@ -168,7 +171,10 @@ def build_agent(
     capacity = spec.capacity if spec is not None else UNKNOWN_CAPACITY
     load = AdmittedClients(capacity, clock=time.monotonic)
     whereabouts = Whereabouts(verifier)
-    kept = keeping(settings, unit_id, verifier, whereabouts)
+    dial = connect or connector(settings)
+    servers = _listed(settings.server)
+    directory = DirectoryClient(unit_id, servers, dial, token=settings.token)
+    kept = keeping(settings, unit_id, verifier, whereabouts, directory)
     handoff = StateHandoff(
         unit_id, verifier, kept.state, wall=time.time, max_bytes=settings.max_state_bytes
     )
@@ -212,7 +218,7 @@ def build_agent(
             # What --listen says of one unit is its own affair: something may stand before it.
             endpoint=endpoint if spec is not None and not settings.keep_endpoints else "",
         ),
-        _listed(settings.server),
+        servers,
         verifier,
         load,
         holds,
@@ -220,7 +226,7 @@ def build_agent(
         token=settings.token,
         jitter=rng.random,
         spec_to_proto=spec_to_proto,
-        connect=connect or connector(settings),
+        connect=dial,
         secured=settings.ca is not None,
         on_departures=partial(record_departures, verifier.departures, limit, wall=time.time),
         wall=time.time,
@@ -229,6 +235,7 @@ def build_agent(
     return Agent(
         unit_id=unit_id, endpoint=endpoint, server=server, registration=registration,
         service=servicer, limit=limit, holds=holds, keeping=kept, web=web,
+        directory=directory,
     )  # fmt: skip
 
 

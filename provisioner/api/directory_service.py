@@ -22,7 +22,8 @@ from provisioner.directory.accounts import ActingUnit
 from provisioner.directory.budgets import Asker, network_of
 from provisioner.directory.claims import MAX_REQUEST_ID
 from provisioner.directory.directory import Directory
-from provisioner.directory.holdings import Holding
+from provisioner.directory.holdings import MOST_KNOWN, Holding
+from provisioner.directory.known_names import KnownName, NameState
 from provisioner.directory.offers import MAX_OFFER
 from provisioner.directory.resolving import Residence
 from provisioner.fleet_view import FleetView
@@ -191,7 +192,12 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
         tenant = self._fleet_view.tenant_or_raise(request.tenant).id
         account = check_client_id(request.account, "account")
         acting = self._acting(request.home, context, Role.VIEWER)
-        found = await self._directory.holdings.of(tenant, account, acting)
+        if len(request.known) > MOST_KNOWN:
+            raise InvalidInput(
+                "known", f"known names {len(request.known)} identifiers; at most {MOST_KNOWN}"
+            )
+        known = [read_identifier(one, f"known[{n}].uri") for n, one in enumerate(request.known)]
+        found = await self._directory.holdings.of(tenant, account, acting, known)
         return pb.GetAccountResponse(
             account=account,
             residence=pb.Residence(
@@ -208,6 +214,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
                 if one.handle
             ],
             identifiers=[_identifier_to_proto(one) for one in found.held if not one.handle],
+            known=map(_known_to_proto, found.known),
         )
 
     def _acts(
@@ -240,11 +247,11 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
         return given or self._new_id()
 
 
-def read_identifier(message: pb.Identifier) -> Identifier:
+def read_identifier(message: pb.Identifier, field: str = "identifier.uri") -> Identifier:
     """Raises InvalidInput."""
     found = read_any(message.uri)
     if isinstance(found, Flaw):
-        raise InvalidInput("identifier.uri", f"identifier: {found}")
+        raise InvalidInput(field, f"{field.removesuffix('.uri')}: {found}")
     return found
 
 
@@ -265,6 +272,23 @@ def _residence_to_proto(one: Residence) -> pb.Residence:
         epoch=one.epoch,
         introduction=one.introduction,
         expire_time=mapping.timestamp(one.expires_at) if one.introduction else None,
+    )
+
+
+_STATES = {
+    NameState.HELD: pb.CLAIM_STATE_HELD,
+    NameState.CONTESTED: pb.CLAIM_STATE_CONTESTED,
+    NameState.CONTESTING: pb.CLAIM_STATE_CONTESTING,
+    NameState.QUARANTINED: pb.CLAIM_STATE_QUARANTINED,
+}
+
+
+def _known_to_proto(one: KnownName) -> pb.KnownName:
+    return pb.KnownName(
+        state=_STATES.get(one.state, pb.CLAIM_STATE_UNSPECIFIED),
+        claim_time=mapping.timestamp(one.claim_ms / 1_000) if one.claim_ms else None,
+        end_time=mapping.timestamp(one.end_ms / 1_000) if one.end_ms else None,
+        findable=one.findable,
     )
 
 

@@ -113,7 +113,7 @@ def build_directory(
         handles=Handles(registrar, OfferSigner(secrets)),
         proved=proved,
         proofs=Proofs(proved, sender, secrets=secrets, lease=proof_lease, random=random),
-        holdings=Holdings(registrar),
+        holdings=Holdings(registrar, secrets=secrets),
         budgets=budgets,
         claims=claims,
         homes=homes,

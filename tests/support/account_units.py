@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,12 +18,14 @@ from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.service import ConversationService
+from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.service import ProfileService
 from deployment_units.services.state.accounts import AccountState
 from deployment_units.services.state.database import UnitDatabase
 from deployment_units.services.state.owners import Owner
 from tests.support.account_parts import Ticking
 from tests.support.fakes.call_context import FakeContext
+from tests.support.fakes.unit_directory import UnitDirectoryFake
 
 NOW = 1_800_000_000.0
 TENANT = "talk"
@@ -49,7 +52,16 @@ class AccountUnit:
         self.accounts = Accounts(self.database, wall_ms=self.wall_ms, most_bytes=MOST_BYTES)
         self.staying = Staying(self.database, self._whereabouts, wall_ms=self.wall_ms)
         self.callers = callers = Callers(unit_id, self.verifier, wall=lambda: self.now)
-        self.profiles = ProfileService(self.accounts, callers, wall_ms=self.wall_ms)
+        self.directory = UnitDirectoryFake(unit_id)
+        ids = itertools.count(1)
+        self.naming = Naming(
+            self.accounts,
+            self.database,
+            self.directory,
+            wall_ms=self.wall_ms,
+            new_id=lambda: f"{unit_id}-{next(ids)}",
+        )
+        self.profiles = ProfileService(self.accounts, callers, self.naming, wall_ms=self.wall_ms)
         self.arrivals = Arrivals()
         self.conversations = ConversationService(
             self.accounts, callers, self.arrivals, wall_ms=self.wall_ms, look_s=0.01

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -12,6 +13,8 @@ from control_plane.errors import NotFound, Refused
 from control_plane.identifiers.identifier import Identifier, IdentifierKind
 from control_plane.printable import quoted
 from control_plane.sqlite.schema import Schema
+from deployment_units.services.profiles import kept_names
+from deployment_units.services.profiles.names import NO_NAME
 from deployment_units.services.profiles.profile import (
     MAX_IDENTIFIERS,
     OPEN_AT_FIRST,
@@ -34,14 +37,35 @@ class DisclosureRow(msgspec.Struct, array_like=True, frozen=True):
     account: str
 
 
+class HandleRow(msgspec.Struct, array_like=True, frozen=True):
+    """A handle that the account has or had. state: a NameState; since_ms: when it was taken;
+    until_ms: the end of its quarantine."""
+
+    handle: str
+    state: str
+    since_ms: int | None
+    until_ms: int | None
+
+
 class IdentifierRow(msgspec.Struct, array_like=True, frozen=True):
-    """proved_ms: Unix ms; None: nobody has."""
+    """proved_ms: Unix ms; None: nobody has. state: a NameState; until_ms: the end of a contest."""
 
     uri: str
     kind: str
     shown: str
     label: str
     proved_ms: int | None
+    state: str
+    until_ms: int | None
+    findable: int
+
+
+class NameCheckRow(msgspec.Struct, array_like=True, frozen=True):
+    """When the directory is to be asked of the account's names, and was last; Unix ms."""
+
+    what: str
+    due_ms: int
+    asked_ms: int | None
 
 
 class PreferenceRow(msgspec.Struct, array_like=True, frozen=True):
@@ -57,6 +81,11 @@ class ReachabilityRow(msgspec.Struct, array_like=True, frozen=True):
     mode: str
     audience: str
     account: str
+
+
+def _with_names(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
+    """Version 1 knew of no claims: nothing was proved in it."""
+    return [(table, [*values, "", None, 0] if table == "identifiers" else values)]
 
 
 PART = Part(
@@ -76,14 +105,29 @@ PART = Part(
                 " audience TEXT NOT NULL, account TEXT NOT NULL,"
                 " PRIMARY KEY (owner, mode, audience, account)) WITHOUT ROWID",
             ),
+            (
+                "CREATE TABLE handles (owner INTEGER NOT NULL, handle TEXT NOT NULL,"
+                " state TEXT NOT NULL, since_ms INTEGER, until_ms INTEGER,"
+                " PRIMARY KEY (owner, handle)) WITHOUT ROWID",
+                "ALTER TABLE identifiers ADD COLUMN state TEXT NOT NULL DEFAULT ''",
+                "ALTER TABLE identifiers ADD COLUMN until_ms INTEGER",
+                "ALTER TABLE identifiers ADD COLUMN findable INTEGER NOT NULL DEFAULT 0",
+                "CREATE TABLE name_checks (owner INTEGER NOT NULL, what TEXT NOT NULL,"
+                " due_ms INTEGER NOT NULL, asked_ms INTEGER,"
+                " PRIMARY KEY (owner, what)) WITHOUT ROWID",
+                "CREATE INDEX name_checks_due ON name_checks (due_ms)",
+            ),
         ),
     ),
     tables=(
         Table(name="disclosures", row=DisclosureRow, key=3),
+        Table(name="handles", row=HandleRow, key=1),
         Table(name="identifiers", row=IdentifierRow, key=1),
+        Table(name="name_checks", row=NameCheckRow, key=1),
         Table(name="preferences", row=PreferenceRow, key=1),
         Table(name="reachabilities", row=ReachabilityRow, key=3),
     ),
+    upgrades=(_with_names,),
 )
 
 
@@ -108,6 +152,7 @@ def read(db: sqlite3.Connection, owner: int, account: str) -> Profile:
         "SELECT uri, kind, shown, label, proved_ms FROM identifiers WHERE owner = ? ORDER BY uri",
         (owner,),
     )
+    names = kept_names.identifiers(db, owner)
     return Profile(
         account=account,
         name=preferences.get(_NAME, ""),
@@ -119,11 +164,14 @@ def read(db: sqlite3.Connection, owner: int, account: str) -> Profile:
                 label=label,
                 proved=proved_ms is not None,
                 disclosed_to=disclosed.get(uri, Audience()),
+                name=names.get(uri, NO_NAME),
             )
             for uri, kind, shown, label, proved_ms in identifiers
         ),
         preferred=tuple(Mode(mode) for mode in preferences.get(_PREFERRED, "").split(",") if mode),
         open_to={Mode(mode): audience for mode, audience in open_to.items()},
+        handles=kept_names.handles(db, owner),
+        asked_ms=kept_names.asked_at(db, owner),
     )
 
 

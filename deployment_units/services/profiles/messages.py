@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from deployment_units.services.profiles.disclosure import ProfileCard
+from deployment_units.services.profiles.names import NameState
 from deployment_units.services.profiles.profile import (
     Audience,
     Mode,
@@ -21,6 +24,16 @@ _MODES = {
     Mode.MAIL: pb.MODE_MAIL,
     Mode.TEXT: pb.MODE_TEXT,
     Mode.TELEPHONE: pb.MODE_TELEPHONE,
+}
+
+_STATES = {
+    NameState.NOTHING: pb.NAME_STATE_UNSPECIFIED,
+    NameState.BEGUN: pb.NAME_STATE_UNSPECIFIED,
+    NameState.HELD: pb.NAME_STATE_HELD,
+    NameState.CONTESTED: pb.NAME_STATE_CONTESTED,
+    NameState.CONTESTING: pb.NAME_STATE_CONTESTING,
+    NameState.QUARANTINED: pb.NAME_STATE_QUARANTINED,
+    NameState.LOST: pb.NAME_STATE_LOST,
 }
 
 
@@ -53,7 +66,12 @@ def settings_to_proto(profile: Profile) -> pb.Settings:
         preferred=_modes(profile.preferred),
         identifiers=[
             pb.IdentifierSettings(
-                identifier=_identifier(one), disclosed_to=_audience(one.disclosed_to)
+                identifier=_identifier(one),
+                disclosed_to=_audience(one.disclosed_to),
+                state=_STATES[one.name.state],
+                prove_time=_time(one.name.since_ms),
+                end_time=_time(one.name.until_ms),
+                findable=one.name.findable,
             )
             for one in profile.identifiers
         ],
@@ -61,7 +79,23 @@ def settings_to_proto(profile: Profile) -> pb.Settings:
             pb.Reachability(mode=_MODES[mode], open_to=_audience(profile.may_reach(mode)))
             for mode in Mode
         ],
+        handles=[
+            pb.ProfileHandle(
+                handle=handle,
+                state=_STATES[name.state],
+                claim_time=_time(name.since_ms),
+                end_time=_time(name.until_ms),
+            )
+            for handle, name in profile.handles.items()
+        ],
+        names_time=_time(profile.asked_ms),
     )
+
+
+def _time(unix_ms: int | None) -> Timestamp | None:
+    if unix_ms is None:
+        return None
+    return Timestamp(seconds=unix_ms // 1_000, nanos=unix_ms % 1_000 * 1_000_000)
 
 
 def _modes(modes: Sequence[Mode]) -> list[pb.Mode.ValueType]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from control_plane.identifiers.identifier import IdentifierKind
+from deployment_units.services.profiles.names import NO_NAME, Name
 
 MAX_NAME = 100  # characters
 MAX_LABEL = 64  # characters
@@ -68,6 +69,7 @@ class ProfileIdentifier:
     label: str = ""  # the owner's word for it
     proved: bool = False
     disclosed_to: Audience = NOBODY
+    name: Name = NO_NAME  # for its owner alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,8 @@ class Profile:
     identifiers: tuple[ProfileIdentifier, ...] = ()  # in order of their URIs
     preferred: tuple[Mode, ...] = ()  # the best first
     open_to: dict[Mode, Audience] = field(default_factory=dict)  # where the owner has said so
+    handles: dict[str, Name] = field(default_factory=dict)  # the one that is held first
+    asked_ms: int | None = None  # when the directory was asked last of names, Unix ms
 
     def may_reach(self, mode: Mode) -> Audience:
         """Who may reach it by a mode."""

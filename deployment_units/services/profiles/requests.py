@@ -3,9 +3,11 @@ Everything has a bound before anything is done with it. Raises InvalidInput."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from control_plane.errors import InvalidInput
+from control_plane.identifiers.handles import read_handle
 from control_plane.identifiers.identifier import MAX_TEXT, Flaw, Identifier
 from control_plane.identifiers.precis import PrecisError, nickname
 from control_plane.identifiers.uris import read_uri
@@ -24,6 +26,9 @@ from homeport.api.communication.v1 import profile_pb2 as pb
 MAX_CHANGED = 1_000  # contacts in one request
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
+MAX_CODE = 64  # characters
+MAX_OFFER = 2_048  # characters
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{0,64}\Z")
 _ADDED = "mailto:, tel:, sip:, sips: or xmpp:"
 
 _MODES = {
@@ -69,6 +74,37 @@ def identifier_of(uri: str, field: str = "uri") -> Identifier:
             field, f"{quoted(uri)} is no identifier that an account adds itself; use {_ADDED}"
         )
     return read
+
+
+def handle_of(text: str, field: str = "handle") -> str:
+    """A handle that somebody asks for, in normal form, without '@'."""
+    read = read_handle(text)
+    if isinstance(read, Flaw):
+        raise InvalidInput(field, f"{field}: {read}")
+    return read.normal
+
+
+def code_of(text: str) -> str:
+    """A code as it was typed; the directory says whether it is one."""
+    if len(text) > MAX_CODE:
+        raise InvalidInput("code", f"code has more than {MAX_CODE} characters")
+    return text
+
+
+def offer_of(text: str) -> str:
+    """The offer of a handle, which the directory reads."""
+    if len(text) > MAX_OFFER:
+        raise InvalidInput("offer", f"offer has more than {MAX_OFFER:,} characters")
+    return text
+
+
+def request_id_of(text: str) -> str:
+    """Empty: the unit makes one."""
+    if not _REQUEST_ID.match(text):
+        raise InvalidInput(
+            "request_id", "request_id has up to 64 printable characters of ASCII, no spaces"
+        )
+    return text
 
 
 def audience_of(message: pb.Audience, field: str = "audience") -> Audience:

@@ -23,6 +23,7 @@ from deployment_units.services.profiles.messages import (
     reached_to_proto,
     settings_to_proto,
 )
+from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.profile import Profile, Viewer
 from deployment_units.services.profiles.reaching import reach
 from deployment_units.services.profiles.relations import relation_of
@@ -30,12 +31,16 @@ from deployment_units.services.profiles.requests import (
     MAX_CHANGED,
     accounts_of,
     audience_of,
+    code_of,
+    handle_of,
     identifier_of,
     label_of,
     mode_of,
     modes_of,
     name_of,
+    offer_of,
     page_size_of,
+    request_id_of,
 )
 from homeport.api.communication.v1 import profile_pb2 as pb
 from homeport.api.communication.v1 import profile_pb2_grpc as pb_grpc
@@ -49,9 +54,17 @@ _Look = pb.GetProfileRequest | pb.ReachRequest
 class ProfileService(pb_grpc.ProfileServiceServicer):
     """Servicer of one unit. wall_ms: Unix ms."""
 
-    def __init__(self, accounts: Accounts, callers: Callers, *, wall_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        callers: Callers,
+        naming: Naming,
+        *,
+        wall_ms: Callable[[], int],
+    ) -> None:
         self._accounts = accounts
         self._callers = callers
+        self._naming = naming
         self._wall_ms = wall_ms
 
     async def GetProfile(
@@ -67,9 +80,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
         return reached_to_proto(reach(profile, viewer, asked=asked, wished=wished), viewer)
 
     async def GetSettings(self, request: pb.GetSettingsRequest, context: _Context) -> pb.Settings:
-        resident = self._resident(context)
-        read = partial(kept.read, account=resident.account)
-        return settings_to_proto(self._accounts.read(resident, read))
+        return self._settings(self._resident(context))
 
     async def UpdateProfile(
         self, request: pb.UpdateProfileRequest, context: _Context
@@ -106,10 +117,85 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
         self, request: pb.RemoveIdentifierRequest, context: _Context
     ) -> pb.Settings:
         resident = self._resident(context)
-        uri = identifier_of(request.uri).uri
-        return await self._change(
-            resident, lambda db, owner: kept.remove_identifier(db, owner, uri)
+        uri, request_id = identifier_of(request.uri).uri, request_id_of(request.request_id)
+        await self._naming.remove(resident, uri, request_id=request_id)
+        return self._settings(resident)
+
+    async def BeginProof(
+        self, request: pb.BeginProofRequest, context: _Context
+    ) -> pb.BeginProofResponse:
+        begun = await self._naming.begin_proof(
+            self._resident(context),
+            identifier_of(request.uri),
+            request_id=request_id_of(request.request_id),
         )
+        return pb.BeginProofResponse(
+            channel=begun.channel, expire_time=begun.expire_time, tries_left=begun.tries_left
+        )
+
+    async def ConfirmIdentifier(
+        self, request: pb.ConfirmIdentifierRequest, context: _Context
+    ) -> pb.ConfirmIdentifierResponse:
+        resident = self._resident(context)
+        finished = await self._naming.confirm(
+            resident,
+            identifier_of(request.uri).uri,
+            code_of(request.code),
+            findable=request.findable,
+            request_id=request_id_of(request.request_id),
+        )
+        contested = finished.HasField("contest_end_time")
+        return pb.ConfirmIdentifierResponse(
+            contest_end_time=finished.contest_end_time if contested else None,
+            settings=self._settings(resident),
+        )
+
+    async def ClaimHandle(
+        self, request: pb.ClaimHandleRequest, context: _Context
+    ) -> pb.ClaimHandleResponse:
+        resident = self._resident(context)
+        handle = await self._naming.claim_handle(
+            resident,
+            handle_of(request.handle),
+            rename=request.rename,
+            request_id=request_id_of(request.request_id),
+        )
+        return pb.ClaimHandleResponse(handle=handle, settings=self._settings(resident))
+
+    async def ReleaseHandle(
+        self, request: pb.ReleaseHandleRequest, context: _Context
+    ) -> pb.ReleaseHandleResponse:
+        resident = self._resident(context)
+        released = await self._naming.release_handle(
+            resident,
+            handle_of(request.handle),
+            request_id=request_id_of(request.request_id),
+        )
+        return pb.ReleaseHandleResponse(released=released, settings=self._settings(resident))
+
+    async def OfferHandle(
+        self, request: pb.OfferHandleRequest, context: _Context
+    ) -> pb.OfferHandleResponse:
+        resident = self._resident(context)
+        offered = await self._naming.offer_handle(
+            resident,
+            handle_of(request.handle),
+            check_client_id(request.to_account, "to_account"),
+            request.ttl if request.HasField("ttl") else None,
+        )
+        return pb.OfferHandleResponse(offer=offered.offer, expire_time=offered.expire_time)
+
+    async def AcceptHandle(
+        self, request: pb.AcceptHandleRequest, context: _Context
+    ) -> pb.AcceptHandleResponse:
+        resident = self._resident(context)
+        handle = await self._naming.accept_handle(
+            resident,
+            offer_of(request.offer),
+            rename=request.rename,
+            request_id=request_id_of(request.request_id),
+        )
+        return pb.AcceptHandleResponse(handle=handle, settings=self._settings(resident))
 
     async def SetDisclosure(
         self, request: pb.SetDisclosureRequest, context: _Context
@@ -164,6 +250,10 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
 
     def _resident(self, context: _Context) -> Resident:
         return self._callers.resident(context.invocation_metadata() or ())
+
+    def _settings(self, resident: Resident) -> pb.Settings:
+        read = partial(kept.read, account=resident.account)
+        return settings_to_proto(self._accounts.read(resident, read))
 
     async def _change(
         self, resident: Resident, change: Callable[[sqlite3.Connection, int], None]

@@ -25,6 +25,7 @@ from homeport.api.communication.v1 import profile_pb2 as pb
 from homeport.api.communication.v1 import profile_pb2_grpc
 from tests.support.agent_processes import fake_fleet
 from tests.support.fakes.fleet_service import FakeFleet
+from tests.support.fakes.unit_directory import UnitDirectoryFake
 
 WAIT_S = 20.0
 
@@ -112,17 +113,29 @@ def test_accounts_need_a_folder() -> None:
 
 async def test_a_unit_that_kept_accounts_does_not_go_on_without_them(tmp_path: Path) -> None:
     verifier = TicketVerifier("u")
-    kept = keeping(settings(tmp_path), "u", verifier, Whereabouts(verifier))
+    kept = keeping(settings(tmp_path), "u", verifier, Whereabouts(verifier), UnitDirectoryFake("u"))
     await kept.close()
     with pytest.raises(Refused, match="--accounts"):
-        keeping(settings(tmp_path, accounts=False), "u", verifier, Whereabouts(verifier))
+        keeping(
+            settings(tmp_path, accounts=False),
+            "u",
+            verifier,
+            Whereabouts(verifier),
+            UnitDirectoryFake("u"),
+        )
 
 
 async def test_nor_does_one_that_kept_files_with_them(tmp_path: Path) -> None:
     verifier = TicketVerifier("u")
-    keeping(settings(tmp_path, accounts=False), "u", verifier, Whereabouts(verifier))
+    keeping(
+        settings(tmp_path, accounts=False),
+        "u",
+        verifier,
+        Whereabouts(verifier),
+        UnitDirectoryFake("u"),
+    )
     with pytest.raises(Refused, match="leave out --accounts"):
-        keeping(settings(tmp_path), "u", verifier, Whereabouts(verifier))
+        keeping(settings(tmp_path), "u", verifier, Whereabouts(verifier), UnitDirectoryFake("u"))
 
 
 class HeardOf:

@@ -22,16 +22,24 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+homeport/api/communication/v1/profile.proto\x12\x1dhomeport.api.communication.v1\x1a#homeport/api/access/v1/access.proto\"@\n\x08\x41udience\x12\x10\n\x08\x65veryone\x18\x01 \x01(\x08\x12\x10\n\x08\x63ontacts\x18\x02 \x01(\x08\x12\x10\n\x08\x61\x63\x63ounts\x18\x03 \x03(\t\"N\n\x11ProfileIdentifier\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0e\n\x06proved\x18\x03 \x01(\x08\x12\r\n\x05shown\x18\x04 \x01(\t\"8\n\x11GetProfileRequest\x12\x0e\n\x06viewer\x18\x01 \x01(\t\x12\x13\n\x0b\x61s_stranger\x18\x02 \x01(\x08\"\xac\x01\n\x12GetProfileResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x45\n\x0bidentifiers\x18\x02 \x03(\x0b\x32\x30.homeport.api.communication.v1.ProfileIdentifier\x12\r\n\x05vcard\x18\x03 \x01(\t\x12\x32\n\x05modes\x18\x04 \x03(\x0e\x32#.homeport.api.communication.v1.Mode\"\x9f\x01\n\x0cReachRequest\x12\x32\n\x05\x61sked\x18\x01 \x01(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x36\n\tpreferred\x18\x02 \x03(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x0e\n\x06viewer\x18\x03 \x01(\t\x12\x13\n\x0b\x61s_stranger\x18\x04 \x01(\x08\"\x83\x01\n\rReachResponse\x12\x31\n\x04mode\x18\x01 \x01(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x32\n\x03why\x18\x03 \x03(\x0b\x32%.homeport.api.communication.v1.Reason\"5\n\x06Reason\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0e\n\x06\x63lause\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\"\x14\n\x12GetSettingsRequest\"\xdd\x01\n\x08Settings\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x36\n\tpreferred\x18\x02 \x03(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x46\n\x0bidentifiers\x18\x03 \x03(\x0b\x32\x31.homeport.api.communication.v1.IdentifierSettings\x12\x43\n\x0ereachabilities\x18\x04 \x03(\x0b\x32+.homeport.api.communication.v1.Reachability\"\x99\x01\n\x12IdentifierSettings\x12\x44\n\nidentifier\x18\x01 \x01(\x0b\x32\x30.homeport.api.communication.v1.ProfileIdentifier\x12=\n\x0c\x64isclosed_to\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Audience\"{\n\x0cReachability\x12\x31\n\x04mode\x18\x01 \x01(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x38\n\x07open_to\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Audience\"\x81\x01\n\x14UpdateProfileRequest\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12?\n\tpreferred\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.ModeListH\x01\x88\x01\x01\x42\x07\n\x05_nameB\x0c\n\n_preferred\">\n\x08ModeList\x12\x32\n\x05modes\x18\x01 \x03(\x0e\x32#.homeport.api.communication.v1.Mode\"2\n\x14\x41\x64\x64IdentifierRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\"&\n\x17RemoveIdentifierRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\"^\n\x14SetDisclosureRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x39\n\x08\x61udience\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Audience\"\x86\x01\n\x16SetReachabilityRequest\x12\x31\n\x04mode\x18\x01 \x01(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x39\n\x08\x61udience\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Audience\"4\n\x15\x43hangeContactsRequest\x12\x0b\n\x03\x61\x64\x64\x18\x01 \x03(\t\x12\x0e\n\x06remove\x18\x02 \x03(\t\"*\n\x16\x43hangeContactsResponse\x12\x10\n\x08\x63ontacts\x18\x01 \x01(\r\"7\n\x13ListContactsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"6\n\x14ListContactsResponse\x12\x10\n\x08\x63ontacts\x18\x01 \x03(\t\x12\x0c\n\x04more\x18\x02 \x01(\x08*_\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_IN_APP\x10\x01\x12\r\n\tMODE_MAIL\x10\x02\x12\r\n\tMODE_TEXT\x10\x03\x12\x12\n\x0eMODE_TELEPHONE\x10\x04\x32\xf4\t\n\x0eProfileService\x12z\n\nGetProfile\x12\x30.homeport.api.communication.v1.GetProfileRequest\x1a\x31.homeport.api.communication.v1.GetProfileResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12k\n\x05Reach\x12+.homeport.api.communication.v1.ReachRequest\x1a,.homeport.api.communication.v1.ReachResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12r\n\x0bGetSettings\x12\x31.homeport.api.communication.v1.GetSettingsRequest\x1a\'.homeport.api.communication.v1.Settings\"\x07\xaa\xe8\"\x03\n\x01\x01\x12z\n\rUpdateProfile\x12\x33.homeport.api.communication.v1.UpdateProfileRequest\x1a\'.homeport.api.communication.v1.Settings\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12z\n\rAddIdentifier\x12\x33.homeport.api.communication.v1.AddIdentifierRequest\x1a\'.homeport.api.communication.v1.Settings\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x80\x01\n\x10RemoveIdentifier\x12\x36.homeport.api.communication.v1.RemoveIdentifierRequest\x1a\'.homeport.api.communication.v1.Settings\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12z\n\rSetDisclosure\x12\x33.homeport.api.communication.v1.SetDisclosureRequest\x1a\'.homeport.api.communication.v1.Settings\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12~\n\x0fSetReachability\x12\x35.homeport.api.communication.v1.SetReachabilityRequest\x1a\'.homeport.api.communication.v1.Settings\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x8a\x01\n\x0e\x43hangeContacts\x12\x34.homeport.api.communication.v1.ChangeContactsRequest\x1a\x35.homeport.api.communication.v1.ChangeContactsResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x80\x01\n\x0cListContacts\x12\x32.homeport.api.communication.v1.ListContactsRequest\x1a\x33.homeport.api.communication.v1.ListContactsResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+homeport/api/communication/v1/profile.proto\x12\x1dhomeport.api.communication.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\"@\n\x08\x41udience\x12\x10\n\x08\x65veryone\x18\x01 \x01(\x08\x12\x10\n\x08\x63ontacts\x18\x02 \x01(\x08\x12\x10\n\x08\x61\x63\x63ounts\x18\x03 \x03(\t\"N\n\x11ProfileIdentifier\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0e\n\x06proved\x18\x03 \x01(\x08\x12\r\n\x05shown\x18\x04 \x01(\t\"8\n\x11GetProfileRequest\x12\x0e\n\x06viewer\x18\x01 \x01(\t\x12\x13\n\x0b\x61s_stranger\x18\x02 \x01(\x08\"\xac\x01\n\x12GetProfileResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x45\n\x0bidentifiers\x18\x02 \x03(\x0b\x32\x30.homeport.api.communication.v1.ProfileIdentifier\x12\r\n\x05vcard\x18\x03 \x01(\t\x12\x32\n\x05modes\x18\x04 \x03(\x0e\x32#.homeport.api.communication.v1.Mode\"\x9f\x01\n\x0cReachRequest\x12\x32\n\x05\x61sked\x18\x01 \x01(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x36\n\tpreferred\x18\x02 \x03(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x0e\n\x06viewer\x18\x03 \x01(\t\x12\x13\n\x0b\x61s_stranger\x18\x04 \x01(\x08\"\x83\x01\n\rReachResponse\x12\x31\n\x04mode\x18\x01 \x01(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x32\n\x03why\x18\x03 \x03(\x0b\x32%.homeport.api.communication.v1.Reason\"5\n\x06Reason\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0e\n\x06\x63lause\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\"\x14\n\x12GetSettingsRequest\"\xcc\x02\n\x08Settings\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x36\n\tpreferred\x18\x02 \x03(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x46\n\x0bidentifiers\x18\x03 \x03(\x0b\x32\x31.homeport.api.communication.v1.IdentifierSettings\x12\x43\n\x0ereachabilities\x18\x04 \x03(\x0b\x32+.homeport.api.communication.v1.Reachability\x12=\n\x07handles\x18\x05 \x03(\x0b\x32,.homeport.api.communication.v1.ProfileHandle\x12.\n\nnames_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb6\x01\n\rProfileHandle\x12\x0e\n\x06handle\x18\x01 \x01(\t\x12\x37\n\x05state\x18\x02 \x01(\x0e\x32(.homeport.api.communication.v1.NameState\x12.\n\nclaim_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc2\x02\n\x12IdentifierSettings\x12\x44\n\nidentifier\x18\x01 \x01(\x0b\x32\x30.homeport.api.communication.v1.ProfileIdentifier\x12=\n\x0c\x64isclosed_to\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Audience\x12\x37\n\x05state\x18\x03 \x01(\x0e\x32(.homeport.api.communication.v1.NameState\x12.\n\nprove_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x66indable\x18\x06 \x01(\x08\"{\n\x0cReachability\x12\x31\n\x04mode\x18\x01 \x01(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x38\n\x07open_to\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Audience\"\x81\x01\n\x14UpdateProfileRequest\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12?\n\tpreferred\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.ModeListH\x01\x88\x01\x01\x42\x07\n\x05_nameB\x0c\n\n_preferred\">\n\x08ModeList\x12\x32\n\x05modes\x18\x01 \x03(\x0e\x32#.homeport.api.communication.v1.Mode\"2\n\x14\x41\x64\x64IdentifierRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\":\n\x17RemoveIdentifierRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"4\n\x11\x42\x65ginProofRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"j\n\x12\x42\x65ginProofResponse\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ntries_left\x18\x03 \x01(\x05\"`\n\x18\x43onfirmIdentifierRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x11\n\x04\x63ode\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x10\n\x08\x66indable\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x8c\x01\n\x19\x43onfirmIdentifierResponse\x12\x34\n\x10\x63ontest_end_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\x08settings\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Settings\"H\n\x12\x43laimHandleRequest\x12\x0e\n\x06handle\x18\x01 \x01(\t\x12\x0e\n\x06rename\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"`\n\x13\x43laimHandleResponse\x12\x0e\n\x06handle\x18\x01 \x01(\t\x12\x39\n\x08settings\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Settings\":\n\x14ReleaseHandleRequest\x12\x0e\n\x06handle\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"d\n\x15ReleaseHandleResponse\x12\x10\n\x08released\x18\x01 \x01(\x08\x12\x39\n\x08settings\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Settings\"`\n\x12OfferHandleRequest\x12\x0e\n\x06handle\x18\x01 \x01(\t\x12\x12\n\nto_account\x18\x02 \x01(\t\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"Z\n\x13OfferHandleResponse\x12\x12\n\x05offer\x18\x01 \x01(\tB\x03\x80\x01\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x13\x41\x63\x63\x65ptHandleRequest\x12\x12\n\x05offer\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x0e\n\x06rename\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"a\n\x14\x41\x63\x63\x65ptHandleResponse\x12\x0e\n\x06handle\x18\x01 \x01(\t\x12\x39\n\x08settings\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Settings\"^\n\x14SetDisclosureRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x39\n\x08\x61udience\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Audience\"\x86\x01\n\x16SetReachabilityRequest\x12\x31\n\x04mode\x18\x01 \x01(\x0e\x32#.homeport.api.communication.v1.Mode\x12\x39\n\x08\x61udience\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Audience\"4\n\x15\x43hangeContactsRequest\x12\x0b\n\x03\x61\x64\x64\x18\x01 \x03(\t\x12\x0e\n\x06remove\x18\x02 \x03(\t\"*\n\x16\x43hangeContactsResponse\x12\x10\n\x08\x63ontacts\x18\x01 \x01(\r\"7\n\x13ListContactsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"6\n\x14ListContactsResponse\x12\x10\n\x08\x63ontacts\x18\x01 \x03(\t\x12\x0c\n\x04more\x18\x02 \x01(\x08*_\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_IN_APP\x10\x01\x12\r\n\tMODE_MAIL\x10\x02\x12\r\n\tMODE_TEXT\x10\x03\x12\x12\n\x0eMODE_TELEPHONE\x10\x04*\xa2\x01\n\tNameState\x12\x1a\n\x16NAME_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fNAME_STATE_HELD\x10\x01\x12\x18\n\x14NAME_STATE_CONTESTED\x10\x02\x12\x19\n\x15NAME_STATE_CONTESTING\x10\x03\x12\x1a\n\x16NAME_STATE_QUARANTINED\x10\x04\x12\x13\n\x0fNAME_STATE_LOST\x10\x05\x32\x9e\x10\n\x0eProfileService\x12z\n\nGetProfile\x12\x30.homeport.api.communication.v1.GetProfileRequest\x1a\x31.homeport.api.communication.v1.GetProfileResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12k\n\x05Reach\x12+.homeport.api.communication.v1.ReachRequest\x1a,.homeport.api.communication.v1.ReachResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12r\n\x0bGetSettings\x12\x31.homeport.api.communication.v1.GetSettingsRequest\x1a\'.homeport.api.communication.v1.Settings\"\x07\xaa\xe8\"\x03\n\x01\x01\x12z\n\rUpdateProfile\x12\x33.homeport.api.communication.v1.UpdateProfileRequest\x1a\'.homeport.api.communication.v1.Settings\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12z\n\rAddIdentifier\x12\x33.homeport.api.communication.v1.AddIdentifierRequest\x1a\'.homeport.api.communication.v1.Settings\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x80\x01\n\x10RemoveIdentifier\x12\x36.homeport.api.communication.v1.RemoveIdentifierRequest\x1a\'.homeport.api.communication.v1.Settings\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12~\n\nBeginProof\x12\x30.homeport.api.communication.v1.BeginProofRequest\x1a\x31.homeport.api.communication.v1.BeginProofResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x93\x01\n\x11\x43onfirmIdentifier\x12\x37.homeport.api.communication.v1.ConfirmIdentifierRequest\x1a\x38.homeport.api.communication.v1.ConfirmIdentifierResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x81\x01\n\x0b\x43laimHandle\x12\x31.homeport.api.communication.v1.ClaimHandleRequest\x1a\x32.homeport.api.communication.v1.ClaimHandleResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x87\x01\n\rReleaseHandle\x12\x33.homeport.api.communication.v1.ReleaseHandleRequest\x1a\x34.homeport.api.communication.v1.ReleaseHandleResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12}\n\x0bOfferHandle\x12\x31.homeport.api.communication.v1.OfferHandleRequest\x1a\x32.homeport.api.communication.v1.OfferHandleResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12\x84\x01\n\x0c\x41\x63\x63\x65ptHandle\x12\x32.homeport.api.communication.v1.AcceptHandleRequest\x1a\x33.homeport.api.communication.v1.AcceptHandleResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12z\n\rSetDisclosure\x12\x33.homeport.api.communication.v1.SetDisclosureRequest\x1a\'.homeport.api.communication.v1.Settings\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12~\n\x0fSetReachability\x12\x35.homeport.api.communication.v1.SetReachabilityRequest\x1a\'.homeport.api.communication.v1.Settings\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x8a\x01\n\x0e\x43hangeContacts\x12\x34.homeport.api.communication.v1.ChangeContactsRequest\x1a\x35.homeport.api.communication.v1.ChangeContactsResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x80\x01\n\x0cListContacts\x12\x32.homeport.api.communication.v1.ListContactsRequest\x1a\x33.homeport.api.communication.v1.ListContactsResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.communication.v1.profile_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CONFIRMIDENTIFIERREQUEST'].fields_by_name['code']._loaded_options = None
+  _globals['_CONFIRMIDENTIFIERREQUEST'].fields_by_name['code']._serialized_options = b'\200\001\001'
+  _globals['_OFFERHANDLERESPONSE'].fields_by_name['offer']._loaded_options = None
+  _globals['_OFFERHANDLERESPONSE'].fields_by_name['offer']._serialized_options = b'\200\001\001'
+  _globals['_ACCEPTHANDLEREQUEST'].fields_by_name['offer']._loaded_options = None
+  _globals['_ACCEPTHANDLEREQUEST'].fields_by_name['offer']._serialized_options = b'\200\001\001'
   _globals['_PROFILESERVICE'].methods_by_name['GetProfile']._loaded_options = None
   _globals['_PROFILESERVICE'].methods_by_name['GetProfile']._serialized_options = b'\252\350\"\003\n\001\001'
   _globals['_PROFILESERVICE'].methods_by_name['Reach']._loaded_options = None
@@ -44,6 +52,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROFILESERVICE'].methods_by_name['AddIdentifier']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
   _globals['_PROFILESERVICE'].methods_by_name['RemoveIdentifier']._loaded_options = None
   _globals['_PROFILESERVICE'].methods_by_name['RemoveIdentifier']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
+  _globals['_PROFILESERVICE'].methods_by_name['BeginProof']._loaded_options = None
+  _globals['_PROFILESERVICE'].methods_by_name['BeginProof']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
+  _globals['_PROFILESERVICE'].methods_by_name['ConfirmIdentifier']._loaded_options = None
+  _globals['_PROFILESERVICE'].methods_by_name['ConfirmIdentifier']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
+  _globals['_PROFILESERVICE'].methods_by_name['ClaimHandle']._loaded_options = None
+  _globals['_PROFILESERVICE'].methods_by_name['ClaimHandle']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
+  _globals['_PROFILESERVICE'].methods_by_name['ReleaseHandle']._loaded_options = None
+  _globals['_PROFILESERVICE'].methods_by_name['ReleaseHandle']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
+  _globals['_PROFILESERVICE'].methods_by_name['OfferHandle']._loaded_options = None
+  _globals['_PROFILESERVICE'].methods_by_name['OfferHandle']._serialized_options = b'\252\350\"\003\n\001\001'
+  _globals['_PROFILESERVICE'].methods_by_name['AcceptHandle']._loaded_options = None
+  _globals['_PROFILESERVICE'].methods_by_name['AcceptHandle']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
   _globals['_PROFILESERVICE'].methods_by_name['SetDisclosure']._loaded_options = None
   _globals['_PROFILESERVICE'].methods_by_name['SetDisclosure']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
   _globals['_PROFILESERVICE'].methods_by_name['SetReachability']._loaded_options = None
@@ -52,50 +72,78 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROFILESERVICE'].methods_by_name['ChangeContacts']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
   _globals['_PROFILESERVICE'].methods_by_name['ListContacts']._loaded_options = None
   _globals['_PROFILESERVICE'].methods_by_name['ListContacts']._serialized_options = b'\252\350\"\003\n\001\001'
-  _globals['_MODE']._serialized_start=2104
-  _globals['_MODE']._serialized_end=2199
-  _globals['_AUDIENCE']._serialized_start=115
-  _globals['_AUDIENCE']._serialized_end=179
-  _globals['_PROFILEIDENTIFIER']._serialized_start=181
-  _globals['_PROFILEIDENTIFIER']._serialized_end=259
-  _globals['_GETPROFILEREQUEST']._serialized_start=261
-  _globals['_GETPROFILEREQUEST']._serialized_end=317
-  _globals['_GETPROFILERESPONSE']._serialized_start=320
-  _globals['_GETPROFILERESPONSE']._serialized_end=492
-  _globals['_REACHREQUEST']._serialized_start=495
-  _globals['_REACHREQUEST']._serialized_end=654
-  _globals['_REACHRESPONSE']._serialized_start=657
-  _globals['_REACHRESPONSE']._serialized_end=788
-  _globals['_REASON']._serialized_start=790
-  _globals['_REASON']._serialized_end=843
-  _globals['_GETSETTINGSREQUEST']._serialized_start=845
-  _globals['_GETSETTINGSREQUEST']._serialized_end=865
-  _globals['_SETTINGS']._serialized_start=868
-  _globals['_SETTINGS']._serialized_end=1089
-  _globals['_IDENTIFIERSETTINGS']._serialized_start=1092
-  _globals['_IDENTIFIERSETTINGS']._serialized_end=1245
-  _globals['_REACHABILITY']._serialized_start=1247
-  _globals['_REACHABILITY']._serialized_end=1370
-  _globals['_UPDATEPROFILEREQUEST']._serialized_start=1373
-  _globals['_UPDATEPROFILEREQUEST']._serialized_end=1502
-  _globals['_MODELIST']._serialized_start=1504
-  _globals['_MODELIST']._serialized_end=1566
-  _globals['_ADDIDENTIFIERREQUEST']._serialized_start=1568
-  _globals['_ADDIDENTIFIERREQUEST']._serialized_end=1618
-  _globals['_REMOVEIDENTIFIERREQUEST']._serialized_start=1620
-  _globals['_REMOVEIDENTIFIERREQUEST']._serialized_end=1658
-  _globals['_SETDISCLOSUREREQUEST']._serialized_start=1660
-  _globals['_SETDISCLOSUREREQUEST']._serialized_end=1754
-  _globals['_SETREACHABILITYREQUEST']._serialized_start=1757
-  _globals['_SETREACHABILITYREQUEST']._serialized_end=1891
-  _globals['_CHANGECONTACTSREQUEST']._serialized_start=1893
-  _globals['_CHANGECONTACTSREQUEST']._serialized_end=1945
-  _globals['_CHANGECONTACTSRESPONSE']._serialized_start=1947
-  _globals['_CHANGECONTACTSRESPONSE']._serialized_end=1989
-  _globals['_LISTCONTACTSREQUEST']._serialized_start=1991
-  _globals['_LISTCONTACTSREQUEST']._serialized_end=2046
-  _globals['_LISTCONTACTSRESPONSE']._serialized_start=2048
-  _globals['_LISTCONTACTSRESPONSE']._serialized_end=2102
-  _globals['_PROFILESERVICE']._serialized_start=2202
-  _globals['_PROFILESERVICE']._serialized_end=3470
+  _globals['_MODE']._serialized_start=3759
+  _globals['_MODE']._serialized_end=3854
+  _globals['_NAMESTATE']._serialized_start=3857
+  _globals['_NAMESTATE']._serialized_end=4019
+  _globals['_AUDIENCE']._serialized_start=180
+  _globals['_AUDIENCE']._serialized_end=244
+  _globals['_PROFILEIDENTIFIER']._serialized_start=246
+  _globals['_PROFILEIDENTIFIER']._serialized_end=324
+  _globals['_GETPROFILEREQUEST']._serialized_start=326
+  _globals['_GETPROFILEREQUEST']._serialized_end=382
+  _globals['_GETPROFILERESPONSE']._serialized_start=385
+  _globals['_GETPROFILERESPONSE']._serialized_end=557
+  _globals['_REACHREQUEST']._serialized_start=560
+  _globals['_REACHREQUEST']._serialized_end=719
+  _globals['_REACHRESPONSE']._serialized_start=722
+  _globals['_REACHRESPONSE']._serialized_end=853
+  _globals['_REASON']._serialized_start=855
+  _globals['_REASON']._serialized_end=908
+  _globals['_GETSETTINGSREQUEST']._serialized_start=910
+  _globals['_GETSETTINGSREQUEST']._serialized_end=930
+  _globals['_SETTINGS']._serialized_start=933
+  _globals['_SETTINGS']._serialized_end=1265
+  _globals['_PROFILEHANDLE']._serialized_start=1268
+  _globals['_PROFILEHANDLE']._serialized_end=1450
+  _globals['_IDENTIFIERSETTINGS']._serialized_start=1453
+  _globals['_IDENTIFIERSETTINGS']._serialized_end=1775
+  _globals['_REACHABILITY']._serialized_start=1777
+  _globals['_REACHABILITY']._serialized_end=1900
+  _globals['_UPDATEPROFILEREQUEST']._serialized_start=1903
+  _globals['_UPDATEPROFILEREQUEST']._serialized_end=2032
+  _globals['_MODELIST']._serialized_start=2034
+  _globals['_MODELIST']._serialized_end=2096
+  _globals['_ADDIDENTIFIERREQUEST']._serialized_start=2098
+  _globals['_ADDIDENTIFIERREQUEST']._serialized_end=2148
+  _globals['_REMOVEIDENTIFIERREQUEST']._serialized_start=2150
+  _globals['_REMOVEIDENTIFIERREQUEST']._serialized_end=2208
+  _globals['_BEGINPROOFREQUEST']._serialized_start=2210
+  _globals['_BEGINPROOFREQUEST']._serialized_end=2262
+  _globals['_BEGINPROOFRESPONSE']._serialized_start=2264
+  _globals['_BEGINPROOFRESPONSE']._serialized_end=2370
+  _globals['_CONFIRMIDENTIFIERREQUEST']._serialized_start=2372
+  _globals['_CONFIRMIDENTIFIERREQUEST']._serialized_end=2468
+  _globals['_CONFIRMIDENTIFIERRESPONSE']._serialized_start=2471
+  _globals['_CONFIRMIDENTIFIERRESPONSE']._serialized_end=2611
+  _globals['_CLAIMHANDLEREQUEST']._serialized_start=2613
+  _globals['_CLAIMHANDLEREQUEST']._serialized_end=2685
+  _globals['_CLAIMHANDLERESPONSE']._serialized_start=2687
+  _globals['_CLAIMHANDLERESPONSE']._serialized_end=2783
+  _globals['_RELEASEHANDLEREQUEST']._serialized_start=2785
+  _globals['_RELEASEHANDLEREQUEST']._serialized_end=2843
+  _globals['_RELEASEHANDLERESPONSE']._serialized_start=2845
+  _globals['_RELEASEHANDLERESPONSE']._serialized_end=2945
+  _globals['_OFFERHANDLEREQUEST']._serialized_start=2947
+  _globals['_OFFERHANDLEREQUEST']._serialized_end=3043
+  _globals['_OFFERHANDLERESPONSE']._serialized_start=3045
+  _globals['_OFFERHANDLERESPONSE']._serialized_end=3135
+  _globals['_ACCEPTHANDLEREQUEST']._serialized_start=3137
+  _globals['_ACCEPTHANDLEREQUEST']._serialized_end=3214
+  _globals['_ACCEPTHANDLERESPONSE']._serialized_start=3216
+  _globals['_ACCEPTHANDLERESPONSE']._serialized_end=3313
+  _globals['_SETDISCLOSUREREQUEST']._serialized_start=3315
+  _globals['_SETDISCLOSUREREQUEST']._serialized_end=3409
+  _globals['_SETREACHABILITYREQUEST']._serialized_start=3412
+  _globals['_SETREACHABILITYREQUEST']._serialized_end=3546
+  _globals['_CHANGECONTACTSREQUEST']._serialized_start=3548
+  _globals['_CHANGECONTACTSREQUEST']._serialized_end=3600
+  _globals['_CHANGECONTACTSRESPONSE']._serialized_start=3602
+  _globals['_CHANGECONTACTSRESPONSE']._serialized_end=3644
+  _globals['_LISTCONTACTSREQUEST']._serialized_start=3646
+  _globals['_LISTCONTACTSREQUEST']._serialized_end=3701
+  _globals['_LISTCONTACTSRESPONSE']._serialized_start=3703
+  _globals['_LISTCONTACTSRESPONSE']._serialized_end=3757
+  _globals['_PROFILESERVICE']._serialized_start=4022
+  _globals['_PROFILESERVICE']._serialized_end=6100
 # @@protoc_insertion_point(module_scope)

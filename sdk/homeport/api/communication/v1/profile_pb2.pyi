@@ -15,7 +15,9 @@ moving (RetryInfo).
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -58,6 +60,40 @@ MODE_TEXT: Mode.ValueType  # 3
 MODE_TELEPHONE: Mode.ValueType  # 4
 """by a tel:, sip: or sips: identifier"""
 Global___Mode: _TypeAlias = Mode  # noqa: Y015
+
+class _NameState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NameStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NameState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NAME_STATE_UNSPECIFIED: _NameState.ValueType  # 0
+    """nothing: its owner's word alone, or a code is waited for"""
+    NAME_STATE_HELD: _NameState.ValueType  # 1
+    NAME_STATE_CONTESTED: _NameState.ValueType  # 2
+    """held, and another account has proved it: prove it again until end_time"""
+    NAME_STATE_CONTESTING: _NameState.ValueType  # 3
+    """another account's until end_time; prove it once more after that"""
+    NAME_STATE_QUARANTINED: _NameState.ValueType  # 4
+    """a handle that was given back: nobody else may have it until end_time"""
+    NAME_STATE_LOST: _NameState.ValueType  # 5
+    """it was held, and is not any more"""
+
+class NameState(_NameState, metaclass=_NameStateEnumTypeWrapper):
+    """What a name is to the account, as the directory said when it was asked last."""
+
+NAME_STATE_UNSPECIFIED: NameState.ValueType  # 0
+"""nothing: its owner's word alone, or a code is waited for"""
+NAME_STATE_HELD: NameState.ValueType  # 1
+NAME_STATE_CONTESTED: NameState.ValueType  # 2
+"""held, and another account has proved it: prove it again until end_time"""
+NAME_STATE_CONTESTING: NameState.ValueType  # 3
+"""another account's until end_time; prove it once more after that"""
+NAME_STATE_QUARANTINED: NameState.ValueType  # 4
+"""a handle that was given back: nobody else may have it until end_time"""
+NAME_STATE_LOST: NameState.ValueType  # 5
+"""it was held, and is not any more"""
+Global___NameState: _TypeAlias = NameState  # noqa: Y015
 
 @_typing.final
 class Audience(_message.Message):
@@ -301,6 +337,8 @@ class Settings(_message.Message):
     PREFERRED_FIELD_NUMBER: _builtins.int
     IDENTIFIERS_FIELD_NUMBER: _builtins.int
     REACHABILITIES_FIELD_NUMBER: _builtins.int
+    HANDLES_FIELD_NUMBER: _builtins.int
+    NAMES_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     @_builtins.property
     def preferred(self) -> _containers.RepeatedScalarFieldContainer[Global___Mode.ValueType]:
@@ -314,6 +352,14 @@ class Settings(_message.Message):
     def reachabilities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reachability]:
         """of each mode"""
 
+    @_builtins.property
+    def handles(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProfileHandle]:
+        """the one that is held first, then by name"""
+
+    @_builtins.property
+    def names_time(self) -> _timestamp_pb2.Timestamp:
+        """when the directory was asked last; absent: never"""
+
     def __init__(
         self,
         *,
@@ -321,14 +367,51 @@ class Settings(_message.Message):
         preferred: _abc.Iterable[Global___Mode.ValueType] | None = ...,
         identifiers: _abc.Iterable[Global___IdentifierSettings] | None = ...,
         reachabilities: _abc.Iterable[Global___Reachability] | None = ...,
+        handles: _abc.Iterable[Global___ProfileHandle] | None = ...,
+        names_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["names_time", b"names_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifiers", b"identifiers", "name", b"name", "preferred", b"preferred", "reachabilities", b"reachabilities"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handles", b"handles", "identifiers", b"identifiers", "name", b"name", "names_time", b"names_time", "preferred", b"preferred", "reachabilities", b"reachabilities"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Settings: _TypeAlias = Settings  # noqa: Y015
+
+@_typing.final
+class ProfileHandle(_message.Message):
+    """A handle that the account has, or had."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDLE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CLAIM_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    handle: _builtins.str
+    """without '@'"""
+    state: Global___NameState.ValueType
+    @_builtins.property
+    def claim_time(self) -> _timestamp_pb2.Timestamp:
+        """when it was taken"""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        handle: _builtins.str = ...,
+        state: Global___NameState.ValueType = ...,
+        claim_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_time", b"claim_time", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_time", b"claim_time", "end_time", b"end_time", "handle", b"handle", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProfileHandle: _TypeAlias = ProfileHandle  # noqa: Y015
 
 @_typing.final
 class IdentifierSettings(_message.Message):
@@ -336,19 +419,37 @@ class IdentifierSettings(_message.Message):
 
     IDENTIFIER_FIELD_NUMBER: _builtins.int
     DISCLOSED_TO_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PROVE_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    FINDABLE_FIELD_NUMBER: _builtins.int
+    state: Global___NameState.ValueType
+    """held and contested ones are proved"""
+    findable: _builtins.bool
+    """others find the account by it"""
     @_builtins.property
     def identifier(self) -> Global___ProfileIdentifier: ...
     @_builtins.property
     def disclosed_to(self) -> Global___Audience: ...
+    @_builtins.property
+    def prove_time(self) -> _timestamp_pb2.Timestamp:
+        """of those: when it was proved last"""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
         identifier: Global___ProfileIdentifier | None = ...,
         disclosed_to: Global___Audience | None = ...,
+        state: Global___NameState.ValueType = ...,
+        prove_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        findable: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["disclosed_to", b"disclosed_to", "identifier", b"identifier"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["disclosed_to", b"disclosed_to", "end_time", b"end_time", "identifier", b"identifier", "prove_time", b"prove_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disclosed_to", b"disclosed_to", "identifier", b"identifier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disclosed_to", b"disclosed_to", "end_time", b"end_time", "findable", b"findable", "identifier", b"identifier", "prove_time", b"prove_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -464,19 +565,334 @@ class RemoveIdentifierRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     URI_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
+    request_id: _builtins.str
+    """up to 64 characters; the same for repeats. Empty: one of the unit's"""
     def __init__(
         self,
         *,
         uri: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemoveIdentifierRequest: _TypeAlias = RemoveIdentifierRequest  # noqa: Y015
+
+@_typing.final
+class BeginProofRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URI_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    uri: _builtins.str
+    """as in AddIdentifierRequest"""
+    request_id: _builtins.str
+    """as in RemoveIdentifierRequest"""
+    def __init__(
+        self,
+        *,
+        uri: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginProofRequest: _TypeAlias = BeginProofRequest  # noqa: Y015
+
+@_typing.final
+class BeginProofResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    TRIES_LEFT_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """how the code travels: mail"""
+    tries_left: _builtins.int
+    """today"""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        tries_left: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "expire_time", b"expire_time", "tries_left", b"tries_left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginProofResponse: _TypeAlias = BeginProofResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmIdentifierRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URI_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    FINDABLE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    uri: _builtins.str
+    code: _builtins.str
+    """8 digits"""
+    findable: _builtins.bool
+    """whether others find the account by it"""
+    request_id: _builtins.str
+    """as in RemoveIdentifierRequest"""
+    def __init__(
+        self,
+        *,
+        uri: _builtins.str = ...,
+        code: _builtins.str = ...,
+        findable: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "findable", b"findable", "request_id", b"request_id", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmIdentifierRequest: _TypeAlias = ConfirmIdentifierRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmIdentifierResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEST_END_TIME_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def contest_end_time(self) -> _timestamp_pb2.Timestamp:
+        """Set: another account holds it, and has until then to prove it again; who proves it after that
+        once more takes it over.
+        """
+
+    @_builtins.property
+    def settings(self) -> Global___Settings: ...
+    def __init__(
+        self,
+        *,
+        contest_end_time: _timestamp_pb2.Timestamp | None = ...,
+        settings: Global___Settings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contest_end_time", b"contest_end_time", "settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contest_end_time", b"contest_end_time", "settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmIdentifierResponse: _TypeAlias = ConfirmIdentifierResponse  # noqa: Y015
+
+@_typing.final
+class ClaimHandleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDLE_FIELD_NUMBER: _builtins.int
+    RENAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    handle: _builtins.str
+    """with or without '@'"""
+    rename: _builtins.bool
+    """it takes the place of the handle that the account has"""
+    request_id: _builtins.str
+    """as in RemoveIdentifierRequest"""
+    def __init__(
+        self,
+        *,
+        handle: _builtins.str = ...,
+        rename: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handle", b"handle", "rename", b"rename", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimHandleRequest: _TypeAlias = ClaimHandleRequest  # noqa: Y015
+
+@_typing.final
+class ClaimHandleResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDLE_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    handle: _builtins.str
+    """in normal form, without '@'"""
+    @_builtins.property
+    def settings(self) -> Global___Settings: ...
+    def __init__(
+        self,
+        *,
+        handle: _builtins.str = ...,
+        settings: Global___Settings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handle", b"handle", "settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimHandleResponse: _TypeAlias = ClaimHandleResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseHandleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDLE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    handle: _builtins.str
+    request_id: _builtins.str
+    """as in RemoveIdentifierRequest"""
+    def __init__(
+        self,
+        *,
+        handle: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handle", b"handle", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHandleRequest: _TypeAlias = ReleaseHandleRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseHandleResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASED_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    released: _builtins.bool
+    """false: the account did not have it"""
+    @_builtins.property
+    def settings(self) -> Global___Settings: ...
+    def __init__(
+        self,
+        *,
+        released: _builtins.bool = ...,
+        settings: Global___Settings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["released", b"released", "settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHandleResponse: _TypeAlias = ReleaseHandleResponse  # noqa: Y015
+
+@_typing.final
+class OfferHandleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDLE_FIELD_NUMBER: _builtins.int
+    TO_ACCOUNT_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
+    handle: _builtins.str
+    to_account: _builtins.str
+    """who may accept it, of the same tenant"""
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """60 s to 30 days; absent: 7 days"""
+
+    def __init__(
+        self,
+        *,
+        handle: _builtins.str = ...,
+        to_account: _builtins.str = ...,
+        ttl: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handle", b"handle", "to_account", b"to_account", "ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferHandleRequest: _TypeAlias = OfferHandleRequest  # noqa: Y015
+
+@_typing.final
+class OfferHandleResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    offer: _builtins.str
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        offer: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "offer", b"offer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferHandleResponse: _TypeAlias = OfferHandleResponse  # noqa: Y015
+
+@_typing.final
+class AcceptHandleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_FIELD_NUMBER: _builtins.int
+    RENAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    offer: _builtins.str
+    rename: _builtins.bool
+    request_id: _builtins.str
+    """as in RemoveIdentifierRequest"""
+    def __init__(
+        self,
+        *,
+        offer: _builtins.str = ...,
+        rename: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer", "rename", b"rename", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptHandleRequest: _TypeAlias = AcceptHandleRequest  # noqa: Y015
+
+@_typing.final
+class AcceptHandleResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDLE_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    handle: _builtins.str
+    @_builtins.property
+    def settings(self) -> Global___Settings: ...
+    def __init__(
+        self,
+        *,
+        handle: _builtins.str = ...,
+        settings: Global___Settings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handle", b"handle", "settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptHandleResponse: _TypeAlias = AcceptHandleResponse  # noqa: Y015
 
 @_typing.final
 class SetDisclosureRequest(_message.Message):

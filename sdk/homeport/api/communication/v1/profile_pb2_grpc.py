@@ -64,6 +64,36 @@ class ProfileServiceStub:
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.RemoveIdentifierRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.Settings.FromString,
                 _registered_method=True)
+        self.BeginProof = channel.unary_unary(
+                '/homeport.api.communication.v1.ProfileService/BeginProof',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.BeginProofRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.BeginProofResponse.FromString,
+                _registered_method=True)
+        self.ConfirmIdentifier = channel.unary_unary(
+                '/homeport.api.communication.v1.ProfileService/ConfirmIdentifier',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ConfirmIdentifierRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ConfirmIdentifierResponse.FromString,
+                _registered_method=True)
+        self.ClaimHandle = channel.unary_unary(
+                '/homeport.api.communication.v1.ProfileService/ClaimHandle',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ClaimHandleRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ClaimHandleResponse.FromString,
+                _registered_method=True)
+        self.ReleaseHandle = channel.unary_unary(
+                '/homeport.api.communication.v1.ProfileService/ReleaseHandle',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ReleaseHandleRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ReleaseHandleResponse.FromString,
+                _registered_method=True)
+        self.OfferHandle = channel.unary_unary(
+                '/homeport.api.communication.v1.ProfileService/OfferHandle',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.OfferHandleRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.OfferHandleResponse.FromString,
+                _registered_method=True)
+        self.AcceptHandle = channel.unary_unary(
+                '/homeport.api.communication.v1.ProfileService/AcceptHandle',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.AcceptHandleRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.AcceptHandleResponse.FromString,
+                _registered_method=True)
         self.SetDisclosure = channel.unary_unary(
                 '/homeport.api.communication.v1.ProfileService/SetDisclosure',
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.SetDisclosureRequest.SerializeToString,
@@ -133,8 +163,62 @@ class ProfileServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveIdentifier(self, request, context):
-        """Removes an identifier, and who may see it. Idempotent. Caller: a client. Errors:
-        INVALID_ARGUMENT.
+        """Removes an identifier, and who may see it; one that was proved is given up first, and anybody may
+        prove it from then on. Idempotent. Caller: a client. Errors: INVALID_ARGUMENT; as BeginProof.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginProof(self, request, context):
+        """Adds an identifier, if it is not there, and has a code sent to it, for ConfirmIdentifier. It is
+        told over which channel, never the code. Idempotent per request_id, once the code is on its way.
+        Caller: a client. Errors: INVALID_ARGUMENT; FAILED_PRECONDITION and RESOURCE_EXHAUSTED as
+        DirectoryService.BeginProof; UNAVAILABLE the directory does not answer, or the code could not be
+        sent, with the reason STORE_OUTCOME_UNKNOWN where it may have been.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmIdentifier(self, request, context):
+        """Proves an identifier with the code that was sent to it: the account has it then, or contests it
+        with the one that does (contest_end_time). Idempotent per request_id. Caller: a client. Errors:
+        INVALID_ARGUMENT; NOT_FOUND the account has no such identifier; FAILED_PRECONDITION as
+        DirectoryService.FinishProof; UNAVAILABLE the directory does not answer, with the reason
+        STORE_OUTCOME_UNKNOWN where it may have done it: the profile says so within a minute.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClaimHandle(self, request, context):
+        """Has the account take a handle. One that it has already is answered. Idempotent. Caller: a client.
+        Errors: as DirectoryService.ClaimHandle; UNAVAILABLE as ConfirmIdentifier.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseHandle(self, request, context):
+        """Has the account give a handle back: for 90 days nobody else may have it. Idempotent. Caller: a
+        client. Errors: INVALID_ARGUMENT; UNAVAILABLE as ConfirmIdentifier.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OfferHandle(self, request, context):
+        """An offer of the account's handle, which another account of the tenant takes with AcceptHandle.
+        Changes nothing. Caller: a client. Errors: as DirectoryService.OfferHandle.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptHandle(self, request, context):
+        """Has the account take a handle that it was offered. Idempotent. Caller: a client. Errors: as
+        DirectoryService.AcceptHandle; UNAVAILABLE as ConfirmIdentifier.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -205,6 +289,36 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.RemoveIdentifier,
                     request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.RemoveIdentifierRequest.FromString,
                     response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.Settings.SerializeToString,
+            ),
+            'BeginProof': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginProof,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.BeginProofRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.BeginProofResponse.SerializeToString,
+            ),
+            'ConfirmIdentifier': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmIdentifier,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ConfirmIdentifierRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ConfirmIdentifierResponse.SerializeToString,
+            ),
+            'ClaimHandle': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimHandle,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ClaimHandleRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ClaimHandleResponse.SerializeToString,
+            ),
+            'ReleaseHandle': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseHandle,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ReleaseHandleRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ReleaseHandleResponse.SerializeToString,
+            ),
+            'OfferHandle': grpc.unary_unary_rpc_method_handler(
+                    servicer.OfferHandle,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.OfferHandleRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.OfferHandleResponse.SerializeToString,
+            ),
+            'AcceptHandle': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptHandle,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.AcceptHandleRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.AcceptHandleResponse.SerializeToString,
             ),
             'SetDisclosure': grpc.unary_unary_rpc_method_handler(
                     servicer.SetDisclosure,
@@ -389,6 +503,168 @@ class ProfileService:
             '/homeport.api.communication.v1.ProfileService/RemoveIdentifier',
             homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.RemoveIdentifierRequest.SerializeToString,
             homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.Settings.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginProof(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.ProfileService/BeginProof',
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.BeginProofRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.BeginProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmIdentifier(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.ProfileService/ConfirmIdentifier',
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ConfirmIdentifierRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ConfirmIdentifierResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimHandle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.ProfileService/ClaimHandle',
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ClaimHandleRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ClaimHandleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseHandle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.ProfileService/ReleaseHandle',
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ReleaseHandleRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.ReleaseHandleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OfferHandle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.ProfileService/OfferHandle',
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.OfferHandleRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.OfferHandleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptHandle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.ProfileService/AcceptHandle',
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.AcceptHandleRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2.AcceptHandleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class _ClaimStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ClaimState
     CLAIM_STATE_HELD: _ClaimState.ValueType  # 1
     CLAIM_STATE_CONTESTED: _ClaimState.ValueType  # 2
     """held, and somebody else has proved it"""
+    CLAIM_STATE_CONTESTING: _ClaimState.ValueType  # 3
+    """another account's, and proved by this one"""
+    CLAIM_STATE_QUARANTINED: _ClaimState.ValueType  # 4
+    """given back by this account, and nobody else's yet"""
 
 class ClaimState(_ClaimState, metaclass=_ClaimStateEnumTypeWrapper): ...
 
@@ -48,6 +52,10 @@ CLAIM_STATE_UNSPECIFIED: ClaimState.ValueType  # 0
 CLAIM_STATE_HELD: ClaimState.ValueType  # 1
 CLAIM_STATE_CONTESTED: ClaimState.ValueType  # 2
 """held, and somebody else has proved it"""
+CLAIM_STATE_CONTESTING: ClaimState.ValueType  # 3
+"""another account's, and proved by this one"""
+CLAIM_STATE_QUARANTINED: ClaimState.ValueType  # 4
+"""given back by this account, and nobody else's yet"""
 Global___ClaimState: _TypeAlias = ClaimState  # noqa: Y015
 
 @_typing.final
@@ -649,21 +657,27 @@ class GetAccountRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     HOME_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: "default" """
     account: _builtins.str
     @_builtins.property
     def home(self) -> Global___ActingHome: ...
+    @_builtins.property
+    def known(self) -> _containers.RepeatedCompositeFieldContainer[Global___Identifier]:
+        """names to be told of; at most 96"""
+
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         account: _builtins.str = ...,
         home: Global___ActingHome | None = ...,
+        known: _abc.Iterable[Global___Identifier] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["home", b"home"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "home", b"home", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "home", b"home", "known", b"known", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -677,6 +691,7 @@ class GetAccountResponse(_message.Message):
     RESIDENCE_FIELD_NUMBER: _builtins.int
     HANDLES_FIELD_NUMBER: _builtins.int
     IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     @_builtins.property
     def residence(self) -> Global___Residence: ...
@@ -686,6 +701,10 @@ class GetAccountResponse(_message.Message):
     def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldIdentifier]:
         """by kind and digest"""
 
+    @_builtins.property
+    def known(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownName]:
+        """one for each in the request, in that order"""
+
     def __init__(
         self,
         *,
@@ -693,14 +712,54 @@ class GetAccountResponse(_message.Message):
         residence: Global___Residence | None = ...,
         handles: _abc.Iterable[Global___HeldHandle] | None = ...,
         identifiers: _abc.Iterable[Global___HeldIdentifier] | None = ...,
+        known: _abc.Iterable[Global___KnownName] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["residence", b"residence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "handles", b"handles", "identifiers", b"identifiers", "residence", b"residence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "handles", b"handles", "identifiers", b"identifiers", "known", b"known", "residence", b"residence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetAccountResponse: _TypeAlias = GetAccountResponse  # noqa: Y015
+
+@_typing.final
+class KnownName(_message.Message):
+    """What a name is to the account; what it is to others is not told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    CLAIM_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    FINDABLE_FIELD_NUMBER: _builtins.int
+    state: Global___ClaimState.ValueType
+    """unspecified: nothing"""
+    findable: _builtins.bool
+    @_builtins.property
+    def claim_time(self) -> _timestamp_pb2.Timestamp:
+        """of one that it holds: when it took or proved it last"""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Of one that is contested: until when its holder may prove it again; of one that is quarantined:
+        until when nobody else may have it.
+        """
+
+    def __init__(
+        self,
+        *,
+        state: Global___ClaimState.ValueType = ...,
+        claim_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        findable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_time", b"claim_time", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_time", b"claim_time", "end_time", b"end_time", "findable", b"findable", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KnownName: _TypeAlias = KnownName  # noqa: Y015
 
 @_typing.final
 class HeldHandle(_message.Message):

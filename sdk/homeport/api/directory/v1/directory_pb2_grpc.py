@@ -165,8 +165,9 @@ class DirectoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAccount(self, request, context):
-        """What an account has, and where it is at home. Reads only. Caller: the account's home, or a
-        viewer. Errors: INVALID_ARGUMENT; FAILED_PRECONDITION STALE_EPOCH.
+        """What an account has, where it is at home, and what names are to it that the caller knows. Reads
+        only. Caller: the account's home, or a viewer. Errors: INVALID_ARGUMENT; FAILED_PRECONDITION
+        STALE_EPOCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,50 @@
+"""UnitDirectory: what a unit asks the directory for an account that is at home there.
+
+The unit names itself and the epoch by which the account is at home; the directory lets no other one
+act for it. Requests and answers are those of homeport.api.directory.v1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from deployment_units.services.accounts.entry import Resident
+
+CALL_S = 8.0
+SEND_S = 25.0  # a code is handed to a relay within the call, which takes 15 s at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryMethod:
+    """A method of DirectoryService. deadline_s: of all attempts together. repeats: whether it is
+    called again where its outcome is not known: it changes nothing, or comes with the same request
+    id to the same. changes: whether it changes anything."""
+
+    name: str
+    deadline_s: float = CALL_S
+    repeats: bool = True
+    changes: bool = True
+
+
+CLAIM_HANDLE = DirectoryMethod(name="ClaimHandle")
+RELEASE_HANDLE = DirectoryMethod(name="ReleaseHandle")
+OFFER_HANDLE = DirectoryMethod(name="OfferHandle", changes=False)
+ACCEPT_HANDLE = DirectoryMethod(name="AcceptHandle")
+# A second code would be sent, and a second try be counted.
+BEGIN_PROOF = DirectoryMethod(name="BeginProof", deadline_s=SEND_S, repeats=False)
+FINISH_PROOF = DirectoryMethod(name="FinishProof", repeats=False)
+RELEASE_IDENTIFIER = DirectoryMethod(name="ReleaseIdentifier")
+GET_ACCOUNT = DirectoryMethod(name="GetAccount", changes=False)
+RESOLVE = DirectoryMethod(name="Resolve", changes=False)
+
+
+class UnitDirectory(Protocol):
+    """Of one unit."""
+
+    async def call(self, method: DirectoryMethod, resident: Resident, request: Any) -> Any:
+        """Asks for the resident, as whom the request is completed: tenant, home, and `account` or,
+        of Resolve, `viewer`. The answer comes within the method's deadline. Raises what the
+        directory says; Unavailable where it surely did nothing; OutcomeUnknown where it may have
+        done what was asked: the same request may be made again, with the same request_id."""
+        ...

@@ -1,0 +1,86 @@
+"""UnitDirectoryFake: the directory as a unit asks it, in the process: its real service over a model
+of the store. Its codes are kept, and what is done can go unheard."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+from control_plane import keys
+from control_plane.errors import OutcomeUnknown, Unavailable
+from control_plane.store.port import Get, Put, Txn
+from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.directory.port import DirectoryMethod
+from provisioner.api.directory_service import DirectoryService
+from provisioner.directory.holdings import Holdings
+from provisioner.ledger.assignment import encode_assignment
+from tests.provisioner.directory.directory_servers import Clock, DirectoryServer
+from tests.support.fakes.network_store import NetworkStore
+
+
+class DirectoryThere:
+    """A directory that several units ask. box: codes that were sent; clock: by which it goes."""
+
+    def __init__(self) -> None:
+        self.store = NetworkStore()
+        self.clock = Clock()
+        self.server = DirectoryServer(self.store, clock=self.clock)
+        self.box = self.server.box
+        secrets = self.server.secrets
+        directory: Any = SimpleNamespace(
+            handles=self.server.handles,
+            proofs=self.server.proofs,
+            proved=self.server.proved,
+            holdings=Holdings(self.server.registrar, secrets=lambda: secrets),
+        )
+        fleet_view: Any = SimpleNamespace(
+            tenant_or_raise=lambda name: SimpleNamespace(id=name), endpoint_of=lambda unit: ""
+        )
+        ids = itertools.count(1)
+        self.service = DirectoryService(
+            directory, fleet_view, SimpleNamespace(), new_id=lambda: f"d{next(ids)}"
+        )
+
+    async def move(self, tenant: str, account: str, unit_id: str, epoch: int) -> None:
+        """The account is at home there from now on."""
+        value = encode_assignment(unit_id, epoch, 1_000, "", first_ms=1_000)
+        await self.store.commit(Txn(then=[Put(keys.assignment(tenant, account), value)]))
+
+    async def at_home(self, resident: Resident, unit_id: str) -> None:
+        """So is one that has no home yet."""
+        read = Txn(then=[Get(keys.assignment(resident.tenant, resident.account))])
+        if not (await self.store.commit(read)).results[0]:
+            await self.move(resident.tenant, resident.account, unit_id, resident.epoch)
+
+
+class UnitDirectoryFake:
+    """One unit's. away: nothing is done, and that is known; deaf: what is done is not heard, of so
+    many calls; deafened: nor is it of a method of this name, or of everything; asked: the methods,
+    in order."""
+
+    def __init__(self, unit_id: str, there: DirectoryThere | None = None) -> None:
+        self.unit_id = unit_id
+        self.there = there or DirectoryThere()
+        self.away = False
+        self.deaf = 0
+        self.deafened = ""
+        self.asked: list[str] = []
+
+    async def call(self, method: DirectoryMethod, resident: Resident, request: Any) -> Any:
+        """See UnitDirectory."""
+        self.asked.append(method.name)
+        if self.away:
+            raise Unavailable("the directory does not answer; try again")
+        await self.there.at_home(resident, self.unit_id)
+        whole = type(request)()
+        whole.CopyFrom(request)
+        whole.tenant, whole.account = resident.tenant, resident.account
+        whole.home.unit_id, whole.home.epoch = self.unit_id, resident.epoch
+        answer = await getattr(self.there.service, method.name)(whole, None)
+        if self.deaf:
+            self.deaf -= 1
+            raise OutcomeUnknown("nobody answered in time")
+        if self.deafened in (method.name, "everything"):
+            raise OutcomeUnknown("nobody answered in time")
+        return answer
