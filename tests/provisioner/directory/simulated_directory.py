@@ -20,7 +20,7 @@ from control_plane.store.port import Delete, Put, Txn, TxnResult
 from provisioner.directory.claims import DirectoryClaim, decode_account, decode_claim
 from provisioner.directory.registrar import split_claim_key
 from provisioner.ledger.assignment import decode_assignment
-from tests.provisioner.directory.directory_servers import (
+from tests.support.directory_servers import (
     TENANT,
     DirectoryServer,
     FakeSession,

@@ -12,7 +12,7 @@ from control_plane.store.port import Delete, Put, Txn
 from provisioner.directory.accounts import ActingUnit
 from provisioner.directory.claim_rules import QUARANTINE_MS, ClaimNotAllowed, NameRefused
 from provisioner.directory.claims import decode_account, decode_claim
-from tests.provisioner.directory.directory_servers import (
+from tests.support.directory_servers import (
     TENANT,
     DirectoryServer,
     home,

@@ -13,7 +13,7 @@ from control_plane.store.port import Delete, Put, Txn
 from provisioner.directory.claim_rules import DAY_MS, ClaimNotAllowed
 from provisioner.directory.claims import MOST_HOLDERS, MOST_IDENTIFIERS, decode_claim
 from provisioner.directory.proofs import CODES_A_DAY, CODES_TO_ONE, TRIES, WrongCode
-from tests.provisioner.directory.directory_servers import (
+from tests.support.directory_servers import (
     TENANT,
     Clock,
     DirectoryServer,

@@ -25,7 +25,7 @@ from provisioner.directory.claim_rules import ClaimNotAllowed
 from provisioner.directory.replica import ReadReplica
 from provisioner.directory.resolving import Resolver, clients_that_left, itself
 from provisioner.ledger.departure import released
-from tests.provisioner.directory.directory_servers import (
+from tests.support.directory_servers import (
     TENANT,
     Clock,
     DirectoryServer,

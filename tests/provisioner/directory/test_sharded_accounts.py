@@ -10,7 +10,7 @@ from provisioner.directory.claims import decode_claim
 from provisioner.directory.sharded_accounts import ShardedAccountStore, ShardedHomes
 from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.shards.shard_map import encode_map, first_map
-from tests.provisioner.directory.directory_servers import (
+from tests.support.directory_servers import (
     TENANT,
     DirectoryServer,
     FakeSession,

@@ -15,7 +15,7 @@ from deployment_units.services.directory.port import DirectoryMethod
 from provisioner.api.directory_service import DirectoryService
 from provisioner.directory.holdings import Holdings
 from provisioner.ledger.assignment import encode_assignment
-from tests.provisioner.directory.directory_servers import Clock, DirectoryServer
+from tests.support.directory_servers import Clock, DirectoryServer
 from tests.support.fakes.network_store import NetworkStore
 
 
