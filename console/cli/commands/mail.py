@@ -66,11 +66,11 @@ def explain(
 ) -> None:
     """Says who wrote a mail, who vouches for it, whether a program did, and what it reports."""
     from console.cli.views.mail import explained_document, explained_view
+    from deployment_units.services.channels.reply_tokens import token_of
     from deployment_units.services.mail_in.authentication_results import read_results
     from deployment_units.services.mail_in.authenticity import authenticity
     from deployment_units.services.mail_in.delivery_reports import reported
     from deployment_units.services.mail_in.loops import origin_of
-    from deployment_units.services.mail_in.reply_tokens import token_of
 
     received = _received(one_file(mail, named))
     fields = received.fields("Authentication-Results")

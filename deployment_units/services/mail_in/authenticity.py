@@ -18,10 +18,10 @@ from typing import NamedTuple
 from control_plane.identifiers.domains import read_domain, registrable_domain
 from control_plane.identifiers.emails import read_email
 from control_plane.identifiers.identifier import Flaw, Identifier
+from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.gateway.route import RouteReason
 from deployment_units.services.mail_in.authentication_results import MethodResult
 from deployment_units.services.mail_in.mail import ReceivedMail
-from deployment_units.services.mail_in.reply_tokens import ReplyOwner
 from deployment_units.services.mail_in.sender import sender_of
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deployment_units.services.channels.mail_out import MailOut, MailRelay
 from deployment_units.services.channels.port import (
     OutgoingChannel,
@@ -9,7 +11,9 @@ from deployment_units.services.channels.port import (
     SendOutcome,
     SendResult,
 )
+from deployment_units.services.channels.push import Push, read_allowed
 from tests.support.contracts.outgoing_channel_contract import OutgoingChannelContract
+from tests.support.fakes.push_service import PushService
 from tests.support.fakes.smtp_relay import SmtpRelay
 from tests.support.fakes.text_channel import TextChannel
 
@@ -41,3 +45,18 @@ class TestMailOut(OutgoingChannelContract):
                 MailRelay(host=host, port=port), host="talk.example", wall_ms=lambda: 0
             )
             return await channel.send(message, within_s=5), channel
+
+
+class TestPush(OutgoingChannelContract):
+    address = "ntfy://127.0.0.1/anna"
+    no_address = "anna@mail.example"
+    best = SendOutcome.HANDED_OVER
+
+    async def sent(self, far: str, message: OutgoingMessage) -> tuple[SendResult, OutgoingChannel]:
+        status = {"takes": 200, "refuses": 403, "busy": 503, "silent": 504}[far]
+        async with PushService(status=status) as service:
+            address = message.address.replace("127.0.0.1", f"127.0.0.1:{service.port}")
+            channel = Push(read_allowed("ntfy=127.0.0.1"))
+            result = await channel.send(replace(message, address=address), within_s=20)
+            channel.close()
+        return result, channel

@@ -7,20 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.identifiers.identifier import Flaw, Identifier
+from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.mail_in.authentication_results import MethodResult, read_results
 from deployment_units.services.mail_in.authenticity import Authenticity, authenticity
 from deployment_units.services.mail_in.mail import ReceivedMail, read_mail
-from deployment_units.services.mail_in.reply_tokens import (
-    PREFIX,
-    ReplyOwner,
-    reply_token,
-    token_fits,
-    token_of,
-)
 from deployment_units.services.mail_in.sender import sender_of
 
 RELAY = "mx.talk.example"
-KEY = bytes(range(32))
 OWNER = ReplyOwner(conversation=b"c" * 16, participant="carla", address="carla@mail.example")
 
 
@@ -202,41 +195,3 @@ def test_results_are_read(text: str, expected: list[tuple[str, str, dict[str, st
 def test_any_results_are_read(pieces: list[str]) -> None:
     for one in read_results(["".join(pieces)], RELAY):
         assert one.method == one.method.lower()
-
-
-def test_a_token_fits_its_conversation_participant_and_address_alone() -> None:
-    token = reply_token(KEY, 3, OWNER)
-    assert token_fits(token, {3: KEY}, OWNER)
-    assert len(PREFIX + token) <= 64
-    others = [
-        ReplyOwner(conversation=b"d" * 16, participant="carla", address=OWNER.address),
-        ReplyOwner(conversation=OWNER.conversation, participant="ben", address=OWNER.address),
-        ReplyOwner(conversation=OWNER.conversation, participant="carla", address="c@d.example"),
-        # what stands next to each other is not taken together
-        ReplyOwner(conversation=b"c" * 16, participant="carlac", address="arla@mail.example"),
-    ]
-    assert not any(token_fits(token, {3: KEY}, one) for one in others)
-    assert not token_fits(token, {3: KEY[::-1]}, OWNER)
-    assert not token_fits(token, {2: KEY, 4: KEY}, OWNER)
-    assert not token_fits("4" + token[1:], {3: KEY, 4: KEY}, OWNER)
-
-
-def test_an_address_gives_its_token_whatever_servers_did_to_its_case() -> None:
-    token = reply_token(KEY, 1, OWNER)
-    assert token_of(f"{PREFIX}{token}@talk.example") == token
-    assert token_of(f"{PREFIX}{token}@talk.example".upper()) == token
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["anna@talk.example", "reply+@talk.example", "reply+1-abc@talk.example", "", "reply+",
-     f"reply+0-{'a' * 32}@talk.example", f"reply+1-{'w' * 32}@talk.example",
-     f"xreply+1-{'a' * 32}@talk.example", f"reply+{'9' * 40}-{'a' * 32}@talk.example"],
-)  # fmt: skip
-def test_other_addresses_have_none(address: str) -> None:
-    assert token_of(address) is None
-
-
-def test_a_short_key_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least 32"):
-        reply_token(b"short", 1, OWNER)
