@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from control_plane.errors import InvalidInput
-from control_plane.printable import printable
+from control_plane.printable import printable, quoted
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import OutgoingMessage, SendOutcome, SendResult
 
@@ -116,7 +116,7 @@ def read_allowed(text: str) -> dict[str, frozenset[str]]:
         schema, _, host = part.partition("=")
         if schema not in OFFERED:
             raise InvalidInput(
-                "push", f"push: {schema!r} is not offered; use one of {', '.join(OFFERED)}"
+                "push", f"push: {quoted(schema)} is not offered; use one of {', '.join(OFFERED)}"
             )
         if host != ANY_HOST and not _HOST.match(host):
             raise InvalidInput("push", f"push: {part} names no host; say {schema}=HOST")
