@@ -83,6 +83,10 @@ MOVING = (
 UNITS = (
     "import.flip.before",  # all of an account is in the new unit, and does not count yet
     "import.flip.after",  # it counts, and nobody was told
+    "click.kept.after",  # a press is kept, and not answered
+    "feeds.published.after",  # messages and presses are in the feeds, and nothing here says so
+    "reply.kept.before",  # an application has answered, and nothing of it is kept
+    "reply.kept.after",  # it is, and nobody was told
 )
 
 

@@ -20,6 +20,7 @@ from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.contacts import book
 from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations import presses
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
 from deployment_units.services.conversations.service import ConversationService
@@ -37,7 +38,7 @@ from deployment_units.services.state.port import ClientState
 from deployment_units.services.state.stream import FRAME_BYTES
 from homeport.api.communication.v1 import conversation_pb2_grpc, profile_pb2_grpc
 
-PARTS = (book.PART, conversations.PART, profiles.PART)
+PARTS = (book.PART, conversations.PART, presses.PART, profiles.PART)
 
 
 async def _nothing() -> None:

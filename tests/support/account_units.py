@@ -17,6 +17,7 @@ from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.clicking import PressDoors
 from deployment_units.services.conversations.service import ConversationService
 from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.service import ProfileService
@@ -39,7 +40,14 @@ def an_issuer(now: float = NOW) -> TicketIssuer:
 class AccountUnit:
     """now: Unix seconds, by which it goes; home: what it knows of where accounts live."""
 
-    def __init__(self, unit_id: str, folder: Path, issuer: TicketIssuer, now: float = NOW) -> None:
+    def __init__(
+        self,
+        unit_id: str,
+        folder: Path,
+        issuer: TicketIssuer,
+        now: float = NOW,
+        press_doors: PressDoors | None = None,
+    ) -> None:
         self.unit_id = unit_id
         self.issuer = issuer
         self.now = now
@@ -64,8 +72,9 @@ class AccountUnit:
         self.profiles = ProfileService(self.accounts, callers, self.naming, wall_ms=self.wall_ms)
         self.arrivals = Arrivals()
         self.conversations = ConversationService(
-            self.accounts, callers, self.arrivals, wall_ms=self.wall_ms, look_s=0.01
-        )
+            self.accounts, callers, self.arrivals, press_doors=press_doors, wall_ms=self.wall_ms,
+            look_s=0.01,
+        )  # fmt: skip
 
     def wall_ms(self) -> int:
         return int(self.now * 1000)
@@ -96,9 +105,13 @@ class AccountUnit:
 
 @asynccontextmanager
 async def account_unit(
-    folder: Path, unit_id: str = "u", issuer: TicketIssuer | None = None, now: float = NOW
+    folder: Path,
+    unit_id: str = "u",
+    issuer: TicketIssuer | None = None,
+    now: float = NOW,
+    press_doors: PressDoors | None = None,
 ) -> AsyncIterator[AccountUnit]:
-    unit = AccountUnit(unit_id, folder, issuer or an_issuer(now), now)
+    unit = AccountUnit(unit_id, folder, issuer or an_issuer(now), now, press_doors)
     try:
         yield unit
     finally:

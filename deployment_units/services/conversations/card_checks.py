@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from control_plane.errors import InvalidInput
-from deployment_units.services.cards.card import MAX_BYTES, CardFlaw
+from deployment_units.services.cards.card import MAX_BYTES, Card, CardFlaw
 from deployment_units.services.cards.card_text import card_text
 from deployment_units.services.cards.profile import check
 
 T = TypeVar("T")
+NO_CARD = Card(document={}, actions=(), inputs={})
+MOST_KNOWN = 64  # cards, of 16 KiB at most
 MAX_TOLD = 5  # flaws of a card, in one message
 
 
@@ -24,10 +26,23 @@ class CardChecks:
 
     def __init__(self) -> None:
         self._one_at_a_time = asyncio.Lock()
+        self._known: dict[str, Card] = {}  # the oldest first
 
     async def checked(self, text: str, field: str) -> str:
         """A card as its check leaves it, as JSON; empty: there is none. Raises InvalidInput."""
         return await self.run(lambda: checked_card(text, field)) if text else ""
+
+    async def card(self, text: str) -> Card:
+        """A card that is kept, as it was checked; of none, one without anything in it."""
+        if not text:
+            return NO_CARD
+        found = self._known.get(text)
+        if found is None:
+            found = await self.run(lambda: kept_card(text))
+            while len(self._known) >= MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[text] = found
+        return found
 
     async def run(self, work: Callable[[], T]) -> T:
         """What some work on cards makes, and raises."""
@@ -46,6 +61,12 @@ def checked_card(text: str, field: str) -> str:
             field, f"the card has more than {MAX_BYTES:,} bytes once all its buttons have ids"
         )
     return kept
+
+
+def kept_card(text: str) -> Card:
+    """A card that was checked before it was kept. Blocks."""
+    card = check(text)
+    return NO_CARD if isinstance(card, list) else card
 
 
 def told(flaws: Sequence[CardFlaw]) -> str:

@@ -20,6 +20,7 @@ from deployment_units.services.conversations.message import (
     KeptMessage,
     NewMessage,
 )
+from deployment_units.services.conversations.presses import answered
 from deployment_units.services.conversations.revisions import next_revision, shown_instead
 from deployment_units.services.state.parts import Part, Table
 
@@ -138,6 +139,8 @@ def keep(
             raise AlreadyExists("another message has this id; give each its own")
         return kept
     revision = message.revision or next_revision(db, owner, message)
+    if message.answers:
+        answered(db, owner, message.answers, message.sender)
     position = _next_position(db, owner)
     db.execute(
         "INSERT INTO conversations (owner, id, members, last) VALUES (?, ?, ?, ?)"

@@ -20,6 +20,7 @@ class NewMessage:
     content: bytes  # as in the contract, encoded
     replaces: bytes = b""  # the message of which it is a revision; empty: of none
     revision: int = 0  # of that message; 0: the next one, as the sender's copy has it
+    answers: bytes = b""  # the press that it answers, as its content says, too; empty: none
 
     @property
     def room_bytes(self) -> int:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from control_plane.errors import InvalidInput
 from control_plane.identity.names import check_client_id, check_slug
+from deployment_units.services.cards.card import MAX_ID
 from deployment_units.services.conversations.message import (
     ID_BYTES,
     MAX_MEMBERS,
     MAX_TEXT_BYTES,
 )
+from deployment_units.services.conversations.press import MAX_INPUTS, NewPress
 from homeport.api.communication.v1 import conversation_pb2 as pb
 
 MAX_MESSAGES = 100
@@ -77,6 +79,20 @@ def refuse_card(content: pb.Content, field: str = "content") -> None:
         raise InvalidInput(
             f"{field}.card", "cards are sent by applications, in their replies; send a text"
         )
+
+
+def press_of(request: pb.ClickRequest | pb.DeliverPressRequest) -> NewPress:
+    if not 0 < len(request.action) <= MAX_ID:
+        raise InvalidInput("action", f"action has {len(request.action)} characters; 1 to {MAX_ID}")
+    if len(request.inputs) > MAX_INPUTS:
+        raise InvalidInput("inputs", f"{len(request.inputs)} inputs; at most {MAX_INPUTS}")
+    return NewPress(
+        id=id_of(request.press, "press"),
+        message=id_of(request.message, "message"),
+        action=request.action,
+        revision=request.revision,
+        inputs=dict(request.inputs),
+    )
 
 
 def page_size_of(size: int, *, usual: int, most: int) -> int:

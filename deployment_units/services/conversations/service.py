@@ -12,15 +12,22 @@ from typing import Any
 from grpc import aio
 
 from control_plane.errors import AlreadyExists, NotFound, PermissionDenied
+from control_plane.faultpoints import passing
 from control_plane.identity.introductions import Introduction
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers, introduced
 from deployment_units.services.accounts.entry import Resident
-from deployment_units.services.conversations import kept
+from deployment_units.services.conversations import kept, presses
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.card_checks import CardChecks
+from deployment_units.services.conversations.clicking import (
+    Clicking,
+    NoApplications,
+    PressDoors,
+)
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
 from deployment_units.services.conversations.messages import (
+    STATES,
     conversation_to_proto,
     message_to_proto,
 )
@@ -35,6 +42,7 @@ from deployment_units.services.conversations.requests import (
     members_of,
     optional_id,
     page_size_of,
+    press_of,
     refuse_card,
 )
 from deployment_units.services.conversations.revisions import superseded
@@ -59,15 +67,20 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         callers: Callers,
         arrivals: Arrivals,
         *,
+        press_doors: PressDoors | None = None,
         wall_ms: Callable[[], int],
         look_s: float = LOOK_S,
     ) -> None:
+        """press_doors: who hands presses on; None: nobody here."""
         self._accounts = accounts
         self._callers = callers
         self._arrivals = arrivals
         self._wall_ms = wall_ms
         self._look_s = look_s
         self._cards = CardChecks()
+        self.clicking = Clicking(
+            accounts, self._cards, press_doors or NoApplications(), wall_ms=wall_ms
+        )
 
     async def SendMessage(
         self, request: pb.SendMessageRequest, context: _Context
@@ -136,6 +149,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             content=content_of(request.content, card=card),
             replaces=optional_id(request.replaces, "replaces"),
             revision=request.revision or 1,
+            answers=request.content.answers,
         )
         members = members_of(request.members, caller.viewer)
         if caller.account not in members:
@@ -150,6 +164,29 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         await self._accounts.change(introduced(caller), deliver)
         self._arrivals.tell(caller.tenant, caller.account)
         return pb.DeliverResponse()
+
+    async def Click(self, request: pb.ClickRequest, context: _Context) -> pb.ClickResponse:
+        resident = self._resident(context)
+        clicked = await self.clicking.click(resident, press_of(request))
+        passing("click.kept.after")
+        pressed = self._accounts.read(
+            resident,
+            lambda db, owner: presses.of_viewer(db, owner, clicked.shown.root, resident.account),
+        )
+        return pb.ClickResponse(
+            state=STATES[clicked.state],
+            press=clicked.press,
+            current=message_to_proto(clicked.shown, pressed=pressed),
+        )
+
+    async def DeliverPress(
+        self, request: pb.DeliverPressRequest, context: _Context
+    ) -> pb.DeliverPressResponse:
+        caller = self._callers.caller(context.invocation_metadata() or ())
+        if not isinstance(caller, Introduction) or not caller.viewer:
+            raise PermissionDenied("show an introduction that names who presses")
+        clicked = await self.clicking.take(introduced(caller), caller.viewer, press_of(request))
+        return pb.DeliverPressResponse(state=STATES[clicked.state])
 
     async def Subscribe(
         self, request: pb.SubscribeRequest, context: _Context
@@ -200,10 +237,15 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
     ) -> pb.GetMessageResponse:
         resident = self._resident(context)
         wanted = id_of(request.id, "id")
-        found = self._accounts.read(resident, lambda db, owner: kept.shown(db, owner, wanted))
-        if found is None:
-            raise NotFound("the account has no such message")
-        return pb.GetMessageResponse(message=message_to_proto(found))
+
+        def read(db: sqlite3.Connection, owner: int) -> pb.Message:
+            found = kept.shown(db, owner, wanted)
+            if found is None:
+                raise NotFound("the account has no such message")
+            pressed = presses.of_viewer(db, owner, found.root, resident.account)
+            return message_to_proto(found, pressed=pressed)
+
+        return pb.GetMessageResponse(message=self._accounts.read(resident, read))
 
     async def MarkSeen(self, request: pb.MarkSeenRequest, context: _Context) -> pb.MarkSeenResponse:
         resident = self._resident(context)
@@ -238,6 +280,13 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
                 db, owner, after=after, most=most, conversation=conversation
             )
             old = superseded(db, owner, found)
-            return [message_to_proto(one, superseded=one.id in old) for one in found], more
+            return [
+                message_to_proto(
+                    one,
+                    superseded=one.id in old,
+                    pressed=presses.of_viewer(db, owner, one.root, resident.account),
+                )
+                for one in found
+            ], more
 
         return self._accounts.read(resident, page)

@@ -14,7 +14,7 @@ import pytest
 from control_plane.errors import AlreadyExists, InvalidInput, NotFound
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.cards.card import MAX_BYTES
-from deployment_units.services.conversations import kept
+from deployment_units.services.conversations import kept, presses
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
 from deployment_units.services.conversations.revisions import NothingToReplace, superseded
 from deployment_units.services.state import owners
@@ -37,7 +37,7 @@ def id_of(number: int) -> bytes:
 @pytest.fixture
 def db() -> sqlite3.Connection:
     one = sqlite3.connect(":memory:", isolation_level=None)
-    prepare(one, [owners.SCHEMA], [kept.PART])
+    prepare(one, [owners.SCHEMA], [kept.PART, presses.PART])
     owners.add(one, "t", "anna", epoch=1, state=OwnerState.LIVE, now_ms=0)
     return one
 

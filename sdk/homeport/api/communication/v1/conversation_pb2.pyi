@@ -12,6 +12,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -22,6 +23,36 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PressState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PressStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PressState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRESS_STATE_UNSPECIFIED: _PressState.ValueType  # 0
+    PRESS_STATE_WAITING: _PressState.ValueType  # 1
+    """kept, and not answered yet, however long that takes"""
+    PRESS_STATE_DONE: _PressState.ValueType  # 2
+    """answered; or done before, by somebody else where one press is for all"""
+    PRESS_STATE_SUPERSEDED: _PressState.ValueType  # 3
+    """the card had changed, or was taken back"""
+    PRESS_STATE_REFUSED: _PressState.ValueType  # 4
+    """nobody takes presses of that card any more"""
+
+class PressState(_PressState, metaclass=_PressStateEnumTypeWrapper):
+    """How far a press is."""
+
+PRESS_STATE_UNSPECIFIED: PressState.ValueType  # 0
+PRESS_STATE_WAITING: PressState.ValueType  # 1
+"""kept, and not answered yet, however long that takes"""
+PRESS_STATE_DONE: PressState.ValueType  # 2
+"""answered; or done before, by somebody else where one press is for all"""
+PRESS_STATE_SUPERSEDED: PressState.ValueType  # 3
+"""the card had changed, or was taken back"""
+PRESS_STATE_REFUSED: PressState.ValueType  # 4
+"""nobody takes presses of that card any more"""
+Global___PressState: _TypeAlias = PressState  # noqa: Y015
 
 @_typing.final
 class Content(_message.Message):
@@ -74,6 +105,7 @@ class Message(_message.Message):
     REPLACES_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     SUPERSEDED_FIELD_NUMBER: _builtins.int
+    PRESSES_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     """16 bytes, of the sender's choice: a ULID or UUID"""
     conversation: _builtins.bytes
@@ -94,6 +126,10 @@ class Message(_message.Message):
     def keep_time(self) -> _timestamp_pb2.Timestamp:
         """when the account's unit kept it"""
 
+    @_builtins.property
+    def presses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Press]:
+        """the account's own, of any revision, the newest first; at most 64"""
+
     def __init__(
         self,
         *,
@@ -106,14 +142,214 @@ class Message(_message.Message):
         replaces: _builtins.bytes = ...,
         revision: _builtins.int = ...,
         superseded: _builtins.bool = ...,
+        presses: _abc.Iterable[Global___Press] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "keep_time", b"keep_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation", b"conversation", "id", b"id", "keep_time", b"keep_time", "position", b"position", "replaces", b"replaces", "revision", b"revision", "sender", b"sender", "superseded", b"superseded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation", b"conversation", "id", b"id", "keep_time", b"keep_time", "position", b"position", "presses", b"presses", "replaces", b"replaces", "revision", b"revision", "sender", b"sender", "superseded", b"superseded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Message: _TypeAlias = Message  # noqa: Y015
+
+@_typing.final
+class Press(_message.Message):
+    """A press of a button of a card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PRESS_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.bytes
+    action: _builtins.str
+    revision: _builtins.int
+    """of the card that was seen"""
+    state: Global___PressState.ValueType
+    @_builtins.property
+    def press_time(self) -> _timestamp_pb2.Timestamp:
+        """when the account's unit kept it"""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.bytes = ...,
+        action: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        state: Global___PressState.ValueType = ...,
+        press_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["press_time", b"press_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "id", b"id", "press_time", b"press_time", "revision", b"revision", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Press: _TypeAlias = Press  # noqa: Y015
+
+@_typing.final
+class ClickRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class InputsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    PRESS_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    message: _builtins.bytes
+    """with the card, or any revision of it"""
+    action: _builtins.str
+    """its id"""
+    revision: _builtins.int
+    """of the card that was seen; 0: the one that is shown now"""
+    press: _builtins.bytes
+    """16 bytes, of the caller's choice: the same again is the same press"""
+    @_builtins.property
+    def inputs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """what was filled in, by the ids of the inputs"""
+
+    def __init__(
+        self,
+        *,
+        message: _builtins.bytes = ...,
+        action: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        press: _builtins.bytes = ...,
+        inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "inputs", b"inputs", "message", b"message", "press", b"press", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClickRequest: _TypeAlias = ClickRequest  # noqa: Y015
+
+@_typing.final
+class ClickResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PRESS_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    state: Global___PressState.ValueType
+    """WAITING, DONE or SUPERSEDED"""
+    press: _builtins.bytes
+    """the one that counts: an earlier one, where the button was pressed before"""
+    @_builtins.property
+    def current(self) -> Global___Message:
+        """what the message shows now"""
+
+    def __init__(
+        self,
+        *,
+        state: Global___PressState.ValueType = ...,
+        press: _builtins.bytes = ...,
+        current: Global___Message | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["current", b"current"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "press", b"press", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClickResponse: _TypeAlias = ClickResponse  # noqa: Y015
+
+@_typing.final
+class DeliverPressRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class InputsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    PRESS_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    message: _builtins.bytes
+    """as in ClickRequest"""
+    action: _builtins.str
+    revision: _builtins.int
+    """not 0"""
+    press: _builtins.bytes
+    @_builtins.property
+    def inputs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        message: _builtins.bytes = ...,
+        action: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        press: _builtins.bytes = ...,
+        inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "inputs", b"inputs", "message", b"message", "press", b"press", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliverPressRequest: _TypeAlias = DeliverPressRequest  # noqa: Y015
+
+@_typing.final
+class DeliverPressResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    state: Global___PressState.ValueType
+    """as in ClickResponse"""
+    def __init__(
+        self,
+        *,
+        state: Global___PressState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliverPressResponse: _TypeAlias = DeliverPressResponse  # noqa: Y015
 
 @_typing.final
 class SendMessageRequest(_message.Message):

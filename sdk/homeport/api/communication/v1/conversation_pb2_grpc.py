@@ -44,6 +44,16 @@ class ConversationServiceStub:
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverResponse.FromString,
                 _registered_method=True)
+        self.Click = channel.unary_unary(
+                '/homeport.api.communication.v1.ConversationService/Click',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ClickRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ClickResponse.FromString,
+                _registered_method=True)
+        self.DeliverPress = channel.unary_unary(
+                '/homeport.api.communication.v1.ConversationService/DeliverPress',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverPressRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverPressResponse.FromString,
+                _registered_method=True)
         self.Subscribe = channel.unary_stream(
                 '/homeport.api.communication.v1.ConversationService/Subscribe',
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.SubscribeRequest.SerializeToString,
@@ -96,6 +106,26 @@ class ConversationServiceServicer:
         Idempotent by the id of the message. Caller: whoever was introduced. Errors: INVALID_ARGUMENT;
         PERMISSION_DENIED the viewer is nobody, is no member, or may not reach the account in-app;
         ALREADY_EXISTS as SendMessage; FAILED_PRECONDITION with the reason ACCOUNT_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Click(self, request, context):
+        """Presses a button of a card that the account was sent. Kept when it is answered, and handed on to the
+        application; what that answers comes as messages. Counts once by message, action, account and
+        `press`, and as often as the action's `once` says. Caller: a client. Errors: INVALID_ARGUMENT also
+        where what was filled in will not do; NOT_FOUND no such message; FAILED_PRECONDITION with the
+        reason NOT_PRESSABLE, or ACCOUNT_FULL; ABORTED the card is being changed again and again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeliverPress(self, request, context):
+        """Brings a press to the account whose card it is, from the viewer that the introduction names.
+        Idempotent as Click. Caller: whoever was introduced. Errors: as Click; PERMISSION_DENIED the
+        viewer is nobody.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,6 +194,16 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.Deliver,
                     request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverRequest.FromString,
                     response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverResponse.SerializeToString,
+            ),
+            'Click': grpc.unary_unary_rpc_method_handler(
+                    servicer.Click,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ClickRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ClickResponse.SerializeToString,
+            ),
+            'DeliverPress': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeliverPress,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverPressRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverPressResponse.SerializeToString,
             ),
             'Subscribe': grpc.unary_stream_rpc_method_handler(
                     servicer.Subscribe,
@@ -250,6 +290,60 @@ class ConversationService:
             '/homeport.api.communication.v1.ConversationService/Deliver',
             homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverRequest.SerializeToString,
             homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Click(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.ConversationService/Click',
+            homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ClickRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ClickResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeliverPress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.ConversationService/DeliverPress',
+            homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverPressRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.DeliverPressResponse.FromString,
             options,
             channel_credentials,
             insecure,
