@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -134,12 +134,13 @@ class LocalStack:
                 check_port_is_free(flag, port)
             self._prepare()
             for program in self.plan.programs:
+                self._wait_for(program.needs)
                 self._on_step(f"starting {program.name}")
                 private_folder(program.log.parent)
                 private_folder(program.ready_file.parent)
                 program.log.unlink(missing_ok=True)
                 self._start(program)
-                self._wait_until_ready(program)
+            self._wait_for(self._children)
         except BaseException:  # whatever ended the start, Ctrl-C too: leave nothing behind
             self.stop()
             raise
@@ -219,6 +220,12 @@ class LocalStack:
                 for word in arguments
             )
         return arguments
+
+    def _wait_for(self, names: Collection[str]) -> None:
+        """Until these programs, which were started, serve."""
+        for program in self.plan.programs:
+            if program.name in names and program.name not in self.facts:
+                self._wait_until_ready(program)
 
     def _wait_until_ready(self, program: Program) -> None:
         child = self._children[program.name]

@@ -105,6 +105,11 @@ class Program:
     ready_within_s: float
     stop_within_s: float  # SIGKILL after that
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """The programs that serve before it is started; others start beside it."""
+        return frozenset(one.program for one in self.arguments if isinstance(one, ReportedValue))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackPlan:

@@ -9,12 +9,18 @@ from pathlib import Path
 import pytest
 
 from console.local.stack import LocalStack, StackFailed, StartInterrupted
-from console.local.stack_plan import MOST_RESTARTS, Program, StackPlan
+from console.local.stack_plan import (
+    MOST_RESTARTS,
+    Argument,
+    Program,
+    ReportedValue,
+    StackPlan,
+)
 
 LIMIT_S = 30.0
 
 
-def program(folder: Path, name: str, *arguments: str, stop_within_s: float = 20.0) -> Program:
+def program(folder: Path, name: str, *arguments: Argument, stop_within_s: float = 20.0) -> Program:
     ready_file = folder / "run" / f"{name}.json"
     return Program(
         name=name,
@@ -53,6 +59,15 @@ def test_what_starts_first_stops_last(tmp_path: Path) -> None:
     assert stack.pids == {}
 
 
+def test_who_needs_nobody_starts_beside_the_others(tmp_path: Path) -> None:
+    """And who needs something is started once that serves."""
+    needs_a = program(tmp_path, "c", ReportedValue("a", "number", prefix="--number="))
+    programs = (program(tmp_path, "a"), program(tmp_path, "b"), needs_a)
+    assert [one.needs for one in programs] == [set(), set(), {"a"}]
+    with LocalStack(StackPlan(programs=programs, ports={}), tmp_path) as stack:
+        assert set(stack.facts) == {"a", "b", "c"}
+
+
 def test_a_program_that_keeps_ending_ends_the_stack(tmp_path: Path) -> None:
     """After as many restarts as the plan allows, each waited for, with its last words."""
     clock, troubles = Clock(), list[str]()
@@ -84,9 +99,10 @@ def test_a_program_that_does_not_listen_is_killed_and_named(tmp_path: Path) -> N
 
 
 def test_an_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
-    """The second program is never started, the first is stopped."""
+    """The program that needs the first is never started, the first is stopped."""
     steps: list[str] = []
-    plan = StackPlan(programs=(program(tmp_path, "a"), program(tmp_path, "b")), ports={})
+    needs_a = program(tmp_path, "b", ReportedValue("a", "number", prefix="--number="))
+    plan = StackPlan(programs=(program(tmp_path, "a"), needs_a), ports={})
     stack = LocalStack(plan, tmp_path, on_step=steps.append, interrupted=lambda: True)
     with pytest.raises(StartInterrupted):
         stack.start()
