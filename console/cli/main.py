@@ -16,6 +16,7 @@ import typer
 from typer._click.exceptions import ClickException
 
 from console.cli.commands import (
+    account_names,
     accounts,
     apps,
     audit,
@@ -85,6 +86,7 @@ app.add_typer(decisions.dlq, name="dlq", rich_help_panel="Data sharing")
 app.add_typer(platforms.app, name="platforms", rich_help_panel="Data sharing")
 app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
 app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
+account_names.add_to(accounts.app)
 app.add_typer(accounts.app, name="accounts", rich_help_panel="Messages")
 app.add_typer(cards.app, name="cards", rich_help_panel="Messages")
 app.add_typer(handles.app, name="handles", rich_help_panel="Messages")

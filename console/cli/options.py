@@ -112,6 +112,15 @@ NamedFile: TypeAlias = Annotated[
     Path | None,
     typer.Option("--file", "-f", help="The same file; one of both.", metavar="FILE|-"),
 ]
+RequestId: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--request-id",
+        help="Called again with the same one, it comes to what the first call came to; up to 64 "
+        "printable characters, no spaces. Default: another each time.",
+        metavar="ID",
+    ),
+]
 ClientId: TypeAlias = Annotated[str, typer.Argument(help="The client's id.", metavar="CLIENT")]
 
 

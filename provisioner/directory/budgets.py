@@ -1,10 +1,11 @@
 """Lookup budgets: how much may be looked up, so that nobody walks the directory.
 
-Each viewer, each network that viewers ask from (/24, /48), and each tenant has a bucket that fills
-at a rate. A lookup that finds nobody costs a viewer and a network twice what the one before it did,
-up to a bound; for each minute without one it costs half again. What is hidden and what is absent
-cost the same. The cost of a miss is taken before anybody knows what comes of the lookup, and given
-back where it was none, so that lookups at once are counted like others. Pure; times are seconds.
+Each viewer, each network that viewers of a tenant ask from (/24, /48), and each tenant has a bucket
+that fills at a rate; of those who walk in one tenant, the users of another feel nothing. A lookup
+that finds nobody costs a viewer and a network twice what the one before it did, up to a bound; for
+each minute without one it costs half again. What is hidden and what is absent cost the same. The
+cost of a miss is taken before anybody knows what comes of the lookup, and given back where it was
+none, so that lookups at once are counted like others. Pure; times are seconds.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def _counted(asker: Asker) -> list[tuple[Hashable, LookupLimit]]:
     if asker.viewer:
         found.append((("viewer", asker.tenant, asker.viewer), VIEWER))
     if asker.network:
-        found.append((("network", asker.network), NETWORK))
+        found.append((("network", asker.tenant, asker.network), NETWORK))
     found.append((("tenant", asker.tenant), TENANT))
     return found
 

@@ -9,6 +9,7 @@ that one address is sent by all together.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,14 @@ from hmac import compare_digest
 import msgspec
 
 from control_plane import faultpoints, keys
-from control_plane.errors import Conflict, DataLoss, Exhausted, InvalidInput, Unavailable
+from control_plane.errors import (
+    Conflict,
+    DataLoss,
+    Exhausted,
+    InvalidInput,
+    ServiceError,
+    Unavailable,
+)
 from control_plane.identifiers.identifier import Identifier
 from control_plane.identity.pepper_ring import DirectorySecrets
 from control_plane.store.damaged import UNREADABLE
@@ -41,6 +49,8 @@ from provisioner.directory.code_sender import CodeSender
 from provisioner.directory.proved_claims import NOT_PROVED, Proved, ProvedClaims
 from provisioner.directory.registrar import ATTEMPTS
 from provisioner.directory.shared_lease import SharedLease
+
+log = logging.getLogger(__name__)
 
 DIGITS = 8
 TRIES = 5
@@ -270,15 +280,21 @@ class Proofs:
     async def _send(
         self, identifier: Identifier, code: str, proof: PendingProof, at: bytes, revision: int
     ) -> None:
-        """Raises Unavailable where it could not be sent; then the same request sends another."""
+        """Raises Unavailable where it could not be sent, for whatever reason, and then the same
+        request sends another; ClaimNotAllowed where it was refused for good."""
         try:
             async with asyncio.timeout(SEND_S):
                 await self._sender.send(identifier, code, lasts_s=CODE_S)
+        except ServiceError:
+            raise
         except TimeoutError as error:
             raise Unavailable("the code could not be sent in time; try again") from error
+        except Exception as error:
+            log.exception("a sender of codes failed")
+            raise Unavailable("the code could not be sent; try again") from error
         sent = msgspec.structs.replace(proof, sent=True)
-        lease = await self._lease.current()
         try:
+            lease = await self._lease.current()
             await self._registrar.claims.commit(
                 Txn(
                     compares=[unchanged(at, revision)],

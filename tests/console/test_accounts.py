@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from homeport.api.communication.v1 import profile_pb2 as pb
 from homeport.api.communication.v1 import profile_pb2_grpc
@@ -16,6 +17,7 @@ from tests.support.command_line import CommandLine
 from tests.support.fakes.server import Served
 
 WORK = "mailto:anna@northwind.example"
+UNTIL = Timestamp(seconds=1_800_000_000)
 SETTINGS = pb.Settings(
     name="Anna [von] B",
     preferred=[pb.MODE_TEXT],
@@ -25,11 +27,23 @@ SETTINGS = pb.Settings(
                 uri=WORK, shown="Anna@northwind.example", label="work", proved=True
             ),
             disclosed_to=pb.Audience(contacts=True, accounts=["dev"]),
+            state=pb.NAME_STATE_CONTESTED,
+            end_time=UNTIL,
+            findable=True,
         ),
         pb.IdentifierSettings(identifier=pb.ProfileIdentifier(uri="tel:+442079460301")),
     ],
     reachabilities=[pb.Reachability(mode=pb.MODE_IN_APP, open_to=pb.Audience(everyone=True))],
+    handles=[pb.ProfileHandle(handle="anna", state=pb.NAME_STATE_HELD)],
 )
+ANSWERS = {
+    "BeginProof": pb.BeginProofResponse(channel="mail", expire_time=UNTIL, tries_left=5),
+    "ConfirmIdentifier": pb.ConfirmIdentifierResponse(settings=SETTINGS),
+    "ClaimHandle": pb.ClaimHandleResponse(handle="anna", settings=SETTINGS),
+    "ReleaseHandle": pb.ReleaseHandleResponse(released=True, settings=SETTINGS),
+    "OfferHandle": pb.OfferHandleResponse(offer="an-offer", expire_time=UNTIL),
+    "AcceptHandle": pb.AcceptHandleResponse(handle="anna", settings=SETTINGS),
+}
 
 
 class FakeProfiles(profile_pb2_grpc.ProfileServiceServicer):
@@ -70,14 +84,16 @@ class FakeProfiles(profile_pb2_grpc.ProfileServiceServicer):
 def _changed(method: str):
     def answer(self, request, context):
         self._heard(method, request, context)
-        return SETTINGS
+        if method == "ConfirmIdentifier" and request.code == "0":
+            return pb.ConfirmIdentifierResponse(contest_end_time=UNTIL, settings=SETTINGS)
+        return ANSWERS.get(method, SETTINGS)
 
     return answer
 
 
 for _method in (
     "GetSettings", "UpdateProfile", "AddIdentifier", "RemoveIdentifier", "SetDisclosure",
-    "SetReachability",
+    "SetReachability", *ANSWERS,
 ):  # fmt: skip
     setattr(FakeProfiles, _method, _changed(_method))
 
@@ -144,6 +160,33 @@ SOME = pb.Audience(contacts=True, accounts=["dev", "x:y"])
             pb.SetReachabilityRequest(mode=MAIL, audience=pb.Audience(everyone=True)),
         ),
         (
+            ["remove", WORK, "--request-id", "one"],
+            "RemoveIdentifier",
+            pb.RemoveIdentifierRequest(uri=WORK, request_id="one"),
+        ),
+        (
+            ["confirm", WORK, "1234 5678", "--findable", "--request-id", "one"],
+            "ConfirmIdentifier",
+            pb.ConfirmIdentifierRequest(
+                uri=WORK, code="1234 5678", findable=True, request_id="one"
+            ),
+        ),
+        (
+            ["claim", "@anna", "--rename", "--request-id", "one"],
+            "ClaimHandle",
+            pb.ClaimHandleRequest(handle="@anna", rename=True, request_id="one"),
+        ),
+        (
+            ["release", "anna", "--request-id", "one"],
+            "ReleaseHandle",
+            pb.ReleaseHandleRequest(handle="anna", request_id="one"),
+        ),
+        (
+            ["accept", "an-offer", "--rename", "--request-id", "one"],
+            "AcceptHandle",
+            pb.AcceptHandleRequest(offer="an-offer", rename=True, request_id="one"),
+        ),
+        (
             ["reach", "--as", "ben", "--prefer", "mail"],
             "Reach",
             pb.ReachRequest(viewer="ben", preferred=[MAIL]),
@@ -160,16 +203,41 @@ def test_a_command_asks_the_unit(
     assert alice.shown == {"Bearer ticket:default:alice:unit-0:1"}
 
 
+def test_a_code_and_an_offer_for_people_and_programs(cli: CommandLine, alice: FakeProfiles) -> None:
+    prove = ("accounts", "prove", "alice", WORK, "--request-id", "one")
+    ran = cli(*prove)
+    assert "by mail" in ran.out
+    assert "accounts confirm" in ran.err
+    assert alice.asked == [("BeginProof", pb.BeginProofRequest(uri=WORK, request_id="one"))]
+    told = {"channel": "mail", "expires_at": 1_800_000_000, "tries_left": 5}
+    assert cli(*prove, "-o", "json").document == told
+    offer = ("accounts", "offer", "alice", "anna", "--to", "ben")
+    assert cli(*offer).out.strip() == "an-offer"
+    told = {"offer": "an-offer", "expires_at": 1_800_000_000}
+    assert cli(*offer, "-o", "json").document == told
+    request = pb.OfferHandleRequest(handle="anna", to_account="ben")
+    assert alice.asked[-1] == ("OfferHandle", request)
+
+
+def test_what_another_account_has_is_an_exit_code(cli: CommandLine, alice: FakeProfiles) -> None:
+    ran = cli("accounts", "confirm", "alice", WORK, "0", "-o", "json")
+    assert (ran.code, ran.document["identifiers"][0]["state"]) == (4, "contested")
+    assert "another account has it" in ran.err
+
+
 def test_settings_for_programs(cli: CommandLine, alice: FakeProfiles) -> None:
     assert cli("accounts", "settings", "alice", "-o", "json").document == {
         "name": "Anna [von] B",
         "preferred": ["text"],
         "identifiers": [
             {"uri": WORK, "shown": "Anna@northwind.example", "label": "work", "proved": True,
-             "disclosed_to": ["contacts", "account:dev"]},
+             "disclosed_to": ["contacts", "account:dev"], "state": "contested",
+             "until": 1_800_000_000, "findable": True},
             {"uri": "tel:+442079460301", "shown": "tel:+442079460301", "label": None,
-             "proved": False, "disclosed_to": ["nobody"]},
+             "proved": False, "disclosed_to": ["nobody"], "state": None, "until": None,
+             "findable": False},
         ],
+        "handles": [{"handle": "anna", "state": "held", "until": None}],
         "open_to": {"in-app": ["everyone"]},
     }  # fmt: skip
 

@@ -26,7 +26,16 @@ ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]]
         {
             "name": TEXT,
             "preferred": ["in-app", "mail"],
-            "identifiers": [{**_IDENTIFIER, "disclosed_to": ["contacts", ACCOUNT]}],
+            "identifiers": [
+                {
+                    **_IDENTIFIER,
+                    "disclosed_to": ["contacts", ACCOUNT],
+                    "state": "contesting",
+                    "until": 1_800_000_000,
+                    "findable": True,
+                }
+            ],
+            "handles": [{"handle": "a" * 30, "state": "quarantined", "until": 1_800_000_000}],
             "open_to": {"mail": ["contacts", ACCOUNT]},
         }
     ),

@@ -54,6 +54,10 @@ class AccountCalls(Calls):
         changed: pb.Settings = self._ask(method, request)
         return changed
 
+    def name(self, method: str, request: Message, deadline_s: float | None = None) -> Any:
+        """What a method about names answers."""
+        return self._call(profile_pb2_grpc.ProfileServiceStub, method, request, deadline_s)
+
     def change_contacts(self, add: list[str], remove: list[str]) -> None:
         self._ask("ChangeContacts", pb.ChangeContactsRequest(add=add, remove=remove))
 

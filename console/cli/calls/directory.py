@@ -19,16 +19,25 @@ class DirectoryCalls(Calls):
         super().__init__(target)
         self._tenant = target.tenant
 
-    def claim_handle(self, account: str, handle: str, *, rename: bool) -> pb.ClaimHandleResponse:
+    def claim_handle(
+        self, account: str, handle: str, *, rename: bool, request_id: str = ""
+    ) -> pb.ClaimHandleResponse:
+        """request_id: of the call, also when it is made again; empty: a new one."""
         request = pb.ClaimHandleRequest(
-            tenant=self._tenant, account=account, handle=handle, rename=rename
+            tenant=self._tenant,
+            account=account,
+            handle=handle,
+            rename=rename,
+            request_id=request_id,
         )
         claimed: pb.ClaimHandleResponse = self._ask("ClaimHandle", request)
         return claimed
 
-    def release_handle(self, account: str, handle: str) -> bool:
-        """Whether the account had it."""
-        request = pb.ReleaseHandleRequest(tenant=self._tenant, account=account, handle=handle)
+    def release_handle(self, account: str, handle: str, *, request_id: str = "") -> bool:
+        """Whether the account had it. request_id: likewise."""
+        request = pb.ReleaseHandleRequest(
+            tenant=self._tenant, account=account, handle=handle, request_id=request_id
+        )
         released: bool = self._ask("ReleaseHandle", request).released
         return released
 
@@ -39,9 +48,16 @@ class DirectoryCalls(Calls):
         offered: pb.OfferHandleResponse = self._ask("OfferHandle", request)
         return offered
 
-    def accept_handle(self, account: str, offer: str, *, rename: bool) -> pb.AcceptHandleResponse:
+    def accept_handle(
+        self, account: str, offer: str, *, rename: bool, request_id: str = ""
+    ) -> pb.AcceptHandleResponse:
+        """request_id: likewise."""
         request = pb.AcceptHandleRequest(
-            tenant=self._tenant, account=account, offer=offer, rename=rename
+            tenant=self._tenant,
+            account=account,
+            offer=offer,
+            rename=rename,
+            request_id=request_id,
         )
         accepted: pb.AcceptHandleResponse = self._ask("AcceptHandle", request)
         return accepted

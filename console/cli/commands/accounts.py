@@ -14,6 +14,7 @@ from console.cli.options import (
     ClientId,
     Output,
     Profile,
+    RequestId,
     Server,
     Tenant,
     Token,
@@ -75,7 +76,7 @@ def show_profile(
     from homeport.api.communication.v1 import profile_pb2 as pb
 
     request = pb.GetProfileRequest(viewer=viewer or "", as_stranger=as_stranger)
-    with _account(target_of(server, tenant, token, profile, ca), client) as calls:
+    with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
         document = profile_document(calls.profile(request))
     show(document, output, lambda: profile_view(document))
 
@@ -106,7 +107,7 @@ def reach(
         viewer=viewer or "",
         as_stranger=as_stranger,
     )
-    with _account(target_of(server, tenant, token, profile, ca), client) as calls:
+    with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
         document = reach_document(calls.reach(request))
     show(document, output, lambda: reach_view(document))
     if document["mode"] is None:
@@ -124,8 +125,8 @@ def settings(
     output: Output = Format.TABLE,
 ) -> None:
     """Shows everything that an account says of itself, and to whom."""
-    with _account(target_of(server, tenant, token, profile, ca), client) as calls:
-        _show_settings(calls.settings(), output)
+    with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+        show_settings(calls.settings(), output)
 
 
 @app.command("set")
@@ -150,8 +151,8 @@ def set_profile(
     request = pb.UpdateProfileRequest(name=name)
     if prefer is not None:
         request.preferred.modes.extend(_mode(one, "--prefer") for one in prefer)
-    with _account(target_of(server, tenant, token, profile, ca), client) as calls:
-        _show_settings(calls.change("UpdateProfile", request), output)
+    with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+        show_settings(calls.change("UpdateProfile", request), output)
 
 
 @app.command("add")
@@ -173,14 +174,15 @@ def add_identifier(
     from homeport.api.communication.v1 import profile_pb2 as pb
 
     request = pb.AddIdentifierRequest(uri=uri, label=label or "")
-    with _account(target_of(server, tenant, token, profile, ca), client) as calls:
-        _show_settings(calls.change("AddIdentifier", request), output)
+    with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+        show_settings(calls.change("AddIdentifier", request), output)
 
 
 @app.command("remove")
 def remove_identifier(
     client: ClientId,
     uri: Uri,
+    request_id: RequestId = None,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -188,12 +190,13 @@ def remove_identifier(
     ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Removes an identifier, and who may see it."""
+    """Removes an identifier, and who may see it. One that was proved is given up: whoever can read
+    a code there may have it then."""
     from homeport.api.communication.v1 import profile_pb2 as pb
 
-    request = pb.RemoveIdentifierRequest(uri=uri)
-    with _account(target_of(server, tenant, token, profile, ca), client) as calls:
-        _show_settings(calls.change("RemoveIdentifier", request), output)
+    request = pb.RemoveIdentifierRequest(uri=uri, request_id=request_id or "")
+    with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+        show_settings(calls.change("RemoveIdentifier", request), output)
 
 
 @app.command("disclose")
@@ -213,8 +216,8 @@ def disclose(
     from homeport.api.communication.v1 import profile_pb2 as pb
 
     request = pb.SetDisclosureRequest(uri=uri, audience=audience_of(to))
-    with _account(target_of(server, tenant, token, profile, ca), client) as calls:
-        _show_settings(calls.change("SetDisclosure", request), output)
+    with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+        show_settings(calls.change("SetDisclosure", request), output)
 
 
 @app.command("open")
@@ -234,8 +237,8 @@ def open_mode(
     from homeport.api.communication.v1 import profile_pb2 as pb
 
     request = pb.SetReachabilityRequest(mode=_mode(mode, "MODE"), audience=audience_of(to))
-    with _account(target_of(server, tenant, token, profile, ca), client) as calls:
-        _show_settings(calls.change("SetReachability", request), output)
+    with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+        show_settings(calls.change("SetReachability", request), output)
 
 
 @app.command("contacts")
@@ -259,7 +262,7 @@ def contacts(
     """Lists whom an account knows, after what is to be changed."""
     from console.cli.views.accounts import contacts_view
 
-    with _account(target_of(server, tenant, token, profile, ca), client) as calls:
+    with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
         if add or remove:
             calls.change_contacts(add or [], remove or [])
         found = calls.contacts()
@@ -267,7 +270,7 @@ def contacts(
 
 
 @contextmanager
-def _account(target: Target, client: str) -> Iterator[AccountCalls]:
+def account_calls(target: Target, client: str) -> Iterator[AccountCalls]:
     """Calls for the client's account, at its home."""
     from console.cli.calls.accounts import AccountCalls
     from console.cli.commands.clients import connect
@@ -279,7 +282,7 @@ def _account(target: Target, client: str) -> Iterator[AccountCalls]:
             yield calls
 
 
-def _show_settings(found: Any, output: Format) -> None:
+def show_settings(found: Any, output: Format) -> None:
     from console.cli.views.accounts import settings_document, settings_view
 
     document = settings_document(found)

@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from console.cli.markup import escape
-from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
+from console.cli.options import (
+    Ca,
+    Output,
+    Profile,
+    RequestId,
+    Server,
+    Tenant,
+    Token,
+    target_of,
+)
 from console.cli.output import Format, note, show
 
 app = typer.Typer(help="Handles: the unique names of accounts.", no_args_is_help=True)
@@ -29,6 +38,7 @@ def claim(
     handle: Handle,
     account: Account,
     rename: Rename = False,
+    request_id: RequestId = None,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -40,7 +50,7 @@ def claim(
     from console.cli.calls.directory import DirectoryCalls
 
     with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
-        claimed = service.claim_handle(account, handle, rename=rename)
+        claimed = service.claim_handle(account, handle, rename=rename, request_id=request_id or "")
     document = {"account": account, "handle": claimed.handle, "revision": claimed.revision}
     show(document, output, lambda: escape(f"@{claimed.handle} is {account}'s"))
 
@@ -49,6 +59,7 @@ def claim(
 def release(
     handle: Handle,
     account: Account,
+    request_id: RequestId = None,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -60,7 +71,7 @@ def release(
     from console.cli.calls.directory import DirectoryCalls
 
     with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
-        released = service.release_handle(account, handle)
+        released = service.release_handle(account, handle, request_id=request_id or "")
     said = f"{account} has given it back" if released else f"{account} did not have it"
     show({"account": account, "released": released}, output, lambda: escape(said))
 
@@ -96,6 +107,7 @@ def accept(
     offered: Annotated[str, typer.Argument(help="The offer, as it was made.", metavar="OFFER")],
     account: Account,
     rename: Rename = False,
+    request_id: RequestId = None,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -107,7 +119,7 @@ def accept(
     from console.cli.calls.directory import DirectoryCalls
 
     with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
-        taken = service.accept_handle(account, offered, rename=rename)
+        taken = service.accept_handle(account, offered, rename=rename, request_id=request_id or "")
     document = {"account": account, "handle": taken.handle, "revision": taken.revision}
     show(document, output, lambda: escape(f"@{taken.handle} is {account}'s"))
 

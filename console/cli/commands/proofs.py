@@ -9,7 +9,16 @@ import typer
 
 from console.cli.failure import ExitCode
 from console.cli.markup import escape
-from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
+from console.cli.options import (
+    Ca,
+    Output,
+    Profile,
+    RequestId,
+    Server,
+    Tenant,
+    Token,
+    target_of,
+)
 from console.cli.output import Format, note, show
 
 Name: TypeAlias = Annotated[
@@ -21,15 +30,6 @@ Name: TypeAlias = Annotated[
 ]
 Account: TypeAlias = Annotated[
     str, typer.Option("--account", help="The account: a client's id.", metavar="CLIENT")
-]
-RequestId: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--request-id",
-        help="Called again with the same one, it comes to what the first call came to; up to 64 "
-        "printable characters, no spaces. Default: another each time.",
-        metavar="ID",
-    ),
 ]
 
 

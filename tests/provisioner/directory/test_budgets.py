@@ -78,6 +78,16 @@ def test_a_network_is_counted_whoever_its_viewers_are():
     assert lookups(budgets, other, 1) == 1
 
 
+def test_who_walks_in_one_tenant_silences_nobody_of_another():
+    budgets = LookupBudgets(clock=Clock())
+    for n in range(1_000):
+        lookups(budgets, Asker(tenant="t", viewer=f"v{n}", network="192.0.2.0/24"), 1)
+    beside = Asker(tenant="t", viewer="anna", network="192.0.2.0/24")
+    assert lookups(budgets, beside, 1) == 0
+    elsewhere = Asker(tenant="u", viewer="anna", network="192.0.2.0/24")
+    assert lookups(budgets, elsewhere, 100, found=True) == 100
+
+
 def test_a_tenant_is_counted_flat():
     budgets = LookupBudgets(clock=Clock())
     assert lookups(budgets, Asker(tenant="t"), 100_500) == TENANT.burst
@@ -100,9 +110,9 @@ def test_what_is_refused_charges_nobody():
     budgets = LookupBudgets(clock=Clock())
     asker = Asker(tenant="t", viewer="mallory", network="192.0.2.0/24")
     lookups(budgets, asker, 100)
-    left = budgets._budgets["network", "192.0.2.0/24"].left
+    left = budgets._budgets["network", "t", "192.0.2.0/24"].left
     lookups(budgets, asker, 100)
-    assert budgets._budgets["network", "192.0.2.0/24"].left == left
+    assert budgets._budgets["network", "t", "192.0.2.0/24"].left == left
 
 
 def test_few_are_remembered():

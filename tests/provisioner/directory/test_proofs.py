@@ -6,7 +6,14 @@ import random
 import pytest
 
 from control_plane import keys
-from control_plane.errors import Exhausted, InvalidInput, NotFound, OutcomeUnknown, Unavailable
+from control_plane.errors import (
+    Exhausted,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    StoreUnavailable,
+    Unavailable,
+)
 from control_plane.identifiers.identifier import Identifier
 from control_plane.identifiers.uris import read_any
 from control_plane.store.port import Delete, Put, Txn
@@ -311,6 +318,34 @@ async def test_a_code_that_could_not_be_sent_is_sent_anew_by_the_same_request(se
         await begin(server, "anna", id="b")
     await begin(server, "anna", id="b")
     assert len(server.box.codes) == 1
+    await finish(server, "anna", server.box.last())
+
+
+async def test_a_sender_that_fails_otherwise_is_one_that_could_not_send(server, caplog):
+    server.box.fails.append(UnicodeError("a defect of a library"))
+    with pytest.raises(Unavailable, match="could not be sent"):
+        await begin(server, "anna", id="b")
+    assert "a defect of a library" in caplog.text
+    server.box.fails.append(ClaimNotAllowed("REFUSED", "the relay refuses it for good"))
+    assert await refusal(begin(server, "anna", id="b")) == "REFUSED"
+    await begin(server, "anna", id="b")
+    assert len(server.box.codes) == 1
+
+
+async def test_a_code_that_was_sent_is_on_its_way_whatever_becomes_of_the_lease(server):
+    proofs = server.proofs
+    current, calls = proofs._lease.current, []
+
+    async def lost_after_sending():
+        calls.append(len(server.box.codes))
+        if server.box.codes:
+            raise StoreUnavailable("the store is away")
+        return await current()
+
+    proofs._lease.current = lost_after_sending
+    await begin(server, "anna")
+    assert calls == [0, 1]
+    proofs._lease.current = current
     await finish(server, "anna", server.box.last())
 
 
