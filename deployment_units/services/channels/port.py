@@ -1,7 +1,7 @@
 """OutgoingChannel: the port through which a unit hands a message to one way of delivering.
 
 What the other side says is a result and no error: it is evidence, and goes into the delivery.
-Adapters: `mail_out`, and a text channel in the tests' fakes, under one contract suite.
+Adapters: `mail_out`, `text_link`, `push`, and one in the tests' fakes, under one contract suite.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from hashlib import sha256
 
 import msgspec
 
-from control_plane.errors import InvalidInput
 from control_plane.identifiers.identifier import Flaw
 from deployment_units.services.mail_in.authentication_results import MethodResult, read_results
 from deployment_units.services.mail_in.delivery_reports import ReportedOutcome, reported
@@ -42,12 +41,14 @@ class MailToRead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MailReading(msgspec.Struct, frozen=True, kw_only=True):
-    """identity: the same for a mail that comes again; sender: the address of From, as it is
+    """identity: the same for a mail that comes again; message_id: without brackets, empty where it
+    has none; sender: the address of From, as it is
     written, empty where it has none or several, which `sender_flaw` says. text: what was written
     anew, or all of it where it was passed on. answers_to: ids of messages, of In-Reply-To and
     References. lost: words of what was left out, as deliveries say them. attachments: names."""
 
     identity: bytes
+    message_id: str
     sender: str
     sender_flaw: str
     subject: str
@@ -77,6 +78,7 @@ def read_incoming(mail: MailToRead, results: tuple[MethodResult, ...] = ()) -> M
     shown = "" if isinstance(sender, Flaw) else sender.shown
     return MailReading(
         identity=_identity(received, shown, subject, text),
+        message_id=next(iter(_ID.findall(next(iter(received.fields("Message-ID")), ""))), ""),
         sender=shown,
         sender_flaw=str(sender) if isinstance(sender, Flaw) else "",
         subject=subject,
@@ -90,12 +92,6 @@ def read_incoming(mail: MailToRead, results: tuple[MethodResult, ...] = ()) -> M
         results=results,
         outcomes=reported(received)[:MOST_OUTCOMES],
     )
-
-
-def refuse_nobodys(reading: MailReading) -> None:
-    """Raises InvalidInput where a mail is of nobody that it could be a message of."""
-    if not reading.sender:
-        raise InvalidInput("from", f"the mail is nobody's: {reading.sender_flaw}")
 
 
 def _bounded(text: str) -> tuple[str, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from deployment_units.services.channels.mail_out import MailOut, MailRelay
@@ -12,9 +13,11 @@ from deployment_units.services.channels.port import (
     SendResult,
 )
 from deployment_units.services.channels.push import Push, read_allowed
+from deployment_units.services.channels.text_link import TextLink
 from tests.support.contracts.outgoing_channel_contract import OutgoingChannelContract
 from tests.support.fakes.push_service import PushService
 from tests.support.fakes.smtp_relay import SmtpRelay
+from tests.support.fakes.telephones import Telephones
 from tests.support.fakes.text_channel import TextChannel
 
 
@@ -60,3 +63,23 @@ class TestPush(OutgoingChannelContract):
             result = await channel.send(replace(message, address=address), within_s=20)
             channel.close()
         return result, channel
+
+
+class TestTextLink(OutgoingChannelContract):
+    address = "tel:+442079460018"
+    no_address = "anna@mail.example"
+    best = SendOutcome.DELIVERED
+
+    async def sent(self, far: str, message: OutgoingMessage) -> tuple[SendResult, OutgoingChannel]:
+        code = {"takes": 200, "refuses": 404, "busy": 480, "silent": None}[far]
+        telephones = Telephones(answers={"+442079460018": code}, hangs_up=True)
+        async with telephones:
+            channel = TextLink(
+                "127.0.0.1", telephones.port, number="+442079460100", jitter=lambda: 0.0
+            )
+            running = asyncio.create_task(channel.run())
+            try:
+                await asyncio.wait_for(channel.connected.wait(), 30)
+                return await channel.send(message, within_s=20), channel
+            finally:
+                running.cancel()
