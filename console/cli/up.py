@@ -187,6 +187,7 @@ def _where_next(stack: LocalStack, options: StackOptions, store: str) -> Rendera
         ("HTTP, JSON", f"{'http' if options.security is None else 'https'}://{stack.http}"),
         ("metrics", f"http://{stack.metrics}/metrics"),
         ("units", _units_fact(stack, options)),
+        *_browser_facts(stack, options),
         ("store", escape(store)),
         ("data, logs", escape(str(options.data_dir))),
         *_security_facts(options.security),
@@ -228,3 +229,9 @@ def _units_fact(stack: LocalStack, options: StackOptions) -> str:
     if options.apart:
         return ", ".join(f"{unit} at {at}" for unit, at in stack.units.items())
     return f"{len(stack.units)}, each with an agent on loopback"
+
+
+def _browser_facts(stack: LocalStack, options: StackOptions) -> list[tuple[str, str]]:
+    scheme = "http" if options.security is None else "https"
+    at = [f"{unit} at {scheme}://{where}" for unit, where in stack.addresses("web").items()]
+    return [("browsers", ", ".join(at))] if at else []

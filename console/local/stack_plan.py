@@ -29,6 +29,7 @@ DATA_FOLDER = DataFolder(
     earlier={"up.lock": b"", "store.db": SQLITE, "sharing/sharing.db": SQLITE},
 )  # fmt: skip
 
+READY_WITHIN_S = 150.0  # also on a machine that is busy with other things
 MOST_RESTARTS = 5  # within RESTART_WINDOW_S; one more death and the stack stops
 RESTART_WINDOW_S = 60.0
 RESTART = Backoff(first_s=0.2)
@@ -76,6 +77,7 @@ class StackOptions:
     # Units with an agent process of their own, each with its part of the fleet file; empty: one
     # process for all.
     apart: tuple[str, ...] = ()
+    web: bool = False  # units serve browsers
     mail: MailRelay | None = None  # None: no mail goes out
     security: StackSecurity | None = None  # None: plain, and everybody may do all
 
@@ -134,7 +136,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                     f"--password-file={password_file(options.data_dir)}",
                     f"--port={options.etcd_port}",
                 ),
-                ready_within_s=60.0,
+                ready_within_s=READY_WITHIN_S,
                 stop_within_s=15.0,
             )
         )
@@ -180,7 +182,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 *_code_mail(options.mail),
                 *_server_security(options.security),
             ),
-            ready_within_s=60.0,
+            ready_within_s=READY_WITHIN_S,
             stop_within_s=25.0,  # its own drain is 10 s
         )
     )
@@ -211,9 +213,10 @@ def _agents(options: StackOptions) -> list[Program]:
                 ReportedValue(SERVER, "grpc", prefix="--server="),
                 f"--listen={LOOPBACK}:0",
                 *_unit_state(options),
+                *((f"--http-listen={LOOPBACK}:0",) if options.web else ()),
                 *_agent_security(name, options.security),
             ),
-            ready_within_s=60.0,
+            ready_within_s=READY_WITHIN_S,
             stop_within_s=10.0,
         )
         for name, file in files.items()

@@ -79,8 +79,8 @@ def up(
         bool,
         typer.Option(
             "--with-directory",
-            help="For names and messages: units keep accounts, each by a process of its own. "
-            "Default fleet: two units, London and Stockholm.",
+            help="For names and messages: units keep accounts and serve browsers, each by a "
+            "process of its own. Default fleet: two units, London and Stockholm.",
         ),
     ] = False,
     mail_relay: Annotated[
@@ -145,6 +145,7 @@ def up(
         transport=transport,
         accounts=accounts or with_directory,
         apart=tuple(unit.id for unit in read_fleet(fleet)) if with_directory else (),
+        web=with_directory,
         mail=mail,
     )
     run_until_stopped(options, ready_file, insecure=insecure, mutual=mtls)

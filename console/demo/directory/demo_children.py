@@ -10,7 +10,7 @@ from console.cli.failure import CommandFailed
 from console.local.child import Child
 from console.local.stack_plan import Program
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 150.0
 POLL_S = 0.03
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import homeport
-from console.cli.calls.conversations import ConversationCalls
 from console.cli.calls.directory import DirectoryCalls
 from console.cli.calls.fleet import FleetCalls
 from console.cli.failure import CommandFailed
@@ -20,6 +19,7 @@ from console.cli.profile import Target
 from console.demo.directory import mail_provider
 from console.demo.directory.demo_children import DemoChild
 from console.demo.directory.mail_provider import Mailboxes
+from console.demo.directory.person import Person
 from console.local.stack import LocalStack, secured
 from console.local.stack_plan import MailRelay, StackOptions, plan_stack
 from console.local.stack_units import prepare_stack
@@ -79,6 +79,7 @@ class DemoStack:
                 metrics_port=0,
                 accounts=True,
                 apart=tuple(units),
+                web=True,
                 mail=MailRelay(address=self.mail_address, domain=DOMAIN),
             )
         )
@@ -113,9 +114,9 @@ class DemoStack:
         """As an operator; to be opened."""
         return DirectoryCalls(self.target)
 
-    def at_home(self, account: str) -> ConversationCalls:
+    def person(self, account: str) -> Person:
         """At the unit of an account, with its ticket; to be opened."""
-        return ConversationCalls.at(self.target, self.client.provision(account))
+        return Person.at(self.target, self.client.provision(account))
 
     def until(self, what: str, look: Callable[[], T | None], *, within_s: float = WITHIN_S) -> T:
         """What `look` gives as soon as that is something; what died meanwhile is started again.

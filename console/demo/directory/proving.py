@@ -30,8 +30,8 @@ def prove_and_show(story: Story, stack: DemoStack, ben: str) -> None:
         ("mallory", [], "a stranger sees her name and that she can be written to in the client"),
         (ben, [f"mailto:{WORK}"], "Ben, a contact, sees her work address as well"),
     ):
-        with stack.at_home("anna") as calls:
-            profile = calls.profile(pb.GetProfileRequest(viewer=viewer))
+        with stack.person("anna") as person:
+            profile = person.profile(pb.GetProfileRequest(viewer=viewer))
         story.check(words, ("Anna", seen, True), (
             profile.name,
             [one.uri for one in profile.identifiers],
@@ -44,35 +44,30 @@ def prove_by_mail(
     story: Story, stack: DemoStack, account: str, address: str, *, label: str
 ) -> None:
     """An account proves an address with the code that its mailbox got."""
+    uri = f"mailto:{address}"
     before = len(stack.mailboxes.mails(address))
-    with stack.directory() as calls:
-        begun = calls.begin_proof(account, f"mailto:{address}")
+    with stack.person(account) as person:
+        channel = person.begin_proof(uri)
         mail = stack.until(
             f"the code in the mailbox of {address}",
             lambda: stack.mailboxes.mails(address)[before:],
         )[0]
-        code = "".join(_CODE.findall(text_of(mail))[0])
-        calls.finish_proof(account, f"mailto:{address}", code, findable=True)
-    with stack.at_home(account) as unit:
-        request = pb.AddIdentifierRequest(uri=f"mailto:{address}", label=label)
-        unit.change("AddIdentifier", request)
+        person.confirm(uri, "".join(_CODE.findall(text_of(mail))[0]), findable=True)
+        person.change("AddIdentifier", pb.AddIdentifierRequest(uri=uri, label=label))
     story.check(
         f"a code reaches the mailbox of [bold]{escape(address)}[/] by SMTP; with it the address is "
         "hers",
         ["mail", account],
-        [begun.channel, found(stack, f"mailto:{address}")],
+        [channel, found(stack, uri)],
     )
 
 
 def disclose(stack: DemoStack, ben: str) -> None:
     """Anna says who sees what: contacts her work address, nobody the rest."""
-    with stack.at_home("anna") as calls:
-        calls.change("UpdateProfile", pb.UpdateProfileRequest(name="Anna"))
-        calls.change_contacts([ben], [])
-        audience = pb.Audience(contacts=True)
-        calls.change(
-            "SetDisclosure", pb.SetDisclosureRequest(uri=f"mailto:{WORK}", audience=audience)
-        )
+    with stack.person("anna") as person:
+        person.change("UpdateProfile", pb.UpdateProfileRequest(name="Anna"))
+        person.change_contacts([ben], [])
+        person.show_to(f"mailto:{WORK}", pb.Audience(contacts=True))
 
 
 def found(stack: DemoStack, uri: str, viewer: str = "") -> str:

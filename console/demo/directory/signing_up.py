@@ -23,15 +23,14 @@ def sign_up(story: Story, stack: DemoStack) -> str:
     """Tells it; the account of the Ben who won."""
     anna = stack.client.provision("anna", address=LONDON)
     story.check("Anna signs up from London: at home in [bold]eu-west[/]", "eu-west", anna.unit_id)
-    with stack.directory() as calls:
-        claimed = calls.claim_handle("anna", "@anna", rename=False)
-        story.check("she claims [bold]@anna[/]", "anna", claimed.handle)
-        stack.client.provision("mallory", address=LONDON)
-        for handle, what, expected in LOOK_ALIKES:
-            reason, words = refusal(stack, "mallory", handle)
-            claim = f"Mallory tries [bold]{escape(handle)}[/] ({what}): refused, {expected}"
-            story.check(claim, expected, reason)
-            story.tell(f"  [dim]{escape(words)}[/]")
+    with stack.person("anna") as person:
+        story.check("she claims [bold]@anna[/] there", "anna", person.claim("@anna"))
+    stack.client.provision("mallory", address=LONDON)
+    for handle, what, expected in LOOK_ALIKES:
+        reason, words = refusal(stack, "mallory", handle)
+        claim = f"Mallory tries [bold]{escape(handle)}[/] ({what}): refused, {expected}"
+        story.check(claim, expected, reason)
+        story.tell(f"  [dim]{escape(words)}[/]")
     ben = race(story, stack)
     home = stack.client.provision(ben)
     story.check("Ben signed up from Stockholm: [bold]eu-north[/]", "eu-north", home.unit_id)
@@ -40,9 +39,9 @@ def sign_up(story: Story, stack: DemoStack) -> str:
 
 def refusal(stack: DemoStack, account: str, handle: str) -> tuple[str, str]:
     """Why an account cannot have a handle: the reason, and the words. ("", "") where it has it."""
-    with stack.directory() as calls:
+    with stack.person(account) as person:
         try:
-            calls.claim_handle(account, handle, rename=False)
+            person.claim(handle)
         except errors.HomeportError as error:
             return error.reason or str(error.code), error.message
     return "", ""
@@ -59,11 +58,11 @@ def race(story: Story, stack: DemoStack) -> str:
     line = threading.Barrier(RACERS)
 
     def claim(account: str) -> str:
-        with stack.directory() as calls:
-            calls.account(account)  # the connection is there before the race begins
+        with stack.person(account) as person:
+            person.settings()  # the connection is there before the race begins
             line.wait(timeout=30)
             try:
-                calls.claim_handle(account, "@ben", rename=False)
+                person.claim("@ben")
             except errors.HomeportError as error:
                 return error.reason
         return "HAS_IT"
