@@ -37,6 +37,7 @@ class Browser:
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self.url = url
         self.session = session
+        self.content = b""  # of the last answer
 
     async def ask(
         self, verb: str, path: str, document: Any = None, **named: Any
@@ -49,7 +50,7 @@ class Browser:
         async with self.session.request(
             verb, self.url + path, headers=headers, allow_redirects=False, **named
         ) as response:
-            content = await response.read()
+            content = self.content = await response.read()
             is_json = response.content_type == "application/json"
             return response.status, json.loads(content) if is_json else None, response
 

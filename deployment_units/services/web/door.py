@@ -6,7 +6,7 @@ may do with it, errors as well.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from control_plane.http_serving.failures import failure_response
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.web.calls import MethodCalls
+from deployment_units.services.web.client_files import INDEX, ClientFile, file_response
 from deployment_units.services.web.event_streams import EventStreams
 from deployment_units.services.web.security_headers import (
     EVERYWHERE,
@@ -31,16 +32,25 @@ class WebDoor:
     """Of one unit. answered: requests by HTTP status."""
 
     def __init__(
-        self, callers: Callers, calls: MethodCalls, sessions: Sessions, streams: EventStreams
+        self,
+        callers: Callers,
+        calls: MethodCalls,
+        sessions: Sessions,
+        streams: EventStreams,
+        files: Mapping[str, ClientFile],
     ) -> None:
         self._callers = callers
         self._calls = calls
         self._sessions = sessions
         self._streams = streams
+        self._files = files
         self.answered: dict[int, int] = {}
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """See the module."""
+        router.add_get("/", self._to_client)
+        router.add_get("/client", self._to_client)
+        router.add_get("/client/{path:.*}", self._file)
         router.add_post("/session", self._own(self._sessions.sign_in))
         router.add_get("/session", self._sessions.show)
         router.add_delete("/session", self._own(self._sessions.sign_out))
@@ -58,6 +68,15 @@ class WebDoor:
         if not response.prepared:
             dress(response)
         return response
+
+    async def _to_client(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=308, headers={hdrs.LOCATION: "/client/"})
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        found = self._files.get(request.match_info["path"] or INDEX)
+        if found is None:
+            raise web.HTTPNotFound(text="there is nothing here; the client is at /client/")
+        return file_response(request, found)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """A browser reads the status of what fails at once, and of a stream nothing but events."""

@@ -20,6 +20,7 @@ from control_plane.serving.server import LAST_ANSWERS_S, Server, Service
 from control_plane.serving.tls import HTTP1, following
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.web.calls import MOST_BYTES, MethodCalls, is_secure
+from deployment_units.services.web.client_files import client_files
 from deployment_units.services.web.door import WebDoor
 from deployment_units.services.web.event_streams import EventStreams
 from deployment_units.services.web.methods import web_methods
@@ -51,7 +52,7 @@ class WebServer:
         )
         sessions = Sessions(unit_id, callers, calls, wall=wall)
         self.streams = EventStreams(calls, methods)
-        self.door = WebDoor(callers, calls, sessions, self.streams)
+        self.door = WebDoor(callers, calls, sessions, self.streams, client_files())
         self._listener = HttpListener(
             listen,
             what="the web client",

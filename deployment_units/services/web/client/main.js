@@ -1,0 +1,387 @@
+// The client: who is signed in, what is open, what is sent and pressed.
+
+import { call, Failure, newId, session, signIn, signOut, UNAUTHENTICATED } from "./api.js";
+import { follow } from "./events.js";
+import { Store } from "./store.js";
+import { conversationItem, keyOf, messageItems, showPicture } from "./views.js";
+
+const $ = (id) => document.getElementById(id);
+const RECENT = 300; // positions that are read again when the client is opened
+const PAGE = 100;
+const DEVICE = "web";
+const MOST_MEMBERS = 64;
+
+let store = null;
+let stop = () => {};
+let open = ""; // the id of the conversation that is open; "new": of one that is not begun
+let sending = []; // {id, conversation, text}
+let fresh = new Set();
+let drawing = false;
+
+// -- signing in ---------------------------------------------------------------------------------
+
+function ticketOfLink() {
+  const found = /^#ticket=([\w.-]{1,4096})$/.exec(location.hash);
+  // Neither the history nor a copied address has it from here on.
+  if (found) history.replaceState(null, "", location.pathname);
+  return found?.[1] ?? "";
+}
+
+function nameIn(ticket) {
+  try {
+    const part = ticket.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
+    const bytes = Uint8Array.from(atob(part), (sign) => sign.charCodeAt(0));
+    const { sub, tenant } = JSON.parse(new TextDecoder().decode(bytes));
+    return `${sub} of ${tenant}`;
+  } catch {
+    return "";
+  }
+}
+
+function showSignIn(why = "", ticket = "") {
+  stop();
+  store = null;
+  $("client").hidden = true;
+  $("sign-in").hidden = false;
+  $("sign-in-error").textContent = "";
+  const name = nameIn(ticket);
+  // One press more: a link that somebody else sent signs nobody in as somebody else unnoticed.
+  if (name) $("sign-in-why").textContent = `This link signs you in as ${name}.`;
+  else if (why) $("sign-in-why").textContent = why;
+  $("ticket").value = ticket;
+  for (const one of [$("ticket"), document.querySelector("label[for=ticket]")]) one.hidden = Boolean(name);
+  ($("ticket").hidden ? document.querySelector("#sign-in-form button") : $("ticket")).focus();
+}
+
+$("sign-in-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  $("sign-in-error").textContent = "";
+  try {
+    const who = await signIn($("ticket").value.trim());
+    $("ticket").value = "";
+    await start(who);
+  } catch (failure) {
+    for (const one of [$("ticket"), document.querySelector("label[for=ticket]")]) one.hidden = false;
+    $("sign-in-error").textContent = said(failure);
+  }
+});
+
+$("sign-out").addEventListener("click", async () => {
+  await signOut().catch(() => null);
+  showSignIn("You are signed out.");
+});
+
+function said(failure) {
+  const text = failure instanceof Failure ? failure.message : "It did not work; try again.";
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function failed(failure) {
+  if (failure.code === UNAUTHENTICATED) showSignIn("Your ticket is over. Sign in with a new one.");
+  else $("composer-error").textContent = said(failure);
+}
+
+// -- what comes -----------------------------------------------------------------------------------
+
+async function start(who) {
+  store = new Store(who.account);
+  sending = [];
+  $("me").textContent = who.account;
+  $("home").textContent = `${who.tenant} · at home in ${who.unit}`;
+  showPicture($("me-picture"), who.account);
+  $("sign-in").hidden = true;
+  $("client").hidden = false;
+  const listed = await call("ListConversations", { pageSize: 200 });
+  listed.conversations.forEach((one) => store.addConversation(one));
+  const from = Math.max(0, store.newest - RECENT);
+  for (const one of store.conversations.values()) {
+    one.from = from;
+    one.whole = from === 0;
+  }
+  stop();
+  stop = follow(from, { message: arrived, connected, ended: (status) =>
+    showSignIn(status.code === 9 ? "Your account has moved. Open your sign-in link again."
+      : "Your ticket is over. Sign in with a new one.") });
+  route();
+}
+
+let unknown = 0; // a timer: members of conversations that somebody else began are asked for
+function arrived(message) {
+  if (store.addMessage(message)) fresh.add(message.id);
+  sending = sending.filter((one) => one.id !== message.id);
+  const conversation = store.of(message.conversation);
+  if (!conversation.members.length) {
+    conversation.whole = true;
+    clearTimeout(unknown);
+    unknown = setTimeout(learnMembers, 50);
+  }
+  draw();
+}
+
+async function learnMembers() {
+  const listed = await call("ListConversations", { pageSize: 200 }).catch(() => null);
+  listed?.conversations.forEach((one) => store?.addConversation(one));
+  draw();
+}
+
+function connected(yes) {
+  $("connection").textContent = yes ? "" : "Connecting…";
+}
+
+// Earlier messages of a conversation: a page at least, or all. What is asked for is behind a position, so
+// from ever further back.
+async function loadEarlier(conversation) {
+  let step = RECENT;
+  while (!conversation.whole) {
+    const to = conversation.from;
+    const from = Math.max(0, to - step);
+    let after = from;
+    let count = 0;
+    for (;;) {
+      const page = await call("ListMessages", { conversation: conversation.id, after, pageSize: PAGE });
+      const before = page.messages.filter((one) => Number(one.position) <= to);
+      before.forEach((one) => store.addMessage(one));
+      count += before.length;
+      if (!page.more || before.length < page.messages.length) break;
+      after = Number(page.messages.at(-1).position);
+    }
+    conversation.from = from;
+    conversation.whole = from === 0;
+    step *= 4;
+    if (count >= PAGE / 2) break;
+  }
+}
+
+// -- what is shown ----------------------------------------------------------------------------------
+
+function route() {
+  if (!store) return;
+  const found = /^#\/c\/(.+)$/.exec(location.hash);
+  const before = open;
+  open = found ? decodeURIComponent(found[1]) : location.hash === "#/new" ? "new" : "";
+  $("composer-error").textContent = "";
+  fresh = new Set();
+  draw();
+  const conversation = store.conversations.get(open);
+  if (conversation && before !== open) {
+    loadEarlierAndDraw(conversation, true);
+    if (matchMedia("(hover: hover)").matches) $("composer-text").focus();
+  }
+  if (open === "new") $("to").focus();
+  if (!open) document.querySelector("#conversations a")?.focus({ preventScroll: true });
+}
+
+async function loadEarlierAndDraw(conversation, first) {
+  if (first && store.shown(conversation).length >= PAGE / 2) return;
+  const log = $("messages");
+  const height = log.scrollHeight;
+  try {
+    await loadEarlier(conversation);
+  } catch (failure) {
+    failed(failure);
+    return;
+  }
+  paint();
+  log.scrollTop = first ? log.scrollHeight : log.scrollHeight - height;
+}
+
+function draw() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(paint);
+}
+
+function paint() {
+  drawing = false;
+  if (!store) return;
+  const conversation = store.conversations.get(open);
+  $("client").dataset.view = open ? "talk" : "list";
+  paintList();
+  $("to-row").hidden = open !== "new";
+  $("nothing").hidden = Boolean(open);
+  $("messages").hidden = !conversation;
+  $("composer").hidden = !open;
+  const title = conversation ? store.title(conversation) : open === "new" ? "New conversation" : "";
+  $("title").textContent = title;
+  const members = conversation?.members.length ?? 0;
+  $("subtitle").textContent = members > 1 ? `${members} others and you` : "";
+  const waiting = store.ordered().filter((one) => store.unread(one)).length;
+  document.title = (waiting ? `(${waiting}) ` : "") + (title || "Conversations");
+  if (conversation) showPicture($("title-picture"), conversation.members[0] ?? "?");
+  else $("title-picture").textContent = "";
+  if (conversation) paintMessages(conversation);
+}
+
+function paintList() {
+  const list = $("conversations");
+  const at = list.scrollTop;
+  const focused = list.contains(document.activeElement) ? document.activeElement.hash : "";
+  const all = store.ordered();
+  list.replaceChildren(...all.map((one) => conversationItem(store, one, one.id === open)));
+  $("no-conversations").hidden = all.length > 0;
+  list.scrollTop = at;
+  if (focused) [...list.querySelectorAll("a")].find((one) => one.hash === focused)?.focus();
+}
+
+function paintMessages(conversation) {
+  const log = $("messages");
+  const isOther = log.dataset.of !== conversation.id;
+  const atEnd = isOther || log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+  const own = sending.filter((one) => one.conversation === conversation.id);
+  const items = messageItems(store, conversation, {
+    press: (what) => press(conversation, what), sending: own, fresh,
+  });
+  if (!conversation.whole) {
+    const earlier = document.createElement("button");
+    earlier.className = "quiet earlier";
+    earlier.type = "button";
+    earlier.textContent = "Earlier messages";
+    earlier.addEventListener("click", () => loadEarlierAndDraw(conversation, false));
+    items.unshift(earlier);
+  }
+  // What is there and has not changed stays, with what is filled in and where the focus is.
+  const kept = new Map();
+  if (!isOther) {
+    for (const one of log.querySelectorAll("[data-shown]")) kept.set(one.dataset.shown, one);
+  }
+  log.replaceChildren(...items.map((one) => {
+    const before = one.dataset.shown && kept.get(one.dataset.shown);
+    if (!before) return one;
+    before.className = one.className.replace(" fresh", "");
+    return before;
+  }));
+  log.dataset.of = conversation.id;
+  if (atEnd) log.scrollTop = log.scrollHeight;
+  markSeen(conversation);
+}
+
+function markSeen(conversation) {
+  if (document.hidden || !store.unread(conversation)) return;
+  conversation.seen = conversation.last;
+  const request = { conversation: conversation.id, device: DEVICE, position: conversation.last };
+  call("MarkSeen", request).catch(() => null);
+}
+
+document.addEventListener("visibilitychange", draw);
+addEventListener("hashchange", () => {
+  const ticket = ticketOfLink();
+  if (ticket) showSignIn("", ticket);
+  else route();
+});
+
+// -- what is sent ------------------------------------------------------------------------------------
+
+$("composer-text").addEventListener("input", grow);
+$("composer-text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    $("composer").requestSubmit();
+  }
+});
+
+function grow() {
+  const field = $("composer-text");
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight + 2}px`;
+}
+
+function membersTyped() {
+  const names = $("to").value.split(/[\s,;]+/).map((one) => one.replace(/^@/, "")).filter(Boolean);
+  if (!names.length) throw new Failure(3, "To whom? Name an account.");
+  if (names.length > MOST_MEMBERS) throw new Failure(3, `At most ${MOST_MEMBERS} accounts.`);
+  return [...new Set(names)].sort();
+}
+
+$("composer").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const text = $("composer-text").value.trim();
+  if (!text) return;
+  $("composer-error").textContent = "";
+  let request;
+  let isNew = open === "new";
+  try {
+    const known = isNew ? same(membersTyped()) : null;
+    if (known) {
+      isNew = false;
+      location.hash = `#/c/${encodeURIComponent(known.id)}`;
+    }
+    const conversation = isNew ? newId() : known?.id ?? open;
+    request = { conversation, id: newId(), content: { text }, members: isNew ? membersTyped() : [] };
+  } catch (failure) {
+    failed(failure);
+    return;
+  }
+  const one = { id: request.id, conversation: request.conversation, text };
+  sending.push(one);
+  $("composer-text").value = "";
+  grow();
+  draw();
+  await deliver(request, one, isNew);
+});
+
+// The conversation with exactly these members, if there is one.
+function same(members) {
+  const wanted = members.join(" ");
+  return store.ordered().find((one) => [...one.members].sort().join(" ") === wanted);
+}
+
+// A message with the same id is the same: so what broke off is sent again, and is there once.
+async function deliver(request, one, isNew) {
+  for (let tries = 1; ; tries++) {
+    try {
+      const answer = await call("SendMessage", request);
+      if (!store) return;
+      if (isNew) store.of(request.conversation).members = request.members;
+      store.of(request.conversation).whole ||= isNew;
+      store.addMessage({ ...answer.message, elsewhere: answer.elsewhere });
+      sending = sending.filter((each) => each !== one);
+      if (isNew) {
+        $("to").value = "";
+        location.hash = `#/c/${encodeURIComponent(request.conversation)}`;
+      }
+      draw();
+      return;
+    } catch (failure) {
+      if (failure.code === 14 && tries < 4) {
+        await new Promise((resolve) => setTimeout(resolve, 1_000 * tries));
+        continue;
+      }
+      sending = sending.filter((each) => each !== one);
+      if (store && !$("composer-text").value) $("composer-text").value = one.text;
+      grow();
+      draw();
+      failed(failure);
+      return;
+    }
+  }
+}
+
+// A press is shown as soon as it is made, and stays: what comes of it comes as messages.
+async function press(conversation, { root, revision, action, title, inputs }) {
+  const message = conversation.messages.get(root);
+  const id = newId();
+  const made = { id, action, title, revision, state: "PRESS_STATE_WAITING", pressTime: new Date().toISOString() };
+  const others = message.presses ?? [];
+  message.presses = [made, ...others];
+  draw();
+  try {
+    const answer = await call("Click", { message: root, action, revision, press: id, inputs });
+    if (answer.press && answer.press !== id) made.id = answer.press;
+    made.state = answer.state;
+    if (answer.current) store?.addMessage(answer.current);
+  } catch (failure) {
+    message.presses = others;
+    failed(failure);
+  }
+  draw();
+}
+
+// -- now ----------------------------------------------------------------------------------------------
+
+const linked = ticketOfLink();
+if (linked) {
+  showSignIn("", linked);
+} else {
+  session().then(start, (failure) =>
+    failure.code === UNAUTHENTICATED ? showSignIn() : showSignIn(said(failure)));
+}

@@ -1,0 +1,72 @@
+// What is known of the account's conversations: pure, nothing of it is shown or asked for here.
+
+export class Store {
+  constructor(me) {
+    this.me = me;
+    this.conversations = new Map(); // by id: {id, members, last, seen, messages by id, whole}
+    this.newest = 0;
+  }
+
+  // Of a list that the unit gave.
+  addConversation(one) {
+    const found = this.of(one.id);
+    found.members = one.members;
+    found.last = Math.max(found.last, Number(one.last));
+    found.seen = Math.max(found.seen, 0, ...one.seen.map((each) => Number(each.position)));
+    this.newest = Math.max(this.newest, found.last);
+  }
+
+  of(id) {
+    let found = this.conversations.get(id);
+    if (!found) {
+      found = { id, members: [], last: 0, seen: 0, messages: new Map(), whole: false };
+      this.conversations.set(id, found);
+    }
+    return found;
+  }
+
+  // Whether it is one that was not known.
+  addMessage(message) {
+    const conversation = this.of(message.conversation);
+    const fresh = !conversation.messages.has(message.id);
+    const position = Number(message.position);
+    const known = conversation.messages.get(message.id);
+    conversation.messages.set(message.id, { ...known, ...message, position });
+    conversation.last = Math.max(conversation.last, position);
+    if (message.sender === this.me) conversation.seen = Math.max(conversation.seen, position);
+    this.newest = Math.max(this.newest, position);
+    return fresh;
+  }
+
+  ordered() {
+    return [...this.conversations.values()].sort((a, b) => b.last - a.last);
+  }
+
+  // The messages as they are shown: each once, in the place of its first revision, as it is now.
+  shown(conversation) {
+    const all = [...conversation.messages.values()].sort((a, b) => a.position - b.position);
+    const newest = new Map();
+    for (const one of all) {
+      const root = one.replaces || one.id;
+      const first = conversation.messages.get(root);
+      if (one.replaces && first && first.sender !== one.sender) continue;
+      const before = newest.get(root);
+      if (!before || (one.revision ?? 1) >= (before.now.revision ?? 1)) {
+        newest.set(root, { root, at: before ? before.at : one, now: one });
+      }
+    }
+    return [...newest.values()];
+  }
+
+  unread(conversation) {
+    return conversation.last > conversation.seen;
+  }
+
+  title(conversation) {
+    return conversation.members.map(shortName).join(", ") || "…";
+  }
+}
+
+export function shortName(member) {
+  return member.replace(/^(mailto|tel):/, "");
+}

@@ -1,0 +1,154 @@
+// The list of conversations and the messages of one, as elements. Everything that somebody wrote
+// becomes text, never HTML.
+
+import { rendered, spent, titleOf } from "./cards.js";
+import { shortName } from "./store.js";
+
+export function element(tag, attributes = {}, ...inside) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== undefined && value !== null && value !== false) made.setAttribute(name, value);
+  }
+  made.append(...inside.filter((one) => one !== "" && one !== null && one !== undefined));
+  return made;
+}
+
+export function showPicture(place, name) {
+  let hash = 0;
+  for (const sign of name) hash = (hash * 31 + sign.codePointAt(0)) % 8;
+  place.className = `picture hue-${hash}`;
+  place.textContent = [...shortName(name)][0]?.toUpperCase() ?? "";
+}
+
+function picture(name) {
+  const made = element("span", { "aria-hidden": "true" });
+  showPicture(made, name);
+  return made;
+}
+
+export function conversationItem(store, conversation, isOpen) {
+  const shown = store.shown(conversation);
+  const last = shown.at(-1)?.now;
+  const unread = store.unread(conversation) && !isOpen;
+  const who = last?.sender === store.me ? "You: " : "";
+  const link = element(
+    "a",
+    { href: `#/c/${encodeURIComponent(conversation.id)}`, "aria-current": isOpen ? "page" : null,
+      class: unread ? "is-unread" : null },
+    picture(conversation.members[0] ?? "?"),
+    element(
+      "span",
+      { class: "line" },
+      element("strong", { dir: "auto" }, store.title(conversation)),
+      element("span", { class: "last", dir: "auto" }, last ? who + preview(last) : "…"),
+      unread ? element("span", { class: "unread", role: "img", "aria-label": "unread" }) : "",
+    ),
+  );
+  return element("li", {}, link);
+}
+
+function preview(message) {
+  return (message.content?.text ?? "").split("\n", 1)[0].slice(0, 120);
+}
+
+const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+
+export function messageItems(store, conversation, { press, sending, fresh }) {
+  const found = [];
+  let day = "";
+  let sender = "";
+  const shown = store.shown(conversation);
+  for (const [place, { root, at, now }] of shown.entries()) {
+    const time = new Date(at.keepTime);
+    const today = DAY.format(time);
+    if (today !== day) found.push(element("div", { class: "day" }, today));
+    const first = sender !== at.sender || today !== day;
+    [day, sender] = [today, at.sender];
+    const next = shown[place + 1]?.at;
+    const last = !next || next.sender !== sender || minute(next) !== minute(at);
+    found.push(messageItem(store, conversation, { root, at, now, first, last, time, press, fresh }));
+  }
+  for (const one of sending) {
+    found.push(
+      element("div", { class: "message mine" },
+        element("div", { class: "text", dir: "auto" }, one.text),
+        element("div", { class: "meta" }, "Sending…")),
+    );
+  }
+  return found;
+}
+
+const minute = (message) => Math.floor(Date.parse(message.keepTime) / 60_000);
+
+function messageItem(store, conversation, { root, at, now, first, last, time, press, fresh }) {
+  const mine = at.sender === store.me;
+  const card = cardOf(now);
+  const kinds = ["message", mine && "mine", first && "first", card && "with-card"];
+  kinds.push(fresh.has(now.id) && "fresh");
+  const named = first && !mine;
+  const made = element("article", {
+    class: kinds.filter(Boolean).join(" "), "data-root": root, "data-shown": `${keyOf(now)} ${first} ${last}`,
+    "aria-label": `${mine ? "You" : shortName(at.sender)}, ${TIME.format(time)}`,
+  });
+  if (named) made.append(element("div", { class: "name", dir: "auto" }, shortName(at.sender)));
+  if (card) {
+    const presses = pressesOf(conversation, root);
+    made.append(
+      rendered(card, spent(card, presses), (action, title, inputs) =>
+        press({ root, revision: now.revision ?? 1, action, title, inputs })),
+      ...presses.slice(0, 1).map((one) => pressed(one, card, at.sender)),
+    );
+  } else {
+    made.append(element("div", { class: "text", dir: "auto" }, now.content?.text ?? ""));
+  }
+  const said = last ? [TIME.format(time)] : [];
+  if (now !== at) said.push("edited");
+  if (now.via) said.push(`via ${shortName(now.via)}`);
+  const meta = element("div", { class: "meta" }, said.join(" · "));
+  const away = now.elsewhere ?? [];
+  if (away.length) {
+    const names = away.map(shortName).join(", ");
+    meta.append(element("span", { class: "undelivered" }, `${said.length ? " · " : ""}not here: ${names}`));
+  }
+  if (meta.textContent) made.append(meta);
+  return made;
+}
+
+// By which a message that is shown is known from one that has changed since.
+export function keyOf(message) {
+  const states = (message.presses ?? []).map((one) => `${one.id}${one.state}`);
+  return [message.id, message.revision ?? 1, ...states, ...(message.elsewhere ?? [])].join(" ");
+}
+
+function cardOf(message) {
+  try {
+    return message.content?.card ? JSON.parse(message.content.card) : null;
+  } catch {
+    return null;
+  }
+}
+
+// Those of all revisions, the newest first, each once.
+export function pressesOf(conversation, root) {
+  const found = new Map();
+  for (const one of conversation.messages.values()) {
+    if ((one.replaces || one.id) !== root) continue;
+    for (const press of one.presses ?? []) {
+      if (!found.has(press.id) || press.state !== "PRESS_STATE_WAITING") found.set(press.id, press);
+    }
+  }
+  return [...found.values()].sort((a, b) => (a.pressTime < b.pressTime ? 1 : -1));
+}
+
+function pressed(press, card, sender) {
+  const title = press.title ?? titleOf(card, press.action);
+  const state = press.state.replace("PRESS_STATE_", "").toLowerCase();
+  const said = {
+    waiting: `You pressed “${title}”; ${shortName(sender)} has not answered yet`,
+    done: `“${title}” is done`,
+    superseded: "This card had changed before you pressed; look at it again",
+    refused: `Nobody takes “${title}” any more`,
+  }[state];
+  return element("div", { class: `pressed ${state}`, role: "status" }, said ?? "");
+}

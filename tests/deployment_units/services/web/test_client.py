@@ -1,0 +1,135 @@
+"""The web client in real browsers: somebody signs in by a link, two talk live, a card is shown, and
+nothing of it is stopped by the policy or leaves the unit."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homeport.api.communication.v1 import conversation_pb2 as pb
+from tests.support.browsers import ENTER, Browsers, Window, browsers
+from tests.support.web_units import WebUnit, web_unit
+
+pytestmark = [pytest.mark.slow]
+CARD: dict[str, Any] = {
+    "type": "AdaptiveCard",
+    "version": "1.5",
+    "body": [
+        {"type": "TextBlock", "text": "**Yirgacheffe**, new harvest", "size": "Large"},
+        {
+            "type": "TextBlock",
+            "wrap": True,
+            "text": "Washed, from Gedeb. [More about it](https://roastery.example/yirga)",
+        },
+        {"type": "Image", "url": "https://roastery.example/bag.png", "altText": "a blue bag"},
+        {"type": "FactSet", "facts": [
+            {"title": "Bag", "value": "250 g"}, {"title": "Price", "value": "£11.50"},
+        ]},
+        {"type": "TextBlock", "text": "<script>document.title='owned'</script>"},
+        {"type": "Input.Number", "id": "amount", "label": "Bags", "min": 1, "max": 9, "value": 2,
+         "isRequired": True, "errorMessage": "One to nine"},
+    ],
+    "actions": [
+        {"type": "Action.Submit", "id": "order", "title": "Order", "style": "positive"},
+        {"type": "Action.Submit", "id": "later", "title": "Not now", "associatedInputs": "none"},
+        {"type": "Action.OpenUrl", "title": "About it", "url": "https://roastery.example/yirga"},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+async def unit(tmp_path: Path) -> AsyncIterator[WebUnit]:
+    async with web_unit(tmp_path / "u", "anna", "ben", "carla") as one:
+        yield one
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Browsers]:
+    async with browsers() as one:
+        yield one
+
+
+async def signed_in(window: Window, unit: WebUnit, account: str) -> None:
+    await window.go(f"{unit.url}/client/#ticket={unit.ticket(account)}")
+    await window.sees(f"signs you in as {account} of talk", "#sign-in-form")
+    assert "ticket" not in await window.run("return location.href")
+    await window.click("#sign-in-form button")
+    await window.until("!document.getElementById('client').hidden")
+
+
+async def deliver_card(unit: WebUnit, card: Any) -> None:
+    """From an application to anna."""
+    content = pb.Content(text="Yirgacheffe, new harvest", card=json.dumps(card))
+    request = pb.DeliverRequest(
+        conversation=(2).to_bytes(16, "big"), id=os.urandom(16), members=["anna"], content=content
+    )
+    context = unit.unit.by_introduction("anna", "roastery")
+    await unit.unit.conversations.Deliver(request, context)  # type: ignore[arg-type]
+
+
+async def test_two_talk_live(unit: WebUnit, opened: Browsers) -> None:
+    async with opened.window() as anna, opened.window() as ben:
+        await signed_in(anna, unit, "anna")
+        await signed_in(ben, unit, "ben")
+        await anna.click("#new")
+        await anna.type("#to", "@ben")
+        await anna.type("#composer-text", f"Are you coming <b>tomorrow</b>?{ENTER}")
+        await anna.sees("Are you coming <b>tomorrow</b>?", "#messages .mine")
+        await ben.sees("tomorrow", "#conversations .is-unread")
+        await ben.click("#conversations a")
+        await ben.sees("Are you coming <b>tomorrow</b>?", "#messages")
+        await ben.type("#composer-text", f"Yes\ue008{ENTER}\ue000and early{ENTER}")
+        await anna.sees("Yes\nand early", "#messages .message:not(.mine)")
+        # After another page: what was kept, and still signed in.
+        await anna.go(f"{unit.url}/client/")
+        await anna.click("#conversations a")
+        await anna.sees("and early", "#messages")
+        assert await ben.run("return document.querySelectorAll('.unread').length") == 0
+        assert await anna.complaints() == await ben.complaints() == []
+        await anna.click("#sign-out")
+        await anna.sees("You are signed out", "#sign-in-form")
+        await anna.go(f"{unit.url}/client/")
+        await anna.sees("sign-in link", "#sign-in-form")
+
+
+async def test_a_card_is_shown_and_nothing_of_it_runs_or_is_fetched(
+    unit: WebUnit, opened: Browsers
+) -> None:
+    async with opened.window() as anna:
+        await signed_in(anna, unit, "anna")
+        await deliver_card(unit, CARD)
+        await anna.click("#conversations a")
+        for text in ("Yirgacheffe, new harvest", "(roastery.example)", "a blue bag", "250 g"):
+            await anna.sees(text, "#messages .card")
+        await anna.sees("<script>document.title='owned'</script>", "#messages .card")
+        await anna.sees("About it ↗ roastery.example", "#messages .card button")
+        assert await anna.run("return document.querySelectorAll('.card img').length") == 0
+        assert "owned" not in await anna.run("return document.title")
+        fetched = await anna.run(
+            "return performance.getEntriesByType('resource').map(x => new URL(x.name).host)"
+        )
+        assert set(fetched) == {unit.server.address}
+        # What was filled in stays when something else comes.
+        await anna.type(".card input[type=number]", "\ue003\ue0177")
+        async with unit.browser("carla") as carla:
+            name = base64.b64encode(bytes(16)).decode()
+            await carla.call("SendMessage", {
+                "conversation": name, "id": name, "members": ["anna"], "content": {"text": "hello"},
+            })  # fmt: skip
+        await anna.sees("hello", "#conversations")
+        value = await anna.run("return document.querySelector('.card input').value")
+        assert value.endswith("7")
+        assert await anna.complaints() == []
+
+
+async def test_a_ticket_that_ends_leads_back_to_signing_in(unit: WebUnit, opened: Browsers) -> None:
+    async with opened.window() as anna:
+        await signed_in(anna, unit, "anna")
+        unit.unit.now += 4_000
+        await anna.sees("Your ticket is over", "#sign-in-form")
