@@ -9,7 +9,6 @@ is a result with a reason.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -20,11 +19,13 @@ from control_plane.identity import keyring
 from control_plane.identity.admission import LEEWAY_S, AdmissionReason, TicketVerifier
 from control_plane.identity.departures import Departed
 from control_plane.identity.jws import HS256, UNREADABLE, Hs256Signer
+from control_plane.identity.keyring import KeyEpoch
 from control_plane.identity.tickets import TicketIssuer, hs256_key_id
 
 INTRODUCTION_ISSUER = "homeport-introductions"
 INTRODUCTION_TYPE = "homeport-introduction+jwt"
 INTRODUCTION_TTL_S = 600.0
+MOST_SIGNERS = 20_000  # that are kept: some 500 bytes each
 
 
 class IntroductionFlaw(StrEnum):
@@ -77,6 +78,7 @@ class _Claims(msgspec.Struct):
 
 
 _read_claims = msgspec.json.Decoder(_Claims).decode
+_write_claims = msgspec.json.Encoder().encode
 
 
 class IntroductionIssuer:
@@ -84,6 +86,7 @@ class IntroductionIssuer:
 
     def __init__(self, issuer: TicketIssuer) -> None:
         self._issuer = issuer
+        self._signers: dict[tuple[int, str, str], Hs256Signer] = {}  # by epoch, its key, unit
 
     def make(
         self,
@@ -101,24 +104,31 @@ class IntroductionIssuer:
         `now` (Unix seconds). first_ms: when this life of the account's client began, Unix ms; 0:
         not known. The ids have been checked."""
         key_epoch = self._issuer.ring.signing(now)
-        claims = {
-            "iss": INTRODUCTION_ISSUER,
-            "aud": unit_id,
-            "sub": account,
-            "tenant": tenant,
-            "epoch": epoch,
-            "viewer": viewer,
-            "unit": from_unit,
-            "iat": int(now),
-            "exp": int(now + INTRODUCTION_TTL_S),
-            "first": first_ms,
-        }
-        signer = Hs256Signer(
-            keyring.unit_key(key_epoch, unit_id),
-            key_id=hs256_key_id(key_epoch.epoch),
+        claims = _Claims(
+            iss=INTRODUCTION_ISSUER,
+            aud=unit_id,
+            sub=account,
+            tenant=tenant,
+            epoch=epoch,
+            viewer=viewer,
+            unit=from_unit,
+            iat=int(now),
+            exp=int(now + INTRODUCTION_TTL_S),
+            first=first_ms,
+        )
+        signer = self._signers.get((key_epoch.epoch, key_epoch.master, unit_id))
+        return (signer or self._signer(key_epoch, unit_id)).sign(_write_claims(claims))
+
+    def _signer(self, epoch: KeyEpoch, unit_id: str) -> Hs256Signer:
+        """Deriving a key takes longer than signing with it; a signer is kept for each unit."""
+        if len(self._signers) >= MOST_SIGNERS:
+            self._signers.clear()
+        made = self._signers[epoch.epoch, epoch.master, unit_id] = Hs256Signer(
+            keyring.unit_key(epoch, unit_id),
+            key_id=hs256_key_id(epoch.epoch),
             typ=INTRODUCTION_TYPE,
         )
-        return signer.sign(json.dumps(claims, separators=(",", ":")).encode())
+        return made
 
 
 def _refusal(flaw: IntroductionFlaw, message: str) -> IntroductionRefusal:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from google.protobuf.message import Message
 from grpc import aio
 
 from control_plane.auth.access_control import DEFAULT_TENANT, AccessControl
@@ -54,6 +55,14 @@ class Callers:
         if declares:
             check_declares(caller)
         return caller, tenant
+
+    def admit_message(self, method: str, call: HotCall, message: Message) -> Caller:
+        """Checks a hot call of a method, by its full path, and what its message names; a tenant
+        that is left out becomes the caller's. Raises Unauthenticated, PermissionDenied."""
+        shown = ShownCredentials(call.metadata())
+        caller = self._control.admit_shown(method, shown, call.peer_identity())
+        self._control.check(method, caller, message)
+        return caller
 
     def address(self, call: HotCall) -> str | None:
         """The address to locate a client by when its request does not say."""

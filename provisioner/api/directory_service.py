@@ -10,22 +10,19 @@ from grpc import aio
 
 from control_plane.auth.roles import Role
 from control_plane.errors import InvalidInput
-from control_plane.identifiers.identifier import Flaw, Identifier
-from control_plane.identifiers.uris import read_any
 from control_plane.identity.names import check_client_id
 from control_plane.serving.server import Service
 from homeport.api.directory.v1 import directory_pb2 as pb
 from homeport.api.directory.v1 import directory_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.callers import Callers
+from provisioner.api.lookup_calls import LookupCalls, acting_home, read_identifier
 from provisioner.directory.accounts import ActingUnit
-from provisioner.directory.budgets import Asker, network_of
 from provisioner.directory.claims import MAX_REQUEST_ID
 from provisioner.directory.directory import Directory
 from provisioner.directory.holdings import MOST_KNOWN, Holding
 from provisioner.directory.known_names import KnownName, NameState
 from provisioner.directory.offers import MAX_OFFER
-from provisioner.directory.resolving import Residence
 from provisioner.fleet_view import FleetView
 
 NAME = "homeport.api.directory.v1.DirectoryService"
@@ -34,7 +31,8 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]*\Z")
 
 
 class DirectoryService(pb_grpc.DirectoryServiceServicer):
-    """Servicer of homeport.api.directory.v1. new_id: of a request that brings none."""
+    """Servicer of homeport.api.directory.v1. new_id: of a request that brings none. lookups: has a
+    task."""
 
     def __init__(
         self,
@@ -44,6 +42,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
         *,
         new_id: Callable[[], str],
     ) -> None:
+        self.lookups = LookupCalls(directory.resolver, fleet_view, callers)
         self._directory = directory
         self._fleet_view = fleet_view
         self._callers = callers
@@ -52,7 +51,10 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
     def service(self) -> Service:
         """What control_plane.serving needs to serve it."""
         return Service(
-            add=pb_grpc.add_DirectoryServiceServicer_to_server, servicer=self, name=NAME, hot={}
+            add=pb_grpc.add_DirectoryServiceServicer_to_server,
+            servicer=self,
+            name=NAME,
+            hot={"Resolve": self.lookups.begin},
         )
 
     async def ClaimHandle(
@@ -159,33 +161,6 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
         )
         return pb.ReleaseIdentifierResponse(released=released)
 
-    async def Resolve(
-        self, request: pb.ResolveRequest, context: aio.ServicerContext[Any, Any]
-    ) -> pb.ResolveResponse:
-        tenant = self._fleet_view.tenant_or_raise(request.tenant).id
-        acting = self._acting(request.home, context, Role.OPERATOR)
-        viewer = check_client_id(request.viewer, "viewer") if request.viewer else ""
-        if acting is not None:
-            if not viewer:
-                raise InvalidInput("viewer", "viewer is empty; a unit says for whom it asks")
-            await self._directory.resolver.check_viewer(tenant, viewer, acting)
-        # In a viewer's name its unit alone knocks elsewhere, whoever else may look names up.
-        is_unit = acting is not None and self._callers.of_context(context).may(Role.UNIT)
-        asker = Asker(
-            tenant=tenant,
-            viewer=viewer,
-            network=_network(request.viewer_address),
-            unit_id=request.home.unit_id if is_unit else "",
-        )
-        found = await self._directory.resolver.resolve(
-            read_identifier(request.identifier), asker, fresh=request.fresh
-        )
-        return pb.ResolveResponse(
-            residences=map(_residence_to_proto, found.residences),
-            revision=found.revision,
-            stale=found.stale,
-        )
-
     async def GetAccount(
         self, request: pb.GetAccountRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.GetAccountResponse:
@@ -229,13 +204,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
         self, home: pb.ActingHome, context: aio.ServicerContext[Any, Any], free: Role
     ) -> ActingUnit | None:
         """free: the role that need not say for which unit it acts. Raises InvalidInput."""
-        if home.unit_id and home.epoch:
-            return ActingUnit(unit_id=home.unit_id, epoch=home.epoch)
-        if home.unit_id or home.epoch or not self._callers.of_context(context).may(free):
-            raise InvalidInput(
-                "home", "home must name the unit that acts, and the epoch of the assignment"
-            )
-        return None
+        return acting_home(home, free=self._callers.of_context(context).may(free))
 
     def _request_id(self, request: Any) -> str:
         given: str = request.request_id
@@ -245,34 +214,6 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
                 f"request_id has up to {MAX_REQUEST_ID} printable characters of ASCII, no spaces",
             )
         return given or self._new_id()
-
-
-def read_identifier(message: pb.Identifier, field: str = "identifier.uri") -> Identifier:
-    """Raises InvalidInput."""
-    found = read_any(message.uri)
-    if isinstance(found, Flaw):
-        raise InvalidInput(field, f"{field.removesuffix('.uri')}: {found}")
-    return found
-
-
-def _network(address: str) -> str:
-    if not address:
-        return ""
-    try:
-        return network_of(address)
-    except ValueError as error:
-        raise InvalidInput("viewer_address", "viewer_address is no IPv4 or IPv6 address") from error
-
-
-def _residence_to_proto(one: Residence) -> pb.Residence:
-    return pb.Residence(
-        account=one.account,
-        unit_id=one.unit_id,
-        endpoint=one.endpoint,
-        epoch=one.epoch,
-        introduction=one.introduction,
-        expire_time=mapping.timestamp(one.expires_at) if one.introduction else None,
-    )
 
 
 _STATES = {

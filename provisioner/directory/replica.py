@@ -89,17 +89,24 @@ class ReadReplica:
             finally:
                 self._forget()
 
+    def remembered(self, keys: Sequence[bytes]) -> ReplicaRead | None:
+        """These keys, without asking the store; None: not all of them are known."""
+        known, pairs = self._known, []
+        for key in keys:
+            if key not in known:
+                return None
+            known.move_to_end(key)
+            pairs.append(known[key])
+        self.hits += 1
+        stale = not self._store.health.connected
+        return ReplicaRead(pairs=pairs, revision=self.revision, stale=stale)
+
     async def read(self, keys: Sequence[bytes], *, fresh: bool = False) -> ReplicaRead:
         """These keys, MAX_OPERATIONS at most. fresh: from the store. Raises StoreUnavailable where
         it is away and something is not known."""
         assert len(keys) <= MAX_OPERATIONS
-        stale = not self._store.health.connected
-        if not fresh and all(key in self._known for key in keys):
-            self.hits += 1
-            for key in keys:
-                self._known.move_to_end(key)
-            pairs = [self._known[key] for key in keys]
-            return ReplicaRead(pairs=pairs, revision=self.revision, stale=stale)
+        if not fresh and (found := self.remembered(keys)) is not None:
+            return found
         self.misses += 1
         return await self._read(keys)
 

@@ -20,12 +20,12 @@ from control_plane.identity.pepper_ring import DirectorySecrets
 from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import Event, KeyValue
 from provisioner.directory.accounts import AccountView, ActingUnit, check_home
-from provisioner.directory.budgets import Asker, LookupBudgets
+from provisioner.directory.budgets import Asker, LookupBudgets, LookupCharge
 from provisioner.directory.claim_rules import ClaimNotAllowed, same_life
 from provisioner.directory.claims import DirectoryClaim, Holder, decode_claim
 from provisioner.directory.registrar import Registrar
 from provisioner.directory.replica import ReadReplica, ReplicaRead
-from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.departure import decode_released
 
 
@@ -53,6 +53,8 @@ class Resolution:
 
 class HomeReader(Protocol):
     """Reads assignments: a ReadReplica, or where clients are in several clusters each of them."""
+
+    def remembered(self, keys: Sequence[bytes]) -> ReplicaRead | None: ...
 
     async def read(self, keys: Sequence[bytes], *, fresh: bool = False) -> ReplicaRead: ...
 
@@ -93,6 +95,31 @@ class Resolver:
         except Unavailable:  # that is nobody's walking
             charge.found()
             raise
+        return self._charged(found, charge)
+
+    def remembered(
+        self, identifier: Identifier, asker: Asker, acting: ActingUnit | None
+    ) -> Resolution | None:
+        """The same by what this server remembers, for a viewer who is at home with who acts for it;
+        None: something has to be read, and nothing was charged. Raises NotFound, Exhausted."""
+        if acting is not None and not self._is_at_home(asker.tenant, asker.viewer, acting):
+            return None
+        read = self._claims.remembered(self._keys(asker.tenant, identifier))
+        if read is None:
+            return None
+        claims = [decode_claim(pair) for pair in read.pairs]
+        if any(one is not None and one.pending is not None for one in claims):
+            return None
+        holders = [one for claim in claims for one in _found(claim, identifier, asker)]
+        homes = self._homes.remembered(
+            [keys.assignment(asker.tenant, one.account) for one in holders]
+        )
+        if homes is None:
+            return None
+        charge = self._budgets.take(asker)
+        return self._charged(self._residences(read, holders, homes, asker), charge)
+
+    def _charged(self, found: Resolution, charge: LookupCharge) -> Resolution:
         if not found.residences:
             self.missed += 1
             raise NotFound("nobody is found by this identifier")
@@ -102,25 +129,36 @@ class Resolver:
 
     async def _resolution(self, identifier: Identifier, asker: Asker, *, fresh: bool) -> Resolution:
         """Without residences: nobody that the viewer may find."""
-        tenant, handle = asker.tenant, identifier.kind is IdentifierKind.HANDLE
-        read = await self._claims.read(self._keys(tenant, identifier), fresh=fresh)
-        holders = [
-            one
-            for pair in read.pairs
-            for one in await self._holders(pair, identifier)
-            if handle or one.findable or asker.viewer in ("", one.account)
-        ]
-        residences: list[Residence] = []
-        stale = read.stale
+        read = await self._claims.read(self._keys(asker.tenant, identifier), fresh=fresh)
+        claims = [await self._settled(pair) for pair in read.pairs]
+        holders = [one for claim in claims for one in _found(claim, identifier, asker)]
+        homes = ReplicaRead(pairs=(), revision=read.revision)
         if holders:
             homes = await self._homes.read(
-                [keys.assignment(tenant, one.account) for one in holders], fresh=fresh
+                [keys.assignment(asker.tenant, one.account) for one in holders], fresh=fresh
             )
-            stale = stale or homes.stale
-            for holder, home in zip(holders, homes.pairs, strict=True):
-                if (one := self._residence(holder, home, asker)) is not None:
-                    residences.append(one)
-        return Resolution(residences=residences, revision=read.revision, stale=stale)
+        return self._residences(read, holders, homes, asker)
+
+    def _residences(
+        self, read: ReplicaRead, holders: Sequence[Holder], homes: ReplicaRead, asker: Asker
+    ) -> Resolution:
+        found = (
+            self._residence(holder, home, asker)
+            for holder, home in zip(holders, homes.pairs, strict=True)
+        )
+        return Resolution(
+            residences=[one for one in found if one is not None],
+            revision=read.revision,
+            stale=read.stale or homes.stale,
+        )
+
+    def _is_at_home(self, tenant: str, viewer: str, acting: ActingUnit) -> bool:
+        """Whether that is remembered; False: `check_viewer` says."""
+        read = self._homes.remembered([keys.assignment(tenant, viewer)])
+        if read is None or (pair := read.pairs[0]) is None:
+            return False
+        home = _home(pair)
+        return (home.unit, home.epoch) == (acting.unit_id, acting.epoch)
 
     async def check_viewer(self, tenant: str, viewer: str, acting: ActingUnit) -> None:
         """Raises NotFound, ClaimNotAllowed where the viewer is not at home with who asks for it."""
@@ -140,24 +178,18 @@ class Resolver:
         digests = self._secrets().digests.digests(tenant, identifier)
         return [keys.identifier_claim(tenant, identifier.kind.value, one) for one in digests]
 
-    async def _holders(self, pair: KeyValue | None, identifier: Identifier) -> Sequence[Holder]:
-        """A handle that only looks like it is another one."""
-        claim: DirectoryClaim | None = decode_claim(pair)
+    async def _settled(self, pair: KeyValue | None) -> DirectoryClaim | None:
+        claim = decode_claim(pair)
         if pair is not None and claim is not None and claim.pending is not None:
             with suppress(ServiceError):  # somebody is at it: what stood before counts
                 _, claim = await self._registrar.claim_at(pair.key)
-        if claim is None or (claim.handle and claim.handle != identifier.normal):
-            return ()
-        return claim.holders
+        return claim
 
     def _residence(self, holder: Holder, home: KeyValue | None, asker: Asker) -> Residence | None:
         """None: the client that had it is gone."""
         if home is None:
             return None
-        try:
-            record = decode_assignment(home.value)
-        except UNREADABLE as error:
-            raise DataLoss("the assignment of this account is damaged in the store") from error
+        record = _home(home)
         if not same_life(holder.life_ms, record.first_ms):
             return None
         introduction, now = "", self._wall()
@@ -180,6 +212,23 @@ class Resolver:
             introduction=introduction,
             expires_at=now + INTRODUCTION_TTL_S if introduction else 0.0,
         )
+
+
+def _found(claim: DirectoryClaim | None, identifier: Identifier, asker: Asker) -> Sequence[Holder]:
+    """Those of its holders that the asker may find. A handle that only looks like it is another
+    one."""
+    if claim is None or (claim.handle and claim.handle != identifier.normal):
+        return ()
+    if identifier.kind is IdentifierKind.HANDLE or not asker.viewer:
+        return claim.holders
+    return [one for one in claim.holders if one.findable or one.account == asker.viewer]
+
+
+def _home(pair: KeyValue) -> AssignmentRecord:
+    try:
+        return decode_assignment(pair.value)
+    except UNREADABLE as error:
+        raise DataLoss("the assignment of this account is damaged in the store") from error
 
 
 def itself(event: Event) -> tuple[bytes, ...]:

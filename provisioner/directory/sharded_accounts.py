@@ -67,6 +67,10 @@ class ShardedHomes:
     def __init__(self, accounts: ShardedAccountStore) -> None:
         self._accounts = accounts
 
+    def remembered(self, keys: Sequence[bytes]) -> ReplicaRead | None:
+        """See HomeReader: never."""
+        return None
+
     async def read(self, keys: Sequence[bytes], *, fresh: bool = False) -> ReplicaRead:
         """See HomeReader; one after the other, which are few."""
         pairs = []

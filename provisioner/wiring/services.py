@@ -55,6 +55,7 @@ from provisioner.api.directory_service import DirectoryService
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.http_routes import OPENAPI, ROUTES, openapi
 from provisioner.api.ledger_metrics import LedgerMetrics
+from provisioner.api.lookup_calls import LookupCalls
 from provisioner.api.metrics import ProvisionerMetrics
 from provisioner.api.provisioning_service import QUOTAS as METHOD_QUOTAS
 from provisioner.api.provisioning_service import ProvisioningService
@@ -95,6 +96,7 @@ class Services:
     audit: AuditRecorder
     quotas: Quotas
     removals: AbandonedRemovals
+    lookups: LookupCalls
     loop_lag: EventLoopLag
     collectors: tuple[Collector, ...]  # beside `metrics`
 
@@ -106,6 +108,7 @@ class Services:
             "issuers of tenants": self.issuers.run,
             "audit log": self.audit.run,
             "removals of tenants": self.removals.run,
+            "lookups": self.lookups.run,
             "event loop lag": self.loop_lag.run,
         }
 
@@ -273,6 +276,7 @@ def build_services(
         server=server,
         http=http,
         loop_lag=loop_lag,
+        lookups=directory_service.lookups,
         watching=watching,
         access=access,
         issuers=issuers,

@@ -1,0 +1,183 @@
+"""LookupCalls: Resolve, as a hot method: answered at once by what this server remembers.
+
+What has to be read first is looked up by a task beside (`run`), with a deadline, and no more than
+MOST_WAITING at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from control_plane.auth.roles import Role
+from control_plane.errors import InvalidInput, ServiceError, Unavailable
+from control_plane.identifiers.identifier import Flaw, Identifier
+from control_plane.identifiers.uris import read_any
+from control_plane.identity.names import check_client_id
+from control_plane.serving.calls import HotCall
+from control_plane.serving.errors_to_status import interrupted
+from homeport.api.directory.v1 import directory_pb2 as pb
+from provisioner.api import mapping
+from provisioner.api.callers import Callers
+from provisioner.directory.accounts import ActingUnit
+from provisioner.directory.budgets import Asker, network_of
+from provisioner.directory.resolving import Residence, Resolution, Resolver
+from provisioner.fleet_view import FleetView
+
+log = logging.getLogger(__name__)
+
+RESOLVE = "/homeport.api.directory.v1.DirectoryService/Resolve"
+MOST_WAITING = 10_000
+WITHIN_S = 10.0  # a lookup, whatever deadline its caller has
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """One call, and what it asks for. acting: the home of its viewer; None: an operator asks."""
+
+    call: HotCall
+    identifier: Identifier
+    asker: Asker
+    acting: ActingUnit | None
+    fresh: bool
+
+
+class LookupCalls:
+    """`begin` is the hot method; `run` is a task of the owner's."""
+
+    def __init__(self, resolver: Resolver, fleet_view: FleetView, callers: Callers) -> None:
+        self._resolver = resolver
+        self._fleet_view = fleet_view
+        self._callers = callers
+        self._waiting: deque[_Lookup] = deque()
+        self._wake = asyncio.Event()
+        self._under_way = 0
+
+    def begin(self, call: HotCall) -> None:
+        """Resolve."""
+        try:
+            lookup = self._read(call)
+            if not lookup.fresh:
+                found = self._resolver.remembered(lookup.identifier, lookup.asker, lookup.acting)
+                if found is not None:
+                    call.reply(_encoded(found))
+                    return
+            if len(self._waiting) + self._under_way >= MOST_WAITING:
+                raise Unavailable("too many lookups wait for the store; try again")
+            self._waiting.append(lookup)
+            self._wake.set()
+        except ServiceError as error:
+            call.fail(error)
+
+    async def run(self) -> None:
+        """Looks up for ever what has to be read."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    while self._waiting:
+                        group.create_task(self._look_up(self._waiting.popleft()), name="lookup")
+                    self._wake.clear()
+                    await self._wake.wait()
+        finally:
+            while self._waiting:
+                self._waiting.popleft().call.fail(interrupted())
+
+    async def _look_up(self, lookup: _Lookup) -> None:
+        call, asker = lookup.call, lookup.asker
+        left_s = call.time_left_s()
+        self._under_way += 1
+        try:
+            async with asyncio.timeout(WITHIN_S if left_s is None else min(left_s, WITHIN_S)):
+                if lookup.acting is not None:
+                    await self._resolver.check_viewer(asker.tenant, asker.viewer, lookup.acting)
+                found = await self._resolver.resolve(lookup.identifier, asker, fresh=lookup.fresh)
+            call.reply(_encoded(found))
+        except ServiceError as error:
+            call.fail(error)
+        except TimeoutError:
+            call.fail(Unavailable("the store does not answer; try again"))
+        except asyncio.CancelledError:
+            call.fail(interrupted())
+            raise
+        except Exception:  # the boundary: one bad call must not take the others along
+            log.exception("a lookup failed")
+            call.fail(ServiceError("internal error; see the server's log"))
+        finally:
+            self._under_way -= 1
+
+    def _read(self, call: HotCall) -> _Lookup:
+        """Raises InvalidInput, Unauthenticated, PermissionDenied, NotFound."""
+        try:
+            request = pb.ResolveRequest.FromString(call.payload)
+        except DecodeError as error:
+            raise InvalidInput(
+                "request", "the request is not a ResolveRequest, or a text in it is not UTF-8"
+            ) from error
+        caller = self._callers.admit_message(RESOLVE, call, request)
+        tenant = self._fleet_view.tenant_or_raise(request.tenant).id
+        acting = acting_home(request.home, free=caller.may(Role.OPERATOR))
+        viewer = check_client_id(request.viewer, "viewer") if request.viewer else ""
+        if acting is not None and not viewer:
+            raise InvalidInput("viewer", "viewer is empty; a unit says for whom it asks")
+        # In a viewer's name its unit alone knocks elsewhere, whoever else may look names up.
+        is_unit = acting is not None and caller.may(Role.UNIT)
+        asker = Asker(
+            tenant=tenant,
+            viewer=viewer,
+            network=_network(request.viewer_address),
+            unit_id=request.home.unit_id if is_unit else "",
+        )
+        return _Lookup(call, read_identifier(request.identifier), asker, acting, request.fresh)
+
+
+def acting_home(home: pb.ActingHome, *, free: bool) -> ActingUnit | None:
+    """Who acts for an account. free: whether the caller need not say for which unit it acts. Raises
+    InvalidInput."""
+    if home.unit_id and home.epoch:
+        return ActingUnit(unit_id=home.unit_id, epoch=home.epoch)
+    if home.unit_id or home.epoch or not free:
+        raise InvalidInput(
+            "home", "home must name the unit that acts, and the epoch of the assignment"
+        )
+    return None
+
+
+def read_identifier(message: pb.Identifier, field: str = "identifier.uri") -> Identifier:
+    """Raises InvalidInput."""
+    found = read_any(message.uri)
+    if isinstance(found, Flaw):
+        raise InvalidInput(field, f"{field.removesuffix('.uri')}: {found}")
+    return found
+
+
+def residence_to_proto(one: Residence) -> pb.Residence:
+    """With its introduction, where it has one."""
+    return pb.Residence(
+        account=one.account,
+        unit_id=one.unit_id,
+        endpoint=one.endpoint,
+        epoch=one.epoch,
+        introduction=one.introduction,
+        expire_time=mapping.timestamp(one.expires_at) if one.introduction else None,
+    )
+
+
+def _encoded(found: Resolution) -> bytes:
+    return pb.ResolveResponse(
+        residences=map(residence_to_proto, found.residences),
+        revision=found.revision,
+        stale=found.stale,
+    ).SerializeToString()
+
+
+def _network(address: str) -> str:
+    if not address:
+        return ""
+    try:
+        return network_of(address)
+    except ValueError as error:
+        raise InvalidInput("viewer_address", "viewer_address is no IPv4 or IPv6 address") from error
