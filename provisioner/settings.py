@@ -23,6 +23,7 @@ from control_plane.exposure import (
 )
 from control_plane.identifiers.emails import read_email
 from control_plane.identifiers.identifier import Flaw
+from control_plane.identifiers.phones import read_phone
 from control_plane.identity.wrapping_settings import WrappingSettings
 from control_plane.printable import quoted
 from control_plane.serving.connection_settings import ConnectionSettings
@@ -166,6 +167,16 @@ class Settings(
     directory_mail_from: Annotated[
         str, Field(description="the address that codes come from; needs directory_mail_relay")
     ] = ""
+    directory_text_line: Annotated[
+        str,
+        Field(
+            description="host:port of the line for texts that codes to numbers go over; default: "
+            "none"
+        ),
+    ] = ""
+    directory_text_number: Annotated[
+        str, Field(description="the number, +…, that such codes come from")
+    ] = ""
     nowhere: Annotated[
         Literal["spread", "refuse"], Field(description="clients nobody can locate")
     ] = "spread"
@@ -193,7 +204,9 @@ class Settings(
             return ";".join(f"{name}={url}" for name, url in value.items())
         return value
 
-    @field_validator("listen", "http_listen", "metrics_listen", "directory_mail_relay")
+    @field_validator(
+        "listen", "http_listen", "metrics_listen", "directory_mail_relay", "directory_text_line"
+    )
     @classmethod
     def _host_and_port(cls, value: str, info: ValidationInfo) -> str:
         if not value and info.field_name != "listen":
@@ -209,7 +222,7 @@ class Settings(
         yield "snapshot", self.snapshot
         yield "store", StoreUrl.parse(self.store).path
 
-    def _check_mail_of_codes(self) -> None:
+    def _check_senders_of_codes(self) -> None:
         """Raises InvalidInput."""
         relay, sender = self.directory_mail_relay, self.directory_mail_from
         if bool(relay) != bool(sender):
@@ -221,6 +234,13 @@ class Settings(
         found = read_email(sender) if sender else None
         if isinstance(found, Flaw):
             raise InvalidInput("directory_mail_from", f"directory_mail_from: {found}")
+        line, number = self.directory_text_line, self.directory_text_number
+        if bool(line) != bool(number) or (number and isinstance(read_phone(number), Flaw)):
+            raise InvalidInput(
+                "directory_text_line",
+                "directory_text_line and directory_text_number go together: one says over which "
+                "line codes go, the other from which number, such as +442079460018",
+            )
 
     def misfits(self) -> Iterator[str]:
         """See ServiceSettings."""
@@ -230,7 +250,7 @@ class Settings(
             lambda: check_shown_certificate(
                 self.unit_certificate, self.unit_key, self.unit_ca, prefix="unit-"
             ),
-            self._check_mail_of_codes,
+            self._check_senders_of_codes,
         )
         for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
             check = partial(

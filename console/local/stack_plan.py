@@ -59,6 +59,14 @@ class MailRelay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextLine:
+    """The line for texts, host:port, and the number of the service, +44…"""
+
+    address: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackOptions:
     """What the operator asked for. `store` is `embedded`, `etcd` (started here) or the URL of
     an etcd that runs already. Port 0 means any free port."""
@@ -79,6 +87,7 @@ class StackOptions:
     apart: tuple[str, ...] = ()
     web: bool = False  # units serve browsers
     mail: MailRelay | None = None  # None: no mail goes out
+    text: TextLine | None = None  # None: no texts
     security: StackSecurity | None = None  # None: plain, and everybody may do all
 
 
@@ -179,7 +188,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 f"--workers={options.workers}",
                 *geo,
                 *kept,
-                *_code_mail(options.mail),
+                *_code_senders(options),
                 *_server_security(options.security),
             ),
             ready_within_s=READY_WITHIN_S,
@@ -223,12 +232,17 @@ def _agents(options: StackOptions) -> list[Program]:
     ]
 
 
-def _code_mail(mail: MailRelay | None) -> tuple[str, ...]:
-    """By whom codes are sent to addresses."""
-    if mail is None:
-        return ()
-    sender = f"codes@{mail.domain}"
-    return (f"--directory-mail-relay={mail.address}", f"--directory-mail-from={sender}")
+def _code_senders(options: StackOptions) -> list[str]:
+    """By whom codes are sent to addresses and numbers."""
+    found = []
+    if options.mail is not None:
+        sender = f"codes@{options.mail.domain}"
+        found += [f"--directory-mail-relay={options.mail.address}"]
+        found += [f"--directory-mail-from={sender}"]
+    if options.text is not None:
+        found += [f"--directory-text-line={options.text.address}"]
+        found += [f"--directory-text-number={options.text.number}"]
+    return found
 
 
 def _unit_state(options: StackOptions) -> tuple[str, ...]:

@@ -23,16 +23,6 @@ AT_ONCE = 8  # connections to the relay
 STEP_S = 5.0  # for each answer of the relay
 
 
-class NoCodes:
-    """Where no relay is given: nothing can be proved."""
-
-    def channel(self, identifier: Identifier) -> str:
-        return ""
-
-    async def send(self, identifier: Identifier, code: str, *, lasts_s: float) -> None:
-        raise ClaimNotAllowed("NO_CHANNEL", "this server sends no codes")
-
-
 class MailCodes:
     """relay: host and port. sender: the address that codes come from. wall: Unix seconds."""
 

@@ -18,8 +18,9 @@ from control_plane.store.port import OutcomeUnknown, StoreUnavailable
 from provisioner.directory.accounts import SharedAccountStore
 from provisioner.directory.code_sender import CodeSender
 from provisioner.directory.directory import Directory, build_directory
-from provisioner.directory.mail_codes import MailCodes, NoCodes
+from provisioner.directory.mail_codes import MailCodes
 from provisioner.directory.sharded_accounts import ShardedAccountStore, ShardedHomes
+from provisioner.directory.text_codes import CodeSenders, TextCodes
 from provisioner.settings import Settings
 from provisioner.wiring.state import ServerState
 
@@ -64,7 +65,17 @@ async def open_directory(settings: Settings, state: ServerState) -> Directory:
 
 
 def _sender(settings: Settings) -> CodeSender:
-    if not settings.directory_mail_relay:
-        return NoCodes()
-    host, _, port = settings.directory_mail_relay.rpartition(":")
-    return MailCodes((host.strip("[]"), int(port)), settings.directory_mail_from, wall=time.time)
+    senders: list[CodeSender] = []
+    if settings.directory_mail_relay:
+        relay = _host_and_port(settings.directory_mail_relay)
+        senders.append(MailCodes(relay, settings.directory_mail_from, wall=time.time))
+    if settings.directory_text_line:
+        line = _host_and_port(settings.directory_text_line)
+        senders.append(TextCodes(line, settings.directory_text_number))
+    return CodeSenders(senders)
+
+
+def _host_and_port(value: str) -> tuple[str, int]:
+    """Of a setting that was checked."""
+    host, _, port = value.rpartition(":")
+    return host.strip("[]"), int(port)

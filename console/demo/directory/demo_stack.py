@@ -16,18 +16,20 @@ from console.cli.calls.directory import DirectoryCalls
 from console.cli.calls.fleet import FleetCalls
 from console.cli.failure import CommandFailed
 from console.cli.profile import Target
-from console.demo.directory import mail_provider
+from console.demo.directory import mail_provider, telephones
 from console.demo.directory.demo_children import DemoChild
 from console.demo.directory.mail_provider import Mailboxes
 from console.demo.directory.person import Person
 from console.local.stack import LocalStack, secured
-from console.local.stack_plan import MailRelay, StackOptions, plan_stack
+from console.local.stack_plan import MailRelay, StackOptions, TextLine, plan_stack
 from console.local.stack_units import prepare_stack
 from control_plane.fleet.file import TWO_UNITS, read_fleet
 from homeport.api.tenancy.v1 import tenancy_pb2
 
 TENANT, DOMAIN = "talk", "talk.example"
 MAIL_DOMAINS = ("mail.example", "northwind.example", "contoso.example")
+# Of the numbers kept for fiction: of the service, of Anna and of Dev.
+SERVICE_NUMBER, ANNAS_NUMBER, DEVS_NUMBER = "+442079460000", "+442079460301", "+442079460302"
 LONDON, STOCKHOLM = "81.2.69.142", "89.160.20.112"  # addresses there, as the geo database has it
 WITHIN_S = 60.0
 POLL_S = 0.05
@@ -50,6 +52,10 @@ class DemoStack:
                 *(f"--domain={domain}" for domain in MAIL_DOMAINS),
             ),
         )
+        self.texts_folder = folder / "telephones"
+        self.telephones = DemoChild(
+            "telephones", telephones.MODULE, folder, (f"--folder={self.texts_folder}",)
+        )
 
     def __enter__(self) -> DemoStack:
         try:
@@ -64,12 +70,17 @@ class DemoStack:
             self.client.close()
         if hasattr(self, "local"):
             self.local.stop()
+        self.telephones.stop()
         self.mail.stop()
 
     def _start(self) -> None:
         self._on_step("starting the mail provider")
         self.mailboxes.folder.mkdir()
         self.mail.start("--listen=127.0.0.1:0")
+        self._on_step("starting the telephones")
+        for number in (ANNAS_NUMBER, DEVS_NUMBER):
+            (self.texts_folder / number).mkdir(parents=True)
+        self.telephones.start("--listen=127.0.0.1:0")
         units = [unit.id for unit in read_fleet(TWO_UNITS)]
         options = secured(
             StackOptions(
@@ -81,6 +92,7 @@ class DemoStack:
                 apart=tuple(units),
                 web=True,
                 mail=MailRelay(address=self.mail_address, domain=DOMAIN),
+                text=TextLine(address=self.text_line, number=SERVICE_NUMBER),
             )
         )
         self.local = LocalStack(
@@ -105,6 +117,15 @@ class DemoStack:
     def mail_address(self) -> str:
         """Where the mail provider takes mail, host:port."""
         return str(self.mail.facts["smtp"])
+
+    @property
+    def text_line(self) -> str:
+        """Where the telephones are, host:port."""
+        return str(self.telephones.facts["line"])
+
+    def texts(self, number: str) -> list[tuple[str, str]]:
+        """What a telephone got: from whom, and what."""
+        return telephones.texts(self.texts_folder, number)
 
     def start_mail_again(self) -> None:
         """Where it was."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from console.cli.markup import escape
-from console.demo.directory.demo_stack import DemoStack
+from console.demo.directory.demo_stack import ANNAS_NUMBER, DemoStack
 from console.demo.directory.mail_provider import text_of
 from console.demo.directory.story import Story
 from homeport import errors
@@ -20,15 +20,16 @@ def prove_and_show(story: Story, stack: DemoStack, ben: str) -> None:
     """Tells it. ben: the account of Anna's contact."""
     for address, word in ((WORK, "work"), (PRIVATE, "private")):
         prove_by_mail(story, stack, "anna", address, label=word)
+    prove_by_text(story, stack, "anna", ANNAS_NUMBER)
     disclose(stack, ben)
     story.check(
-        f"by {WORK}, @anna and {PRIVATE} Ben finds one account",
+        f"by {WORK}, @anna and {ANNAS_NUMBER} Ben finds one account",
         ["anna"] * 3,
-        [found(stack, name, ben) for name in (f"mailto:{WORK}", "@anna", f"mailto:{PRIVATE}")],
+        [found(stack, name, ben) for name in (f"mailto:{WORK}", "@anna", f"tel:{ANNAS_NUMBER}")],
     )
     for viewer, seen, words in (
         ("mallory", [], "a stranger sees her name and that she can be written to in the client"),
-        (ben, [f"mailto:{WORK}"], "Ben, a contact, sees her work address as well"),
+        (ben, [f"mailto:{WORK}"], "Ben, a contact, sees her work address, and nobody the number"),
     ):
         with stack.person("anna") as person:
             profile = person.profile(pb.GetProfileRequest(viewer=viewer))
@@ -58,6 +59,22 @@ def prove_by_mail(
         f"a code reaches the mailbox of [bold]{escape(address)}[/] by SMTP; with it the address is "
         "hers",
         ["mail", account],
+        [channel, found(stack, uri)],
+    )
+
+
+def prove_by_text(story: Story, stack: DemoStack, account: str, number: str) -> None:
+    """An account proves a number with the code that its telephone got; contacts find it by that."""
+    uri = f"tel:{number}"
+    with stack.person(account) as person:
+        channel = person.begin_proof(uri)
+        (_, text) = stack.until(f"the code on the telephone {number}", lambda: stack.texts(number))[
+            -1
+        ]
+        person.confirm(uri, "".join(_CODE.findall(text)[0]), findable=True)
+    story.check(
+        f"a code reaches the telephone [bold]{number}[/] as a text; with it the number is hers",
+        ["text", account],
         [channel, found(stack, uri)],
     )
 
