@@ -12,10 +12,11 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiosmtplib
 
+from control_plane.errors import InvalidInput
 from control_plane.printable import printable
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.mail_message import mail_address, mail_of
@@ -28,11 +29,21 @@ _CLOSING_S = 1.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailRelay:
     """verified_tls: the connection has to be TLS, with a certificate of the relay's name; else
-    TLS is used where it is offered, and whose certificate it is not asked for."""
+    TLS is used where it is offered, and whose certificate it is not asked for. ca: PEM, in place of
+    the machine's. user, password: empty: none are asked for; with them verified_tls is needed."""
 
     host: str
     port: int
     verified_tls: bool = False
+    ca: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.user and not self.verified_tls:
+            raise InvalidInput(
+                "mail_relay_user", "mail_relay_user: credentials go over verified TLS alone"
+            )
 
 
 class MailOut:
@@ -50,7 +61,8 @@ class MailOut:
         """See OutgoingChannel."""
         mail = mail_of(message, host=self._host, now_ms=self._wall_ms())
         sender = mail_address(message.reply_address, "reply_address")
-        attempt = _Attempt(mail, sender, mail_address(message.address, "address"), message)
+        to = mail_address(message.address, "address")
+        attempt = _Attempt(mail, sender, to, message, self._relay)
         client = self._client(within_s)
         try:
             async with asyncio.timeout(within_s):
@@ -72,12 +84,19 @@ class MailOut:
             local_hostname=self._host,
             timeout=within_s,
             start_tls=True if self._relay.verified_tls else None,
-            tls_context=None if self._relay.verified_tls else _unverified(),
+            tls_context=_verified(self._relay.ca) if self._relay.verified_tls else _unverified(),
         )
 
 
+class _NotLetIn(aiosmtplib.SMTPException):
+    """Before there was a mail."""
+
+
 class _Attempt:
-    def __init__(self, mail: bytes, sender: str, to: str, message: OutgoingMessage) -> None:
+    def __init__(
+        self, mail: bytes, sender: str, to: str, message: OutgoingMessage, relay: MailRelay
+    ) -> None:
+        self._relay = relay
         self._mail = mail
         self._sender = sender
         self._to = to
@@ -88,6 +107,8 @@ class _Attempt:
         """Raises what aiosmtplib does."""
         await client.connect()
         await client.ehlo()
+        if self._relay.user:
+            await self._log_in(client)
         from_options, to_options = self._options(client)
         encoding = "utf-8" if "SMTPUTF8" in from_options else "ascii"
         await client.mail(self._sender, options=from_options, encoding=encoding)
@@ -97,6 +118,15 @@ class _Attempt:
         with suppress(aiosmtplib.SMTPException, OSError):  # it has the message all the same
             await client.quit(timeout=_CLOSING_S)
         return SendResult(SendOutcome.HANDED_OVER, _words(f"{code} {words}"))
+
+    async def _log_in(self, client: aiosmtplib.SMTP) -> None:
+        """A relay that does not know us is a setting that somebody has to mend: the mail waits."""
+        try:
+            await client.login(self._relay.user, self._relay.password)
+        except aiosmtplib.SMTPAuthenticationError as error:
+            raise _NotLetIn(f"the relay refuses our credentials: {error.code}") from error
+        except aiosmtplib.SMTPNotSupported as error:
+            raise _NotLetIn("the relay takes no credentials") from error
 
     def _options(self, client: aiosmtplib.SMTP) -> tuple[list[str], list[str]]:
         """Of MAIL and RCPT. Raises SMTPNotSupported where the relay lacks what is needed."""
@@ -132,6 +162,11 @@ def _said(error: Exception) -> str:
 
 def _words(text: str) -> str:
     return printable(" ".join(text[: 2 * MOST_WORDS].split()))[:MOST_WORDS]
+
+
+def _verified(ca: str) -> ssl.SSLContext:
+    """Of a CA in PEM, or of the machine's."""
+    return ssl.create_default_context(cadata=ca or None)
 
 
 def _unverified() -> ssl.SSLContext:

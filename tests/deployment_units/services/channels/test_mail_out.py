@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from aiosmtpd.handlers import Sink
+from aiosmtpd.smtp import SMTP, AuthResult
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +20,7 @@ from control_plane.errors import InvalidInput
 from deployment_units.services.channels.mail_message import mail_of
 from deployment_units.services.channels.mail_out import MailOut, MailRelay
 from deployment_units.services.channels.port import OutgoingMessage, SendOutcome, SendResult
+from tests.support.certificates import Authority
 from tests.support.contracts.outgoing_channel_contract import outgoing
 from tests.support.fakes.smtp_relay import SmtpRelay
 
@@ -187,3 +193,46 @@ def test_any_words_make_one_mail_with_one_text(text: str, subject: str, name: st
     assert len(mail.get_all("From") or []) == 1
     assert mail["To"] == TO
     assert mail.get_content_type() == "text/plain"
+
+
+def known(server: object, session: object, envelope: object, mechanism: str, data: Any) -> Any:
+    """Whom a relay lets in."""
+    return AuthResult(success=(data.login, data.password) == (b"unit", b"beans"))
+
+
+@pytest.mark.parametrize(
+    ("password", "outcome"), [("beans", SendOutcome.HANDED_OVER), ("peas", SendOutcome.NOT_NOW)]
+)
+async def test_credentials_go_over_tls_and_a_relay_that_refuses_them_is_asked_again(
+    tmp_path: Path, password: str, outcome: SendOutcome
+) -> None:
+    authority = Authority.new()
+    certificate, key = authority.issue(addresses=["127.0.0.1"])
+    for name, content in (("cert.pem", certificate), ("key.pem", key)):
+        (tmp_path / name).write_bytes(content)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: SMTP(
+            Sink(), hostname="relay.example", tls_context=tls, auth_required=True,
+            authenticator=known, loop=loop, enable_SMTPUTF8=True,
+        ),
+        "127.0.0.1", 0,
+    )  # fmt: skip
+    relay = MailRelay(
+        host="127.0.0.1", port=server.sockets[0].getsockname()[1], verified_tls=True,
+        ca=authority.certificate.decode(), user="unit", password=password,
+    )  # fmt: skip
+    channel = MailOut(relay, host="talk.example", wall_ms=lambda: NOW_MS)
+    try:
+        result = await channel.send(outgoing(TO), within_s=20)
+    finally:
+        server.close()
+    assert result.outcome is outcome
+    assert password not in repr(relay)
+
+
+def test_credentials_without_verified_tls_are_a_mistake() -> None:
+    with pytest.raises(InvalidInput, match="verified TLS"):
+        MailRelay(host="localhost", port=25, user="unit", password="beans")
