@@ -88,6 +88,10 @@ UNITS = (
     "reply.kept.before",  # an application has answered, and nothing of it is kept
     "reply.kept.after",  # it is, and nobody was told
 )
+DELIVERING = (
+    "outbox.sent.before",  # a message is about to be brought to somebody's unit
+    "outbox.sent.after",  # it is there, and nothing here says so
+)
 
 
 def _nothing(label: str) -> None:
@@ -99,7 +103,7 @@ def armed(setting: str) -> Callable[[str], None]:
     for a label that is nowhere, because a test that arms it would test nothing."""
     label, _, count = setting.partition(":")
     known = (
-        *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING, *UNITS,
+        *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING, *UNITS, *DELIVERING,
     )  # fmt: skip
     if label not in known:
         raise ValueError(f"{VARIABLE} names no fault point: {label}; there are {', '.join(known)}")

@@ -31,6 +31,8 @@ from deployment_units.services.conversations import kept
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.conversations.service import ConversationService
+from deployment_units.services.gateway.agenda import Agenda
+from deployment_units.services.gateway.sending import MessageSender
 from deployment_units.services.state.accounts import AccountState
 from deployment_units.services.state.database import UnitDatabase
 from homeport.api.communication.v1 import conversation_pb2 as pb
@@ -64,7 +66,12 @@ class _Unit:
         self.accounts = Accounts(self.database, wall_ms=wall_ms)
         verifier = TicketVerifier("u", issuer.keys_for("u"))
         callers = Callers("u", verifier, wall=time.time)
-        self.service = ConversationService(self.accounts, callers, Arrivals(), wall_ms=wall_ms)
+        arrivals = Arrivals()
+        sender = MessageSender(self.accounts, arrivals, Agenda(), wall_ms=wall_ms)
+        self.database.on_commit.append(sender.committed)
+        self.service = ConversationService(
+            self.accounts, callers, arrivals, sender, wall_ms=wall_ms
+        )
 
 
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:

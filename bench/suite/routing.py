@@ -12,13 +12,12 @@ from cel_expr_python import cel
 from bench.suite.measurement import WARM_UP, Measurement, Ratio, Samples, divisor
 from control_plane.expressions.values import instant
 from deployment_units.services.channels.channel import Channel, ContentKind
+from deployment_units.services.conversations.handling import MessageClass, Urgency
 from deployment_units.services.gateway.message import (
     ChannelAddress,
-    MessageClass,
     ReachProfile,
     RoutedMessage,
     SenderTraits,
-    Urgency,
 )
 from deployment_units.services.gateway.quiet_hours import QuietHours
 from deployment_units.services.gateway.route import route

@@ -3,6 +3,7 @@ the process, or accounts in a database, with the services that stand on it."""
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -10,9 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from grpc import aio
+
 from control_plane.errors import Refused
 from control_plane.identity.admission import TicketVerifier
 from control_plane.serving.server import Service
+from deployment_units.agent.delivering import delivering
 from deployment_units.agent.registration import Registration
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.services.accounts.accounts import Accounts
@@ -21,10 +25,9 @@ from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.contacts import book
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import presses
-from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
-from deployment_units.services.conversations.service import ConversationService
 from deployment_units.services.directory.port import UnitDirectory
+from deployment_units.services.gateway import kept as gateway
 from deployment_units.services.profiles import kept as profiles
 from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.service import NAME as PROFILES
@@ -38,7 +41,7 @@ from deployment_units.services.state.port import ClientState
 from deployment_units.services.state.stream import FRAME_BYTES
 from homeport.api.communication.v1 import conversation_pb2_grpc, profile_pb2_grpc
 
-PARTS = (book.PART, conversations.PART, presses.PART, profiles.PART)
+PARTS = (book.PART, conversations.PART, gateway.PART, presses.PART, profiles.PART)
 
 
 async def _nothing() -> None:
@@ -80,9 +83,13 @@ def keeping(
     verifier: TicketVerifier,
     whereabouts: Whereabouts,
     directory: UnitDirectory,
+    connect: Callable[[str], aio.Channel] = aio.insecure_channel,
+    *,
+    jitter: Callable[[], float] = random.random,
 ) -> UnitKeeping:
-    """What the unit keeps, opened. verifier: of its tickets. Raises Unavailable where its folder
-    cannot be used; Refused where it keeps something else, or is somebody else's."""
+    """What the unit keeps, opened. verifier: of its tickets; connect: to other units; jitter: 0 to
+    1, new at each call. Raises Unavailable where its folder cannot be used; Refused where it keeps
+    something else, or is somebody else's."""
     folder = settings.state_dir / unit_id if settings.state_dir else None
     if folder is None:
         return UnitKeeping(state=MemoryState())
@@ -99,6 +106,15 @@ def keeping(
     naming = Naming(
         accounts, database, directory, wall_ms=wall_ms, new_id=lambda: secrets.token_hex(16)
     )
+    messages = delivering(
+        unit_id, database, accounts, callers, directory,
+        connect=connect, wall_ms=wall_ms, jitter=jitter,
+    )  # fmt: skip
+
+    async def close() -> None:
+        await database.close()
+        await messages.close()
+
     return UnitKeeping(
         state=state,
         callers=callers,
@@ -111,7 +127,7 @@ def keeping(
             ),
             Service(
                 add=conversation_pb2_grpc.add_ConversationServiceServicer_to_server,
-                servicer=ConversationService(accounts, callers, Arrivals(), wall_ms=wall_ms),
+                servicer=messages.conversations,
                 name=CONVERSATIONS,
                 hot={},
             ),
@@ -120,8 +136,9 @@ def keeping(
             "accounts that are gone": state.run,
             "accounts that stay": staying.run,
             "names of accounts": naming.run,
+            **messages.tasks,
         },
-        close=database.close,
+        close=close,
     )
 
 

@@ -174,7 +174,8 @@ def build_agent(
     dial = connect or connector(settings)
     servers = _listed(settings.server)
     directory = DirectoryClient(unit_id, servers, dial, token=settings.token)
-    kept = keeping(settings, unit_id, verifier, whereabouts, directory)
+    rng = random.Random(secrets.randbits(64))
+    kept = keeping(settings, unit_id, verifier, whereabouts, directory, dial, jitter=rng.random)
     handoff = StateHandoff(
         unit_id, verifier, kept.state, wall=time.time, max_bytes=settings.max_state_bytes
     )
@@ -207,7 +208,6 @@ def build_agent(
         )  # fmt: skip
     host = settings.listen.rpartition(":")[0]
     endpoint = f"{host}:{server.bind(settings.listen)}"
-    rng = random.Random(secrets.randbits(64))
     registration = Registration(
         UnitIdentity(
             unit_id=unit_id,

@@ -37,10 +37,11 @@ WITHIN_S = 10.0  # a lookup, whatever deadline its caller has
 
 @dataclass(frozen=True, slots=True)
 class _Lookup:
-    """One call, and what it asks for. acting: the home of its viewer; None: an operator asks."""
+    """One call, and what it asks for: an identifier, or an account by its id. acting: the home of
+    its viewer; None: an operator asks."""
 
     call: HotCall
-    identifier: Identifier
+    named: Identifier | str
     asker: Asker
     acting: ActingUnit | None
     fresh: bool
@@ -62,7 +63,7 @@ class LookupCalls:
         try:
             lookup = self._read(call)
             if not lookup.fresh:
-                found = self._resolver.remembered(lookup.identifier, lookup.asker, lookup.acting)
+                found = self._remembered(lookup)
                 if found is not None:
                     call.reply(_encoded(found))
                     return
@@ -94,7 +95,7 @@ class LookupCalls:
             async with asyncio.timeout(WITHIN_S if left_s is None else min(left_s, WITHIN_S)):
                 if lookup.acting is not None:
                     await self._resolver.check_viewer(asker.tenant, asker.viewer, lookup.acting)
-                found = await self._resolver.resolve(lookup.identifier, asker, fresh=lookup.fresh)
+                found = await self._found(lookup)
             call.reply(_encoded(found))
         except ServiceError as error:
             call.fail(error)
@@ -108,6 +109,18 @@ class LookupCalls:
             call.fail(ServiceError("internal error; see the server's log"))
         finally:
             self._under_way -= 1
+
+    def _remembered(self, lookup: _Lookup) -> Resolution | None:
+        if isinstance(lookup.named, str):
+            return self._resolver.remembered_account(lookup.named, lookup.asker, lookup.acting)
+        return self._resolver.remembered(lookup.named, lookup.asker, lookup.acting)
+
+    async def _found(self, lookup: _Lookup) -> Resolution:
+        if isinstance(lookup.named, str):
+            return await self._resolver.resolve_account(
+                lookup.named, lookup.asker, fresh=lookup.fresh
+            )
+        return await self._resolver.resolve(lookup.named, lookup.asker, fresh=lookup.fresh)
 
     def _read(self, call: HotCall) -> _Lookup:
         """Raises InvalidInput, Unauthenticated, PermissionDenied, NotFound."""
@@ -131,7 +144,16 @@ class LookupCalls:
             network=_network(request.viewer_address),
             unit_id=request.home.unit_id if is_unit else "",
         )
-        return _Lookup(call, read_identifier(request.identifier), asker, acting, request.fresh)
+        return _Lookup(call, _named(request), asker, acting, request.fresh)
+
+
+def _named(request: pb.ResolveRequest) -> Identifier | str:
+    """Raises InvalidInput."""
+    if not request.account:
+        return read_identifier(request.identifier)
+    if request.HasField("identifier"):
+        raise InvalidInput("account", "account is given beside an identifier; give one of them")
+    return check_client_id(request.account, "account")
 
 
 def acting_home(home: pb.ActingHome, *, free: bool) -> ActingUnit | None:

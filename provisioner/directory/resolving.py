@@ -119,6 +119,39 @@ class Resolver:
         charge = self._budgets.take(asker)
         return self._charged(self._residences(read, holders, homes, asker), charge)
 
+    async def resolve_account(
+        self, account: str, asker: Asker, *, fresh: bool = False
+    ) -> Resolution:
+        """Of an account that is named by its id. Raises as `resolve`."""
+        charge = self._budgets.take(asker)
+        try:
+            home = await self._homes.read([keys.assignment(asker.tenant, account)], fresh=fresh)
+        except Unavailable:  # that is nobody's walking
+            charge.found()
+            raise
+        return self._charged(self._of_account(account, home, asker), charge)
+
+    def remembered_account(
+        self, account: str, asker: Asker, acting: ActingUnit | None
+    ) -> Resolution | None:
+        """The same as `remembered` does."""
+        if acting is not None and not self._is_at_home(asker.tenant, asker.viewer, acting):
+            return None
+        home = self._homes.remembered([keys.assignment(asker.tenant, account)])
+        if home is None:
+            return None
+        charge = self._budgets.take(asker)
+        return self._charged(self._of_account(account, home, asker), charge)
+
+    def _of_account(self, account: str, home: ReplicaRead, asker: Asker) -> Resolution:
+        return Resolution(
+            residences=[
+                self._made(account, _home(pair), asker) for pair in home.pairs if pair is not None
+            ],
+            revision=home.revision,
+            stale=home.stale,
+        )
+
     def _charged(self, found: Resolution, charge: LookupCharge) -> Resolution:
         if not found.residences:
             self.missed += 1
@@ -192,12 +225,15 @@ class Resolver:
         record = _home(home)
         if not same_life(holder.life_ms, record.first_ms):
             return None
+        return self._made(holder.account, record, asker)
+
+    def _made(self, account: str, record: AssignmentRecord, asker: Asker) -> Residence:
         introduction, now = "", self._wall()
         if asker.unit_id:
             introduction = self._introductions.make(
                 record.unit,
                 asker.tenant,
-                holder.account,
+                account,
                 record.epoch,
                 now,
                 viewer=asker.viewer,
@@ -205,7 +241,7 @@ class Resolver:
                 first_ms=record.first_ms,
             )
         return Residence(
-            account=holder.account,
+            account=account,
             unit_id=record.unit,
             endpoint=self._endpoint_of(record.unit),
             epoch=record.epoch,

@@ -16,7 +16,7 @@ from deployment_units.services.accounts.entry import Entry, Resident, judge
 from deployment_units.services.state import owners
 from deployment_units.services.state.accounts import MAX_ACCOUNT_BYTES
 from deployment_units.services.state.database import UnitDatabase
-from deployment_units.services.state.owners import OwnerState
+from deployment_units.services.state.owners import Owner, OwnerState
 
 T = TypeVar("T")
 NOBODY = 0  # an owner's number that nobody has
@@ -86,6 +86,19 @@ class Accounts:
                     "remove something first"
                 )
             return made
+
+        return await self._database.transact(whole)
+
+    async def settle(self, owner: Owner, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What the unit itself writes of an account that lives here, also of one that is full;
+        kept when this returns. Raises AccountLeaving where it does not live here any more,
+        StoreUnavailable, OutcomeUnknown."""
+
+        def whole(db: sqlite3.Connection) -> T:
+            kept = owners.by_number(db, owner.number)
+            if kept is None or kept.state is not OwnerState.LIVE:
+                raise AccountLeaving
+            return work(db)
 
         return await self._database.transact(whole)
 

@@ -72,6 +72,13 @@ class Callers:
             raise PermissionDenied(admission.message)
         raise Unauthenticated(admission.message)
 
+    def introduction(self, introduction: str) -> Introduction:
+        """One that was made for this unit. Raises Unauthenticated, StaleEpoch; Unavailable before
+        there are keys."""
+        if not self._verifier.has_keys:
+            raise Unavailable("this unit has no ticket keys yet; try again shortly")
+        return self._introduced(introduction, "this is no introduction", self._wall())
+
     def _introduced(self, introduction: str, no_ticket: str, now: float) -> Introduction:
         """no_ticket: what is said of what is no introduction either."""
         checked = check_introduction(introduction, self._verifier, self._unit_id, now)

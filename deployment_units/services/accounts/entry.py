@@ -24,6 +24,13 @@ class Resident:
     first_ms: int = 0  # when this life began, Unix ms; 0: the ticket does not say
 
 
+def resident_of(owner: Owner) -> Resident:
+    """The account that an owner's rows belong to."""
+    return Resident(
+        tenant=owner.tenant, account=owner.account, epoch=owner.epoch, first_ms=owner.first_ms
+    )
+
+
 class Entry(StrEnum):
     """What becomes of what is kept. SAME: it is the resident's, and may be changed. LATER: so it
     is, of an earlier assignment: it goes on at this one. ANEW: it was another life's, and goes.

@@ -44,7 +44,7 @@ class CounterRow(msgspec.Struct, array_like=True, frozen=True):
 
 
 class MessageRow(msgspec.Struct, array_like=True, frozen=True):
-    """kept_ms: Unix ms, when this account's first unit kept it."""
+    """kept_ms: Unix ms, when this account's first unit kept it; via, handling: as in NewMessage."""
 
     position: int
     id: bytes
@@ -54,6 +54,8 @@ class MessageRow(msgspec.Struct, array_like=True, frozen=True):
     kept_ms: int
     replaces: bytes
     revision: int
+    via: str
+    handling: str
 
 
 class SeenRow(msgspec.Struct, array_like=True, frozen=True):
@@ -65,6 +67,11 @@ class SeenRow(msgspec.Struct, array_like=True, frozen=True):
 def _with_revisions(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
     """Messages of version 1 replaced nothing."""
     return [(table, [*values, b"", 1] if table == "messages" else values)]
+
+
+def _with_via(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
+    """Messages of version 2 were accounts' own."""
+    return [(table, [*values, "", ""] if table == "messages" else values)]
 
 
 PART = Part(
@@ -94,6 +101,10 @@ PART = Part(
                 "CREATE INDEX messages_revisions ON messages (owner, replaces, revision)"
                 " WHERE replaces <> x''",
             ),
+            (
+                "ALTER TABLE messages ADD COLUMN via TEXT NOT NULL DEFAULT ''",
+                "ALTER TABLE messages ADD COLUMN handling TEXT NOT NULL DEFAULT ''",
+            ),
         ),
     ),
     tables=(
@@ -102,9 +113,9 @@ PART = Part(
         Table(name="messages", row=MessageRow, key=1),
         Table(name="seen", row=SeenRow, key=2),
     ),
-    upgrades=(_with_revisions,),
+    upgrades=(_with_revisions, _with_via),
 )
-_MESSAGE = "position, id, conversation, sender, content, kept_ms, replaces, revision"
+_MESSAGE = "position, id, conversation, sender, content, kept_ms, replaces, revision, via, handling"
 
 
 class TooManyDevices(Refused):
@@ -123,8 +134,8 @@ def members_of(db: sqlite3.Connection, owner: int, conversation: bytes) -> tuple
 
 def keep(
     db: sqlite3.Connection, owner: int, message: NewMessage, members: Iterable[str], *, now_ms: int
-) -> KeptMessage:
-    """Keeps a message once, whatever it is repeated. members: of its conversation but the account
+) -> tuple[KeptMessage, bool]:
+    """Keeps a message once, whatever it is repeated; and whether it is new. members: of its conversation but the account
     itself. Raises AlreadyExists where its id is another one's, or the conversation has other
     members; NothingToReplace where it is to be the next revision of what is not there."""
     wanted = tuple(sorted(members))
@@ -133,36 +144,14 @@ def keep(
         raise AlreadyExists("the conversation has other members; begin one with another id")
     kept = find(db, owner, message.id)
     if kept is not None:
-        if (kept.conversation, kept.sender, kept.content, kept.replaces) != (
-            message.conversation, message.sender, message.content, message.replaces,
-        ):  # fmt: skip
+        if _said(kept) != _said(message):
             raise AlreadyExists("another message has this id; give each its own")
-        return kept
+        return kept, False
     revision = message.revision or next_revision(db, owner, message)
     if message.answers:
         answered(db, owner, message.answers, message.sender)
-    position = _next_position(db, owner)
-    db.execute(
-        "INSERT INTO conversations (owner, id, members, last) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET last = excluded.last",
-        (owner, message.conversation, msgspec.json.encode(wanted).decode(), position),
-    )
-    db.execute(
-        f"INSERT INTO messages (owner, {_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            owner,
-            position,
-            message.id,
-            message.conversation,
-            message.sender,
-            message.content,
-            now_ms,
-            message.replaces,
-            revision,
-        ),
-    )
-    return KeptMessage(
-        position=position,
+    kept = KeptMessage(
+        position=_next_position(db, owner),
         id=message.id,
         conversation=message.conversation,
         sender=message.sender,
@@ -170,7 +159,27 @@ def keep(
         kept_ms=now_ms,
         replaces=message.replaces,
         revision=revision,
+        via=message.via,
+        handling=message.handling,
     )
+    db.execute(
+        "INSERT INTO conversations (owner, id, members, last) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET last = excluded.last",
+        (owner, kept.conversation, msgspec.json.encode(wanted).decode(), kept.position),
+    )
+    db.execute(
+        f"INSERT INTO messages (owner, {_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (owner, *kept),
+    )
+    return kept, True
+
+
+def at(db: sqlite3.Connection, owner: int, position: int) -> KeptMessage | None:
+    """The message at this position; None: there is none."""
+    row = db.execute(
+        f"SELECT {_MESSAGE} FROM messages WHERE owner = ? AND position = ?", (owner, position)
+    ).fetchone()
+    return KeptMessage(*row) if row else None
 
 
 def messages(
@@ -194,7 +203,7 @@ def messages(
     for row in rows:
         if len(found) == most or size > PAGE_BYTES:
             return found, True
-        found.append(_message(row))
+        found.append(KeptMessage(*row))
         size += len(found[-1].content)
     return found, False
 
@@ -204,7 +213,7 @@ def find(db: sqlite3.Connection, owner: int, id_: bytes) -> KeptMessage | None:
     row = db.execute(
         f"SELECT {_MESSAGE} FROM messages WHERE owner = ? AND id = ?", (owner, id_)
     ).fetchone()
-    return _message(row) if row else None
+    return KeptMessage(*row) if row else None
 
 
 def shown(db: sqlite3.Connection, owner: int, id_: bytes) -> KeptMessage | None:
@@ -297,19 +306,10 @@ def _seen(db: sqlite3.Connection, owner: int, conversation: bytes) -> tuple[tupl
     return tuple(rows.fetchall())
 
 
+def _said(message: NewMessage | KeptMessage) -> tuple[bytes, str, str, bytes, bytes]:
+    """What is the same where the same message comes again."""
+    return message.conversation, message.sender, message.via, message.content, message.replaces
+
+
 def _members(text: str) -> tuple[str, ...]:
     return msgspec.json.decode(text, type=tuple[str, ...])
-
-
-def _message(row: tuple[int, bytes, bytes, str, bytes, int, bytes, int]) -> KeptMessage:
-    position, one, conversation, sender, content, kept_ms, replaces, revision = row
-    return KeptMessage(
-        position=position,
-        id=one,
-        conversation=conversation,
-        sender=sender,
-        content=content,
-        kept_ms=kept_ms,
-        replaces=replaces,
-        revision=revision,
-    )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 ID_BYTES = 16
 MAX_TEXT_BYTES = 64 << 10  # of UTF-8
+MAX_HTML_BYTES = 256 << 10  # of UTF-8
 MAX_MEMBERS = 64  # without the account itself
 MAX_DEVICES = 64  # that one conversation was seen on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMessage:
-    """A message that is to be kept."""
+    """A message that is to be kept. sender: who wrote it, an account or a URI (see members); via:
+    of a URI's, the account that took it in; handling: as `handling` encodes it."""
 
     id: bytes
     conversation: bytes
@@ -21,16 +25,17 @@ class NewMessage:
     replaces: bytes = b""  # the message of which it is a revision; empty: of none
     revision: int = 0  # of that message; 0: the next one, as the sender's copy has it
     answers: bytes = b""  # the press that it answers, as its content says, too; empty: none
+    via: str = ""
+    handling: str = ""
 
-    @property
-    def room_bytes(self) -> int:
+    def room_bytes(self, members: Collection[str]) -> int:
         """No less than what keeping it takes, with the conversation that it may begin."""
-        return len(self.content) + len(self.sender) + 512 + MAX_MEMBERS * 136
+        names = sum(6 * len(one) + 8 for one in (self.sender, self.via, *members))
+        return len(self.content) + len(self.handling) + names + 512
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptMessage:
-    """A message as one account keeps it."""
+class KeptMessage(NamedTuple):
+    """A message as one account keeps it. Fields in the order of the table's columns."""
 
     position: int  # in the account; they grow
     id: bytes
@@ -40,6 +45,8 @@ class KeptMessage:
     kept_ms: int  # Unix ms
     replaces: bytes = b""  # the message of which it is a revision; empty: of none
     revision: int = 1  # of that message
+    via: str = ""
+    handling: str = ""
 
     @property
     def root(self) -> bytes:

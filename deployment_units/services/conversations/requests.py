@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 
 from control_plane.errors import InvalidInput
-from control_plane.identity.names import check_client_id, check_slug
+from control_plane.identity.names import check_slug
 from deployment_units.services.cards.card import MAX_ID
+from deployment_units.services.conversations.members import read_member
 from deployment_units.services.conversations.message import (
     ID_BYTES,
+    MAX_HTML_BYTES,
     MAX_MEMBERS,
     MAX_TEXT_BYTES,
 )
@@ -30,12 +32,12 @@ def id_of(value: bytes, field: str) -> bytes:
 
 
 def members_of(ids: Sequence[str], account: str, field: str = "members") -> tuple[str, ...]:
-    """The members of a conversation but `account`, in order, each once."""
+    """The members of a conversation but `account`, in normal form and order, each once."""
     if len(ids) > MAX_MEMBERS:
         raise InvalidInput(
-            field, f"{field} names {len(ids)} accounts; a conversation has at most {MAX_MEMBERS}"
+            field, f"{field} names {len(ids)} members; a conversation has at most {MAX_MEMBERS}"
         )
-    found = {check_client_id(one, f"{field}[{n}]") for n, one in enumerate(ids)}
+    found = {read_member(one, f"{field}[{n}]") for n, one in enumerate(ids)}
     if account in found:
         raise InvalidInput(field, f"{field} names the sender; name the others alone")
     return tuple(sorted(found))
@@ -44,22 +46,26 @@ def members_of(ids: Sequence[str], account: str, field: str = "members") -> tupl
 def content_of(content: pb.Content, field: str = "content", *, card: str = "") -> bytes:
     """What a message says, encoded so that the same is the same. card: as its check left it; that
     of `content` is not looked at."""
-    text = content.text
-    size = len(text.encode())
-    if not text.strip():
+    if not (content.text.strip() or content.html.strip()):
         raise InvalidInput(f"{field}.text", "a message without a text says nothing")
-    if size > MAX_TEXT_BYTES:
-        raise InvalidInput(
-            f"{field}.text", f"the text has {size} bytes; at most {MAX_TEXT_BYTES} are allowed"
-        )
-    if control := _CONTROL.search(text):
-        raise InvalidInput(
-            f"{field}.text",
-            f"the text has the control character U+{ord(control[0]):04X} at position "
-            f"{control.start()}",
-        )
+    for name, text, most in (
+        ("text", content.text, MAX_TEXT_BYTES),
+        ("html", content.html, MAX_HTML_BYTES),
+    ):
+        size = len(text.encode())
+        if size > most:
+            raise InvalidInput(
+                f"{field}.{name}", f"the {name} has {size} bytes; at most {most} are allowed"
+            )
+        if control := _CONTROL.search(text):
+            raise InvalidInput(
+                f"{field}.{name}",
+                f"the {name} has the control character U+{ord(control[0]):04X} at position "
+                f"{control.start()}",
+            )
     checked = pb.Content(
-        text=text,
+        text=content.text,
+        html=content.html,
         card=card,
         in_reply_to=optional_id(content.in_reply_to, f"{field}.in_reply_to"),
         answers=optional_id(content.answers, f"{field}.answers"),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from grpc import aio
 
-from control_plane.errors import AlreadyExists, NotFound, PermissionDenied
+from control_plane.errors import NotFound, PermissionDenied
 from control_plane.faultpoints import passing
 from control_plane.identity.introductions import Introduction
 from deployment_units.services.accounts.accounts import Accounts
@@ -25,10 +24,13 @@ from deployment_units.services.conversations.clicking import (
     NoApplications,
     PressDoors,
 )
-from deployment_units.services.conversations.message import KeptMessage, NewMessage
+from deployment_units.services.conversations.handling import encoded
+from deployment_units.services.conversations.members import read_member
+from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.conversations.messages import (
     STATES,
     conversation_to_proto,
+    handling_of,
     message_to_proto,
 )
 from deployment_units.services.conversations.requests import (
@@ -46,8 +48,7 @@ from deployment_units.services.conversations.requests import (
     refuse_card,
 )
 from deployment_units.services.conversations.revisions import superseded
-from deployment_units.services.profiles.profile import Mode
-from deployment_units.services.profiles.relations import is_open_to
+from deployment_units.services.conversations.sending import MessageDoors
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc as pb_grpc
 
@@ -66,16 +67,17 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         accounts: Accounts,
         callers: Callers,
         arrivals: Arrivals,
+        doors: MessageDoors,
         *,
         press_doors: PressDoors | None = None,
         wall_ms: Callable[[], int],
         look_s: float = LOOK_S,
     ) -> None:
-        """press_doors: who hands presses on; None: nobody here."""
+        """doors: where messages go in; press_doors: who hands presses on; None: nobody here."""
         self._accounts = accounts
         self._callers = callers
         self._arrivals = arrivals
-        self._wall_ms = wall_ms
+        self._doors = doors
         self._look_s = look_s
         self._cards = CardChecks()
         self.clicking = Clicking(
@@ -93,77 +95,50 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             sender=resident.account,
             content=content_of(request.content),
             replaces=optional_id(request.replaces, "replaces"),
+            handling=_handling(request),
         )
         named = members_of(request.members, resident.account)
-        mine, members, kept_for = await self._accounts.change(
-            resident, partial(self._send, resident=resident, message=message, named=named)
+        sent = await self._accounts.change(
+            resident, lambda db, owner: self._doors.send(db, owner, resident, message, named)
         )
-        for account in (resident.account, *kept_for):
-            self._arrivals.tell(resident.tenant, account)
         return pb.SendMessageResponse(
-            message=message_to_proto(mine),
-            kept_for=kept_for,
-            elsewhere=[one for one in members if one not in kept_for],
+            message=message_to_proto(sent.message),
+            kept_for=sent.kept_for,
+            elsewhere=sent.elsewhere,
         )
-
-    def _send(
-        self,
-        db: sqlite3.Connection,
-        owner: int,
-        *,
-        resident: Resident,
-        message: NewMessage,
-        named: tuple[str, ...],
-    ) -> tuple[KeptMessage, tuple[str, ...], list[str]]:
-        """The sender's copy, the other members, and for whom of them it was kept as well."""
-        members = named or kept.members_of(db, owner, message.conversation)
-        if not members:
-            raise NotFound("there is no such conversation; name the members of a new one")
-        now_ms = self._wall_ms()
-        mine = kept.keep(db, owner, message, members, now_ms=now_ms)
-        message = replace(message, revision=mine.revision)
-        kept_for = []
-        for member in members:
-            other = self._accounts.beside(
-                db, resident.tenant, member, room_bytes=message.room_bytes
-            )
-            if other is None or not is_open_to(db, other, member, resident.account, Mode.IN_APP):
-                continue
-            theirs = {resident.account, *members} - {member}
-            try:
-                kept.keep(db, other, message, theirs, now_ms=now_ms)
-            except AlreadyExists:  # of its copy alone, and nothing was written to it
-                continue
-            kept_for.append(member)
-        return mine, members, kept_for
 
     async def Deliver(self, request: pb.DeliverRequest, context: _Context) -> pb.DeliverResponse:
         caller = self._callers.caller(context.invocation_metadata() or ())
-        if not isinstance(caller, Introduction) or not caller.viewer:
+        if not isinstance(caller, Introduction):
+            raise PermissionDenied("show an introduction that names who sends the message")
+        await self.take_in(caller, request)
+        return pb.DeliverResponse()
+
+    async def take_in(self, bringer: Introduction, request: pb.DeliverRequest) -> None:
+        """Deliver, for whoever shows the introduction. Raises as the contract says."""
+        if not bringer.viewer:
             raise PermissionDenied("show an introduction that names who sends the message")
         card = await self._cards.checked(request.content.card, "content.card")
+        members = members_of(request.members, bringer.viewer)
+        author = read_member(request.author, "author") if request.author else bringer.viewer
         message = NewMessage(
             id=id_of(request.id, "id"),
             conversation=id_of(request.conversation, "conversation"),
-            sender=caller.viewer,
+            sender=author,
             content=content_of(request.content, card=card),
             replaces=optional_id(request.replaces, "replaces"),
             revision=request.revision or 1,
             answers=request.content.answers,
+            via=bringer.viewer if request.author else "",
+            handling=_handling(request),
         )
-        members = members_of(request.members, caller.viewer)
-        if caller.account not in members:
-            raise PermissionDenied("the account is no member of the conversation")
-        theirs = {caller.viewer, *members} - {caller.account}
-
-        def deliver(db: sqlite3.Connection, owner: int) -> None:
-            if not is_open_to(db, owner, caller.account, caller.viewer, Mode.IN_APP):
-                raise PermissionDenied("the account is not reached in-app by this sender")
-            kept.keep(db, owner, message, theirs, now_ms=self._wall_ms())
-
-        await self._accounts.change(introduced(caller), deliver)
-        self._arrivals.tell(caller.tenant, caller.account)
-        return pb.DeliverResponse()
+        resident = introduced(bringer)
+        await self._accounts.change(
+            resident,
+            lambda db, owner: self._doors.receive(
+                db, owner, resident, message, (bringer.viewer, *members)
+            ),
+        )
 
     async def Click(self, request: pb.ClickRequest, context: _Context) -> pb.ClickResponse:
         resident = self._resident(context)
@@ -290,3 +265,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             ], more
 
         return self._accounts.read(resident, page)
+
+
+def _handling(request: pb.SendMessageRequest | pb.DeliverRequest) -> str:
+    return encoded(handling_of(request.handling)) if request.HasField("handling") else ""

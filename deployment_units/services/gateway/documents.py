@@ -18,17 +18,16 @@ import msgspec
 from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
 from deployment_units.services.channels.channel import Channel, ContentKind
+from deployment_units.services.conversations.handling import MessageClass, Urgency
 from deployment_units.services.gateway.convert.converting import Content
 from deployment_units.services.gateway.message import (
     MOST_ADDRESSES,
     Activity,
     ChannelAddress,
     Health,
-    MessageClass,
     ReachProfile,
     RoutedMessage,
     SenderTraits,
-    Urgency,
     in_preference,
 )
 from deployment_units.services.gateway.quiet_hours import QuietHours

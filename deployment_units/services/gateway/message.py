@@ -6,32 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeAlias
 
 from deployment_units.services.channels.channel import Channel, ContentKind
+from deployment_units.services.conversations.handling import (
+    NEVER_ELSEWHERE,
+    MessageClass,
+    Urgency,
+)
 from deployment_units.services.gateway.quiet_hours import QuietHours
 
 MOST_ADDRESSES = 64  # of one profile
-
-
-class MessageClass(StrEnum):
-    """What a message is for. `code` and `secret` go over the channel that their sender names and
-    no other: one that comes where nobody asked for it is an attack's."""
-
-    CODE = "code"
-    SECRET = "secret"
-    NOTICE = "notice"
-    CHAT = "chat"
-
-
-NEVER_ELSEWHERE = frozenset({MessageClass.CODE, MessageClass.SECRET})
-
-
-class Urgency(StrEnum):
-    NORMAL = "normal"
-    URGENT = "urgent"  # not held back by quiet hours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,15 +21,14 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from deployment_units.services.channels.channel import TRAITS, Channel
+from deployment_units.services.conversations.handling import NEVER_ELSEWHERE, Urgency
 from deployment_units.services.gateway.message import (
-    NEVER_ELSEWHERE,
     NOTHING_KNOWN,
     Activity,
     ChannelAddress,
     Health,
     ReachProfile,
     RoutedMessage,
-    Urgency,
 )
 from deployment_units.services.gateway.quiet_hours import QuietHours
 

@@ -65,6 +65,12 @@ def find(db: sqlite3.Connection, tenant: str, account: str) -> Owner | None:
     return _owner(row) if row else None
 
 
+def by_number(db: sqlite3.Connection, number: int) -> Owner | None:
+    """An owner in whatever state; None: there is none, or not any more."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM owners WHERE owner = ?", (number,)).fetchone()
+    return _owner(row) if row else None
+
+
 def in_state(
     db: sqlite3.Connection,
     state: OwnerState,

@@ -115,6 +115,23 @@ async def test_a_handle_is_found_with_its_home(served):
     assert not found.stale
 
 
+async def test_an_account_is_found_by_its_id_and_walking_ids_costs_as_names_do(served):
+    asker = Asker(tenant=TENANT, viewer="ben", unit_id="paris")
+    found = await served.resolver.resolve_account("anna", asker)
+    (one,) = found.residences
+    assert (one.account, one.unit_id, one.epoch) == ("anna", "london", 1)
+    assert one.introduction
+    refused = 0
+    for number in range(20):
+        try:
+            await served.resolver.resolve_account(f"nobody-{number}", asker)
+        except Exhausted:
+            refused += 1
+        except NotFound:
+            assert not refused
+    assert refused > 5
+
+
 async def test_a_unit_is_given_an_introduction_for_its_viewer_and_an_operator_none(served):
     await served.server.handles.claim(TENANT, "anna", "anna", None, request=request())
     asker = Asker(tenant=TENANT, viewer="ben", unit_id="paris")

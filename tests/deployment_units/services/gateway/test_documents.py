@@ -9,8 +9,11 @@ import pytest
 
 from control_plane.errors import InvalidInput
 from deployment_units.services.channels.channel import Channel, ContentKind
+from deployment_units.services.conversations.handling import MessageClass, Urgency
 from deployment_units.services.gateway.documents import message_of, recipient_of, rules_of
-from deployment_units.services.gateway.message import MessageClass, RoutedMessage, Urgency
+from deployment_units.services.gateway.message import (
+    RoutedMessage,
+)
 
 MAIL = {"channel": "mail", "address": "anna@mail.example"}
 

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployment_units.services.channels.channel import TRAITS, Channel, ContentKind
+from deployment_units.services.conversations.handling import MessageClass, Urgency
 from deployment_units.services.gateway.message import (
     ChannelAddress,
-    MessageClass,
     ReachProfile,
     RoutedMessage,
-    Urgency,
     in_preference,
 )
 from deployment_units.services.gateway.quiet_hours import QuietHours

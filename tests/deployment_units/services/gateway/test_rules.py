@@ -8,9 +8,9 @@ import pytest
 
 from control_plane.errors import InvalidInput
 from deployment_units.services.channels.channel import Channel
+from deployment_units.services.conversations.handling import MessageClass
 from deployment_units.services.gateway.message import (
     ChannelAddress,
-    MessageClass,
     ReachProfile,
     RoutedMessage,
     SenderTraits,

@@ -91,19 +91,21 @@ class ConversationServiceServicer:
 
     def SendMessage(self, request, context):
         """Keeps a message in the account's own copy, and in those of members that this unit keeps as well,
-        all in one transaction; the others' units are for the caller to deliver to. A new conversation
-        begins with its first message. Idempotent by the id of the message. Caller: a client. Errors:
-        INVALID_ARGUMENT; NOT_FOUND no such conversation, and no members, or no such message to replace; ALREADY_EXISTS another message
-        has the id, or the conversation has other members; FAILED_PRECONDITION with the reason
-        ACCOUNT_FULL.
+        all in one transaction; in the same one, it becomes due for the others, to whom the unit brings
+        it. A new conversation begins with its first message. Idempotent by the id of the message.
+        Caller: a client. Errors: INVALID_ARGUMENT; NOT_FOUND no such conversation, and no members, or
+        no such message to replace; ALREADY_EXISTS another message has the id, or the conversation has
+        other members; PERMISSION_DENIED the account's id is that of a URI; FAILED_PRECONDITION with the
+        reason ACCOUNT_FULL; RESOURCE_EXHAUSTED too much waits to be delivered (OUTBOX_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Deliver(self, request, context):
-        """Brings a message to the account that the introduction is to, from the viewer that it names.
-        Idempotent by the id of the message. Caller: whoever was introduced. Errors: INVALID_ARGUMENT;
+        """Brings a message to the account that the introduction is to, from the viewer that it names, or
+        from a member without an account whose message the viewer took in. Idempotent by the id of the
+        message. Caller: whoever was introduced. Errors: INVALID_ARGUMENT;
         PERMISSION_DENIED the viewer is nobody, is no member, or may not reach the account in-app;
         ALREADY_EXISTS as SendMessage; FAILED_PRECONDITION with the reason ACCOUNT_FULL.
         """

@@ -546,6 +546,7 @@ class ResolveRequest(_message.Message):
     HOME_FIELD_NUMBER: _builtins.int
     FRESH_FIELD_NUMBER: _builtins.int
     VIEWER_ADDRESS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: "default" """
     viewer: _builtins.str
@@ -554,8 +555,12 @@ class ResolveRequest(_message.Message):
     """read from the store, not from what this server remembers"""
     viewer_address: _builtins.str
     """IPv4 or IPv6 literal: from where the viewer asks its unit"""
+    account: _builtins.str
+    """instead of an identifier: a client_id, which whoever knows it may find"""
     @_builtins.property
-    def identifier(self) -> Global___Identifier: ...
+    def identifier(self) -> Global___Identifier:
+        """or `account`"""
+
     @_builtins.property
     def home(self) -> Global___ActingHome:
         """of the viewer"""
@@ -569,10 +574,11 @@ class ResolveRequest(_message.Message):
         home: Global___ActingHome | None = ...,
         fresh: _builtins.bool = ...,
         viewer_address: _builtins.str = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["home", b"home", "identifier", b"identifier"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fresh", b"fresh", "home", b"home", "identifier", b"identifier", "tenant", b"tenant", "viewer", b"viewer", "viewer_address", b"viewer_address"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fresh", b"fresh", "home", b"home", "identifier", b"identifier", "tenant", b"tenant", "viewer", b"viewer", "viewer_address", b"viewer_address"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

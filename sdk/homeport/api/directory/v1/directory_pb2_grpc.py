@@ -153,8 +153,9 @@ class DirectoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Resolve(self, request, context):
-        """Where the account of an identifier is at home. Others than handles are found by their own
-        accounts, and by others where they are findable; what may not be found is not there. Reads only.
+        """Where the account of an identifier is at home, or an account that is known by its id. Others than
+        handles and ids are found by their own accounts, and by others where they are findable; what may
+        not be found is not there. Reads only.
         Caller: a unit for a viewer that is at home there, or an operator. Errors: INVALID_ARGUMENT;
         NOT_FOUND nobody that the viewer may find; FAILED_PRECONDITION the viewer's STALE_EPOCH;
         RESOURCE_EXHAUSTED the viewer, its network or the tenant looks up too much (RetryInfo);

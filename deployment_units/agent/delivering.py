@@ -1,0 +1,74 @@
+"""What of one unit brings messages to others, built in one pass: the way in for messages, the outbox,
+and the connections to other units."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from grpc import aio
+
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.clicking import PressDoors
+from deployment_units.services.conversations.service import ConversationService
+from deployment_units.services.directory.port import UnitDirectory
+from deployment_units.services.gateway.agenda import Agenda
+from deployment_units.services.gateway.grpc_peers import GrpcPeers
+from deployment_units.services.gateway.handing_over import HandingOver
+from deployment_units.services.gateway.homes import Homes
+from deployment_units.services.gateway.outbox import Outbox
+from deployment_units.services.gateway.sending import MessageSender
+from deployment_units.services.state.database import UnitDatabase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivering:
+    """sender: the one way in for messages; conversations: the servicer that stands on it; tasks:
+    what has to run, by name; close: ends its connections."""
+
+    sender: MessageSender
+    arrivals: Arrivals
+    conversations: ConversationService
+    tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
+    close: Callable[[], Awaitable[None]]
+
+
+def delivering(
+    unit_id: str,
+    database: UnitDatabase,
+    accounts: Accounts,
+    callers: Callers,
+    directory: UnitDirectory,
+    *,
+    connect: Callable[[str], aio.Channel],
+    wall_ms: Callable[[], int],
+    jitter: Callable[[], float],
+    press_doors: PressDoors | None = None,
+) -> Delivering:
+    """connect: opens a channel to another unit; jitter: 0 to 1, new at each call."""
+    arrivals, agenda = Arrivals(), Agenda()
+    sender = MessageSender(accounts, arrivals, agenda, wall_ms=wall_ms)
+    database.on_commit.append(sender.committed)
+    conversations = ConversationService(
+        accounts, callers, arrivals, sender, press_doors=press_doors, wall_ms=wall_ms
+    )
+    peers = GrpcPeers(
+        unit_id,
+        Homes(directory, wall=time.time),
+        connect=connect,
+        read_introduction=callers.introduction,
+        take_in=conversations.take_in,
+    )
+    handing_over = HandingOver(database, accounts, peers, wall_ms=wall_ms, jitter=jitter)
+    outbox = Outbox(database, agenda, handing_over, wall_ms=wall_ms)
+    return Delivering(
+        sender=sender,
+        arrivals=arrivals,
+        conversations=conversations,
+        tasks={"outbox": outbox.run},
+        close=peers.close,
+    )

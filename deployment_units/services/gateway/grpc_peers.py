@@ -1,0 +1,156 @@
+"""GrpcPeers: Peers over gRPC, and within this unit without it.
+
+Each call shows the introduction that the control plane gave for the sender. Where the account has
+moved since, it is asked for anew, once; where it is on its way, later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import grpc
+from grpc import aio
+
+from control_plane.errors import (
+    AlreadyExists,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    ServiceError,
+    Unavailable,
+)
+from control_plane.identity.introductions import Introduction
+from control_plane.serving.channel_pool import ChannelPool
+from control_plane.serving.status_reason import reason_of
+from deployment_units.services.accounts.accounts import StaleEpoch
+from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.conversations.handling import decoded
+from deployment_units.services.conversations.message import KeptMessage
+from deployment_units.services.conversations.messages import handling_to_proto
+from deployment_units.services.gateway.homes import Home, Homes
+from deployment_units.services.gateway.peers import PeerOutcome, PeerResult
+from homeport.api.communication.v1 import conversation_pb2 as pb
+from homeport.api.communication.v1 import conversation_pb2_grpc
+
+CALL_S = 5.0
+NOBODY = "nobody is reached there by this sender"
+_REFUSED = frozenset(
+    {
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+_SILENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+TakeIn = Callable[[Introduction, pb.DeliverRequest], Awaitable[None]]
+
+
+class GrpcPeers:
+    """Of one unit. take_in: a message for an account that is at home here, as Deliver does;
+    read_introduction: one that was made for this unit."""
+
+    def __init__(
+        self,
+        unit_id: str,
+        homes: Homes,
+        *,
+        connect: Callable[[str], aio.Channel],
+        read_introduction: Callable[[str], Introduction],
+        take_in: TakeIn,
+        call_s: float = CALL_S,
+    ) -> None:
+        self._unit_id = unit_id
+        self._homes = homes
+        self._channels = ChannelPool(connect)
+        self._read_introduction = read_introduction
+        self._take_in = take_in
+        self._call_s = call_s
+
+    async def deliver(
+        self, sender: Resident, recipient: str, message: KeptMessage, members: Sequence[str]
+    ) -> PeerResult:
+        """See Peers."""
+        request = _request(sender, message, members)
+        try:
+            home = await self._find(sender, recipient)
+            try:
+                await self._bring(home, request)
+            except StaleEpoch:
+                home = await self._find(sender, recipient, fresh=True)
+                await self._bring(home, request)
+        except _NobodyThere:
+            return PeerResult(PeerOutcome.REFUSED, NOBODY)
+        except (AlreadyExists, InvalidInput) as error:
+            return PeerResult(PeerOutcome.REFUSED, error.message)
+        except ServiceError as error:
+            return PeerResult(PeerOutcome.NOT_NOW, error.message, error.retry_after_s or 0.0)
+        except TimeoutError:
+            self._homes.doubt(sender, recipient)
+            return PeerResult(PeerOutcome.NOT_NOW, "its unit did not answer in time")
+        except aio.AioRpcError as error:
+            if error.code() in _SILENT:
+                self._homes.doubt(sender, recipient)
+            return _result(error)
+        return PeerResult(PeerOutcome.TAKEN, "kept by its unit")
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        await self._homes.close()
+        await self._channels.close()
+
+    async def _find(self, sender: Resident, recipient: str, *, fresh: bool = False) -> Home:
+        """Raises as Homes, and _NobodyThere."""
+        try:
+            async with asyncio.timeout(self._call_s):
+                return await self._homes.find(sender, recipient, fresh=fresh)
+        except NotFound as error:
+            raise _NobodyThere from error
+
+    async def _bring(self, home: Home, request: pb.DeliverRequest) -> None:
+        """Raises StaleEpoch, _NobodyThere and what else was answered."""
+        async with asyncio.timeout(self._call_s):
+            if home.unit_id == self._unit_id:
+                try:
+                    await self._take_in(self._read_introduction(home.introduction), request)
+                except PermissionDenied as error:
+                    raise _NobodyThere from error
+                return
+            if not home.endpoint:
+                raise Unavailable("nobody has heard of its unit yet")
+            metadata = (("authorization", f"Bearer {home.introduction}"),)
+            async with self._channels.channel(home.endpoint) as channel:
+                stub = conversation_pb2_grpc.ConversationServiceStub(channel)
+                try:
+                    await stub.Deliver(request, metadata=metadata, timeout=self._call_s)
+                except aio.AioRpcError as error:
+                    if error.code() is grpc.StatusCode.PERMISSION_DENIED:
+                        raise _NobodyThere from error
+                    if reason_of(error) == StaleEpoch.reason:
+                        raise StaleEpoch(error.details() or "it has moved") from error
+                    raise
+
+
+class _NobodyThere(Exception):
+    """There is no such account, or it is not reached by the sender: which of them is not told."""
+
+
+def _result(error: aio.AioRpcError) -> PeerResult:
+    words = f"{error.code().name}: {error.details() or ''}"
+    if error.code() in _REFUSED:
+        return PeerResult(PeerOutcome.REFUSED, words)
+    return PeerResult(PeerOutcome.NOT_NOW, words)
+
+
+def _request(sender: Resident, message: KeptMessage, members: Sequence[str]) -> pb.DeliverRequest:
+    """members: of the conversation, without the sender."""
+    return pb.DeliverRequest(
+        conversation=message.conversation,
+        id=message.id,
+        members=members,
+        content=pb.Content.FromString(message.content),
+        author=message.sender if message.sender != sender.account else "",
+        replaces=message.replaces,
+        revision=message.revision,
+        handling=handling_to_proto(decoded(message.handling)) if message.handling else None,
+    )

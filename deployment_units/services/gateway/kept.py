@@ -1,0 +1,196 @@
+"""Deliveries of an account as its unit keeps them: its part of the database.
+
+A delivery is one message on its way to one recipient, beside the copy of the account that sent it
+or took it in: another account, or a URI; or, empty, the account itself, whose unit finds the
+channel on which it is. What has a time at which it is due is the outbox. All of it moves with the
+account.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+import msgspec
+
+from control_plane.sqlite.schema import Schema
+from deployment_units.services.state.parts import Part, Table
+
+ITSELF = ""  # the recipient of what came to the account
+MOST_WAITING = 10_000  # deliveries to others that are not over, of one account
+
+
+class DeliveryRow(msgspec.Struct, array_like=True, frozen=True):
+    """position: of the message in the account; due_ms: Unix ms, when something is to be done; None:
+    nothing is. tries: in vain, in a row; words: what was said to the last one. plan: JSON of a
+    route; record: of what is known (see records); told: of what its unit said became of it."""
+
+    position: int
+    recipient: str
+    due_ms: int | None
+    tries: int
+    words: str
+    plan: str
+    record: str
+    told: str
+
+
+class ReceiptRow(msgspec.Struct, array_like=True, frozen=True):
+    """What `writer` was told of its messages in a conversation: up to which position they were
+    delivered, and seen. due_ms: when it is told more; None: there is nothing."""
+
+    conversation: bytes
+    writer: str
+    delivered: int
+    seen: int
+    due_ms: int | None
+    tries: int
+
+
+class RulesRow(msgspec.Struct, array_like=True, frozen=True):
+    """The account's own rules for how it is reached; one row."""
+
+    revision: int
+    document: str
+
+
+PART = Part(
+    schema=Schema(
+        part="gateway",
+        steps=(
+            (
+                "CREATE TABLE deliveries (owner INTEGER NOT NULL, position INTEGER NOT NULL,"
+                " recipient TEXT NOT NULL, due_ms INTEGER, tries INTEGER NOT NULL,"
+                " words TEXT NOT NULL, plan TEXT NOT NULL, record TEXT NOT NULL,"
+                " told TEXT NOT NULL, PRIMARY KEY (owner, position, recipient))",
+                "CREATE INDEX deliveries_due ON deliveries (owner, due_ms)"
+                " WHERE due_ms IS NOT NULL",
+                "CREATE INDEX deliveries_waiting ON deliveries (owner, recipient, position)"
+                " WHERE due_ms IS NOT NULL",
+                "CREATE TABLE receipts (owner INTEGER NOT NULL, conversation BLOB NOT NULL,"
+                " writer TEXT NOT NULL, delivered INTEGER NOT NULL, seen INTEGER NOT NULL,"
+                " due_ms INTEGER, tries INTEGER NOT NULL,"
+                " PRIMARY KEY (owner, conversation, writer)) WITHOUT ROWID",
+                "CREATE INDEX receipts_due ON receipts (owner, due_ms) WHERE due_ms IS NOT NULL",
+                "CREATE TABLE rules (owner INTEGER NOT NULL, revision INTEGER NOT NULL,"
+                " document TEXT NOT NULL, PRIMARY KEY (owner, revision)) WITHOUT ROWID",
+            ),
+        ),
+    ),
+    tables=(
+        Table(name="deliveries", row=DeliveryRow, key=2),
+        Table(name="receipts", row=ReceiptRow, key=2),
+        Table(name="rules", row=RulesRow, key=1),
+    ),
+)
+_DELIVERY = "position, recipient, due_ms, tries, words, plan, record, told"
+
+
+class Waiting(NamedTuple):
+    """An owner that has something to do, and when, Unix ms."""
+
+    owner: int
+    due_ms: int
+
+
+def add(db: sqlite3.Connection, owner: int, position: int, recipient: str, due_ms: int) -> None:
+    """A delivery of which nothing is known yet."""
+    db.execute(
+        f"INSERT INTO deliveries (owner, {_DELIVERY}) VALUES (?, ?, ?, ?, 0, '', '', '', '')",
+        (owner, position, recipient, due_ms),
+    )
+
+
+def put(db: sqlite3.Connection, owner: int, row: DeliveryRow) -> None:
+    """Changes a delivery that is there."""
+    db.execute(
+        "UPDATE deliveries SET due_ms = ?, tries = ?, words = ?, plan = ?, record = ?, told = ?"
+        " WHERE owner = ? AND position = ? AND recipient = ?",
+        (
+            row.due_ms, row.tries, row.words, row.plan, row.record, row.told,
+            owner, row.position, row.recipient,
+        ),
+    )  # fmt: skip
+
+
+def remove(db: sqlite3.Connection, owner: int, position: int) -> None:
+    """Of a message that is not kept any more: its deliveries."""
+    db.execute("DELETE FROM deliveries WHERE owner = ? AND position = ?", (owner, position))
+
+
+def find(db: sqlite3.Connection, owner: int, position: int, recipient: str) -> DeliveryRow | None:
+    """One delivery; None: there is none."""
+    row = db.execute(
+        f"SELECT {_DELIVERY} FROM deliveries WHERE owner = ? AND position = ? AND recipient = ?",
+        (owner, position, recipient),
+    ).fetchone()
+    return DeliveryRow(*row) if row else None
+
+
+def recipients(db: sqlite3.Connection, owner: int, position: int) -> set[str]:
+    """To whom a message has a delivery."""
+    rows = db.execute(
+        "SELECT recipient FROM deliveries WHERE owner = ? AND position = ?", (owner, position)
+    )
+    return {name for (name,) in rows}
+
+
+def due(db: sqlite3.Connection, owner: int, *, now_ms: int, most: int) -> list[DeliveryRow]:
+    """Deliveries that are due, those first that have been for longest."""
+    rows = db.execute(
+        f"SELECT {_DELIVERY} FROM deliveries WHERE owner = ? AND due_ms <= ?"
+        " ORDER BY due_ms, position LIMIT ?",
+        (owner, now_ms, most),
+    )
+    return [DeliveryRow(*row) for row in rows]
+
+
+def line(db: sqlite3.Connection, owner: int, recipient: str, *, most: int) -> list[DeliveryRow]:
+    """Deliveries to one recipient that are not over, in the order of their messages."""
+    rows = db.execute(
+        f"SELECT {_DELIVERY} FROM deliveries WHERE owner = ? AND recipient = ?"
+        " AND due_ms IS NOT NULL ORDER BY position LIMIT ?",
+        (owner, recipient, most),
+    )
+    return [DeliveryRow(*row) for row in rows]
+
+
+def hold_line(db: sqlite3.Connection, owner: int, recipient: str, until_ms: int) -> None:
+    """Nothing of what waits for the recipient is due before then."""
+    db.execute(
+        "UPDATE deliveries SET due_ms = ? WHERE owner = ? AND recipient = ? AND due_ms < ?",
+        (until_ms, owner, recipient, until_ms),
+    )
+
+
+def waiting(db: sqlite3.Connection, owner: int) -> int:
+    """How many deliveries to others are not over; counted up to MOST_WAITING."""
+    found: int = db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE owner = ? AND recipient > ''"
+        " AND due_ms IS NOT NULL LIMIT ?)",
+        (owner, MOST_WAITING),
+    ).fetchone()[0]
+    return found
+
+
+def next_due(db: sqlite3.Connection, owner: int) -> int | None:
+    """When the owner has something to do, Unix ms; None: nothing waits."""
+    found = db.execute(
+        "SELECT min(due_ms) FROM deliveries WHERE owner = ? AND due_ms IS NOT NULL", (owner,)
+    ).fetchone()[0]
+    return None if found is None else int(found)
+
+
+def owners_waiting(db: sqlite3.Connection, *, behind: int, most: int) -> list[Waiting]:
+    """Owners that have something to do, page by page; behind: the last one seen. One step through
+    the index an owner, whatever it has waiting."""
+    rows = db.execute(
+        "WITH RECURSIVE some(owner) AS ("
+        " SELECT min(owner) FROM deliveries WHERE due_ms IS NOT NULL AND owner > ?"
+        " UNION ALL SELECT (SELECT min(owner) FROM deliveries WHERE due_ms IS NOT NULL"
+        " AND owner > some.owner) FROM some WHERE some.owner IS NOT NULL)"
+        " SELECT owner, (SELECT min(due_ms) FROM deliveries WHERE deliveries.owner = some.owner"
+        " AND due_ms IS NOT NULL) FROM some WHERE owner IS NOT NULL LIMIT ?",
+        (behind, most),
+    )
+    return [Waiting(*row) for row in rows]

@@ -1,0 +1,177 @@
+"""MessageSender: the one way in for every message, whoever writes it.
+
+A message of a client, of an application that answers, a mail or a text that came in: whoever has
+one calls `send` inside its own transaction over the unit's database, as the account that sends it
+or took it in. In that transaction it is kept in the account's copy and in those of members who live
+here, and for every other member there is a delivery that is due at once. So either all of it
+happened or nothing did; who waits for messages is woken, and the outbox looks, when it is
+committed: the caller has nothing more to do.
+
+    def take_in(db: sqlite3.Connection, owner: int) -> Sent:
+        return sender.send(db, owner, resident, message, members)
+
+    await accounts.change(resident, take_in)
+
+What somebody without an account wrote has the URI as `sender`, and as `via` the account whose unit
+took it in; that account passes it on to the other members and says so.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from control_plane.errors import AlreadyExists, Exhausted, NotFound, PermissionDenied
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.members import is_uri
+from deployment_units.services.conversations.message import KeptMessage, NewMessage
+from deployment_units.services.conversations.sending import Sent
+from deployment_units.services.gateway import kept
+from deployment_units.services.gateway.agenda import Agenda
+from deployment_units.services.profiles.profile import Mode
+from deployment_units.services.profiles.relations import is_open_to
+
+
+class OutboxFull(Exhausted):
+    """Too much of the account's waits to be delivered; some of it will be, or expires."""
+
+    reason = "OUTBOX_FULL"
+    retry_after_s = 30.0
+
+
+class MessageSender:
+    """A MessageDoors. wall_ms: Unix ms. Of one unit: `committed` is called after each transaction
+    of its database."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        arrivals: Arrivals,
+        agenda: Agenda,
+        *,
+        wall_ms: Callable[[], int],
+        most_waiting: int = kept.MOST_WAITING,
+    ) -> None:
+        self._accounts = accounts
+        self._arrivals = arrivals
+        self._agenda = agenda
+        self._wall_ms = wall_ms
+        self._most_waiting = most_waiting
+        self._kept_for: list[tuple[str, str]] = []
+
+    def send(
+        self,
+        db: sqlite3.Connection,
+        owner: int,
+        resident: Resident,
+        message: NewMessage,
+        members: Sequence[str] = (),
+    ) -> Sent:
+        """See MessageDoors."""
+        if is_uri(resident.account):
+            raise PermissionDenied(
+                "the id of this account is that of somebody without one; it writes to nobody"
+            )
+        everybody = tuple(members) or conversations.members_of(db, owner, message.conversation)
+        if not everybody:
+            raise NotFound("there is no such conversation; name the members of a new one")
+        _check_author(resident, message, everybody)
+        now_ms = self._wall_ms()
+        mine, new = conversations.keep(db, owner, message, everybody, now_ms=now_ms)
+        others = [one for one in everybody if one != message.sender]
+        if not new:
+            sent_to = kept.recipients(db, owner, mine.position)
+            return Sent(
+                mine,
+                tuple(one for one in others if one not in sent_to),
+                tuple(one for one in others if one in sent_to),
+            )
+        message = replace(message, revision=mine.revision)
+        kept_for = tuple(
+            one
+            for one in others
+            if not is_uri(one) and self._keep_beside(db, resident, one, message, everybody, now_ms)
+        )
+        elsewhere = tuple(one for one in others if one not in kept_for)
+        if elsewhere:
+            if kept.waiting(db, owner) + len(elsewhere) > self._most_waiting:
+                raise OutboxFull("too much of this account waits to be delivered; wait for some")
+            for one in elsewhere:
+                kept.add(db, owner, mine.position, one, now_ms)
+            self._agenda.hint(owner, now_ms)
+        self._arrived(resident.tenant, resident.account)
+        return Sent(mine, kept_for, elsewhere)
+
+    def receive(
+        self,
+        db: sqlite3.Connection,
+        owner: int,
+        resident: Resident,
+        message: NewMessage,
+        members: Sequence[str],
+    ) -> KeptMessage:
+        """See MessageDoors."""
+        bringer = message.via or message.sender
+        theirs = tuple(sorted(one for one in members if one != resident.account))
+        if resident.account not in members or is_uri(resident.account):
+            raise PermissionDenied("the account is no member of the conversation")
+        if is_uri(bringer):
+            raise PermissionDenied("who brings it has the id of somebody without an account")
+        if message.via and (not is_uri(message.sender) or message.sender not in theirs):
+            raise PermissionDenied("its author is no member without an account")
+        if not is_open_to(db, owner, resident.account, bringer, Mode.IN_APP):
+            raise PermissionDenied("the account is not reached in-app by this sender")
+        mine, new = conversations.keep(db, owner, message, theirs, now_ms=self._wall_ms())
+        if new:
+            self._arrived(resident.tenant, resident.account)
+        return mine
+
+    def committed(self) -> None:
+        """A transaction is on disk."""
+        if self._kept_for:
+            kept_for, self._kept_for = self._kept_for, []
+            for tenant, account in kept_for:
+                self._arrivals.tell(tenant, account)
+        self._agenda.committed()
+
+    def _keep_beside(
+        self,
+        db: sqlite3.Connection,
+        resident: Resident,
+        member: str,
+        message: NewMessage,
+        everybody: Sequence[str],
+        now_ms: int,
+    ) -> bool:
+        """Whether a member who lives here has its copy. Why one has not is not told: it is tried
+        as one that lives elsewhere."""
+        other = self._accounts.beside(
+            db, resident.tenant, member, room_bytes=message.room_bytes(everybody)
+        )
+        if other is None or not is_open_to(db, other, member, resident.account, Mode.IN_APP):
+            return False
+        theirs = {resident.account, *everybody} - {member}
+        try:
+            conversations.keep(db, other, message, theirs, now_ms=now_ms)
+        except AlreadyExists:  # of its copy alone, and nothing was written to it
+            return False
+        self._arrived(resident.tenant, member)
+        return True
+
+    def _arrived(self, tenant: str, account: str) -> None:
+        self._kept_for.append((tenant, account))
+
+
+def _check_author(resident: Resident, message: NewMessage, members: Sequence[str]) -> None:
+    if message.sender == resident.account and not message.via:
+        return
+    if (
+        message.via != resident.account
+        or not is_uri(message.sender)
+        or message.sender not in members
+    ):
+        raise PermissionDenied("an account sends what it wrote, or passes on what a URI member did")

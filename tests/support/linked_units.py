@@ -1,0 +1,166 @@
+"""Units with accounts that bring each other messages over gRPC, with a directory in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from control_plane.errors import NotFound, Refused, ServiceError
+from control_plane.identity.introductions import INTRODUCTION_TTL_S, IntroductionIssuer
+from control_plane.serving.server import Server, Service, Transport
+from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.conversations.service import NAME
+from deployment_units.services.directory.port import RESOLVE, DirectoryMethod
+from deployment_units.services.gateway.grpc_peers import GrpcPeers
+from deployment_units.services.gateway.handing_over import HandingOver
+from deployment_units.services.gateway.homes import Homes
+from deployment_units.services.gateway.outbox import Outbox
+from homeport.api.communication.v1 import conversation_pb2 as pb
+from homeport.api.communication.v1 import conversation_pb2_grpc
+from homeport.api.directory.v1 import directory_pb2
+from tests.support.account_units import NOW, TENANT, AccountUnit, account_unit, an_issuer
+
+WAIT_S = 20.0
+
+
+class FakeDirectory:
+    """Where accounts are at home: unit and epoch, by name. failure: of every question."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.homes: dict[str, tuple[str, int]] = {}
+        self.endpoints: dict[str, str] = {}
+        self.issuer = an_issuer()
+        self.failure: ServiceError | None = None
+        self.asked = 0
+        self.units: list[AccountUnit] = []
+
+    def of(self, unit_id: str) -> Asking:
+        return Asking(self, unit_id)
+
+
+class Asking:
+    """A UnitDirectory, as one unit asks."""
+
+    def __init__(self, directory: FakeDirectory, unit_id: str) -> None:
+        self._directory = directory
+        self._unit_id = unit_id
+
+    async def call(self, method: DirectoryMethod, resident: Resident, request: Any) -> Any:
+        on = self._directory
+        assert method is RESOLVE
+        on.asked += 1
+        if on.failure is not None:
+            raise on.failure
+        if on.homes.get(resident.account) != (self._unit_id, resident.epoch):
+            raise Refused("the viewer is at home elsewhere")
+        if request.account not in on.homes:
+            raise NotFound("nobody is found by this identifier")
+        unit, epoch = on.homes[request.account]
+        found = directory_pb2.Residence(
+            account=request.account, unit_id=unit, endpoint=on.endpoints.get(unit, ""), epoch=epoch,
+            introduction=IntroductionIssuer(on.issuer).make(
+                unit, resident.tenant, request.account, epoch, on.now,
+                viewer=resident.account, from_unit=self._unit_id,
+            ),
+        )  # fmt: skip
+        found.expire_time.FromMilliseconds(int((on.now + INTRODUCTION_TTL_S) * 1_000))
+        return directory_pb2.ResolveResponse(residences=[found])
+
+
+class LinkedUnit:
+    """One unit that serves and brings messages. `settled`: nothing is due in it."""
+
+    def __init__(self, unit: AccountUnit, directory: FakeDirectory) -> None:
+        self.unit = unit
+        self.directory = directory
+        service = Service(
+            add=conversation_pb2_grpc.add_ConversationServiceServicer_to_server,
+            servicer=unit.conversations, name=NAME, hot={},
+        )  # fmt: skip
+        self.server = Server([service], transport=Transport.GRPCIO)
+        self.peers = GrpcPeers(
+            unit.unit_id,
+            Homes(directory.of(unit.unit_id), wall=lambda: unit.now),
+            connect=grpc.aio.insecure_channel,
+            read_introduction=unit.callers.introduction,
+            take_in=unit.conversations.take_in,
+        )
+        line = HandingOver(
+            unit.database, unit.accounts, self.peers, wall_ms=unit.wall_ms, jitter=lambda: 1.0
+        )
+        self.outbox = Outbox(unit.database, unit.agenda, line, wall_ms=unit.wall_ms)
+
+    async def settled(self) -> None:
+        """Returns once nothing is due any more."""
+        await self.outbox.look()
+        self.outbox.idle.clear()
+        self.unit.agenda.changed.set()
+        async with asyncio.timeout(WAIT_S):
+            await self.outbox.idle.wait()
+
+    async def pass_time(self, seconds: float) -> None:
+        """By everybody's clock; what is due in this unit then is done when this returns."""
+        self.directory.now += seconds
+        for unit in self.directory.units:
+            unit.now = self.directory.now
+        await self.settled()
+
+    async def send(
+        self, sender: str, number: int, text: str, *members: str, talk: bytes = b"conversation-one"
+    ) -> pb.SendMessageResponse:
+        request = pb.SendMessageRequest(
+            conversation=talk, id=number.to_bytes(16, "big"), members=members,
+            content=pb.Content(text=text),
+        )  # fmt: skip
+        _, epoch = self.directory.homes[sender]
+        return await self.unit.conversations.SendMessage(
+            request, self.unit.by_ticket(sender, epoch)
+        )
+
+    async def read(self, account: str, talk: bytes = b"conversation-one") -> list[tuple[str, str]]:
+        """Sender and text of each message, in order."""
+        _, epoch = self.directory.homes[account]
+        ask = pb.ListMessagesRequest(conversation=talk, page_size=100)
+        listed = await self.unit.conversations.ListMessages(
+            ask, self.unit.by_ticket(account, epoch)
+        )
+        return [(one.sender, one.content.text) for one in listed.messages]
+
+
+@asynccontextmanager
+async def linked_units(folder: Path, *units: str) -> AsyncIterator[list[LinkedUnit]]:
+    directory = FakeDirectory()
+    async with AsyncExitStack() as stack:
+        made = []
+        for name in units:
+            unit = await stack.enter_async_context(
+                account_unit(folder / name, name, directory.issuer)
+            )
+            linked = LinkedUnit(unit, directory)
+            directory.units.append(unit)
+            directory.endpoints[name] = f"127.0.0.1:{linked.server.bind('127.0.0.1:0')}"
+            await linked.server.start()
+            stack.push_async_callback(linked.server.stop, 0.0)
+            stack.push_async_callback(linked.peers.close)
+            running = asyncio.create_task(linked.outbox.run())
+            stack.push_async_callback(_ended, running)
+            made.append(linked)
+        yield made
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def enter(unit: LinkedUnit, account: str, epoch: int = 1) -> None:
+    """Makes it an account at home there, that the unit knows."""
+    unit.directory.homes[account] = (unit.unit.unit_id, epoch)
+    resident = Resident(tenant=TENANT, account=account, epoch=epoch)
+    await unit.unit.accounts.change(resident, lambda db, owner: None)
