@@ -43,7 +43,7 @@ _FIRST = 1  # the one attempt: however often it is repeated, it arrives once
 
 
 class HandingOver:
-    """A Line. wall_ms: Unix ms; jitter: 0 to 1, new at each call."""
+    """A Carrier. wall_ms: Unix ms; jitter: 0 to 1, new at each call."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class HandingOver:
         self._jitter = jitter
 
     async def carry_out(self, owner: Owner, recipient: str, rows: list[DeliveryRow]) -> None:
-        """See Line."""
+        """See Carrier."""
         line = self._database.read(
             lambda db: kept.line(db, owner.number, recipient, most=len(rows))
         )

@@ -34,7 +34,7 @@ TRY_AGAIN_MS = 5_000  # where the database could not be written
 _PAGE = 256
 
 
-class Line(Protocol):
+class Carrier(Protocol):
     """Carries out deliveries of one account to one recipient."""
 
     async def carry_out(self, owner: Owner, recipient: str, rows: list[DeliveryRow], /) -> None:
@@ -49,13 +49,13 @@ class _Turn(NamedTuple):
 
 
 class Outbox:
-    """Of one unit. line: what is done with deliveries; wall_ms: Unix ms."""
+    """Of one unit. carrier: what is done with deliveries; wall_ms: Unix ms."""
 
     def __init__(
         self,
         database: UnitDatabase,
         agenda: Agenda,
-        line: Line,
+        carrier: Carrier,
         *,
         wall_ms: Callable[[], int],
         owners_at_once: int = OWNERS_AT_ONCE,
@@ -63,7 +63,7 @@ class Outbox:
     ) -> None:
         self._database = database
         self._agenda = agenda
-        self._line = line
+        self._carrier = carrier
         self._wall_ms = wall_ms
         self._owners_at_once = owners_at_once
         self._look_s = look_s
@@ -153,7 +153,7 @@ class Outbox:
 
         async def one(recipient: str) -> None:
             async with places:
-                await self._line.carry_out(owner, recipient, lines[recipient])
+                await self._carrier.carry_out(owner, recipient, lines[recipient])
 
         results = await asyncio.gather(*map(one, lines), return_exceptions=True)
         failures = [one for one in results if isinstance(one, BaseException)]
