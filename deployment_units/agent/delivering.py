@@ -1,5 +1,5 @@
-"""What of one unit brings messages to others, built in one pass: the way in for messages, the outbox,
-and the connections to other units."""
+"""What of one unit brings messages to others, built in one pass: the way in for messages, the
+outbox, and the connections to other units."""
 
 from __future__ import annotations
 

@@ -134,10 +134,18 @@ def members_of(db: sqlite3.Connection, owner: int, conversation: bytes) -> tuple
 
 def keep(
     db: sqlite3.Connection, owner: int, message: NewMessage, members: Iterable[str], *, now_ms: int
+) -> KeptMessage:
+    """See `keep_once`."""
+    return keep_once(db, owner, message, members, now_ms=now_ms)[0]
+
+
+def keep_once(
+    db: sqlite3.Connection, owner: int, message: NewMessage, members: Iterable[str], *, now_ms: int
 ) -> tuple[KeptMessage, bool]:
-    """Keeps a message once, whatever it is repeated; and whether it is new. members: of its conversation but the account
-    itself. Raises AlreadyExists where its id is another one's, or the conversation has other
-    members; NothingToReplace where it is to be the next revision of what is not there."""
+    """Keeps a message once, whatever it is repeated; and whether it is new. members: of its
+    conversation but the account itself. Raises AlreadyExists where its id is another one's, or the
+    conversation has other members; NothingToReplace where it is to be the next revision of what is
+    not there."""
     wanted = tuple(sorted(members))
     there = members_of(db, owner, message.conversation)
     if there is not None and there != wanted:

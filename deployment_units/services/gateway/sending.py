@@ -81,7 +81,7 @@ class MessageSender:
             raise NotFound("there is no such conversation; name the members of a new one")
         _check_author(resident, message, everybody)
         now_ms = self._wall_ms()
-        mine, new = conversations.keep(db, owner, message, everybody, now_ms=now_ms)
+        mine, new = conversations.keep_once(db, owner, message, everybody, now_ms=now_ms)
         others = [one for one in everybody if one != message.sender]
         if not new:
             sent_to = kept.recipients(db, owner, mine.position)
@@ -125,7 +125,7 @@ class MessageSender:
             raise PermissionDenied("its author is no member without an account")
         if not is_open_to(db, owner, resident.account, bringer, Mode.IN_APP):
             raise PermissionDenied("the account is not reached in-app by this sender")
-        mine, new = conversations.keep(db, owner, message, theirs, now_ms=self._wall_ms())
+        mine, new = conversations.keep_once(db, owner, message, theirs, now_ms=self._wall_ms())
         if new:
             self._arrived(resident.tenant, resident.account)
         return mine

@@ -71,7 +71,7 @@ def test_each_is_kept_once_in_the_order_of_its_first_arrival(
     highest = 0
     for what, number in history:
         if what == "keep":
-            one, _ = kept.keep(db, OWNER, message(number, number % 3), ["ben"], now_ms=0)
+            one = kept.keep(db, OWNER, message(number, number % 3), ["ben"], now_ms=0)
             if number not in expected:
                 expected.append(number)
                 assert one.position > highest
