@@ -123,7 +123,7 @@ def test_one_id_is_one_revision(db: sqlite3.Connection) -> None:
 
 def test_messages_of_before_there_were_revisions_are_the_first() -> None:
     row = [7, ROOT, TALK, "ben", b"x", 1]
-    assert kept.PART.upgraded(1, "messages", row) == [("messages", [*row, b"", 1])]
+    assert kept.PART.upgraded(1, "messages", row) == [("messages", [*row, b"", 1, "", ""])]
     assert kept.PART.upgraded(1, "seen", [TALK, "phone", 1]) == [("seen", [TALK, "phone", 1])]
 
 
