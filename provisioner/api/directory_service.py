@@ -11,12 +11,13 @@ from grpc import aio
 from control_plane.auth.roles import Role
 from control_plane.errors import InvalidInput
 from control_plane.identity.names import check_client_id
+from control_plane.serving.calls import HotMethod
 from control_plane.serving.server import Service
 from homeport.api.directory.v1 import directory_pb2 as pb
 from homeport.api.directory.v1 import directory_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.callers import Callers
-from provisioner.api.lookup_calls import LookupCalls, acting_home, read_identifier
+from provisioner.api.lookup_calls import acting_home, read_identifier
 from provisioner.directory.accounts import ActingUnit
 from provisioner.directory.claims import MAX_REQUEST_ID
 from provisioner.directory.directory import Directory
@@ -31,8 +32,8 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]*\Z")
 
 
 class DirectoryService(pb_grpc.DirectoryServiceServicer):
-    """Servicer of homeport.api.directory.v1. new_id: of a request that brings none. lookups: has a
-    task."""
+    """Servicer of homeport.api.directory.v1, but for Resolve. new_id: of a request that brings
+    none."""
 
     def __init__(
         self,
@@ -42,19 +43,18 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
         *,
         new_id: Callable[[], str],
     ) -> None:
-        self.lookups = LookupCalls(directory.resolver, fleet_view, callers)
         self._directory = directory
         self._fleet_view = fleet_view
         self._callers = callers
         self._new_id = new_id
 
-    def service(self) -> Service:
-        """What control_plane.serving needs to serve it."""
+    def service(self, resolve: HotMethod) -> Service:
+        """What control_plane.serving needs to serve it. resolve: Resolve."""
         return Service(
             add=pb_grpc.add_DirectoryServiceServicer_to_server,
             servicer=self,
             name=NAME,
-            hot={"Resolve": self.lookups.begin},
+            hot={"Resolve": resolve},
         )
 
     async def ClaimHandle(
@@ -204,7 +204,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
         self, home: pb.ActingHome, context: aio.ServicerContext[Any, Any], free: Role
     ) -> ActingUnit | None:
         """free: the role that need not say for which unit it acts. Raises InvalidInput."""
-        return acting_home(home, free=self._callers.of_context(context).may(free))
+        return acting_home(home, free=lambda: self._callers.of_context(context).may(free))
 
     def _request_id(self, request: Any) -> str:
         given: str = request.request_id

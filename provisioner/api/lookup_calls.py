@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
@@ -132,7 +133,7 @@ class LookupCalls:
             ) from error
         caller = self._callers.admit_message(RESOLVE, call, request)
         tenant = self._fleet_view.tenant_or_raise(request.tenant).id
-        acting = acting_home(request.home, free=caller.may(Role.OPERATOR))
+        acting = acting_home(request.home, free=lambda: caller.may(Role.OPERATOR))
         viewer = check_client_id(request.viewer, "viewer") if request.viewer else ""
         if acting is not None and not viewer:
             raise InvalidInput("viewer", "viewer is empty; a unit says for whom it asks")
@@ -156,12 +157,12 @@ def _named(request: pb.ResolveRequest) -> Identifier | str:
     return check_client_id(request.account, "account")
 
 
-def acting_home(home: pb.ActingHome, *, free: bool) -> ActingUnit | None:
-    """Who acts for an account. free: whether the caller need not say for which unit it acts. Raises
-    InvalidInput."""
+def acting_home(home: pb.ActingHome, *, free: Callable[[], bool]) -> ActingUnit | None:
+    """Who acts for an account. free(): whether the caller need not say for which unit it acts.
+    Raises InvalidInput."""
     if home.unit_id and home.epoch:
         return ActingUnit(unit_id=home.unit_id, epoch=home.epoch)
-    if home.unit_id or home.epoch or not free:
+    if home.unit_id or home.epoch or not free():
         raise InvalidInput(
             "home", "home must name the unit that acts, and the epoch of the assignment"
         )

@@ -220,6 +220,7 @@ def build_services(
     directory_service = DirectoryService(
         directory, fleet_view, callers, new_id=lambda: secrets.token_hex(16)
     )
+    lookups = LookupCalls(directory.resolver, fleet_view, callers)
     methods = access_of_services(SERVICES)
     counting = QuotaInterceptor(METHOD_QUOTAS, quotas, methods, access.control, proxies)
     auditing = build_auditing(
@@ -243,7 +244,7 @@ def build_services(
         provisioning_service.service(),
         fleet_service.service(),
         tenant_service.service(),
-        directory_service.service(),
+        directory_service.service(lookups.begin),
         auditing.service.service(),
     ]
     interceptors = [access.interceptor, counting, auditing.interceptor]
@@ -276,7 +277,7 @@ def build_services(
         server=server,
         http=http,
         loop_lag=loop_lag,
-        lookups=directory_service.lookups,
+        lookups=lookups,
         watching=watching,
         access=access,
         issuers=issuers,

@@ -1,0 +1,213 @@
+"""Every method of a unit's services, called by somebody of another tenant with credentials of their
+own, who names what is the first tenant's: the answer is that to what is not there.
+
+The methods are those of the contract: one without a row here fails the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+
+import homeport.api.communication.v1 as contract
+from control_plane.errors import ServiceError
+from homeport.api.communication.v1 import conversation_pb2 as talk
+from homeport.api.communication.v1 import profile_pb2 as profile
+from tests.support.account_units import AccountUnit, account_unit, an_issuer
+from tests.support.fakes.call_context import FakeContext
+
+FOREIGN = "northwind"
+SERVICERS = {"ProfileService": "profiles", "ConversationService": "conversations"}  # of AccountUnit
+LISTEN_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What a request may name."""
+
+    account: str
+    conversation: bytes
+    message: bytes
+    uri: str
+    handle: str
+    offer: str
+    press: bytes
+
+
+NOBODYS = Named(
+    account="zoe", conversation=bytes([9]) * 16, message=bytes([8]) * 16, handle="zoe",
+    uri="mailto:zoe@talk.example", offer="", press=bytes([7]) * 16,
+)  # fmt: skip
+
+ROWS: dict[str, Callable[[Named], Message]] = {
+    "ConversationService.SendMessage": lambda of: talk.SendMessageRequest(
+        conversation=of.conversation,
+        id=bytes([5]) * 16,
+        replaces=of.message,
+        content=talk.Content(text="into it"),
+    ),
+    "ConversationService.Deliver": lambda of: talk.DeliverRequest(
+        conversation=of.conversation,
+        id=of.message,
+        members=[of.account, "anna"],
+        content=talk.Content(text="into it"),
+    ),
+    "ConversationService.Click": lambda of: talk.ClickRequest(
+        message=of.message, action="order", press=of.press
+    ),
+    "ConversationService.DeliverPress": lambda of: talk.DeliverPressRequest(
+        message=of.message, action="order", revision=1, press=of.press
+    ),
+    "ConversationService.Subscribe": lambda of: talk.SubscribeRequest(),
+    "ConversationService.ListConversations": lambda of: talk.ListConversationsRequest(),
+    "ConversationService.ListMessages": lambda of: talk.ListMessagesRequest(
+        conversation=of.conversation
+    ),
+    "ConversationService.MarkSeen": lambda of: talk.MarkSeenRequest(
+        conversation=of.conversation, device="laptop", position=1
+    ),
+    "ConversationService.GetMessage": lambda of: talk.GetMessageRequest(id=of.message),
+    "ConversationService.RemoveConversation": lambda of: talk.RemoveConversationRequest(
+        conversation=of.conversation
+    ),
+    "ProfileService.GetProfile": lambda of: profile.GetProfileRequest(),
+    "ProfileService.Reach": lambda of: profile.ReachRequest(),
+    "ProfileService.GetSettings": lambda of: profile.GetSettingsRequest(),
+    "ProfileService.UpdateProfile": lambda of: profile.UpdateProfileRequest(name="mallory"),
+    "ProfileService.AddIdentifier": lambda of: profile.AddIdentifierRequest(uri=of.uri),
+    "ProfileService.BeginProof": lambda of: profile.BeginProofRequest(uri=of.uri),
+    "ProfileService.ConfirmIdentifier": lambda of: profile.ConfirmIdentifierRequest(
+        uri=of.uri, code="12345678"
+    ),
+    "ProfileService.RemoveIdentifier": lambda of: profile.RemoveIdentifierRequest(uri=of.uri),
+    "ProfileService.OfferHandle": lambda of: profile.OfferHandleRequest(
+        handle=of.handle, to_account="eve"
+    ),
+    "ProfileService.AcceptHandle": lambda of: profile.AcceptHandleRequest(offer=of.offer),
+    "ProfileService.ClaimHandle": lambda of: profile.ClaimHandleRequest(handle=of.handle),
+    "ProfileService.ReleaseHandle": lambda of: profile.ReleaseHandleRequest(handle=of.handle),
+    "ProfileService.SetDisclosure": lambda of: profile.SetDisclosureRequest(uri=of.uri),
+    "ProfileService.SetReachability": lambda of: profile.SetReachabilityRequest(
+        mode=profile.MODE_IN_APP
+    ),
+    "ProfileService.ChangeContacts": lambda of: profile.ChangeContactsRequest(add=[of.account]),
+    "ProfileService.ListContacts": lambda of: profile.ListContactsRequest(),
+}
+
+
+def methods() -> dict[str, MethodDescriptor]:
+    """Of every service that a unit may have, by `Service.Method`."""
+    found = {}
+    for module in pkgutil.iter_modules(contract.__path__, f"{contract.__name__}."):
+        if module.name.endswith("_pb2"):
+            file = importlib.import_module(module.name).DESCRIPTOR
+            for service in file.services_by_name.values():
+                found |= {f"{service.name}.{one.name}": one for one in service.methods}
+    return found
+
+
+def test_every_method_has_a_row():
+    assert sorted(methods()) == sorted(ROWS), "a method needs a row, and a service its servicer"
+
+
+async def furnished(unit: AccountUnit) -> Named:
+    """The first tenant's: Anna, who has all that a request can name, and talks with Ben."""
+    anna, ben = unit.by_ticket("anna"), unit.by_ticket("ben")
+    await unit.profiles.UpdateProfile(profile.UpdateProfileRequest(name="Ben"), ben)
+    found = Named(
+        account="annabel", conversation=bytes([1]) * 16, message=bytes([2]) * 16, handle="annabel",
+        uri="mailto:annabel@talk.example", offer="", press=bytes([3]) * 16,
+    )  # fmt: skip
+    await unit.profiles.UpdateProfile(profile.UpdateProfileRequest(name="Ann"), anna)
+    await unit.profiles.ClaimHandle(profile.ClaimHandleRequest(handle=found.handle), anna)
+    for viewer in (anna, unit.by_ticket(found.account)):
+        added = profile.AddIdentifierRequest(uri=found.uri)
+        await unit.profiles.AddIdentifier(added, viewer)
+    await unit.conversations.SendMessage(
+        talk.SendMessageRequest(
+            conversation=found.conversation, id=found.message, members=["ben"],
+            content=talk.Content(text="for Ben alone"),
+        ),
+        anna,
+    )  # fmt: skip
+    offered = profile.OfferHandleRequest(handle=found.handle, to_account="mallory")
+    offer = (await unit.profiles.OfferHandle(offered, anna)).offer
+    values = {one.name: getattr(found, one.name) for one in fields(found)}
+    return Named(**{**values, "offer": offer})
+
+
+async def outcome(unit: AccountUnit, name: str, request: Message, context: FakeContext) -> Any:
+    """What a call comes to, as text."""
+    service, _, method = name.partition(".")
+    answering = getattr(getattr(unit, SERVICERS[service]), method)(request, context)
+    try:
+        async with asyncio.timeout(LISTEN_S if hasattr(answering, "__anext__") else 30):
+            answer = await (anext(answering) if hasattr(answering, "__anext__") else answering)
+        return str(answer)
+    except TimeoutError:
+        return "nothing to say"
+    except ServiceError as error:
+        return f"{type(error).__name__} {error.reason} {error.message} {error.metadata}"
+
+
+async def told(unit: AccountUnit, context: FakeContext, of: Named) -> dict[str, str]:
+    """What each method says, in the order of the rows, without the names of what was named."""
+    said = {}
+    for name, row in ROWS.items():
+        text = await outcome(unit, name, row(of), context)
+        for one in fields(of):
+            value = getattr(of, one.name)
+            shown = value if isinstance(value, str) else str(talk.GetMessageRequest(id=value))[4:-2]
+            if shown:
+                text = text.replace(shown, f"<{one.name}>")
+        said[name] = text
+    return said
+
+
+async def all_of(unit: AccountUnit) -> list[str]:
+    """What the first tenant's people have."""
+    found = []
+    for account in ("anna", "ben"):
+        context = unit.by_ticket(account)
+        for name in ("GetSettings", "ListContacts", "ListConversations", "ListMessages"):
+            service = "ProfileService" if name in ("GetSettings", "ListContacts") else (
+                "ConversationService"
+            )  # fmt: skip
+            of = NOBODYS if service == "ProfileService" else None
+            request = (
+                talk.ListMessagesRequest(conversation=bytes([1]) * 16)
+                if name == "ListMessages"
+                else ROWS[f"{service}.{name}"](of or NOBODYS)
+            )
+            found.append(await outcome(unit, f"{service}.{name}", request, context))
+    return found
+
+
+@pytest.mark.parametrize("shows", ["a ticket", "an introduction"])
+async def test_what_is_another_tenants_is_as_what_is_not_there(tmp_path: Path, shows: str) -> None:
+    issuer, said = an_issuer(), []
+    for number, of in enumerate((None, NOBODYS)):
+        async with account_unit(tmp_path / f"{number}", "u", issuer) as unit:
+            theirs = await furnished(unit)
+            before = await all_of(unit)
+            context = unit.by_ticket("mallory", tenant=FOREIGN)
+            if shows != "a ticket":
+                await unit.profiles.UpdateProfile(
+                    profile.UpdateProfileRequest(name="A namesake"),
+                    unit.by_ticket("anna", tenant=FOREIGN),
+                )
+                context = unit.by_introduction("anna", viewer="mallory", tenant=FOREIGN)
+            said.append(await told(unit, context, of or theirs))
+            assert await all_of(unit) == before, "what is theirs is as it was"
+    there, nowhere = said
+    assert there == nowhere
+    assert "for Ben alone" not in str(there)
