@@ -97,7 +97,8 @@ class DirectoryClient:
         whole = type(request)()
         whole.CopyFrom(request)
         whole.tenant = resident.tenant
-        field = "account" if "account" in whole.DESCRIPTOR.fields_by_name else "viewer"
+        # Resolve has both, and `account` is whom it looks for.
+        field = "viewer" if "viewer" in whole.DESCRIPTOR.fields_by_name else "account"
         setattr(whole, field, resident.account)
         whole.home.unit_id = self._unit_id
         whole.home.epoch = resident.epoch

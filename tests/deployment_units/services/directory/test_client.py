@@ -86,6 +86,14 @@ CLAIM = pb.ClaimHandleRequest(handle="anna", request_id="one")
 FINISH = pb.FinishProofRequest(code="12345678", request_id="two")
 
 
+async def test_an_account_that_is_looked_for_is_not_the_one_that_asks(client, directory):
+    """Resolve has a field for each."""
+    await client.call(port.RESOLVE, ANNA, pb.ResolveRequest(account="ben"))
+    (heard,) = directory.heard
+    assert (heard.account, heard.viewer, heard.tenant) == ("ben", "anna", "talk")
+    assert heard.home == pb.ActingHome(unit_id="u", epoch=3)
+
+
 async def test_it_asks_as_the_accounts_home_with_the_units_token(directory, client) -> None:
     answer = await client.call(port.CLAIM_HANDLE, ANNA, CLAIM)
     assert answer == pb.ClaimHandleResponse(handle="anna")
