@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from console.demo.directory.demo_stack import DemoStack
+from console.demo.directory.moving import move
 from console.demo.directory.proving import prove_and_show
 from console.demo.directory.signing_up import sign_up
 from console.demo.directory.story import Story
+from console.demo.directory.writing import write
 
-CHAPTERS = (1, 2)
+CHAPTERS = (1, 2, 5, 9)
 
 
 def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
@@ -18,3 +20,11 @@ def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
         return
     with story.chapter(2, "Proved, found, and seen as she wants"):
         prove_and_show(story, stack, ben)
+    if last == 2:
+        return
+    with story.chapter(5, "One message, and where it arrives"):
+        launch = write(story, stack, ben)
+    if last == 5:
+        return
+    with story.chapter(9, "A unit is emptied, and nothing changes"):
+        move(story, stack, launch)

@@ -14,7 +14,7 @@ from typing import TypeVar
 import homeport
 from console.cli.calls.directory import DirectoryCalls
 from console.cli.calls.fleet import FleetCalls
-from console.cli.failure import CommandFailed
+from console.cli.failure import CommandFailed, ExitCode
 from console.cli.profile import Target
 from console.demo.directory import mail_provider, telephones
 from console.demo.directory.demo_children import DemoChild
@@ -24,6 +24,7 @@ from console.local.stack import LocalStack, secured
 from console.local.stack_plan import MailRelay, StackOptions, TextLine, plan_stack
 from console.local.stack_units import prepare_stack
 from control_plane.fleet.file import TWO_UNITS, read_fleet
+from homeport import errors
 from homeport.api.tenancy.v1 import tenancy_pb2
 
 TENANT, DOMAIN = "talk", "talk.example"
@@ -110,7 +111,9 @@ class DemoStack:
         )
         tls = homeport.Tls.from_files(security.ca)
         with FleetCalls(self.target) as calls:
-            calls.apply_tenant(tenancy_pb2.Tenant(tenant=TENANT), fields=())
+            # Accounts go where their clients go.
+            with_state = tenancy_pb2.REPROVISION_MOVE_WITH_STATE
+            calls.apply_tenant(tenancy_pb2.Tenant(tenant=TENANT, reprovision=with_state), fields=())
         self.client = homeport.Client(self.local.grpc, tenant=TENANT, tls=tls, token=token)
 
     @property
@@ -134,6 +137,21 @@ class DemoStack:
     def directory(self) -> DirectoryCalls:
         """As an operator; to be opened."""
         return DirectoryCalls(self.target)
+
+    def fleet(self) -> FleetCalls:
+        """As an operator; to be opened."""
+        return FleetCalls(self.target)
+
+    def asking(self, ask: Callable[[], T]) -> T | None:
+        """What `ask` gives; None while who is asked is not there."""
+        try:
+            return ask()
+        except errors.Unavailable:
+            return None
+        except CommandFailed as failed:
+            if failed.code is ExitCode.UNAVAILABLE:
+                return None
+            raise
 
     def person(self, account: str) -> Person:
         """At the unit of an account, with its ticket; to be opened."""
