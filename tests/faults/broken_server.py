@@ -21,6 +21,7 @@ from control_plane.store.etcd.connection import Members
 from control_plane.store.port import Delete, KeyValue, Page, Put, Store, Txn, TxnResult
 from control_plane.store.snapshot_keeper import SnapshotKeeper
 from provisioner import __main__ as program
+from provisioner.directory import protocol
 from provisioner.ledger import reclaim, reservations, single_store, transactions
 from provisioner.ledger.store_ledger import StoreLedger
 from provisioner.moves import move_operation, worker
@@ -98,6 +99,11 @@ def lose_acknowledged_writes() -> None:
         return await real(self, txn, timeout_s=timeout_s)
 
     EtcdStore.commit = commit  # type: ignore[method-assign]
+
+
+def take_names_of_others() -> None:
+    """A handle that somebody has goes to whoever asks at the same time."""
+    around(protocol, "together", lambda txn: without_compares(txn, keys.DIRECTORY_HANDLES))
 
 
 def grant_what_is_not_free() -> None:

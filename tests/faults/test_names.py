@@ -28,12 +28,14 @@ OUTAGE_S = 60.0
 
 
 @asynccontextmanager
-async def directory(folder: Path, servers: int) -> AsyncIterator[tuple[FaultHarness, Seekers]]:
+async def directory(
+    folder: Path, servers: int, program: tuple[str, ...] = ("-m", "provisioner")
+) -> AsyncIterator[tuple[FaultHarness, Seekers]]:
     """Servers over an etcd, with somewhere for codes to go."""
     async with SmtpRelay() as relay, fault_harness(folder, members=1, arguments=FAST) as on:
         host, port = relay.address
         mail = (f"--directory-mail-relay={host}:{port}", "--directory-mail-from=codes@talk.example")
-        await on.serve(servers, *mail)
+        await on.serve(servers, *mail, program=program)
         await on.fleet()
         async with Seekers([one.address for one in on.servers], relay) as seekers:
             yield on, seekers
@@ -161,3 +163,14 @@ async def through_an_outage(tmp_path, record, outage_s: float) -> None:
 @pytest.mark.timeout(400)
 async def test_names_are_claimed_and_proved_through_a_minute_without_store(tmp_path, record):
     await through_an_outage(tmp_path, record, OUTAGE_S)
+
+
+@pytest.mark.faults
+async def test_the_judge_of_names_sees_a_compare_that_is_missing(tmp_path):
+    """Taken out of both servers: a handle goes from one to another by itself."""
+    program = ("-m", "tests.faults.broken_server", "take_names_of_others")
+    async with directory(tmp_path, 2, program) as (on, seekers):
+        await seekers.run("x", 8, 6)
+        found = await judged(on, seekers)
+    told = {one.what.partition(" from ")[0] for one in found.verdict.violations}
+    assert told & {"it went", "it has 2 owners"}, found.verdict
