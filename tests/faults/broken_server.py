@@ -251,6 +251,7 @@ BUGS = {
         drop_compare_of_fence,
         skip_release_of_usage,
         lose_acknowledged_writes,
+        take_names_of_others,
         grant_what_is_not_free,
         reclaim_live_sessions,
         never_reclaim_expired_sessions,
