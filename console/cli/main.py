@@ -22,6 +22,7 @@ from console.cli.commands import (
     audit,
     backups,
     cards,
+    chat,
     clients,
     conversations,
     decisions,
@@ -96,6 +97,7 @@ identifiers.app.command("confirm")(proofs.confirm)
 identifiers.app.command("remove")(proofs.remove)
 identifiers.app.command("list")(proofs.list_identifiers)
 app.add_typer(identifiers.app, name="identifiers", rich_help_panel="Messages")
+app.command("chat", rich_help_panel="Messages")(chat.chat)
 app.add_typer(conversations.app, name="conversations", rich_help_panel="Messages")
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel="Messages")
 app.add_typer(mail.app, name="mail", rich_help_panel="Messages")

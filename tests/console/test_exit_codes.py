@@ -193,6 +193,7 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
         ["deliveries", "convert", "a", "--for=text", "--messages"],
         (*NUMBERS, "0", "11"),
     ),
+    ("chat", "recent"): (["chat", "a", "--as=b", "--recent"], (*NUMBERS, "0", "101")),
     ("conversations follow", "after"): (["conversations", "follow", "a", "--after"], NUMBERS),
     ("conversations follow", "count"): (
         ["conversations", "follow", "a", "--count"],

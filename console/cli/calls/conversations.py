@@ -37,9 +37,8 @@ class ConversationCalls(AccountCalls):
             if not page.more:
                 return found
 
-    def messages(self, conversation: bytes) -> Iterator[pb.Message]:
-        """Those of one conversation, in order."""
-        after = 0
+    def messages(self, conversation: bytes, after: int = 0) -> Iterator[pb.Message]:
+        """Those of one conversation behind a position, in order."""
         while True:
             request = pb.ListMessagesRequest(conversation=conversation, page_size=100, after=after)
             page: pb.ListMessagesResponse = self._talk("ListMessages", request)
@@ -58,6 +57,11 @@ class ConversationCalls(AccountCalls):
                 yield response.message
         except grpc.RpcError as error:
             raise error_of(failure_of(error), servers=self._servers, attempts=1) from error
+
+    def click(self, request: pb.ClickRequest) -> pb.ClickResponse:
+        """Presses a button of a card."""
+        clicked: pb.ClickResponse = self._talk("Click", request)
+        return clicked
 
     def remove(self, conversation: bytes) -> None:
         """All of it."""

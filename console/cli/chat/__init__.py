@@ -1,0 +1,1 @@
+"""`homeport chat`: one conversation in a terminal."""

@@ -1,0 +1,139 @@
+"""`homeport chat`: a client's conversation with somebody, in a terminal or a pipe."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.cli.markup import escape
+from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
+from console.cli.output import Format, show, show_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from console.cli.calls.conversations import ConversationCalls
+    from console.cli.profile import Target
+    from homeport.api.communication.v1 import conversation_pb2 as pb
+
+MOST_BACK = 100
+TRIES = 5  # to begin it again, in a row, while nothing comes
+AGAIN_S = 1.0  # between them
+
+
+def chat(
+    who: Annotated[
+        list[str],
+        typer.Argument(
+            help="With whom: an account, or a handle with its @. Several: one conversation.",
+            metavar="WHO...",
+        ),
+    ],
+    client: Annotated[
+        str, typer.Option("--as", help="Who writes: a client, at its home.", metavar="CLIENT")
+    ],
+    text: Annotated[
+        str | None,
+        typer.Option("--send", help="Send this, or press what it names, and end.", metavar="TEXT"),
+    ] = None,
+    recent: Annotated[
+        int,
+        typer.Option(
+            "--recent",
+            help="How many earlier messages are shown.",
+            min=1,
+            max=MOST_BACK,
+            metavar="N",
+        ),
+    ] = 20,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Writes with somebody: what comes is shown as it comes, cards as text with numbers.
+
+    A number, or what stands on a button, presses it; everything else is sent. Without a terminal
+    every line of stdin is sent, and with -o json a line of JSON says what became of it."""
+    import secrets
+
+    from console.cli.chat.lines import acted_document, acted_line
+    from console.cli.chat.session import ChatSession
+
+    target = target_of(server, tenant, token, profile, ca)
+    members = [_account(target, client, one) for one in who]
+    with ExitStack() as opened:
+
+        def calls() -> ConversationCalls:
+            return opened.enter_context(_at_home(target, client))
+
+        session = ChatSession(calls, client, members, random=secrets.token_bytes)
+        if text is not None:
+            session.recent(MOST_BACK)  # among them is the card that it may answer
+            acted = session.act(text)
+            show(acted_document(acted), output, partial(escape, acted_line(acted) or "kept"))
+        elif sys.stdin.isatty() and sys.stdout.isatty() and output is Format.TABLE:
+            from console.cli.chat.terminal import Terminal
+
+            Terminal(session, _following(target, client)).run(recent)
+        else:
+            session.recent(MOST_BACK)
+            for line in sys.stdin:
+                if line.strip():
+                    acted = session.act(line.rstrip("\r\n"))
+                    said = acted_line(acted) or "kept"
+                    show_event(acted_document(acted), output, partial(escape, said))
+
+
+def _account(target: Target, client: str, name: str) -> str:
+    """The account of a name: of a handle, as the client finds it. Raises CommandFailed."""
+    if not name.startswith("@"):
+        return name
+    from console.cli.calls.directory import DirectoryCalls
+    from console.cli.failure import CommandFailed, ExitCode
+
+    with DirectoryCalls(target) as directory:
+        found = directory.resolve(name, viewer=client).residences
+    if not found:
+        raise CommandFailed(f"nobody is found as {name}", ExitCode.NOT_FOUND)
+    return found[0].account
+
+
+def _following(target: Target, client: str) -> Callable[[int], Iterator[pb.Message]]:
+    """Messages for as long as the chat lasts: where the stream breaks, or the ticket is over, it is
+    begun again, at the client's home by then, with the last position."""
+    from time import sleep
+
+    from homeport.errors import HomeportError
+
+    def follow(after: int) -> Iterator[pb.Message]:
+        position, left = after, TRIES
+        while True:
+            try:
+                with _at_home(target, client) as calls:
+                    for message in calls.follow(position):
+                        position, left = message.position, TRIES
+                        yield message
+            except HomeportError:
+                left -= 1
+                if not left:
+                    raise
+            sleep(AGAIN_S)
+
+    return follow
+
+
+def _at_home(target: Target, client: str) -> ConversationCalls:
+    """At the client's home by now, with a new ticket."""
+    from console.cli.calls.conversations import ConversationCalls
+    from console.cli.commands.clients import connect
+
+    with connect(target) as service:
+        home = service.get(client)
+    return ConversationCalls.at(target, home)
