@@ -56,6 +56,8 @@ OURS: dict[str, tuple[type[ServiceSettings], dict[str, str]]] = {
         **_STORE, "assignment_stores": "`store.assignmentStores`",
         "geo": "`geo.volume`", "geo_overrides": "`geo.overrides`",
         "snapshot": "`provisioner.snapshot`", "http_listen": "`provisioner.http.enabled`",
+        "directory_http_listen": "`provisioner.pages.enabled`",
+        "directory_hosts": "`provisioner.pages.hosts`",
         "workers": "a pod is one process: `provisioner.replicas`",
         "master_key_file": "`keys.masterSecret`",
         "directory_pepper_file": "`keys.pepperSecret`",

@@ -20,6 +20,7 @@ from control_plane.auth.method_access import MethodAccess, access_of
 from control_plane.auth.roles import IMPLIED, Role
 from control_plane.telemetry.endpoint import PATHS
 from data_sharing.api.http_events import ROUTES as EVENT_ROUTES
+from provisioner.api.directory_door import NAMES
 from provisioner.api.http_routes import METHODS, OPENAPI
 
 PROTO = Path(__file__).resolve().parent
@@ -75,6 +76,9 @@ def table(said: list[MethodAccess]) -> str:
         service, _, name = method.lstrip("/").partition("/")
         lines.append(f"| `{verb} {path}` | as `{service.rpartition('.')[2]}.{name}` |")
     lines.append(f"| `GET {OPENAPI}` | anyone |")
+    lines += [
+        f"| `GET {path}` of the port of names | anyone, as far as disclosed |" for path in NAMES
+    ]
     lines += [f"| `GET {path}` of the metrics port | anyone |" for path in PATHS]
     return "\n".join(lines)
 

@@ -29,6 +29,7 @@ async def run(settings: Settings) -> None:
         content = {
             "grpc": serving.grpc,
             "http": serving.http,
+            "pages": serving.pages,
             "metrics": serving.metrics,
             "transport": serving.transport,
             "pid": os.getpid(),

@@ -177,6 +177,27 @@ class Settings(
     directory_text_number: Annotated[
         str, Field(description="the number, +…, that such codes come from")
     ] = ""
+    directory_http_listen: Annotated[
+        str,
+        Field(
+            description="host:port for WebFinger, pages of handles and vCards; port 0: any; "
+            "empty: none"
+        ),
+    ] = ""
+    directory_hosts: Annotated[
+        dict[str, str],
+        Field(
+            description="hosts at which names are served there, as JSON: host to tenant, such as "
+            '{"talk.example": "talk"}'
+        ),
+    ] = {}  # noqa: RUF012  # pydantic copies it
+    directory_write_at: Annotated[
+        str,
+        Field(
+            description="where one writes to an account, for a link on its page: an https:// URL "
+            "with {handle} in it; default: no link"
+        ),
+    ] = ""
     nowhere: Annotated[
         Literal["spread", "refuse"], Field(description="clients nobody can locate")
     ] = "spread"
@@ -205,7 +226,12 @@ class Settings(
         return value
 
     @field_validator(
-        "listen", "http_listen", "metrics_listen", "directory_mail_relay", "directory_text_line"
+        "listen",
+        "http_listen",
+        "metrics_listen",
+        "directory_mail_relay",
+        "directory_text_line",
+        "directory_http_listen",
     )
     @classmethod
     def _host_and_port(cls, value: str, info: ValidationInfo) -> str:
@@ -242,6 +268,20 @@ class Settings(
                 "line codes go, the other from which number, such as +442079460018",
             )
 
+    def _check_pages(self) -> None:
+        """Raises InvalidInput."""
+        if self.directory_http_listen and not self.directory_hosts:
+            raise InvalidInput(
+                "directory_hosts",
+                "directory_http_listen serves names at hosts; say which, as directory_hosts",
+            )
+        write_at = self.directory_write_at
+        if write_at and not (write_at.startswith("https://") and "{handle}" in write_at):
+            raise InvalidInput(
+                "directory_write_at",
+                "directory_write_at is an https:// URL with {handle} in it",
+            )
+
     def misfits(self) -> Iterator[str]:
         """See ServiceSettings."""
         yield from super().misfits()
@@ -251,6 +291,14 @@ class Settings(
                 self.unit_certificate, self.unit_key, self.unit_ca, prefix="unit-"
             ),
             self._check_senders_of_codes,
+            self._check_pages,
+            lambda: check_exposure(
+                "--directory-http-listen",
+                self.directory_http_listen,
+                tls=self.tls_certificate is not None,
+                tokens=None,  # pages are for everybody
+                insecure=self.insecure,
+            ),
         )
         for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
             check = partial(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -12,10 +12,11 @@ from provisioner.directory.directory import Directory
 
 
 class DirectoryMetrics(Collector):
-    """Of one server's."""
+    """Of one server's. pages: how many answers over HTTP, by what came of them."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, pages: Mapping[str, int]) -> None:
         self._directory = directory
+        self._pages = pages
 
     def collect(self) -> Iterator[Metric]:
         """For Prometheus, when somebody scrapes."""
@@ -27,6 +28,14 @@ class DirectoryMetrics(Collector):
         lookups.add_metric(["missed"], directory.resolver.missed)
         lookups.add_metric(["refused"], directory.budgets.refused)
         yield lookups
+        pages = CounterMetricFamily(
+            "homeport_directory_pages",
+            "Answers of WebFinger, pages of handles and vCards.",
+            labels=["outcome"],
+        )
+        for outcome, count in self._pages.items():
+            pages.add_metric([outcome], count)
+        yield pages
         remembered = GaugeMetricFamily(
             "homeport_directory_remembered_keys",
             "Claims and homes that this server remembers.",

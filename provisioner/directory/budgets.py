@@ -82,12 +82,14 @@ def given_back(budget: LookupBudget, limit: LookupLimit, cost: float) -> LookupB
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
     """Who looks up. viewer, network: empty: nobody in particular, and not counted. unit_id: that
-    asks for the viewer, who is at home there; empty: an operator asks."""
+    asks for the viewer, who is at home there; empty: an operator asks. stranger: whoever comes over
+    HTTP, for the viewer or for nobody: never an operator."""
 
     tenant: str
     viewer: str = ""
     network: str = ""
     unit_id: str = ""
+    stranger: bool = False
 
 
 class LookupBudgets:

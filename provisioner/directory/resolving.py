@@ -229,7 +229,7 @@ class Resolver:
 
     def _made(self, account: str, record: AssignmentRecord, asker: Asker) -> Residence:
         introduction, now = "", self._wall()
-        if asker.unit_id:
+        if asker.unit_id or asker.stranger:
             introduction = self._introductions.make(
                 record.unit,
                 asker.tenant,
@@ -255,7 +255,7 @@ def _found(claim: DirectoryClaim | None, identifier: Identifier, asker: Asker) -
     one."""
     if claim is None or (claim.handle and claim.handle != identifier.normal):
         return ()
-    if identifier.kind is IdentifierKind.HANDLE or not asker.viewer:
+    if identifier.kind is IdentifierKind.HANDLE or not (asker.viewer or asker.stranger):
         return claim.holders
     return [one for one in claim.holders if one.findable or one.account == asker.viewer]
 

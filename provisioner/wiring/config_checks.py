@@ -22,6 +22,7 @@ from control_plane.quotas.limits import read_limits
 from control_plane.serving.peers import parse_networks
 from control_plane.serving.server import choose_transport
 from control_plane.store.opening import StoreUrl, read_tls
+from provisioner.directory.public_hosts import PublicHosts
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.overrides import Overrides
 from provisioner.moves.dialing import unit_dialer
@@ -47,6 +48,7 @@ def checks(settings: Settings) -> Iterator[Callable[[], object]]:
     yield lambda: read_limits(settings.quotas, QUOTAS)
     yield lambda: parse_networks(settings.trusted_proxies)
     yield lambda: read_origins(settings.http_allow_origins)
+    yield lambda: PublicHosts(settings.directory_hosts)
     yield lambda: serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
     yield lambda: unit_dialer(settings)
     yield lambda: GeoDatabase.open(settings.geo)

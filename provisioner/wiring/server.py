@@ -43,6 +43,7 @@ class Serving:
 
     grpc: str
     http: str  # empty: nowhere
+    pages: str  # likewise
     metrics: str
     transport: str
     registry: CollectorRegistry  # what is told to Prometheus
@@ -136,12 +137,14 @@ async def _run(
                 for name, task in tasks.items()
             ]
             await services.http.start()
+            await services.pages.start()
             await server.start()
             await server.ready()
             on_ready(
                 Serving(
                     grpc=f"{host}:{port}",
                     http=services.http.address,
+                    pages=services.pages.address,
                     metrics=endpoint.address,
                     transport=server.transport.value,
                     registry=endpoint.registry,
@@ -151,7 +154,9 @@ async def _run(
             log.info("draining: refusing new calls, finishing those under way")
             services.watching.close()
             await asyncio.gather(
-                services.http.stop(settings.drain_s), server.stop(settings.drain_s)
+                services.http.stop(settings.drain_s),
+                services.pages.stop(),
+                server.stop(settings.drain_s),
             )
             await ledger.return_idle_slots(timeout_s=RETURN_SLOTS_S)
             await mover.return_idle_slots(timeout_s=RETURN_SLOTS_S)

@@ -70,6 +70,7 @@ from provisioner.provisioning.enrolment import Enrolment
 from provisioner.provisioning.tenant_clients import TenantClients
 from provisioner.provisioning.tenant_issuers import TenantIssuers
 from provisioner.settings import Settings
+from provisioner.wiring.directory_pages import DirectoryPages, build_pages
 from provisioner.wiring.moving import Moving
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
@@ -85,10 +86,12 @@ QUOTAS = (Quota.PROVISIONS, Quota.BATCHED_CLIENTS, *METHOD_QUOTAS.values())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The servers do not listen yet. http: of clients that have HTTP and JSON alone."""
+    """The servers do not listen yet. http: of clients that have HTTP and JSON alone; pages: of
+    people and programs that look names up."""
 
     server: Server
     http: JsonServer
+    pages: DirectoryPages
     watching: Watching
     metrics: ProvisionerMetrics
     access: Access
@@ -272,10 +275,12 @@ def build_services(
         share_port=share_port,
         tracer=tracer,
     )
+    pages = build_pages(settings, state, directory, proxies, beside=server, share_port=share_port)
     loop_lag = EventLoopLag(clock=time.monotonic)
     return Services(
         server=server,
         http=http,
+        pages=pages,
         loop_lag=loop_lag,
         lookups=lookups,
         watching=watching,
@@ -306,7 +311,7 @@ def build_services(
         ),
         collectors=(
             LedgerMetrics(state.ledger),
-            DirectoryMetrics(directory),
+            DirectoryMetrics(directory, pages.outcomes),
             UnitMetrics(fleet_view, use_case.provisioner.placer, state.ledger),
             StoreMetrics(state.store_statistics),
             ServingMetrics(server),

@@ -118,7 +118,7 @@ def run_workers(settings: Settings) -> None:
     with ExitStack() as stack:
         ports = {
             name: stack.enter_context(reserve(getattr(settings, name), name)).getsockname()[1]
-            for name in ("listen", "http_listen")
+            for name in ("listen", "http_listen", "directory_http_listen")
             if getattr(settings, name)
         }
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="homeport-")))
@@ -188,6 +188,7 @@ def _announce(path: Path | None, workers: list[Worker]) -> None:
     content = {
         "grpc": ready[0].get("grpc"),
         "http": ready[0].get("http"),
+        "pages": ready[0].get("pages"),
         "metrics": ready[0].get("metrics"),
         "transport": ready[0].get("transport"),
         "pid": os.getpid(),

@@ -155,7 +155,10 @@ def test_where_empty_is_a_value_it_counts_wherever_it_stands(file, monkeypatch):
     [
         (AgentSettings, {"http_listen", "metrics_listen", "tenants"}),
         (PlatformSettings, {"metrics_listen", "otlp_endpoint"}),
-        (ServerSettings, {"http_listen", "metrics_listen", "otlp_endpoint"}),
+        (
+            ServerSettings,
+            {"directory_http_listen", "http_listen", "metrics_listen", "otlp_endpoint"},
+        ),
         (SharingSettings, {"http_listen", "metrics_listen", "otlp_endpoint"}),
     ],
     ids=["agent", "platform", "serve", "share"],

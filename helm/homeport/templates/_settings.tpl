@@ -80,6 +80,11 @@
 {{- if $v.geo.volume }}{{ $_ := set $all "geo" (printf "/etc/homeport/geo/%s" $v.geo.file) }}{{ end -}}
 {{- if $v.geo.overrides }}{{ $_ := set $all "geo_overrides" "/etc/homeport/settings/geo-overrides.yaml" }}{{ end -}}
 {{- if $v.provisioner.http.enabled }}{{ $_ := set $all "http_listen" "0.0.0.0:7702" }}{{ end -}}
+{{- if $v.provisioner.pages.enabled -}}
+{{- if not $v.provisioner.pages.hosts }}{{ fail "provisioner.pages.hosts says at which hosts names are served, and of which tenant" }}{{ end -}}
+{{- $_ := set $all "directory_http_listen" "0.0.0.0:7706" -}}
+{{- $_ := set $all "directory_hosts" $v.provisioner.pages.hosts -}}
+{{- end -}}
 {{- if $v.provisioner.snapshot }}{{ $_ := set $all "snapshot" "/var/lib/homeport/snapshot/provisioner" }}{{ end -}}
 {{- toToml (merge $all (fromJson (include "homeport.access" .)) $v.provisioner.settings) -}}
 {{- end -}}
