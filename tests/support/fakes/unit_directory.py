@@ -29,6 +29,7 @@ class DirectoryThere:
         self.box = self.server.box
         secrets = self.server.secrets
         directory: Any = SimpleNamespace(
+            resolver=None,
             handles=self.server.handles,
             proofs=self.server.proofs,
             proved=self.server.proved,
