@@ -91,6 +91,7 @@ UNITS = (
 DELIVERING = (
     "outbox.sent.before",  # a message is about to be brought to somebody's unit
     "outbox.sent.after",  # it is there, and nothing here says so
+    "receipt.kept.before",  # somebody was told that it was seen, and nothing here says so
 )
 
 

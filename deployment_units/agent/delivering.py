@@ -12,27 +12,35 @@ from grpc import aio
 
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.channels.channel import Channel
+from deployment_units.services.channels.port import OutgoingChannel
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.clicking import PressDoors
 from deployment_units.services.conversations.service import ConversationService
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.gateway.agenda import Agenda
+from deployment_units.services.gateway.carriers import Carriers
+from deployment_units.services.gateway.carrying_out import CarryingOut
+from deployment_units.services.gateway.composing import Composer
 from deployment_units.services.gateway.grpc_peers import GrpcPeers
 from deployment_units.services.gateway.handing_over import HandingOver
 from deployment_units.services.gateway.homes import Homes
 from deployment_units.services.gateway.outbox import Outbox
+from deployment_units.services.gateway.receipts import Telling
 from deployment_units.services.gateway.sending import MessageSender
+from deployment_units.services.gateway.service import DeliveryService
 from deployment_units.services.state.database import UnitDatabase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivering:
-    """sender: the one way in for messages; conversations: the servicer that stands on it; tasks:
+    """sender: the one way in for messages; conversations, deliveries: servicers; tasks:
     what has to run, by name; close: ends its connections."""
 
     sender: MessageSender
     arrivals: Arrivals
     conversations: ConversationService
+    deliveries: DeliveryService
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     close: Callable[[], Awaitable[None]]
 
@@ -47,28 +55,38 @@ def delivering(
     connect: Callable[[str], aio.Channel],
     wall_ms: Callable[[], int],
     jitter: Callable[[], float],
+    channels: Mapping[Channel, OutgoingChannel],
+    composer: Composer,
     press_doors: PressDoors | None = None,
 ) -> Delivering:
-    """connect: opens a channel to another unit; jitter: 0 to 1, new at each call."""
+    """connect: opens a channel to another unit; jitter: 0 to 1, new at each call; channels: over
+    which this unit sends, with what composer makes of a message."""
     arrivals, agenda = Arrivals(), Agenda()
     sender = MessageSender(accounts, arrivals, agenda, wall_ms=wall_ms)
     database.on_commit.append(sender.committed)
     conversations = ConversationService(
         accounts, callers, arrivals, sender, press_doors=press_doors, wall_ms=wall_ms
     )
+    deliveries = DeliveryService(accounts, callers, agenda, wall_ms=wall_ms)
     peers = GrpcPeers(
         unit_id,
         Homes(directory, wall=time.time),
         connect=connect,
         read_introduction=callers.introduction,
         take_in=conversations.take_in,
+        hear=deliveries.hear,
     )
-    handing_over = HandingOver(database, accounts, peers, wall_ms=wall_ms, jitter=jitter)
-    outbox = Outbox(database, agenda, handing_over, wall_ms=wall_ms)
+    carriers = Carriers(
+        HandingOver(database, accounts, peers, wall_ms=wall_ms, jitter=jitter),
+        CarryingOut(accounts, channels, composer, wall_ms=wall_ms, jitter=jitter),
+    )
+    telling = Telling(database, accounts, peers, wall_ms=wall_ms, jitter=jitter)
+    outbox = Outbox(database, agenda, carriers, telling.tell, wall_ms=wall_ms)
     return Delivering(
         sender=sender,
         arrivals=arrivals,
         conversations=conversations,
+        deliveries=deliveries,
         tasks={"outbox": outbox.run},
         close=peers.close,
     )

@@ -22,12 +22,15 @@ from deployment_units.agent.settings import AgentSettings
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.staying import Home, Staying
+from deployment_units.services.channels import mail_kept
 from deployment_units.services.contacts import book
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import presses
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.gateway import kept as gateway
+from deployment_units.services.gateway.composing import Composer
+from deployment_units.services.gateway.service import NAME as DELIVERIES
 from deployment_units.services.profiles import kept as profiles
 from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.service import NAME as PROFILES
@@ -39,9 +42,11 @@ from deployment_units.services.state.memory import MemoryState
 from deployment_units.services.state.owners import Owner
 from deployment_units.services.state.port import ClientState
 from deployment_units.services.state.stream import FRAME_BYTES
-from homeport.api.communication.v1 import conversation_pb2_grpc, profile_pb2_grpc
+from homeport.api.communication.v1 import conversation_pb2_grpc, delivery_pb2_grpc, profile_pb2_grpc
 
-PARTS = (book.PART, conversations.PART, gateway.PART, presses.PART, profiles.PART)
+PARTS = (
+    book.PART, conversations.PART, gateway.PART, mail_kept.PART, presses.PART, profiles.PART,
+)  # fmt: skip
 
 
 async def _nothing() -> None:
@@ -108,7 +113,8 @@ def keeping(
     )
     messages = delivering(
         unit_id, database, accounts, callers, directory,
-        connect=connect, wall_ms=wall_ms, jitter=jitter,
+        connect=connect, wall_ms=wall_ms, jitter=jitter, channels={},
+        composer=Composer(new_key=lambda: secrets.token_bytes(32)),
     )  # fmt: skip
 
     async def close() -> None:
@@ -129,6 +135,12 @@ def keeping(
                 add=conversation_pb2_grpc.add_ConversationServiceServicer_to_server,
                 servicer=messages.conversations,
                 name=CONVERSATIONS,
+                hot={},
+            ),
+            Service(
+                add=delivery_pb2_grpc.add_DeliveryServiceServicer_to_server,
+                servicer=messages.deliveries,
+                name=DELIVERIES,
                 hot={},
             ),
         ),

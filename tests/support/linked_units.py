@@ -14,14 +14,26 @@ from control_plane.errors import NotFound, Refused, ServiceError
 from control_plane.identity.introductions import INTRODUCTION_TTL_S, IntroductionIssuer
 from control_plane.serving.server import Server, Service, Transport
 from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.channels.channel import Channel
+from deployment_units.services.channels.port import OutgoingChannel
 from deployment_units.services.conversations.service import NAME
 from deployment_units.services.directory.port import RESOLVE, DirectoryMethod
+from deployment_units.services.gateway.carriers import Carriers
+from deployment_units.services.gateway.carrying_out import CarryingOut
+from deployment_units.services.gateway.composing import Composer
 from deployment_units.services.gateway.grpc_peers import GrpcPeers
 from deployment_units.services.gateway.handing_over import HandingOver
 from deployment_units.services.gateway.homes import Homes
 from deployment_units.services.gateway.outbox import Outbox
+from deployment_units.services.gateway.receipts import Telling
+from deployment_units.services.gateway.service import NAME as DELIVERIES
+from deployment_units.services.gateway.service import DeliveryService
 from homeport.api.communication.v1 import conversation_pb2 as pb
-from homeport.api.communication.v1 import conversation_pb2_grpc
+from homeport.api.communication.v1 import (
+    conversation_pb2_grpc,
+    delivery_pb2,
+    delivery_pb2_grpc,
+)
 from homeport.api.directory.v1 import directory_pb2
 from tests.support.account_units import NOW, TENANT, AccountUnit, account_unit, an_issuer
 
@@ -79,22 +91,43 @@ class LinkedUnit:
     def __init__(self, unit: AccountUnit, directory: FakeDirectory) -> None:
         self.unit = unit
         self.directory = directory
-        service = Service(
-            add=conversation_pb2_grpc.add_ConversationServiceServicer_to_server,
-            servicer=unit.conversations, name=NAME, hot={},
+        self.deliveries = DeliveryService(
+            unit.accounts, unit.callers, unit.agenda, wall_ms=unit.wall_ms
+        )
+        self.server = Server(
+            [
+                Service(
+                    add=conversation_pb2_grpc.add_ConversationServiceServicer_to_server,
+                    servicer=unit.conversations, name=NAME, hot={},
+                ),
+                Service(
+                    add=delivery_pb2_grpc.add_DeliveryServiceServicer_to_server,
+                    servicer=self.deliveries, name=DELIVERIES, hot={},
+                ),
+            ],
+            transport=Transport.GRPCIO,
         )  # fmt: skip
-        self.server = Server([service], transport=Transport.GRPCIO)
         self.peers = GrpcPeers(
             unit.unit_id,
             Homes(directory.of(unit.unit_id), wall=lambda: unit.now),
             connect=grpc.aio.insecure_channel,
             read_introduction=unit.callers.introduction,
             take_in=unit.conversations.take_in,
+            hear=self.deliveries.hear,
         )
-        line = HandingOver(
-            unit.database, unit.accounts, self.peers, wall_ms=unit.wall_ms, jitter=lambda: 1.0
+        self.channels: dict[Channel, OutgoingChannel] = {}
+        by_clock: Any = {"wall_ms": unit.wall_ms, "jitter": lambda: 1.0}
+        composer = Composer(host="talk.example", number="+442079460399", new_key=lambda: bytes(32))
+        self.outbox = Outbox(
+            unit.database,
+            unit.agenda,
+            Carriers(
+                HandingOver(unit.database, unit.accounts, self.peers, **by_clock),
+                CarryingOut(unit.accounts, self.channels, composer, **by_clock),
+            ),
+            Telling(unit.database, unit.accounts, self.peers, **by_clock).tell,
+            wall_ms=unit.wall_ms,
         )
-        self.outbox = Outbox(unit.database, unit.agenda, line, wall_ms=unit.wall_ms)
 
     async def settled(self) -> None:
         """Returns once nothing is due any more."""
@@ -122,6 +155,40 @@ class LinkedUnit:
         return await self.unit.conversations.SendMessage(
             request, self.unit.by_ticket(sender, epoch)
         )
+
+    async def deliveries_of(self, account: str, number: int) -> dict[str, str]:
+        """The state of each delivery of a message, by recipient."""
+        _, epoch = self.directory.homes[account]
+        listed = await self.deliveries.ListDeliveries(
+            delivery_pb2.ListDeliveriesRequest(message=number.to_bytes(16, "big")),
+            self.unit.by_ticket(account, epoch),
+        )
+        return {
+            one.recipient: delivery_pb2.DeliveryState.Name(one.state).removeprefix(
+                "DELIVERY_STATE_"
+            )
+            for one in listed.deliveries
+        }
+
+    async def mark_seen(
+        self, account: str, position: int, talk: bytes = b"conversation-one"
+    ) -> None:
+        _, epoch = self.directory.homes[account]
+        request = pb.MarkSeenRequest(conversation=talk, device="laptop", position=position)
+        await self.unit.conversations.MarkSeen(request, self.unit.by_ticket(account, epoch))
+
+    async def has(self, account: str, position: int) -> None:
+        """A client of the account subscribes behind that position, and ends it."""
+        _, epoch = self.directory.homes[account]
+        stream = self.unit.conversations.Subscribe(
+            pb.SubscribeRequest(after=position), self.unit.by_ticket(account, epoch)
+        )
+        reading = asyncio.ensure_future(anext(stream))
+        async with asyncio.timeout(WAIT_S):
+            while not (len(self.unit.arrivals) or reading.done()):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
     async def read(self, account: str, talk: bytes = b"conversation-one") -> list[tuple[str, str]]:
         """Sender and text of each message, in order."""

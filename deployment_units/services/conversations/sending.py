@@ -52,3 +52,15 @@ class MessageDoors(Protocol):
         """A message that another account brings to the resident: its `via`, or its sender. members:
         of the conversation, without the resident. Raises AlreadyExists, PermissionDenied."""
         ...
+
+    def seen(
+        self, db: sqlite3.Connection, owner: int, resident: Resident, conversation: bytes, /
+    ) -> None:
+        """The resident's clients have shown more of a conversation than before."""
+        ...
+
+    def acknowledged(
+        self, db: sqlite3.Connection, owner: int, resident: Resident, position: int, /
+    ) -> None:
+        """A client of the resident has all messages up to this position."""
+        ...

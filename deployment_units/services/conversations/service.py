@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from grpc import aio
 
-from control_plane.errors import NotFound, PermissionDenied
+from control_plane.errors import NotFound, PermissionDenied, Unavailable
 from control_plane.faultpoints import passing
 from control_plane.identity.introductions import Introduction
-from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.accounts import AccountFull, Accounts
 from deployment_units.services.accounts.callers import Callers, introduced
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations import kept, presses
@@ -168,6 +169,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
     ) -> AsyncIterator[pb.SubscribeResponse]:
         resident = self._resident(context)
         after = request.after
+        await self._acknowledge(resident, after)
         with self._arrivals.subscribed(resident.tenant, resident.account) as arrived:
             while True:
                 arrived.clear()
@@ -226,11 +228,15 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         resident = self._resident(context)
         conversation = id_of(request.conversation, "conversation")
         device = device_of(request.device)
-        seen = await self._accounts.change(
-            resident,
-            lambda db, owner: kept.mark_seen(db, owner, conversation, device, request.position),
-        )
-        return pb.MarkSeenResponse(position=seen)
+
+        def mark(db: sqlite3.Connection, owner: int) -> int:
+            before = kept.seen_up_to(db, owner, conversation)
+            seen = kept.mark_seen(db, owner, conversation, device, request.position)
+            if seen > before:
+                self._doors.seen(db, owner, resident, conversation)
+            return seen
+
+        return pb.MarkSeenResponse(position=await self._accounts.change(resident, mark))
 
     async def RemoveConversation(
         self, request: pb.RemoveConversationRequest, context: _Context
@@ -244,6 +250,16 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
 
     def _resident(self, context: _Context) -> Resident:
         return self._callers.resident(context.invocation_metadata() or ())
+
+    async def _acknowledge(self, resident: Resident, position: int) -> None:
+        """A client has all messages up to there. What cannot be noted now is with the next one."""
+        if position <= self._accounts.read(resident, kept.acknowledged):
+            return
+        with suppress(Unavailable, AccountFull):
+            await self._accounts.change(
+                resident,
+                lambda db, owner: self._doors.acknowledged(db, owner, resident, position),
+            )
 
     def _messages(
         self, resident: Resident, *, after: int, most: int, conversation: bytes | None = None

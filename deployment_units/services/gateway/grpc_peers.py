@@ -28,10 +28,16 @@ from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations.handling import decoded
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.conversations.messages import handling_to_proto
+from deployment_units.services.gateway.delivery_messages import receipt_to_proto
 from deployment_units.services.gateway.homes import Home, Homes
 from deployment_units.services.gateway.peers import PeerOutcome, PeerResult
+from deployment_units.services.gateway.told import MessageTold
 from homeport.api.communication.v1 import conversation_pb2 as pb
-from homeport.api.communication.v1 import conversation_pb2_grpc
+from homeport.api.communication.v1 import (
+    conversation_pb2_grpc,
+    delivery_pb2,
+    delivery_pb2_grpc,
+)
 
 CALL_S = 5.0
 NOBODY = "nobody is reached there by this sender"
@@ -42,12 +48,16 @@ _REFUSED = frozenset(
         grpc.StatusCode.UNIMPLEMENTED,
     }
 )
+_Metadata = tuple[tuple[str, str], ...]
 _SILENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 TakeIn = Callable[[Introduction, pb.DeliverRequest], Awaitable[None]]
+Hear = Callable[[Introduction, delivery_pb2.ReceiptRequest], Awaitable[None]]
+_Here = Callable[[Introduction], Awaitable[None]]
+_There = Callable[[aio.Channel, _Metadata], Awaitable[object]]
 
 
 class GrpcPeers:
-    """Of one unit. take_in: a message for an account that is at home here, as Deliver does;
+    """Of one unit. take_in, hear: what Deliver and Receipt do for an account that is at home here;
     read_introduction: one that was made for this unit."""
 
     def __init__(
@@ -58,6 +68,7 @@ class GrpcPeers:
         connect: Callable[[str], aio.Channel],
         read_introduction: Callable[[str], Introduction],
         take_in: TakeIn,
+        hear: Hear,
         call_s: float = CALL_S,
     ) -> None:
         self._unit_id = unit_id
@@ -65,6 +76,7 @@ class GrpcPeers:
         self._channels = ChannelPool(connect)
         self._read_introduction = read_introduction
         self._take_in = take_in
+        self._hear = hear
         self._call_s = call_s
 
     async def deliver(
@@ -72,13 +84,39 @@ class GrpcPeers:
     ) -> PeerResult:
         """See Peers."""
         request = _request(sender, message, members)
+
+        async def there(channel: aio.Channel, metadata: _Metadata) -> None:
+            stub = conversation_pb2_grpc.ConversationServiceStub(channel)
+            await stub.Deliver(request, metadata=metadata, timeout=self._call_s)
+
+        return await self._reach(sender, recipient, lambda one: self._take_in(one, request), there)
+
+    async def tell(self, teller: Resident, writer: str, told: Sequence[MessageTold]) -> PeerResult:
+        """See Peers."""
+        request = delivery_pb2.ReceiptRequest(receipts=map(receipt_to_proto, told))
+
+        async def there(channel: aio.Channel, metadata: _Metadata) -> None:
+            stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
+            await stub.Receipt(request, metadata=metadata, timeout=self._call_s)
+
+        return await self._reach(teller, writer, lambda one: self._hear(one, request), there)
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        await self._homes.close()
+        await self._channels.close()
+
+    async def _reach(
+        self, viewer: Resident, account: str, here: _Here, there: _There
+    ) -> PeerResult:
+        """Does one of both, where the account is at home."""
         try:
-            home = await self._find(sender, recipient)
+            home = await self._find(viewer, account)
             try:
-                await self._bring(home, request)
+                await self._call(home, here, there)
             except StaleEpoch:
-                home = await self._find(sender, recipient, fresh=True)
-                await self._bring(home, request)
+                home = await self._find(viewer, account, fresh=True)
+                await self._call(home, here, there)
         except _NobodyThere:
             return PeerResult(PeerOutcome.REFUSED, NOBODY)
         except (AlreadyExists, InvalidInput) as error:
@@ -86,33 +124,28 @@ class GrpcPeers:
         except ServiceError as error:
             return PeerResult(PeerOutcome.NOT_NOW, error.message, error.retry_after_s or 0.0)
         except TimeoutError:
-            self._homes.doubt(sender, recipient)
+            self._homes.doubt(viewer, account)
             return PeerResult(PeerOutcome.NOT_NOW, "its unit did not answer in time")
         except aio.AioRpcError as error:
             if error.code() in _SILENT:
-                self._homes.doubt(sender, recipient)
+                self._homes.doubt(viewer, account)
             return _result(error)
         return PeerResult(PeerOutcome.TAKEN, "kept by its unit")
 
-    async def close(self) -> None:
-        """Ends all connections."""
-        await self._homes.close()
-        await self._channels.close()
-
-    async def _find(self, sender: Resident, recipient: str, *, fresh: bool = False) -> Home:
+    async def _find(self, viewer: Resident, account: str, *, fresh: bool = False) -> Home:
         """Raises as Homes, and _NobodyThere."""
         try:
             async with asyncio.timeout(self._call_s):
-                return await self._homes.find(sender, recipient, fresh=fresh)
+                return await self._homes.find(viewer, account, fresh=fresh)
         except NotFound as error:
             raise _NobodyThere from error
 
-    async def _bring(self, home: Home, request: pb.DeliverRequest) -> None:
+    async def _call(self, home: Home, here: _Here, there: _There) -> None:
         """Raises StaleEpoch, _NobodyThere and what else was answered."""
         async with asyncio.timeout(self._call_s):
             if home.unit_id == self._unit_id:
                 try:
-                    await self._take_in(self._read_introduction(home.introduction), request)
+                    await here(self._read_introduction(home.introduction))
                 except PermissionDenied as error:
                     raise _NobodyThere from error
                 return
@@ -120,9 +153,8 @@ class GrpcPeers:
                 raise Unavailable("nobody has heard of its unit yet")
             metadata = (("authorization", f"Bearer {home.introduction}"),)
             async with self._channels.channel(home.endpoint) as channel:
-                stub = conversation_pb2_grpc.ConversationServiceStub(channel)
                 try:
-                    await stub.Deliver(request, metadata=metadata, timeout=self._call_s)
+                    await there(channel, metadata)
                 except aio.AioRpcError as error:
                     if error.code() is grpc.StatusCode.PERMISSION_DENIED:
                         raise _NobodyThere from error

@@ -9,6 +9,7 @@ account.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -93,8 +94,11 @@ class Waiting(NamedTuple):
     due_ms: int
 
 
-def add(db: sqlite3.Connection, owner: int, position: int, recipient: str, due_ms: int) -> None:
-    """A delivery of which nothing is known yet."""
+def add(
+    db: sqlite3.Connection, owner: int, position: int, recipient: str, due_ms: int | None
+) -> None:
+    """A delivery of which nothing is known yet; without a time: of a message that was kept for the
+    recipient at once."""
     db.execute(
         f"INSERT INTO deliveries (owner, {_DELIVERY}) VALUES (?, ?, ?, ?, 0, '', '', '', '')",
         (owner, position, recipient, due_ms),
@@ -111,6 +115,61 @@ def put(db: sqlite3.Connection, owner: int, row: DeliveryRow) -> None:
             owner, row.position, row.recipient,
         ),
     )  # fmt: skip
+
+
+def heard(db: sqlite3.Connection, owner: int, position: int, recipient: str, told: str) -> None:
+    """What the recipient's unit said, see `told`."""
+    db.execute(
+        "UPDATE deliveries SET told = ? WHERE owner = ? AND position = ? AND recipient = ?",
+        (told, owner, position, recipient),
+    )
+
+
+def tell(
+    db: sqlite3.Connection, owner: int, writers: Iterable[tuple[bytes, str]], due_ms: int
+) -> None:
+    """Writers of conversations are to be told how far their messages have come."""
+    db.executemany(
+        "INSERT INTO receipts (owner, conversation, writer, delivered, seen, due_ms, tries)"
+        " VALUES (?, ?, ?, 0, 0, ?, 0) ON CONFLICT DO UPDATE SET"
+        " due_ms = coalesce(min(due_ms, excluded.due_ms), excluded.due_ms)",
+        [(owner, conversation, writer, due_ms) for conversation, writer in writers],
+    )
+
+
+def tell_later(db: sqlite3.Connection, owner: int, row: ReceiptRow, due_ms: int) -> None:
+    """It could not be told now."""
+    db.execute(
+        "UPDATE receipts SET due_ms = ?, tries = tries + 1"
+        " WHERE owner = ? AND conversation = ? AND writer = ?",
+        (due_ms, owner, row.conversation, row.writer),
+    )
+
+
+def was_told(
+    db: sqlite3.Connection, owner: int, before: ReceiptRow, now: ReceiptRow, due_ms: int | None
+) -> None:
+    """How far it was told. before: as it was read; where something more became due since, it stays
+    due."""
+    db.execute(
+        "UPDATE receipts SET delivered = max(delivered, ?), seen = max(seen, ?), tries = 0,"
+        " due_ms = CASE WHEN due_ms IS ? THEN ? ELSE due_ms END"
+        " WHERE owner = ? AND conversation = ? AND writer = ?",
+        (
+            now.delivered, now.seen, before.due_ms, due_ms,
+            owner, before.conversation, before.writer,
+        ),
+    )  # fmt: skip
+
+
+def due_receipts(db: sqlite3.Connection, owner: int, *, now_ms: int, most: int) -> list[ReceiptRow]:
+    """Those that are due, the longest first."""
+    rows = db.execute(
+        "SELECT conversation, writer, delivered, seen, due_ms, tries FROM receipts"
+        " WHERE owner = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?",
+        (owner, now_ms, most),
+    )
+    return [ReceiptRow(*row) for row in rows]
 
 
 def remove(db: sqlite3.Connection, owner: int, position: int) -> None:
@@ -163,6 +222,15 @@ def hold_line(db: sqlite3.Connection, owner: int, recipient: str, until_ms: int)
     )
 
 
+def release_line(db: sqlite3.Connection, owner: int, recipient: str, due_ms: int) -> None:
+    """All that waits for the recipient is due then at the latest."""
+    db.execute(
+        "UPDATE deliveries SET due_ms = ?, tries = 0"
+        " WHERE owner = ? AND recipient = ? AND due_ms > ?",
+        (due_ms, owner, recipient, due_ms),
+    )
+
+
 def waiting(db: sqlite3.Connection, owner: int) -> int:
     """How many deliveries to others are not over; counted up to MOST_WAITING."""
     found: int = db.execute(
@@ -176,21 +244,56 @@ def waiting(db: sqlite3.Connection, owner: int) -> int:
 def next_due(db: sqlite3.Connection, owner: int) -> int | None:
     """When the owner has something to do, Unix ms; None: nothing waits."""
     found = db.execute(
-        "SELECT min(due_ms) FROM deliveries WHERE owner = ? AND due_ms IS NOT NULL", (owner,)
-    ).fetchone()[0]
-    return None if found is None else int(found)
+        "SELECT (SELECT min(due_ms) FROM deliveries WHERE owner = ? AND due_ms IS NOT NULL),"
+        " (SELECT min(due_ms) FROM receipts WHERE owner = ? AND due_ms IS NOT NULL)",
+        (owner, owner),
+    ).fetchone()
+    return min((int(one) for one in found if one is not None), default=None)
 
 
 def owners_waiting(db: sqlite3.Connection, *, behind: int, most: int) -> list[Waiting]:
     """Owners that have something to do, page by page; behind: the last one seen. One step through
     the index an owner, whatever it has waiting."""
+    found: dict[int, int] = {}
+    for table in ("deliveries", "receipts"):
+        rows = db.execute(
+            "WITH RECURSIVE some(owner) AS ("
+            f" SELECT min(owner) FROM {table} WHERE due_ms IS NOT NULL AND owner > ?"
+            f" UNION ALL SELECT (SELECT min(owner) FROM {table} WHERE due_ms IS NOT NULL"
+            " AND owner > some.owner) FROM some WHERE some.owner IS NOT NULL)"
+            f" SELECT owner, (SELECT min(due_ms) FROM {table} WHERE {table}.owner = some.owner"
+            " AND due_ms IS NOT NULL) FROM some WHERE owner IS NOT NULL LIMIT ?",
+            (behind, most),
+        )
+        for owner, due_ms in rows:
+            found[owner] = min(due_ms, found.get(owner, due_ms))
+    return [Waiting(*pair) for pair in sorted(found.items())[:most]]
+
+
+def listed(
+    db: sqlite3.Connection, owner: int, *, before: int, most: int, waiting_only: bool
+) -> tuple[list[DeliveryRow], bool]:
+    """Deliveries to others, those of the newest messages first, and whether there are more. All of
+    one message together, so that there may be some more of them than `most`."""
+    only = " AND due_ms IS NOT NULL" if waiting_only else ""
     rows = db.execute(
-        "WITH RECURSIVE some(owner) AS ("
-        " SELECT min(owner) FROM deliveries WHERE due_ms IS NOT NULL AND owner > ?"
-        " UNION ALL SELECT (SELECT min(owner) FROM deliveries WHERE due_ms IS NOT NULL"
-        " AND owner > some.owner) FROM some WHERE some.owner IS NOT NULL)"
-        " SELECT owner, (SELECT min(due_ms) FROM deliveries WHERE deliveries.owner = some.owner"
-        " AND due_ms IS NOT NULL) FROM some WHERE owner IS NOT NULL LIMIT ?",
-        (behind, most),
+        f"SELECT {_DELIVERY} FROM deliveries WHERE owner = ? AND recipient > '' AND position < ?"
+        f"{only} ORDER BY position DESC, recipient",
+        (owner, before),
     )
-    return [Waiting(*row) for row in rows]
+    found: list[DeliveryRow] = []
+    for row in rows:
+        if len(found) >= most and row[0] != found[-1].position:
+            return found, True
+        found.append(DeliveryRow(*row))
+    return found, False
+
+
+def of_message(db: sqlite3.Connection, owner: int, position: int) -> list[DeliveryRow]:
+    """Deliveries of one message, by recipient."""
+    rows = db.execute(
+        f"SELECT {_DELIVERY} FROM deliveries WHERE owner = ? AND position = ? AND recipient > ''"
+        " ORDER BY recipient",
+        (owner, position),
+    )
+    return [DeliveryRow(*row) for row in rows]

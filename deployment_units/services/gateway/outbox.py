@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -19,7 +20,7 @@ from control_plane.errors import ServiceError
 from control_plane.turns import Turns
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.agenda import Agenda
-from deployment_units.services.gateway.kept import DeliveryRow
+from deployment_units.services.gateway.kept import DeliveryRow, ReceiptRow
 from deployment_units.services.state import owners
 from deployment_units.services.state.database import UnitDatabase
 from deployment_units.services.state.owners import Owner, OwnerState
@@ -49,13 +50,14 @@ class _Turn(NamedTuple):
 
 
 class Outbox:
-    """Of one unit. carrier: what is done with deliveries; wall_ms: Unix ms."""
+    """Of one unit. carrier: what is done with deliveries; tell: with receipts; wall_ms: Unix ms."""
 
     def __init__(
         self,
         database: UnitDatabase,
         agenda: Agenda,
         carrier: Carrier,
+        tell: Callable[[Owner, ReceiptRow], Awaitable[None]],
         *,
         wall_ms: Callable[[], int],
         owners_at_once: int = OWNERS_AT_ONCE,
@@ -64,6 +66,7 @@ class Outbox:
         self._database = database
         self._agenda = agenda
         self._carrier = carrier
+        self._tell = tell
         self._wall_ms = wall_ms
         self._owners_at_once = owners_at_once
         self._look_s = look_s
@@ -143,9 +146,7 @@ class Outbox:
 
     async def _carry_out(self, owner: Owner) -> None:
         """Some of what is due of an account: each recipient's in order, some recipients at once."""
-        rows = self._database.read(
-            lambda db: kept.due(db, owner.number, now_ms=self._wall_ms(), most=ROWS_A_TURN)
-        )
+        rows, receipts = self._database.read(partial(_due, owner=owner, now_ms=self._wall_ms()))
         lines: dict[str, list[DeliveryRow]] = {}
         for row in rows:
             lines.setdefault(row.recipient, []).append(row)
@@ -155,7 +156,13 @@ class Outbox:
             async with places:
                 await self._carrier.carry_out(owner, recipient, lines[recipient])
 
-        results = await asyncio.gather(*map(one, lines), return_exceptions=True)
+        async def told(row: ReceiptRow) -> None:
+            async with places:
+                await self._tell(owner, row)
+
+        results = await asyncio.gather(
+            *map(one, lines), *map(told, receipts), return_exceptions=True
+        )
         failures = [one for one in results if isinstance(one, BaseException)]
         if failures:
             raise failures[0]
@@ -164,3 +171,13 @@ class Outbox:
         """None: its account does not live here, or is leaving."""
         owner = self._database.read(lambda db: owners.by_number(db, number))
         return owner if owner is not None and owner.state is OwnerState.LIVE else None
+
+
+def _due(
+    db: sqlite3.Connection, *, owner: Owner, now_ms: int
+) -> tuple[list[DeliveryRow], list[ReceiptRow]]:
+    """What one turn takes."""
+    return (
+        kept.due(db, owner.number, now_ms=now_ms, most=ROWS_A_TURN),
+        kept.due_receipts(db, owner.number, now_ms=now_ms, most=ROWS_A_TURN),
+    )

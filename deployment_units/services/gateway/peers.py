@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations.message import KeptMessage
+from deployment_units.services.gateway.told import MessageTold
 
 
 class PeerOutcome(StrEnum):
@@ -44,4 +45,8 @@ class Peers(Protocol):
     ) -> PeerResult:
         """Brings a message that the sender wrote or took in to another account. members: of the
         conversation, without the sender. Ends within ten seconds or so."""
+        ...
+
+    async def tell(self, teller: Resident, writer: str, told: Sequence[MessageTold]) -> PeerResult:
+        """Tells another account what became of its messages. Ends as soon."""
         ...

@@ -32,6 +32,7 @@ from deployment_units.services.conversations.message import KeptMessage, NewMess
 from deployment_units.services.conversations.sending import Sent
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.agenda import Agenda
+from deployment_units.services.gateway.receipts import note_acknowledged, note_seen
 from deployment_units.services.profiles.profile import Mode
 from deployment_units.services.profiles.relations import is_open_to
 
@@ -129,6 +130,22 @@ class MessageSender:
         if new:
             self._arrived(resident.tenant, resident.account)
         return mine
+
+    def seen(
+        self, db: sqlite3.Connection, owner: int, resident: Resident, conversation: bytes
+    ) -> None:
+        """See MessageDoors."""
+        now_ms = self._wall_ms()
+        if note_seen(db, owner, resident.account, conversation, now_ms):
+            self._agenda.hint(owner, now_ms)
+
+    def acknowledged(
+        self, db: sqlite3.Connection, owner: int, resident: Resident, position: int
+    ) -> None:
+        """See MessageDoors."""
+        now_ms = self._wall_ms()
+        if note_acknowledged(db, owner, resident.account, position, now_ms):
+            self._agenda.hint(owner, now_ms)
 
     def committed(self) -> None:
         """A transaction is on disk."""

@@ -1,0 +1,280 @@
+"""CarryingOut: the steps of a route, one after the other, over the channels of this unit.
+
+An attempt is on disk before it is made, and what the other side said after it. Where the unit ended
+in between, nobody knows what became of it: over a channel that knows duplicates it is made again,
+under the same id; over others it is not, and shown as unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from control_plane import faultpoints
+from control_plane.errors import InvalidInput
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.channels.channel import Channel, ContentKind
+from deployment_units.services.channels.port import (
+    OutgoingChannel,
+    OutgoingMessage,
+    SendOutcome,
+    SendResult,
+)
+from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations.handling import decoded
+from deployment_units.services.conversations.message import KeptMessage
+from deployment_units.services.gateway import kept
+from deployment_units.services.gateway.attempts import evidence_of_sending, next_attempt_ms
+from deployment_units.services.gateway.composing import Composer
+from deployment_units.services.gateway.kept import DeliveryRow
+from deployment_units.services.gateway.message import RoutedMessage, SenderTraits
+from deployment_units.services.gateway.plans import (
+    CarriedPlan,
+    begun,
+    decoded_plan,
+    encoded_plan,
+    profile_of_uri,
+)
+from deployment_units.services.gateway.records import decoded_record, encoded_record
+from deployment_units.services.gateway.route import NoRoute, RouteStep, route
+from deployment_units.services.gateway.states import (
+    MOST_ATTEMPTS,
+    AttemptEvidence,
+    AttemptState,
+    DeliveryEnd,
+    DeliveryRecord,
+    EndEvidence,
+    RoutedEvidence,
+    advance,
+)
+from deployment_units.services.state.owners import Owner
+
+SEND_S = 20.0
+LEASE_MS = 60_000  # after so long an attempt of which nothing was noted is looked at again
+_ENDS = {
+    NoRoute.WITHHELD: DeliveryEnd.WITHHELD,
+    NoRoute.UNREACHABLE: DeliveryEnd.UNDELIVERABLE,
+    NoRoute.EXPIRED: DeliveryEnd.EXPIRED,
+}
+
+
+class _Attempt(NamedTuple):
+    """One that is on disk, and is to be made now."""
+
+    number: int
+    step: RouteStep
+    channel: OutgoingChannel
+    message: OutgoingMessage
+
+
+class CarryingOut:
+    """A Carrier of deliveries to people without an account. wall_ms: Unix ms; jitter: 0 to 1, new
+    at each call."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        channels: Mapping[Channel, OutgoingChannel],
+        composer: Composer,
+        *,
+        wall_ms: Callable[[], int],
+        jitter: Callable[[], float],
+        send_s: float = SEND_S,
+    ) -> None:
+        self._accounts = accounts
+        self._channels = channels
+        self._composer = composer
+        self._wall_ms = wall_ms
+        self._jitter = jitter
+        self._send_s = send_s
+
+    async def carry_out(self, owner: Owner, recipient: str, rows: list[DeliveryRow]) -> None:
+        """See Carrier."""
+        for row in rows:
+            attempt = await self._accounts.settle(
+                owner, partial(self._next, owner=owner, position=row.position, recipient=recipient)
+            )
+            if attempt is None:
+                continue
+            faultpoints.passing("outbox.sent.before")
+            result = await self._send(attempt)
+            faultpoints.passing("outbox.sent.after")
+            await self._accounts.settle(
+                owner,
+                partial(
+                    self._sent, owner=owner, position=row.position, recipient=recipient,
+                    attempt=attempt, result=result,
+                ),
+            )  # fmt: skip
+
+    async def _send(self, attempt: _Attempt) -> SendResult:
+        try:
+            async with asyncio.timeout(self._send_s + 5.0):
+                return await attempt.channel.send(attempt.message, within_s=self._send_s)
+        except InvalidInput as error:
+            return SendResult(SendOutcome.REFUSED, error.message)
+        except TimeoutError:
+            return SendResult(SendOutcome.UNKNOWN, "the channel did not answer in time")
+
+    def _next(
+        self, db: sqlite3.Connection, *, owner: Owner, position: int, recipient: str
+    ) -> _Attempt | None:
+        """What is due of a delivery; an attempt that is to be made now, noted as begun."""
+        row = kept.find(db, owner.number, position, recipient)
+        now_ms = self._wall_ms()
+        if row is None or row.due_ms is None or row.due_ms > now_ms:
+            return None
+        message = conversations.at(db, owner.number, position)
+        if message is None:  # its account removed it
+            kept.remove(db, owner.number, position)
+            return None
+        record = _interrupted(decoded_record(row.record), now_ms)
+        plan = decoded_plan(row.plan)
+        if plan is None:
+            plan = begun(route(_routed(message), profile_of_uri(recipient), now_ms=now_ms))
+            record = advance(record, RoutedEvidence(at_ms=now_ms))
+        attempt = None
+        while attempt is None and (step := plan.current) is not None:
+            channel = self._channels.get(step.channel)
+            number = len(record.attempts) + 1
+            if now_ms >= step.deadline_ms or number > MOST_ATTEMPTS:
+                plan = plan.after_step()
+            elif channel is None:
+                plan = plan.after_step()
+                row = msgspec.structs.replace(row, words=f"this unit sends no {step.channel}")
+            elif step.at_ms > now_ms:
+                self._put(db, owner, row, plan, record, step.at_ms)
+                return None
+            elif plan.begun and not _again(record, channel):
+                self._put(db, owner, row, plan, record, self._until(plan))
+                return None
+            else:
+                try:
+                    outgoing = self._composer.compose(db, owner, message, recipient, step, number)
+                except InvalidInput as error:
+                    plan = plan.after_step()
+                    row = msgspec.structs.replace(row, words=error.message)
+                    continue
+                attempt = _Attempt(number, step, channel, outgoing)
+        if attempt is None:
+            self._end(db, owner, row, plan, record)
+            return None
+        plan = msgspec.structs.replace(plan, begun=plan.begun + 1)
+        record = advance(
+            record,
+            AttemptEvidence(
+                number=attempt.number, channel=attempt.step.channel, state=AttemptState.BEGUN,
+                at_ms=now_ms,
+            ),
+        )  # fmt: skip
+        self._put(db, owner, row, plan, record, now_ms + LEASE_MS)
+        return attempt
+
+    def _sent(
+        self,
+        db: sqlite3.Connection,
+        *,
+        owner: Owner,
+        position: int,
+        recipient: str,
+        attempt: _Attempt,
+        result: SendResult,
+    ) -> None:
+        """Notes what the other side said, and when it goes on."""
+        row = kept.find(db, owner.number, position, recipient)
+        if row is None:
+            return
+        now_ms = self._wall_ms()
+        number, step = attempt.number, attempt.step
+        record = advance(
+            decoded_record(row.record), evidence_of_sending(number, step.channel, result, now_ms)
+        )
+        plan = decoded_plan(row.plan)
+        if plan is None or plan.current != step:
+            kept.put(db, owner.number, msgspec.structs.replace(row, record=encoded_record(record)))
+            return
+        words = ""
+        if result.outcome in (SendOutcome.HANDED_OVER, SendOutcome.DELIVERED):
+            due_ms = self._until(plan)
+        elif result.outcome is SendOutcome.REFUSED:
+            plan, due_ms, words = plan.after_step(), now_ms, result.words
+        else:
+            again_ms = next_attempt_ms(
+                number, result, knows_duplicates=attempt.channel.knows_duplicates, now_ms=now_ms,
+                deadline_ms=step.deadline_ms, spread=self._jitter(),
+            )  # fmt: skip
+            due_ms, words = again_ms or step.deadline_ms, result.words
+            if again_ms is not None:
+                plan = msgspec.structs.replace(plan, begun=0)
+        row = msgspec.structs.replace(row, words=words)
+        self._put(db, owner, row, plan, record, due_ms)
+
+    @staticmethod
+    def _until(plan: CarriedPlan) -> int | None:
+        """When the step after this one is due; None: there is none, and what is heard comes by
+        itself."""
+        step = plan.current
+        more = plan.step + 1 < len(plan.steps)
+        return step.deadline_ms if step is not None and more else None
+
+    def _end(
+        self,
+        db: sqlite3.Connection,
+        owner: Owner,
+        row: DeliveryRow,
+        plan: CarriedPlan,
+        record: DeliveryRecord,
+    ) -> None:
+        end = _ENDS[plan.no_route] if plan.no_route else DeliveryEnd.UNDELIVERABLE
+        ended = EndEvidence(end=end, at_ms=self._wall_ms(), words=row.words)
+        self._put(db, owner, row, plan, advance(record, ended), None)
+
+    @staticmethod
+    def _put(
+        db: sqlite3.Connection,
+        owner: Owner,
+        row: DeliveryRow,
+        plan: CarriedPlan,
+        record: DeliveryRecord,
+        due_ms: int | None,
+    ) -> None:
+        changed = msgspec.structs.replace(
+            row, plan=encoded_plan(plan), record=encoded_record(record), due_ms=due_ms
+        )
+        kept.put(db, owner.number, changed)
+
+
+def _interrupted(record: DeliveryRecord, now_ms: int) -> DeliveryRecord:
+    """Attempts of which nothing was noted: nobody knows what became of them."""
+    for one in record.attempts:
+        if one.state is AttemptState.BEGUN:
+            ended = AttemptEvidence(
+                number=one.number, channel=one.channel, state=AttemptState.UNKNOWN, at_ms=now_ms,
+                words="the unit ended while it was being made",
+            )  # fmt: skip
+            record = advance(record, ended)
+    return record
+
+
+def _again(record: DeliveryRecord, channel: OutgoingChannel) -> bool:
+    """Whether the last attempt of a step was interrupted, and may be repeated."""
+    last = record.attempts[-1] if record.attempts else None
+    return last is not None and last.state is AttemptState.UNKNOWN and channel.knows_duplicates
+
+
+def _routed(message: KeptMessage) -> RoutedMessage:
+    handling = decoded(message.handling)
+    return RoutedMessage(
+        message_class=handling.message_class,
+        urgency=handling.urgency,
+        content=frozenset({ContentKind.TEXT}),
+        size_bytes=len(message.content),
+        channel=Channel(handling.channel) if handling.channel else None,
+        expires_ms=handling.expires_ms,
+        sender=SenderTraits(identifier=message.sender),
+    )

@@ -1,0 +1,89 @@
+"""Composing: a message as one channel takes it, inside the transaction that notes the attempt.
+
+Answers come back to where the message says: by mail to an address of the account's for that
+conversation and recipient, by text to the unit's number.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from deployment_units.services.channels import mail_kept
+from deployment_units.services.channels.channel import Channel
+from deployment_units.services.channels.port import OutgoingMessage
+from deployment_units.services.channels.reply_tokens import ReplyOwner
+from deployment_units.services.conversations.message import KeptMessage
+from deployment_units.services.gateway.convert.converting import Content, convert
+from deployment_units.services.gateway.route import RouteStep
+from deployment_units.services.state.owners import Owner
+from homeport.api.communication.v1 import conversation_pb2 as pb
+
+MOST_SUBJECT = 78  # characters of the text that stand for a subject
+TEXT_MESSAGES = 3  # of one message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composer:
+    """Of one unit. host: the domain of our mail; number: from which texts are sent, E.164; either
+    empty: there is none. new_key: 32 random bytes."""
+
+    host: str = ""
+    number: str = ""
+    new_key: Callable[[], bytes]
+
+    def compose(
+        self,
+        db: sqlite3.Connection,
+        owner: Owner,
+        message: KeptMessage,
+        recipient: str,
+        step: RouteStep,
+        attempt: int,
+    ) -> OutgoingMessage:
+        """attempt: its number. Raises InvalidInput where the channel shows nothing of it."""
+        content = pb.Content.FromString(message.content)
+        made = convert(
+            Content(text=content.text, html=content.html), step.channel, most_messages=TEXT_MESSAGES
+        )
+        lines = made.text.strip().splitlines()
+        one = message_id_of(message, recipient or owner.account)
+        return OutgoingMessage(
+            message_id=one,
+            attempt_id=f"{one}-{attempt}",
+            address=step.address,
+            text=made.text,
+            html=made.html,
+            texts=tuple(part.text for part in made.messages.segments) if made.messages else (),
+            subject=lines[0][:MOST_SUBJECT] if lines else "",
+            sender_name=message.sender,
+            reply_address=self._reply_address(db, owner, message, recipient, step),
+        )
+
+    def _reply_address(
+        self,
+        db: sqlite3.Connection,
+        owner: Owner,
+        message: KeptMessage,
+        recipient: str,
+        step: RouteStep,
+    ) -> str:
+        if step.channel is Channel.TEXT:
+            return self.number
+        if step.channel is not Channel.MAIL:
+            return ""
+        whose = ReplyOwner(
+            conversation=message.conversation,
+            participant=recipient or owner.account,
+            address=step.address,
+        )
+        return mail_kept.address_for_replies(
+            db, owner.number, whose, account=owner.account, host=self.host, new_key=self.new_key
+        )
+
+
+def message_id_of(message: KeptMessage, recipient: str) -> str:
+    """The message for this recipient, the same at every attempt: [a-z0-9-]."""
+    return f"{message.id.hex()}-{sha256(recipient.encode()).hexdigest()[:16]}"

@@ -1,0 +1,142 @@
+"""DeliveryService: the gRPC servicer of what became of messages, in one unit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from grpc import aio
+
+from control_plane.errors import NotFound, PermissionDenied
+from control_plane.identity.introductions import Introduction
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.callers import Callers, introduced
+from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations.members import is_uri, read_member
+from deployment_units.services.conversations.message import KeptMessage
+from deployment_units.services.conversations.requests import id_of, page_size_of
+from deployment_units.services.gateway import kept
+from deployment_units.services.gateway.agenda import Agenda
+from deployment_units.services.gateway.delivery_messages import (
+    delivery_to_proto,
+    kept_at_once,
+    receipts_of,
+)
+from deployment_units.services.gateway.receipts import take_receipts
+from deployment_units.services.gateway.states import DeliveryState
+from deployment_units.services.gateway.told import known_of
+from homeport.api.communication.v1 import delivery_pb2 as pb
+from homeport.api.communication.v1 import delivery_pb2_grpc as pb_grpc
+
+NAME = "homeport.api.communication.v1.DeliveryService"
+DEFAULT_PAGE, MOST_PAGE = 100, 1_000
+_NEWEST = 2**63 - 1
+_NOWHERE = frozenset(
+    {DeliveryState.KEPT, DeliveryState.ROUTED, DeliveryState.UNDELIVERABLE, DeliveryState.EXPIRED}
+)
+_Context = aio.ServicerContext[Any, Any]
+
+
+class DeliveryService(pb_grpc.DeliveryServiceServicer):
+    """Servicer of one unit. wall_ms: Unix ms."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        callers: Callers,
+        agenda: Agenda,
+        *,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._accounts = accounts
+        self._callers = callers
+        self._agenda = agenda
+        self._wall_ms = wall_ms
+
+    async def ListDeliveries(
+        self, request: pb.ListDeliveriesRequest, context: _Context
+    ) -> pb.ListDeliveriesResponse:
+        resident = self._callers.resident(context.invocation_metadata() or ())
+        size = page_size_of(request.page_size, usual=DEFAULT_PAGE, most=MOST_PAGE)
+        if request.message:
+            wanted = id_of(request.message, "message")
+            found = self._accounts.read(resident, lambda db, owner: _of(db, owner, wanted))
+            if request.open:
+                found = [one for one in found if one.HasField("next_time")]
+            return pb.ListDeliveriesResponse(deliveries=found)
+
+        def page(db: sqlite3.Connection, owner: int) -> tuple[list[pb.Delivery], bool]:
+            rows, more = kept.listed(
+                db, owner, before=request.before or _NEWEST, most=size, waiting_only=request.open
+            )
+            messages: dict[int, KeptMessage | None] = {
+                at: conversations.at(db, owner, at) for at in {row.position for row in rows}
+            }
+            return [
+                delivery_to_proto(message, row)
+                for row in rows
+                if (message := messages[row.position]) is not None
+            ], more
+
+        found, more = self._accounts.read(resident, page)
+        return pb.ListDeliveriesResponse(deliveries=found, more=more)
+
+    async def Redrive(self, request: pb.RedriveRequest, context: _Context) -> pb.RedriveResponse:
+        resident = self._callers.resident(context.invocation_metadata() or ())
+        wanted = id_of(request.message, "message")
+        recipient = read_member(request.recipient, "recipient")
+
+        def redrive(db: sqlite3.Connection, owner: int) -> bool:
+            message = conversations.find(db, owner, wanted)
+            row = message and kept.find(db, owner, message.position, recipient)
+            if row is None:
+                raise NotFound("the account has no such message for that recipient")
+            if known_of(row.record, row.told).state not in _NOWHERE:
+                return False
+            now_ms = self._wall_ms()
+            changed = msgspec.structs.replace(row, due_ms=now_ms, tries=0)
+            if row.due_ms is None:  # it had ended: anew
+                changed = msgspec.structs.replace(changed, plan="", record="", words="")
+            kept.put(db, owner, changed)
+            if not is_uri(recipient):  # what was sent before it goes before it
+                kept.release_line(db, owner, recipient, now_ms)
+            self._agenda.hint(owner, now_ms)
+            return True
+
+        return pb.RedriveResponse(redriven=await self._accounts.change(resident, redrive))
+
+    async def Receipt(self, request: pb.ReceiptRequest, context: _Context) -> pb.ReceiptResponse:
+        caller = self._callers.caller(context.invocation_metadata() or ())
+        if not isinstance(caller, Introduction):
+            raise PermissionDenied("show an introduction that names who had the messages")
+        await self.hear(caller, request)
+        return pb.ReceiptResponse()
+
+    async def hear(self, teller: Introduction, request: pb.ReceiptRequest) -> None:
+        """Receipt, for whoever shows the introduction. Raises as the contract says."""
+        if not teller.viewer:
+            raise PermissionDenied("show an introduction that names who had the messages")
+        told = receipts_of(request)
+        await self._accounts.change(
+            introduced(teller),
+            lambda db, owner: take_receipts(db, owner, teller.account, teller.viewer, told),
+        )
+
+
+def _of(db: sqlite3.Connection, owner: int, wanted: bytes) -> list[pb.Delivery]:
+    """Deliveries of one message of the account's, to each member. Raises NotFound."""
+    message = conversations.find(db, owner, wanted)
+    if message is None:
+        raise NotFound("the account has no such message")
+    rows = {row.recipient: row for row in kept.of_message(db, owner, message.position)}
+    members = conversations.members_of(db, owner, message.conversation) or ()
+    own = message.sender not in members or message.via not in ("", *members)
+    if not own:
+        raise NotFound("the account has sent no such message")
+    return [
+        delivery_to_proto(message, rows[one]) if one in rows else kept_at_once(message, one)
+        for one in members
+        if one != message.sender
+    ]

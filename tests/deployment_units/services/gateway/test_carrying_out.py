@@ -1,0 +1,122 @@
+"""Deliveries to people without an account: over the channel that they have, again where that cannot
+double them, and with what the other side said."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from deployment_units.services.channels.channel import Channel
+from deployment_units.services.channels.port import OutgoingMessage, SendOutcome, SendResult
+from homeport.api.communication.v1 import delivery_pb2 as pb
+from tests.support.linked_units import LinkedUnit, enter, linked_units
+
+CARLA, DEV = "mailto:carla@mail.example", "tel:+442079460302"
+TAKEN = SendResult(SendOutcome.HANDED_OVER, "250 2.0.0 queued as 4F3")
+THERE = SendResult(SendOutcome.DELIVERED, "200 OK")
+LATER = SendResult(SendOutcome.NOT_NOW, "451 try again")
+NEVER = SendResult(SendOutcome.REFUSED, "550 nobody here")
+SILENT = SendResult(SendOutcome.UNKNOWN, "no answer")
+
+
+class ScriptedChannel:
+    """Answers with these in turn, and then with the last one for ever. sent: what it was given."""
+
+    def __init__(self, channel: Channel, *answers: SendResult, duplicates: bool = True) -> None:
+        self.channel = channel
+        self.knows_duplicates = duplicates
+        self._answers = list(answers)
+        self.sent: list[OutgoingMessage] = []
+
+    async def send(self, message: OutgoingMessage, *, within_s: float) -> SendResult:
+        self.sent.append(message)
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+
+@pytest.fixture
+async def london(tmp_path: Path) -> AsyncIterator[LinkedUnit]:
+    async with linked_units(tmp_path, "london") as (unit,):
+        await enter(unit, "anna")
+        yield unit
+
+
+async def sent(unit: LinkedUnit, channel: ScriptedChannel, *members: str) -> None:
+    unit.channels[channel.channel] = channel
+    await unit.send("anna", 1, "hello there", *members)
+    await unit.settled()
+
+
+async def test_each_over_the_channel_it_has_with_its_own_state(london: LinkedUnit) -> None:
+    mail, text = ScriptedChannel(Channel.MAIL, TAKEN), ScriptedChannel(Channel.TEXT, THERE)
+    london.channels[Channel.TEXT] = text
+    await sent(london, mail, CARLA, DEV)
+    assert await london.deliveries_of("anna", 1) == {CARLA: "HANDED_OVER", DEV: "DELIVERED"}
+    (mailed,), (texted,) = mail.sent, text.sent
+    assert (mailed.address, mailed.text.strip()) == ("carla@mail.example", "hello there")
+    assert mailed.reply_address.startswith("reply+")
+    assert mailed.reply_address.endswith("@talk.example")
+    assert (texted.address, texted.texts) == ("+442079460302", ("hello there",))
+    listed = await london.deliveries.ListDeliveries(
+        pb.ListDeliveriesRequest(), london.unit.by_ticket("anna")
+    )
+    assert {one.attempts[0].evidence for one in listed.deliveries} == {TAKEN.words, THERE.words}
+
+
+async def test_what_was_not_taken_is_sent_again_under_its_id(london: LinkedUnit) -> None:
+    mail = ScriptedChannel(Channel.MAIL, LATER, SILENT, TAKEN)
+    await sent(london, mail, CARLA)
+    for _ in range(4):
+        await london.pass_time(300.0)
+    assert await london.deliveries_of("anna", 1) == {CARLA: "HANDED_OVER"}
+    assert len(mail.sent) == 3
+    assert len({one.message_id for one in mail.sent}) == 1
+    assert len({one.attempt_id for one in mail.sent}) == 3
+
+
+async def test_what_may_have_arrived_is_not_sent_again_where_it_would_be_twice(
+    london: LinkedUnit,
+) -> None:
+    text = ScriptedChannel(Channel.TEXT, SILENT, THERE, duplicates=False)
+    await sent(london, text, DEV)
+    for _ in range(4):
+        await london.pass_time(3_600.0)
+    assert await london.deliveries_of("anna", 1) == {DEV: "UNKNOWN"}
+    assert len(text.sent) == 1
+
+
+async def test_refused_for_good_and_no_such_channel_end_it(london: LinkedUnit) -> None:
+    mail = ScriptedChannel(Channel.MAIL, NEVER)
+    await sent(london, mail, CARLA, DEV)
+    assert await london.deliveries_of("anna", 1) == {CARLA: "UNDELIVERABLE", DEV: "UNDELIVERABLE"}
+    london.channels[Channel.TEXT] = ScriptedChannel(Channel.TEXT, THERE)
+    again = pb.RedriveRequest(message=bytes(15) + b"\x01", recipient=DEV)
+    await london.deliveries.Redrive(again, london.unit.by_ticket("anna"))
+    await london.settled()
+    assert (await london.deliveries_of("anna", 1))[DEV] == "DELIVERED"
+
+
+class Dying(ScriptedChannel):
+    """The unit ends while it sends: nothing is noted."""
+
+    async def send(self, message: OutgoingMessage, *, within_s: float) -> SendResult:
+        raise KeyError("the unit dies here")
+
+
+@pytest.mark.parametrize(
+    ("duplicates", "expected", "sends"),
+    [
+        pytest.param(True, "HANDED_OVER", 1, id="made-again-where-it-is-known"),
+        pytest.param(False, "UNKNOWN", 0, id="shown-as-unknown-where-it-is-not"),
+    ],
+)
+async def test_an_attempt_of_which_nothing_was_noted(
+    london: LinkedUnit, duplicates: bool, expected: str, sends: int
+) -> None:
+    await sent(london, Dying(Channel.MAIL, TAKEN), CARLA)
+    mail = ScriptedChannel(Channel.MAIL, TAKEN, duplicates=duplicates)
+    london.channels[Channel.MAIL] = mail
+    await london.pass_time(120.0)
+    assert await london.deliveries_of("anna", 1) == {CARLA: expected}
+    assert len(mail.sent) == sends
