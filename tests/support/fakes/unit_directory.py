@@ -34,7 +34,6 @@ class DirectoryThere:
             proofs=self.server.proofs,
             proved=self.server.proved,
             holdings=Holdings(self.server.registrar, secrets=lambda: secrets),
-            resolver=None,  # looked up elsewhere
         )
         fleet_view: Any = SimpleNamespace(
             tenant_or_raise=lambda name: SimpleNamespace(id=name), endpoint_of=lambda unit: ""
