@@ -19,6 +19,7 @@ from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.registration import Registration
 from deployment_units.agent.unit_service import UnitService
+from deployment_units.services.web.server import WebServer
 
 
 class MeasuredAgent(Protocol):
@@ -38,6 +39,9 @@ class MeasuredAgent(Protocol):
 
     @property
     def holds(self) -> AdmittedHolds: ...
+
+    @property
+    def web(self) -> WebServer | None: ...
 
 
 class AgentMetrics(Collector):
@@ -68,6 +72,7 @@ class AgentMetrics(Collector):
         yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})
         yield from self._registrations()
         yield from self._admissions()
+        yield from self._browsers()
         yield certificate_expiry(self._certificates())
 
     def _registrations(self) -> Iterator[Metric]:
@@ -128,4 +133,31 @@ class AgentMetrics(Collector):
         yield admitted
         yield most
         yield waiting
+        yield dropped
+
+    def _browsers(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "homeport_agent_web_requests",
+            "Requests to the unit's HTTP port, by the status of their answers; a stream counts when"
+            " it has ended.",
+            labels=["unit", "status"],
+        )
+        streams = GaugeMetricFamily(
+            "homeport_agent_web_streams",
+            "Streams of events that browsers have open.",
+            labels=["unit"],
+        )
+        dropped = CounterMetricFamily(
+            "homeport_agent_web_dropped_streams",
+            "Streams that were ended because nothing of them was taken for 20 s.",
+            labels=["unit"],
+        )
+        for one in self._agents:
+            if one.web is not None:
+                for status, count in sorted(one.web.door.answered.copy().items()):
+                    requests.add_metric([one.unit_id, str(status)], count)
+                streams.add_metric([one.unit_id], one.web.streams.open)
+                dropped.add_metric([one.unit_id], one.web.streams.dropped)
+        yield requests
+        yield streams
         yield dropped

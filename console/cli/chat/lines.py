@@ -47,7 +47,7 @@ def acted_line(acted: Acted) -> str:
             return f"[{printable(acted.title)}] {_STATES.get(acted.state, 'unknown')}"
         case Sent():
             away = ", ".join(map(printable, acted.answer.elsewhere))
-            return f"kept; not in this unit's hands: {away}" if away else ""
+            return f"kept; on its way to {away}" if away else ""
         case _:
             return printable(acted.why)
 

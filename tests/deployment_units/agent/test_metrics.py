@@ -191,3 +191,27 @@ async def test_certificates_tell_when_they_expire_also_after_they_were_replaced(
     assert connect.certificate() == before  # it does not fit its key yet
     its_key.replace(my_key)
     assert connect.certificate() == mine.read_bytes() != before
+
+
+async def test_browsers_are_told_of_where_they_are_served(tmp_path: Path) -> None:
+    given = AgentSettings(
+        unit="u", server="127.0.0.1:1", accounts=True, state_dir=tmp_path,
+        http_listen="127.0.0.1:0",
+    )  # fmt: skip
+    agent = build_agent(given, None)
+    try:
+        assert agent.web is not None
+        agent.web.door.answered |= {200: 3, 401: 1}
+        agent.web.streams.open, agent.web.streams.dropped = 2, 1
+        registry = CollectorRegistry()
+        registry.register(AgentMetrics([agent]))
+        for name, labels, value in [
+            ("requests_total", {"status": "200"}, 3),
+            ("requests_total", {"status": "401"}, 1),
+            ("streams", {}, 2),
+            ("dropped_streams_total", {}, 1),
+        ]:
+            found = registry.get_sample_value(f"homeport_agent_web_{name}", {"unit": "u", **labels})
+            assert found == value
+    finally:
+        await agent.keeping.close()

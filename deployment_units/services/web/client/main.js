@@ -3,7 +3,7 @@
 import { call, Failure, newId, session, signIn, signOut, UNAUTHENTICATED } from "./api.js";
 import { follow } from "./events.js";
 import { Store } from "./store.js";
-import { conversationItem, keyOf, messageItems, showPicture } from "./views.js";
+import { conversationItem, messageItems, showPicture } from "./views.js";
 
 const $ = (id) => document.getElementById(id);
 const RECENT = 300; // positions that are read again when the client is opened

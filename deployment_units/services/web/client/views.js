@@ -84,16 +84,16 @@ const minute = (message) => Math.floor(Date.parse(message.keepTime) / 60_000);
 function messageItem(store, conversation, { root, at, now, first, last, time, press, fresh }) {
   const mine = at.sender === store.me;
   const card = cardOf(now);
+  const presses = card ? pressesOf(conversation, root) : [];
   const kinds = ["message", mine && "mine", first && "first", card && "with-card"];
   kinds.push(fresh.has(now.id) && "fresh");
   const named = first && !mine;
   const made = element("article", {
-    class: kinds.filter(Boolean).join(" "), "data-root": root, "data-shown": `${keyOf(now)} ${first} ${last}`,
+    class: kinds.filter(Boolean).join(" "), "data-root": root, "data-shown": `${keyOf(now, presses)} ${first} ${last}`,
     "aria-label": `${mine ? "You" : shortName(at.sender)}, ${TIME.format(time)}`,
   });
   if (named) made.append(element("div", { class: "name", dir: "auto" }, shortName(at.sender)));
   if (card) {
-    const presses = pressesOf(conversation, root);
     made.append(
       rendered(card, spent(card, presses), (action, title, inputs) =>
         press({ root, revision: now.revision ?? 1, action, title, inputs })),
@@ -109,15 +109,15 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
   const away = now.elsewhere ?? [];
   if (away.length) {
     const names = away.map(shortName).join(", ");
-    meta.append(element("span", { class: "undelivered" }, `${said.length ? " · " : ""}not here: ${names}`));
+    meta.append(element("span", { class: "away" }, `${said.length ? " · " : ""}on its way: ${names}`));
   }
   if (meta.textContent) made.append(meta);
   return made;
 }
 
 // By which a message that is shown is known from one that has changed since.
-export function keyOf(message) {
-  const states = (message.presses ?? []).map((one) => `${one.id}${one.state}`);
+function keyOf(message, presses) {
+  const states = presses.map((one) => `${one.id}${one.state}`);
   return [message.id, message.revision ?? 1, ...states, ...(message.elsewhere ?? [])].join(" ");
 }
 
@@ -129,14 +129,21 @@ function cardOf(message) {
   }
 }
 
+const WAITING = "PRESS_STATE_WAITING";
+
 // Those of all revisions, the newest first, each once.
 export function pressesOf(conversation, root) {
   const found = new Map();
   for (const one of conversation.messages.values()) {
     if ((one.replaces || one.id) !== root) continue;
     for (const press of one.presses ?? []) {
-      if (!found.has(press.id) || press.state !== "PRESS_STATE_WAITING") found.set(press.id, press);
+      if (!found.has(press.id) || press.state !== WAITING) found.set(press.id, press);
     }
+  }
+  // What answers a press says so, and the card itself may have come before that.
+  for (const one of conversation.messages.values()) {
+    const press = found.get(one.content?.answers ?? "");
+    if (press?.state === WAITING) found.set(press.id, { ...press, state: "PRESS_STATE_DONE" });
   }
   return [...found.values()].sort((a, b) => (a.pressTime < b.pressTime ? 1 : -1));
 }

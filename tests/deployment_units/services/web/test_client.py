@@ -128,6 +128,45 @@ async def test_a_card_is_shown_and_nothing_of_it_runs_or_is_fetched(
         assert await anna.complaints() == []
 
 
+async def test_a_button_counts_once_and_waits_for_as_long_as_it_takes(
+    unit: WebUnit, opened: Browsers
+) -> None:
+    async with opened.window() as anna:
+        await signed_in(anna, unit, "anna")
+        await deliver_card(unit, CARD)
+        await anna.click("#conversations a")
+        await anna.type(".card input[type=number]", "\ue003\ue017")  # what is needed is not there
+        await anna.click(".card button.style-positive")
+        await anna.sees("One to nine", "#messages .card")
+        assert await anna.run("return document.querySelector('.pressed')") is None
+        await anna.type(".card input[type=number]", "3")
+        await anna.click(".card button.style-positive")
+        waits = "You pressed “Order”; roastery has not answered yet"
+        await anna.sees(waits, "#messages .pressed")
+        await anna.until("document.querySelector('.card button').disabled")
+        listed = await unit.unit.conversations.ListMessages(
+            pb.ListMessagesRequest(conversation=(2).to_bytes(16, "big")),
+            unit.unit.by_ticket("anna"),  # type: ignore[arg-type]
+        )
+        (press,) = listed.messages[0].presses
+        assert (press.action, press.state) == ("order", pb.PRESS_STATE_WAITING)
+        await anna.go(f"{unit.url}/client/")  # and after another page
+        await anna.click("#conversations a")
+        await anna.sees(waits, "#messages .pressed")
+        assert await anna.run("return document.querySelector('.card button').disabled")
+        # The answer may come hours later, and says what it answers.
+        content = pb.Content(text="Three bags, on Tuesday", answers=press.id)
+        answer = pb.DeliverRequest(
+            conversation=(2).to_bytes(16, "big"), id=os.urandom(16), members=["anna"],
+            content=content,
+        )  # fmt: skip
+        context = unit.unit.by_introduction("anna", "roastery")
+        await unit.unit.conversations.Deliver(answer, context)  # type: ignore[arg-type]
+        await anna.sees("“Order” is done", "#messages .pressed")
+        await anna.sees("Three bags", "#messages")
+        assert await anna.complaints() == []
+
+
 async def test_a_ticket_that_ends_leads_back_to_signing_in(unit: WebUnit, opened: Browsers) -> None:
     async with opened.window() as anna:
         await signed_in(anna, unit, "anna")
