@@ -15,6 +15,7 @@ from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import OutgoingChannel
 from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.clicking import PressDoors
 from deployment_units.services.conversations.service import ConversationService
 from deployment_units.services.directory.port import UnitDirectory
@@ -34,11 +35,11 @@ from deployment_units.services.state.database import UnitDatabase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivering:
-    """sender: the one way in for messages; conversations, deliveries: servicers; tasks:
-    what has to run, by name; close: ends its connections."""
+    """sender: the one way in for messages; conversations, deliveries: servicers; tasks: what has to
+    run, by name; peers, close: its connections, and what ends them."""
 
     sender: MessageSender
-    arrivals: Arrivals
+    peers: GrpcPeers
     conversations: ConversationService
     deliveries: DeliveryService
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
@@ -52,20 +53,22 @@ def delivering(
     callers: Callers,
     directory: UnitDirectory,
     *,
+    arrivals: Arrivals,
+    checks: CardChecks,
+    press_doors: PressDoors,
     connect: Callable[[str], aio.Channel],
     wall_ms: Callable[[], int],
     jitter: Callable[[], float],
     channels: Mapping[Channel, OutgoingChannel],
     composer: Composer,
-    press_doors: PressDoors | None = None,
 ) -> Delivering:
     """connect: opens a channel to another unit; jitter: 0 to 1, new at each call; channels: over
     which this unit sends, with what composer makes of a message."""
-    arrivals, agenda = Arrivals(), Agenda()
+    agenda = Agenda()
     sender = MessageSender(accounts, arrivals, agenda, wall_ms=wall_ms)
     database.on_commit.append(sender.committed)
     conversations = ConversationService(
-        accounts, callers, arrivals, sender, press_doors=press_doors, wall_ms=wall_ms
+        accounts, callers, arrivals, sender, checks, press_doors=press_doors, wall_ms=wall_ms
     )
     deliveries = DeliveryService(accounts, callers, agenda, wall_ms=wall_ms)
     peers = GrpcPeers(
@@ -75,6 +78,7 @@ def delivering(
         read_introduction=callers.introduction,
         take_in=conversations.take_in,
         hear=deliveries.hear,
+        take_press=conversations.take_press,
     )
     carriers = Carriers(
         HandingOver(database, accounts, peers, wall_ms=wall_ms, jitter=jitter),
@@ -84,7 +88,7 @@ def delivering(
     outbox = Outbox(database, agenda, carriers, telling.tell, wall_ms=wall_ms)
     return Delivering(
         sender=sender,
-        arrivals=arrivals,
+        peers=peers,
         conversations=conversations,
         deliveries=deliveries,
         tasks={"outbox": outbox.run},

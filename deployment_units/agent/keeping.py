@@ -16,16 +16,21 @@ from grpc import aio
 from control_plane.errors import Refused
 from control_plane.identity.admission import TicketVerifier
 from control_plane.serving.server import Service
+from deployment_units.agent.applications import applications
 from deployment_units.agent.delivering import delivering
 from deployment_units.agent.registration import Registration
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.staying import Home, Staying
+from deployment_units.services.applications import kept as applications_kept
+from deployment_units.services.applications.handing_on import HandingOn
 from deployment_units.services.channels import mail_kept
 from deployment_units.services.contacts import book
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import presses
+from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.gateway import kept as gateway
@@ -45,8 +50,14 @@ from deployment_units.services.state.stream import FRAME_BYTES
 from homeport.api.communication.v1 import conversation_pb2_grpc, delivery_pb2_grpc, profile_pb2_grpc
 
 PARTS = (
-    book.PART, conversations.PART, gateway.PART, mail_kept.PART, presses.PART, profiles.PART,
-)  # fmt: skip
+    applications_kept.PART,
+    book.PART,
+    conversations.PART,
+    gateway.PART,
+    mail_kept.PART,
+    presses.PART,
+    profiles.PART,
+)
 
 
 async def _nothing() -> None:
@@ -111,13 +122,20 @@ def keeping(
     naming = Naming(
         accounts, database, directory, wall_ms=wall_ms, new_id=lambda: secrets.token_hex(16)
     )
-    messages = delivering(
-        unit_id, database, accounts, callers, directory,
-        connect=connect, wall_ms=wall_ms, jitter=jitter, channels={},
-        composer=Composer(new_key=lambda: secrets.token_bytes(32)),
+    arrivals, checks = Arrivals(), CardChecks()
+    answering = applications(
+        settings, database, accounts, checks, arrivals,
+        lambda db, owner, resident, message: messages.sender.send(db, owner, resident, message),
     )  # fmt: skip
+    messages = delivering(
+        unit_id, database, accounts, callers, directory, arrivals=arrivals, checks=checks,
+        press_doors=answering.agent, connect=connect, wall_ms=wall_ms, jitter=jitter,
+        channels={}, composer=Composer(new_key=lambda: secrets.token_bytes(32)),
+    )  # fmt: skip
+    answering.agent.handing_on = HandingOn(accounts, messages.peers)
 
     async def close() -> None:
+        await answering.close()
         await database.close()
         await messages.close()
 
@@ -149,6 +167,7 @@ def keeping(
             "accounts that stay": staying.run,
             "names of accounts": naming.run,
             **messages.tasks,
+            **answering.tasks,
         },
         close=close,
     )

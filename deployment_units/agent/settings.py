@@ -25,7 +25,7 @@ class AgentSettings(ConnectionSettings, LogSettings):
     """One agent, or one for each unit of a fleet file."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_AGENT_", cli_prog_name="homeport agent")
-    secrets: ClassVar[tuple[str, ...]] = ("token",)
+    secrets: ClassVar[tuple[str, ...]] = ("token", "data_sharing_token")
 
     units: Annotated[
         Path | None, Field(description="fleet file: one agent for each unit in it")
@@ -80,6 +80,26 @@ class AgentSettings(ConnectionSettings, LogSettings):
         bool,
         Field(description="keep accounts in state_dir, and serve them: profiles, contacts"),
     ] = False
+    data_sharing: Annotated[
+        str,
+        Field(
+            description="data-sharing servers, host:port[,host:port…]: the unit is the agent of "
+            "applications whose accounts live here; with the TLS of server; empty: of none"
+        ),
+    ] = ""
+    data_sharing_tenants: Annotated[
+        str, Field(description="tenants whose applications are served, by comma")
+    ] = "default"
+    data_sharing_token: Annotated[
+        str,
+        Field(
+            description="of homeport-messages, with the roles producer and consumer; better given "
+            "by the environment or data_sharing_token_file"
+        ),
+    ] = ""
+    data_sharing_token_file: Annotated[
+        Path | None, Field(description="file with that token, closed to others")
+    ] = None
     max_state_bytes: Annotated[
         int, Field(ge=0, le=1 << 40, description="largest client state imported, bytes")
     ] = MAX_STATE_BYTES
@@ -118,6 +138,8 @@ class AgentSettings(ConnectionSettings, LogSettings):
                 yield f"with --units each unit needs a port of its own; use {flag} HOST:0"
         if self.http_listen and not self.accounts:
             yield "the web client is for accounts; add --accounts to --http-listen"
+        if self.data_sharing and not self.accounts:
+            yield "applications answer at accounts; add --accounts to --data-sharing"
         if self.accounts and self.state_dir is None:
             yield "accounts are kept in a folder; name it with --state-dir"
         yield from said_by(

@@ -17,6 +17,7 @@ from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.clicking import PressDoors
 from deployment_units.services.conversations.service import ConversationService
 from deployment_units.services.gateway.agenda import Agenda
@@ -73,12 +74,13 @@ class AccountUnit:
         )
         self.profiles = ProfileService(self.accounts, callers, self.naming, wall_ms=self.wall_ms)
         self.arrivals = Arrivals()
+        self.checks = CardChecks()
         self.agenda = Agenda()
         self.sender = MessageSender(self.accounts, self.arrivals, self.agenda, wall_ms=self.wall_ms)
         self.database.on_commit.append(self.sender.committed)
         self.conversations = ConversationService(
-            self.accounts, callers, self.arrivals, self.sender, press_doors=press_doors,
-            wall_ms=self.wall_ms, look_s=0.01,
+            self.accounts, callers, self.arrivals, self.sender, self.checks,
+            press_doors=press_doors, wall_ms=self.wall_ms, look_s=0.01,
         )  # fmt: skip
 
     def wall_ms(self) -> int:

@@ -179,6 +179,7 @@ UNITS: dict[str, dict[str, Any]] = {
                    "token": {"secret": "token"}},
         "tls": {"secret": "tls", "clientCaSecret": "ca"},
         "settings": {"ttl_s": 20, "accounts": True}, "web": {"enabled": True},
+        "dataSharing": {"endpoints": ["s:7703"], "token": {"secret": "token"}},
         "networkPolicy": {"callers": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}, **FILES,
     },
     "calls-out-are-limited": UNIT | {

@@ -114,6 +114,7 @@ class LinkedUnit:
             read_introduction=unit.callers.introduction,
             take_in=unit.conversations.take_in,
             hear=self.deliveries.hear,
+            take_press=unit.conversations.take_press,
         )
         self.channels: dict[Channel, OutgoingChannel] = {}
         by_clock: Any = {"wall_ms": unit.wall_ms, "jitter": lambda: 1.0}

@@ -157,8 +157,14 @@ def reply(
     """The messages of a reply, in its order, or every flaw that it has. conversations: by id,
     those that the reply names and the application is part of; one that is missing is refused."""
     read = read_reply(outcome.output)
-    if isinstance(read, list):
-        return read
+    return read if isinstance(read, list) else named(outcome, read, conversations)
+
+
+def named(
+    outcome: ApplicationOutcome, read: Reply, conversations: Mapping[str, OpenConversation]
+) -> list[NewMessage | Replace] | list[CardFlaw]:
+    """The second half of `reply`, which needs the conversations: for whoever reads the first one
+    elsewhere."""
     flaws: list[CardFlaw] = []
     replaced: set[str] = set()
     for number, one in enumerate(read.parts):

@@ -68,5 +68,16 @@ def shown_instead(db: sqlite3.Connection, owner: int, root: KeptMessage) -> byte
     return row[0] if row else None
 
 
+def at_revision(
+    db: sqlite3.Connection, owner: int, root: KeptMessage, revision: int
+) -> bytes | None:
+    """The id of a later revision of a message; None: the account does not have it."""
+    row = db.execute(
+        f"SELECT id{_SHOWN_INSTEAD} AND revision = :revision LIMIT 1",
+        {**_names(owner, root.id, root.sender, root.conversation), "revision": revision},
+    ).fetchone()
+    return row[0] if row else None
+
+
 def _names(owner: int, root: bytes, sender: str, conversation: bytes) -> dict[str, object]:
     return {"owner": owner, "root": root, "sender": sender, "conversation": conversation}

@@ -69,6 +69,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         callers: Callers,
         arrivals: Arrivals,
         doors: MessageDoors,
+        checks: CardChecks,
         *,
         press_doors: PressDoors | None = None,
         wall_ms: Callable[[], int],
@@ -80,7 +81,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         self._arrivals = arrivals
         self._doors = doors
         self._look_s = look_s
-        self._cards = CardChecks()
+        self._cards = checks
         self.clicking = Clicking(
             accounts, self._cards, press_doors or NoApplications(), wall_ms=wall_ms
         )
@@ -159,9 +160,17 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         self, request: pb.DeliverPressRequest, context: _Context
     ) -> pb.DeliverPressResponse:
         caller = self._callers.caller(context.invocation_metadata() or ())
-        if not isinstance(caller, Introduction) or not caller.viewer:
+        if not isinstance(caller, Introduction):
             raise PermissionDenied("show an introduction that names who presses")
-        clicked = await self.clicking.take(introduced(caller), caller.viewer, press_of(request))
+        return await self.take_press(caller, request)
+
+    async def take_press(
+        self, bringer: Introduction, request: pb.DeliverPressRequest
+    ) -> pb.DeliverPressResponse:
+        """DeliverPress, for whoever shows the introduction. Raises as the contract says."""
+        if not bringer.viewer:
+            raise PermissionDenied("show an introduction that names who presses")
+        clicked = await self.clicking.take(introduced(bringer), bringer.viewer, press_of(request))
         return pb.DeliverPressResponse(state=STATES[clicked.state])
 
     async def Subscribe(

@@ -7,6 +7,7 @@ moved since, it is asked for anew, once; where it is on its way, later.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
@@ -22,12 +23,14 @@ from control_plane.errors import (
 )
 from control_plane.identity.introductions import Introduction
 from control_plane.serving.channel_pool import ChannelPool
+from control_plane.serving.received_status import error_of
 from control_plane.serving.status_reason import reason_of
 from deployment_units.services.accounts.accounts import StaleEpoch
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations.handling import decoded
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.conversations.messages import handling_to_proto
+from deployment_units.services.conversations.press import KeptPress, PressState
 from deployment_units.services.gateway.delivery_messages import receipt_to_proto
 from deployment_units.services.gateway.homes import Home, Homes
 from deployment_units.services.gateway.peers import PeerOutcome, PeerResult
@@ -41,6 +44,11 @@ from homeport.api.communication.v1 import (
 
 CALL_S = 5.0
 NOBODY = "nobody is reached there by this sender"
+_STATES = {
+    pb.PRESS_STATE_WAITING: PressState.WAITING,
+    pb.PRESS_STATE_DONE: PressState.DONE,
+    pb.PRESS_STATE_SUPERSEDED: PressState.SUPERSEDED,
+}
 _REFUSED = frozenset(
     {
         grpc.StatusCode.ALREADY_EXISTS,
@@ -51,13 +59,15 @@ _REFUSED = frozenset(
 _Metadata = tuple[tuple[str, str], ...]
 _SILENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 TakeIn = Callable[[Introduction, pb.DeliverRequest], Awaitable[None]]
+TakePress = Callable[[Introduction, pb.DeliverPressRequest], Awaitable[pb.DeliverPressResponse]]
 Hear = Callable[[Introduction, delivery_pb2.ReceiptRequest], Awaitable[None]]
 _Here = Callable[[Introduction], Awaitable[None]]
 _There = Callable[[aio.Channel, _Metadata], Awaitable[object]]
 
 
 class GrpcPeers:
-    """Of one unit. take_in, hear: what Deliver and Receipt do for an account that is at home here;
+    """Of one unit. take_in, take_press, hear: what Deliver, DeliverPress and Receipt do for an
+    account that is at home here;
     read_introduction: one that was made for this unit."""
 
     def __init__(
@@ -69,6 +79,7 @@ class GrpcPeers:
         read_introduction: Callable[[str], Introduction],
         take_in: TakeIn,
         hear: Hear,
+        take_press: TakePress,
         call_s: float = CALL_S,
     ) -> None:
         self._unit_id = unit_id
@@ -77,6 +88,7 @@ class GrpcPeers:
         self._read_introduction = read_introduction
         self._take_in = take_in
         self._hear = hear
+        self._take_press = take_press
         self._call_s = call_s
 
     async def deliver(
@@ -131,6 +143,44 @@ class GrpcPeers:
                 self._homes.doubt(viewer, account)
             return _result(error)
         return PeerResult(PeerOutcome.TAKEN, "kept by its unit")
+
+    async def bring(self, viewer: Resident, author: str, press: KeptPress) -> PressState:
+        """See applications.handing_on.PressPeers."""
+        request = pb.DeliverPressRequest(
+            message=press.message,
+            action=press.action,
+            revision=press.revision,
+            press=press.id,
+            inputs=json.loads(press.inputs),
+        )
+        answer = pb.DeliverPressResponse()
+
+        async def here(introduction: Introduction) -> None:
+            answer.CopyFrom(await self._take_press(introduction, request))
+
+        async def there(channel: aio.Channel, metadata: _Metadata) -> None:
+            stub = conversation_pb2_grpc.ConversationServiceStub(channel)
+            answer.CopyFrom(
+                await stub.DeliverPress(request, metadata=metadata, timeout=self._call_s)
+            )
+
+        try:
+            home = await self._find(viewer, author)
+            try:
+                await self._call(home, here, there)
+            except StaleEpoch:
+                home = await self._find(viewer, author, fresh=True)
+                await self._call(home, here, there)
+        except _NobodyThere as error:
+            raise NotFound(NOBODY) from error
+        except TimeoutError as error:
+            self._homes.doubt(viewer, author)
+            raise Unavailable("its unit did not answer in time") from error
+        except aio.AioRpcError as error:
+            if error.code() in _SILENT:
+                self._homes.doubt(viewer, author)
+            raise error_of(error) or Unavailable(f"its unit says {error.code().name}") from error
+        return _STATES[answer.state]
 
     async def _find(self, viewer: Resident, account: str, *, fresh: bool = False) -> Home:
         """Raises as Homes, and _NobodyThere."""

@@ -1,0 +1,1 @@
+"""Applications: a unit as the agent of accounts that programs answer for."""

@@ -1,0 +1,79 @@
+"""HandingOn: brings presses to the accounts whose cards they are, where those live elsewhere.
+
+A press is handed on until the other unit has it on disk, or says that it never will; it is known
+there by its id, so whatever may have arrived is sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from control_plane.errors import NotFound, Refused
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.conversations import kept, presses
+from deployment_units.services.conversations.press import KeptPress, PressState
+
+log = logging.getLogger(__name__)
+
+LATER = frozenset({"ACCOUNT_FULL", "STALE_EPOCH"})  # refusals that may be none tomorrow
+MOST = 30  # presses of one account that are handed on one after the other
+
+
+class PressPeers(Protocol):
+    """Where other accounts live."""
+
+    async def bring(self, viewer: Resident, author: str, press: KeptPress) -> PressState:
+        """Brings a press to the account whose card it is, and says what became of it there. Ends
+        within ten seconds or so. Raises NotFound, Refused where it is never taken; another
+        ServiceError where it is to be tried again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    press: KeptPress
+    author: str  # empty: the message is gone
+
+
+class HandingOn:
+    """Of one unit."""
+
+    def __init__(self, accounts: Accounts, peers: PressPeers) -> None:
+        self._accounts = accounts
+        self._peers = peers
+
+    async def hand_on(self, resident: Resident) -> bool:
+        """Hands on some of an account's presses; whether there may be more. Raises ServiceError
+        where the rest is to be tried later."""
+        waiting = self._accounts.read(resident, _waiting)
+        for one in waiting:
+            state = await self._brought(resident, one)
+            await self._accounts.change(
+                resident,
+                partial(presses.become, viewer=one.press.viewer, press=one.press.id, state=state),
+            )
+        return len(waiting) == MOST
+
+    async def _brought(self, resident: Resident, one: _Waiting) -> PressState:
+        if not one.author:
+            return PressState.REFUSED
+        try:
+            return await self._peers.bring(resident, one.author, one.press)
+        except (NotFound, Refused) as refused:
+            if refused.reason in LATER:
+                raise
+            log.info("a press of a card of %s is not taken: %s", one.author, refused)
+            return PressState.REFUSED
+
+
+def _waiting(db: sqlite3.Connection, owner: int) -> list[_Waiting]:
+    found = []
+    for press in presses.to_hand_on(db, owner, most=MOST):
+        message = kept.find(db, owner, press.message)
+        found.append(_Waiting(press=press, author=message.sender if message else ""))
+    return found

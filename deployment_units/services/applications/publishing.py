@@ -1,0 +1,157 @@
+"""Publishing: what is sent to an application's account becomes events of the feeds.
+
+Messages are read on from a kept position, presses and refused replies are marked when they are in
+the feeds. Between publishing and marking the unit may die: then they are published once more, and
+the feed log, which knows an event by source and id, drops the repeat.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from dataclasses import dataclass, field
+
+from control_plane.faultpoints import passing
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.applications import kept
+from deployment_units.services.applications.events import (
+    message_event,
+    press_event,
+    refused_event,
+)
+from deployment_units.services.applications.kept import Place
+from deployment_units.services.applications.port import DataSharing, FeedEvent
+from deployment_units.services.cards.card import Card, CardAction
+from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations import presses
+from deployment_units.services.conversations.card_checks import CardChecks
+from deployment_units.services.conversations.message import KeptMessage
+from deployment_units.services.conversations.press import KeptPress, PressState
+from deployment_units.services.conversations.press_judging import card_in
+from deployment_units.services.conversations.revisions import at_revision
+from deployment_units.services.state import owners
+from homeport.api.communication.v1 import conversation_pb2 as pb
+
+log = logging.getLogger(__name__)
+
+MOST = 30  # of messages, of presses and of refusals that are published together
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is to be published of one account, as of one commit. position: of its messages up to
+    which it goes; pressed: with the messages that show the cards."""
+
+    position: int | None = None
+    messages: list[KeptMessage] = field(default_factory=list)
+    pressed: list[tuple[KeptPress, KeptMessage | None]] = field(default_factory=list)
+    refusals: list[FeedEvent] = field(default_factory=list)
+    more: bool = False
+
+
+class Publishing:
+    """Of one unit."""
+
+    def __init__(self, accounts: Accounts, sharing: DataSharing, checks: CardChecks) -> None:
+        self._accounts = accounts
+        self._sharing = sharing
+        self._checks = checks
+
+    async def publish(self, resident: Resident, application: str) -> bool:
+        """Publishes some of what waits; whether there is more. Raises ServiceError where it is to
+        be tried again."""
+        batch = self._accounts.read(
+            resident, lambda db, owner: _waiting(db, owner, resident.account, application)
+        )
+        if batch.position is None and not batch.pressed and not batch.refusals:
+            return False
+        events = [_of_message(resident, application, one) for one in batch.messages]
+        refused: dict[int, str] = {}
+        for number, (press, message) in enumerate(batch.pressed):
+            action = await self._action(press, message)
+            if message is None or action is None:
+                refused[number] = "its card is not there any more"
+                continue
+            events.append(
+                press_event(
+                    tenant=resident.tenant,
+                    application=application,
+                    conversation=message.conversation,
+                    press=press,
+                    action=action,
+                )
+            )
+        events += batch.refusals
+        answers = await self._sharing.publish(resident.tenant, events) if events else []
+        passing("feeds.published.after")
+        sent = iter(answers[len(batch.messages) :])
+        for number in range(len(batch.pressed)):
+            if number not in refused and (why := next(sent)):
+                refused[number] = why
+        for event, why in zip(events, answers, strict=True):
+            if why:
+                log.error("%s of %s to %s is refused: %s", event.type, event.id, application, why)
+        await self._accounts.change(
+            resident, lambda db, owner: _published(db, owner, resident.tenant, batch, refused)
+        )
+        return batch.more
+
+    async def _action(self, press: KeptPress, message: KeptMessage | None) -> CardAction | None:
+        if message is None:
+            return None
+        card: Card = await self._checks.card(card_in(message))
+        return card.action(press.action)
+
+
+def _waiting(db: sqlite3.Connection, owner: int, account: str, application: str) -> _Batch:
+    batch = _Batch()
+    after = kept.position(db, owner, Place.MESSAGES) or 0
+    page, more = conversations.messages(db, owner, after=after, most=MOST)
+    if page:
+        batch.position = page[-1].position
+        batch.messages = [one for one in page if one.sender != account]
+    waiting = presses.to_hand_on(db, owner, most=MOST)
+    batch.pressed = [(one, at_card(db, owner, one)) for one in waiting]
+    refusals = kept.refusals(db, owner, most=MOST)
+    batch.refusals = [
+        refused_event(application=application, instruction=instruction, flaws=flaws)
+        for instruction, flaws in refusals
+    ]
+    batch.more = more or len(waiting) == MOST or len(refusals) == MOST
+    return batch
+
+
+def at_card(db: sqlite3.Connection, owner: int, press: KeptPress) -> KeptMessage | None:
+    """The message with the card that was pressed, in the revision that was; None: it is gone."""
+    root = conversations.find(db, owner, press.message)
+    if root is None or press.revision == 1:
+        return root
+    found = at_revision(db, owner, root, press.revision)
+    return None if found is None else conversations.find(db, owner, found)
+
+
+def _of_message(resident: Resident, application: str, message: KeptMessage) -> FeedEvent:
+    content = pb.Content.FromString(message.content)
+    return message_event(
+        tenant=resident.tenant,
+        application=application,
+        conversation=message.conversation,
+        message=message.id,
+        sender=message.sender,
+        text=content.text,
+        in_reply_to=content.in_reply_to,
+    )
+
+
+def _published(
+    db: sqlite3.Connection, owner: int, tenant: str, batch: _Batch, refused: dict[int, str]
+) -> None:
+    if batch.position is not None:
+        kept.advance(db, owner, Place.MESSAGES, batch.position)
+    for number, (press, _) in enumerate(batch.pressed):
+        state = PressState.REFUSED if number in refused else PressState.WAITING
+        presses.become(db, owner, press.viewer, press.id, state)
+        if number in refused and (viewer := owners.find(db, tenant, press.viewer)) is not None:
+            presses.become(db, viewer.number, press.viewer, press.id, state)
+    kept.published(db, owner, [one.id for one in batch.refusals])
