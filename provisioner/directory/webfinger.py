@@ -22,7 +22,7 @@ from provisioner.directory.public_profiles import PublicProfile
 PATH = "/.well-known/webfinger"
 MEDIA_TYPE = "application/jrd+json"
 PROFILE_PAGE = "http://webfinger.net/rel/profile-page"
-VCARD = "http://webfinger.net/rel/vcard"
+VCARD = "describedby"  # IANA: what has information about the subject
 NAME = "http://packetizer.com/ns/name"  # RFC 7033, 4.4.4.5 leaves properties to others
 MOST_RELS = 32
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.")

@@ -12,6 +12,7 @@ import pytest
 
 from homeport.api.communication.v1 import profile_pb2 as pb
 from tests.support.directory_pages import HOST, Pages, pages_there
+from tests.support.webfinger_client.client import looked_up
 
 FINGER = "/.well-known/webfinger"
 WORK, PRIVATE = "mailto:anna@northwind.example", "mailto:anna@mail.example"
@@ -59,7 +60,7 @@ PAGE = {
     "href": "https://talk.example/@anna",
 }
 CARD = {
-    "rel": "http://webfinger.net/rel/vcard",
+    "rel": "describedby",
     "type": "text/vcard",
     "href": "https://talk.example/@anna.vcf",
 }
@@ -355,3 +356,14 @@ async def test_an_address_of_several_accounts_names_each(pages: Pages) -> None:
     assert found["subject"] == WORK
     pages_of = [one["href"] for one in found["links"] if one["rel"] == PAGE["rel"]]
     assert sorted(pages_of) == ["https://talk.example/@anna", "https://talk.example/@ben"]
+
+
+@pytest.mark.slow
+async def test_a_client_of_others_reads_it(pages: Pages) -> None:
+    resources = ["anna@talk.example", "nobody@talk.example"]
+    plain, nobody = await looked_up(str(pages.url), resources)
+    assert plain["object"]["subject"] == "acct:anna@talk.example"
+    assert plain["idx"]["properties"]["name"] == "Anna <b>"
+    (profile,) = plain["idx"]["links"]["profile"]
+    assert profile["href"] == "https://talk.example/@anna"
+    assert nobody["status"] == 404
