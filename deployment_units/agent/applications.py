@@ -26,6 +26,7 @@ class Applications(NamedTuple):
     """tasks: what has to run for it, by name; close: ends it."""
 
     agent: ApplicationAgent
+    residents: Residents
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     close: Callable[[], Awaitable[None]]
 
@@ -42,12 +43,13 @@ def applications(
     servers = _parts(settings.data_sharing)
     token = settings.data_sharing_token
     calls = DataSharingCalls(servers or [""], connector(settings), lambda: token)
+    residents = Residents(database)
     rng = random.Random(secrets.randbits(64))
     agent = ApplicationAgent(
-        Residents(database),
+        residents,
         calls,
-        Publishing(accounts, calls, checks),
-        OutcomeFollower(accounts, checks, send),
+        Publishing(accounts, residents, calls, checks),
+        OutcomeFollower(accounts, residents, checks, send),
         arrivals,
         tenants=_parts(settings.data_sharing_tenants) if servers else [],
         monotonic=time.monotonic,
@@ -56,7 +58,7 @@ def applications(
     tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {"presses": agent.hand_on}
     if servers:
         tasks["applications"] = agent.run
-    return Applications(agent=agent, tasks=tasks, close=calls.close)
+    return Applications(agent=agent, residents=residents, tasks=tasks, close=calls.close)
 
 
 def _parts(text: str) -> list[str]:

@@ -132,7 +132,7 @@ def keeping(
         press_doors=answering.agent, connect=connect, wall_ms=wall_ms, jitter=jitter,
         channels={}, composer=Composer(new_key=lambda: secrets.token_bytes(32)),
     )  # fmt: skip
-    answering.agent.handing_on = HandingOn(accounts, messages.peers)
+    answering.agent.handing_on = HandingOn(accounts, answering.residents, messages.peers)
 
     async def close() -> None:
         await answering.close()

@@ -49,9 +49,9 @@ class ApplicationUnit(AccountUnit):
         super().__init__(unit_id, folder, issuer, press_doors=self)
         self.sharing = sharing
         self.residents = Residents(self.database)
-        self.publishing = Publishing(self.accounts, sharing, self.checks)
+        self.publishing = Publishing(self.accounts, self.residents, sharing, self.checks)
         self.follower = OutcomeFollower(
-            self.accounts, self.checks,
+            self.accounts, self.residents, self.checks,
             lambda db, owner, resident, message: self.sender.send(db, owner, resident, message),
         )  # fmt: skip
         self.agent = ApplicationAgent(

@@ -15,6 +15,7 @@ from typing import Protocol
 from control_plane.errors import NotFound, Refused
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.applications.residents import Residents
 from deployment_units.services.conversations import kept, presses
 from deployment_units.services.conversations.press import KeptPress, PressState
 
@@ -43,8 +44,9 @@ class _Waiting:
 class HandingOn:
     """Of one unit."""
 
-    def __init__(self, accounts: Accounts, peers: PressPeers) -> None:
+    def __init__(self, accounts: Accounts, residents: Residents, peers: PressPeers) -> None:
         self._accounts = accounts
+        self._residents = residents
         self._peers = peers
 
     async def hand_on(self, resident: Resident) -> bool:
@@ -53,9 +55,10 @@ class HandingOn:
         waiting = self._accounts.read(resident, _waiting)
         for one in waiting:
             state = await self._brought(resident, one)
-            await self._accounts.change(
+            await self._residents.change(
                 resident,
                 partial(presses.become, viewer=one.press.viewer, press=one.press.id, state=state),
+                grows=False,
             )
         return len(waiting) == MOST
 

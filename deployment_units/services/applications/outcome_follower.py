@@ -31,6 +31,7 @@ from deployment_units.services.applications.port import (
     OutcomePage,
     PublishedCause,
 )
+from deployment_units.services.applications.residents import Residents
 from deployment_units.services.cards import replies
 from deployment_units.services.cards.card import CardFlaw, CardFlawReason
 from deployment_units.services.cards.card_text import card_text
@@ -64,10 +65,12 @@ class OutcomeFollower:
     def __init__(
         self,
         accounts: Accounts,
+        residents: Residents,
         checks: CardChecks,
         send: Send,
     ) -> None:
         self._accounts = accounts
+        self._residents = residents
         self._checks = checks
         self._send = send
 
@@ -90,16 +93,20 @@ class OutcomeFollower:
             read = [(one, await self._checks.run(partial(_read, one))) for one in some]
             passing("reply.kept.before")
             position = page.position if taken == len(mine) else None
-            await self._accounts.change(
-                resident, partial(self._take_in, resident=resident, read=read, position=position)
+            await self._residents.change(
+                resident,
+                partial(self._take_in, resident=resident, read=read, position=position),
+                grows=True,
             )
             passing("reply.kept.after")
         return len(mine)
 
     async def note(self, resident: Resident, position: int) -> None:
         """Notes that outcomes were followed up to there. Raises ServiceError."""
-        await self._accounts.change(
-            resident, lambda db, owner: kept.advance(db, owner, Place.OUTCOMES, position)
+        await self._residents.change(
+            resident,
+            lambda db, owner: kept.advance(db, owner, Place.OUTCOMES, position),
+            grows=False,
         )
 
     def _take_in(

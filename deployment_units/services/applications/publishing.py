@@ -22,6 +22,7 @@ from deployment_units.services.applications.events import (
 )
 from deployment_units.services.applications.kept import Place
 from deployment_units.services.applications.port import DataSharing, FeedEvent
+from deployment_units.services.applications.residents import Residents
 from deployment_units.services.cards.card import Card, CardAction
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import presses
@@ -53,8 +54,11 @@ class _Batch:
 class Publishing:
     """Of one unit."""
 
-    def __init__(self, accounts: Accounts, sharing: DataSharing, checks: CardChecks) -> None:
+    def __init__(
+        self, accounts: Accounts, residents: Residents, sharing: DataSharing, checks: CardChecks
+    ) -> None:
         self._accounts = accounts
+        self._residents = residents
         self._sharing = sharing
         self._checks = checks
 
@@ -92,8 +96,10 @@ class Publishing:
         for event, why in zip(events, answers, strict=True):
             if why:
                 log.error("%s of %s to %s is refused: %s", event.type, event.id, application, why)
-        await self._accounts.change(
-            resident, lambda db, owner: _published(db, owner, resident.tenant, batch, refused)
+        await self._residents.change(
+            resident,
+            lambda db, owner: _published(db, owner, resident.tenant, batch, refused),
+            grows=False,
         )
         return batch.more
 

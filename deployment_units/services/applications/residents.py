@@ -4,24 +4,48 @@ client would show its ticket."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TypeVar
 
+from deployment_units.services.accounts.accounts import AccountFull, AccountLeaving
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations import presses
 from deployment_units.services.state import owners
+from deployment_units.services.state.accounts import MAX_ACCOUNT_BYTES
 from deployment_units.services.state.database import UnitDatabase
 from deployment_units.services.state.owners import Owner, OwnerState
 
+T = TypeVar("T")
 MOST = 100  # accounts that are looked at together
 BEFORE_MS = 60_000  # no reply is older than the first message by more
 
 
 class Residents:
-    """Of one unit."""
+    """Of one unit. most_bytes: of one account."""
 
-    def __init__(self, database: UnitDatabase) -> None:
+    def __init__(self, database: UnitDatabase, *, most_bytes: int = MAX_ACCOUNT_BYTES) -> None:
         self._database = database
+        self._most_bytes = most_bytes
+
+    async def change(
+        self, resident: Resident, work: Callable[[sqlite3.Connection, int], T], *, grows: bool
+    ) -> T:
+        """As Accounts.change, for what the unit does by itself: an account that has left is not
+        made anew by it. grows: it may not take more than an account may keep. Raises AccountLeaving
+        where the account does not live here as it did, AccountFull, StoreUnavailable,
+        OutcomeUnknown and what `work` raises."""
+
+        def whole(db: sqlite3.Connection) -> T:
+            kept = owners.find(db, resident.tenant, resident.account)
+            if kept is None or _resident(kept) != resident:
+                raise AccountLeaving
+            made = work(db, kept.number)
+            if grows and max(kept.bytes, self._most_bytes) < owners.bytes_of(db, kept.number):
+                raise AccountFull("the account of an application has no room for what it sends")
+            return made
+
+        return await self._database.transact(whole)
 
     def find(self, tenant: str, account: str) -> Resident | None:
         """None: it does not live here, or is leaving."""

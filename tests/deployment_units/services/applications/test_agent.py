@@ -16,6 +16,7 @@ from deployment_units.services.applications.port import (
     MESSAGE_FEED,
     REFUSED_FEED,
 )
+from deployment_units.services.state import owners
 from deployment_units.services.state.port import read_state, replace_state
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from tests.support.account_units import TENANT, an_issuer
@@ -203,6 +204,9 @@ async def test_it_goes_on_where_the_account_moves_to(tmp_path: Path) -> None:
         await until(ordered)
         assert len(sharing.of(MESSAGE_FEED)) == 1
         assert texts(await there.read("roastery", 2)).count("between") == 1
+        # The unit that it left does not make it anew.
+        assert here.database.read(lambda db: owners.find(db, TENANT, "roastery")) is None
+        assert sharing.of(REFUSED_FEED) == []
 
 
 async def test_an_application_without_an_address_any_more_is_left_alone(tmp_path: Path) -> None:

@@ -1,0 +1,141 @@
+"""An application in its sandbox that is written to, through real processes: a message, a card, a
+press that is made twice with the unit killed behind it, one order; hours later another card, and a
+press of that."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from homeport.api.communication.v1 import conversation_pb2 as pb
+from homeport.api.datasharing.v1 import feed_pb2, feed_pb2_grpc
+from tests.support.answering_stack import CALL_S, Person, answering_stack, artifact
+from tests.support.submissions import text
+
+TALK = b"conversation-one"
+HELLO, PRESS = b"m" * 16, b"p" * 16
+SHIPPED = "roastery.order.shipped"
+ORDERS = {
+    "application": "orders",
+    "version": "1.0.0",
+    "produces": [
+        {
+            "type": SHIPPED,
+            "key": "/data/conversation",
+            "schema": {
+                "type": "object",
+                "required": ["conversation"],
+                "properties": {"conversation": {"type": "string"}},
+            },
+            "samples": [{"data": {"conversation": "c1"}}],
+        }
+    ],
+}
+TELL = {
+    "rule": "shipped",
+    "watch": {"s": {"feed": SHIPPED}},
+    "when": "true",
+    "do": [
+        {
+            "invoke": {
+                "application": "roastery",
+                "action": "offer",
+                "config": {
+                    "conversation": "s.data.conversation",
+                    "message": f'"{HELLO.hex()}"',
+                    "sender": '"acct:anna@default"',
+                    "text": '"shipped"',
+                },
+                "deadline": "1h",
+            }
+        }
+    ],
+}
+
+
+@pytest.mark.timeout(600)
+async def test_a_message_a_card_a_press_and_one_order(tmp_path: Path) -> None:
+    content = await asyncio.to_thread(artifact, "roastery")
+    async with answering_stack(tmp_path, "roastery") as stack:
+        with stack.sharing():
+            await stack.set_up(content)
+            platform = stack.platform()
+            try:
+                await platform.ready()
+                anna = Person(stack, "anna")
+                async with stack.agent(fault_point="click.kept.after"):
+                    await anna.write(TALK, HELLO, "Good morning", ["roastery"])
+                    _, offer = await anna.waits_for(TALK, 2)
+                    assert offer.content.in_reply_to == HELLO
+                    assert json.loads(offer.content.card)["type"] == "AdaptiveCard"
+                    twice = [
+                        asyncio.create_task(
+                            anna.click(offer.id, "order-yirgacheffe", PRESS, amount="2")
+                        )
+                        for _ in range(2)
+                    ]
+                async with stack.agent():
+                    answers = await asyncio.gather(*twice)
+                    assert {one.press for one in answers} == {PRESS}
+                    _, before, ordered = await anna.waits_for(TALK, 3)
+                    assert ordered.content.text == "Ordered: 2 × Yirgacheffe, 28 €."
+                    assert (ordered.replaces, ordered.revision) == (offer.id, 2)
+                    assert before.superseded
+                    assert [one.state for one in before.presses] == [pb.PRESS_STATE_DONE]
+                    late = await anna.click(offer.id, "order-yirgacheffe", b"q" * 16, amount="1")
+                    assert late.press == PRESS
+                    assert await stack.outcomes() == [
+                        ("answers.roastery.message", "done"), ("answers.roastery.click", "done"),
+                    ]  # fmt: skip
+                await anna.close()
+            finally:
+                platform.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_hours_later_another_feed_brings_a_card_that_is_pressed_once(tmp_path: Path) -> None:
+    content = await asyncio.to_thread(artifact, "roastery")
+    async with answering_stack(tmp_path, "roastery") as stack:
+        with stack.sharing():
+            await stack.set_up(content)
+            platform = stack.platform()
+            try:
+                await platform.ready()
+                anna = Person(stack, "anna")
+                async with stack.agent():
+                    await anna.write(TALK, HELLO, "Good morning", ["roastery"])
+                    await anna.waits_for(TALK, 2)
+                async with stack.sharing_channel() as channel:
+                    await _ship(stack, channel)
+                async with stack.agent():  # while nobody was there, it shipped
+                    *_, card = await anna.waits_for(TALK, 3)
+                    for press in (PRESS, b"q" * 16, PRESS):
+                        answer = await anna.click(card.id, "later", press)
+                        assert answer.press == PRESS
+                    *_, bye = await anna.waits_for(TALK, 4)
+                    assert bye.content.text == "See you soon."
+                    clicks = [one for one, _ in await stack.outcomes() if one.endswith(".click")]
+                    assert len(clicks) == 1
+                await anna.close()
+            finally:
+                platform.kill()
+
+
+async def _ship(stack, channel) -> None:
+    """The event of another application, with a rule that has the roastery answer it."""
+    from homeport.api.datasharing.v1 import registry_pb2_grpc
+    from tests.support.data_sharing_server import submission
+
+    registry = registry_pb2_grpc.ApplicationRegistryStub(channel)
+    verdict = await registry.SubmitApplication(submission(text(ORDERS)), timeout=CALL_S)
+    assert verdict.HasField("accepted"), verdict
+    await stack.apply(channel, {"rules": [TELL]})
+    request = feed_pb2.PublishEventRequest()
+    request.event.id, request.event.source = "s1", "/orders"
+    request.event.spec_version, request.event.type = "1.0", SHIPPED
+    request.event.text_data = json.dumps({"conversation": TALK.hex()})
+    await feed_pb2_grpc.FeedServiceStub(channel).PublishEvent(request, timeout=CALL_S)
