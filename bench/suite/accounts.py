@@ -29,6 +29,7 @@ from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations import kept
 from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.conversations.service import ConversationService
 from deployment_units.services.gateway.agenda import Agenda
@@ -70,7 +71,7 @@ class _Unit:
         sender = MessageSender(self.accounts, arrivals, Agenda(), wall_ms=wall_ms)
         self.database.on_commit.append(sender.committed)
         self.service = ConversationService(
-            self.accounts, callers, arrivals, sender, wall_ms=wall_ms
+            self.accounts, callers, arrivals, sender, CardChecks(), wall_ms=wall_ms
         )
 
 

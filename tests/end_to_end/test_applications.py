@@ -12,7 +12,7 @@ import pytest
 
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.datasharing.v1 import feed_pb2, feed_pb2_grpc
-from tests.support.answering_stack import CALL_S, Person, answering_stack, artifact
+from tests.support.answering_stack import CALL_S, AnsweringStack, Person, answering_stack, artifact
 from tests.support.submissions import text
 
 TALK = b"conversation-one"
@@ -67,6 +67,7 @@ async def test_a_message_a_card_a_press_and_one_order(tmp_path: Path) -> None:
                 await platform.ready()
                 anna = Person(stack, "anna")
                 async with stack.agent(fault_point="click.kept.after"):
+                    await enter(stack)
                     await anna.write(TALK, HELLO, "Good morning", ["roastery"])
                     _, offer = await anna.waits_for(TALK, 2)
                     assert offer.content.in_reply_to == HELLO
@@ -107,6 +108,7 @@ async def test_hours_later_another_feed_brings_a_card_that_is_pressed_once(tmp_p
                 await platform.ready()
                 anna = Person(stack, "anna")
                 async with stack.agent():
+                    await enter(stack)
                     await anna.write(TALK, HELLO, "Good morning", ["roastery"])
                     await anna.waits_for(TALK, 2)
                 async with stack.sharing_channel() as channel:
@@ -123,6 +125,12 @@ async def test_hours_later_another_feed_brings_a_card_that_is_pressed_once(tmp_p
                 await anna.close()
             finally:
                 platform.kill()
+
+
+async def enter(stack: AnsweringStack) -> None:
+    roastery = Person(stack, "roastery")
+    await roastery.enter()
+    await roastery.close()
 
 
 async def _ship(stack, channel) -> None:

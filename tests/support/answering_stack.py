@@ -169,6 +169,11 @@ class Person:
             await self._channel.close()
             self._channel = None
 
+    async def enter(self) -> None:
+        """Makes it an account that the unit knows, as a message to it would where there is a
+        directory."""
+        await self.call("RemoveConversation", pb.RemoveConversationRequest(conversation=b"0" * 16))
+
     async def write(self, talk: bytes, message: bytes, text: str, members: Sequence[str]) -> None:
         request = pb.SendMessageRequest(
             conversation=talk, id=message, content=pb.Content(text=text), members=members
@@ -176,7 +181,10 @@ class Person:
         await self.call("SendMessage", request)
 
     async def click(self, card: bytes, action: str, press: bytes, **inputs: str) -> Any:
-        request = pb.ClickRequest(message=card, action=action, press=press, inputs=inputs)
+        """Of the first revision of a card."""
+        request = pb.ClickRequest(
+            message=card, action=action, press=press, revision=1, inputs=inputs
+        )
         return await self.call("Click", request)
 
     async def read(self, talk: bytes) -> list[pb.Message]:
