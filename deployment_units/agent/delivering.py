@@ -28,6 +28,7 @@ from deployment_units.services.gateway.handing_over import HandingOver
 from deployment_units.services.gateway.homes import Homes
 from deployment_units.services.gateway.outbox import Outbox
 from deployment_units.services.gateway.receipts import Telling
+from deployment_units.services.gateway.recipients import Recipients
 from deployment_units.services.gateway.sending import MessageSender
 from deployment_units.services.gateway.service import DeliveryService
 from deployment_units.services.state.database import UnitDatabase
@@ -65,12 +66,15 @@ def delivering(
     """connect: opens a channel to another unit; jitter: 0 to 1, new at each call; channels: over
     which this unit sends, with what composer makes of a message."""
     agenda = Agenda()
-    sender = MessageSender(accounts, arrivals, agenda, wall_ms=wall_ms)
+    recipients = Recipients(channels, arrivals.is_followed)
+    sender = MessageSender(
+        accounts, arrivals, agenda, wall_ms=wall_ms, routed=recipients.has_more_than_one_way
+    )
     database.on_commit.append(sender.committed)
     conversations = ConversationService(
         accounts, callers, arrivals, sender, checks, press_doors=press_doors, wall_ms=wall_ms
     )
-    deliveries = DeliveryService(accounts, callers, agenda, wall_ms=wall_ms)
+    deliveries = DeliveryService(accounts, callers, agenda, recipients, wall_ms=wall_ms)
     peers = GrpcPeers(
         unit_id,
         Homes(directory, wall=time.time),
@@ -82,7 +86,7 @@ def delivering(
     )
     carriers = Carriers(
         HandingOver(database, accounts, peers, wall_ms=wall_ms, jitter=jitter),
-        CarryingOut(accounts, channels, composer, wall_ms=wall_ms, jitter=jitter),
+        CarryingOut(accounts, channels, composer, recipients, wall_ms=wall_ms, jitter=jitter),
     )
     telling = Telling(database, accounts, peers, wall_ms=wall_ms, jitter=jitter)
     outbox = Outbox(database, agenda, carriers, telling.tell, wall_ms=wall_ms)

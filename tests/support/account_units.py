@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -76,7 +77,12 @@ class AccountUnit:
         self.arrivals = Arrivals()
         self.checks = CardChecks()
         self.agenda = Agenda()
-        self.sender = MessageSender(self.accounts, self.arrivals, self.agenda, wall_ms=self.wall_ms)
+        # Whether what comes to an owner's account is routed beyond its clients.
+        self.routed: Callable[[sqlite3.Connection, int], bool] = lambda db, owner: False
+        self.sender = MessageSender(
+            self.accounts, self.arrivals, self.agenda, wall_ms=self.wall_ms,
+            routed=lambda db, owner: self.routed(db, owner),
+        )  # fmt: skip
         self.database.on_commit.append(self.sender.committed)
         self.conversations = ConversationService(
             self.accounts, callers, self.arrivals, self.sender, self.checks,

@@ -26,6 +26,7 @@ from deployment_units.services.gateway.handing_over import HandingOver
 from deployment_units.services.gateway.homes import Homes
 from deployment_units.services.gateway.outbox import Outbox
 from deployment_units.services.gateway.receipts import Telling
+from deployment_units.services.gateway.recipients import Recipients
 from deployment_units.services.gateway.service import NAME as DELIVERIES
 from deployment_units.services.gateway.service import DeliveryService
 from homeport.api.communication.v1 import conversation_pb2 as pb
@@ -91,8 +92,11 @@ class LinkedUnit:
     def __init__(self, unit: AccountUnit, directory: FakeDirectory) -> None:
         self.unit = unit
         self.directory = directory
+        self.channels: dict[Channel, OutgoingChannel] = {}
+        self.recipients = Recipients(self.channels, unit.arrivals.is_followed)
+        unit.routed = self.recipients.has_more_than_one_way
         self.deliveries = DeliveryService(
-            unit.accounts, unit.callers, unit.agenda, wall_ms=unit.wall_ms
+            unit.accounts, unit.callers, unit.agenda, self.recipients, wall_ms=unit.wall_ms
         )
         self.server = Server(
             [
@@ -116,7 +120,6 @@ class LinkedUnit:
             hear=self.deliveries.hear,
             take_press=unit.conversations.take_press,
         )
-        self.channels: dict[Channel, OutgoingChannel] = {}
         by_clock: Any = {"wall_ms": unit.wall_ms, "jitter": lambda: 1.0}
         composer = Composer(host="talk.example", number="+442079460399", new_key=lambda: bytes(32))
         self.outbox = Outbox(
@@ -124,7 +127,7 @@ class LinkedUnit:
             unit.agenda,
             Carriers(
                 HandingOver(unit.database, unit.accounts, self.peers, **by_clock),
-                CarryingOut(unit.accounts, self.channels, composer, **by_clock),
+                CarryingOut(unit.accounts, self.channels, composer, self.recipients, **by_clock),
             ),
             Telling(unit.database, unit.accounts, self.peers, **by_clock).tell,
             wall_ms=unit.wall_ms,

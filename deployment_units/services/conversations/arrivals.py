@@ -46,6 +46,10 @@ class Arrivals:
             if not self._waiting[key]:
                 del self._waiting[key]
 
+    def is_followed(self, tenant: str, account: str) -> bool:
+        """Whether the account has a subscription."""
+        return (tenant, account) in self._waiting
+
     def tell(self, tenant: str, account: str) -> None:
         """Something was kept for the account."""
         for arrived in self._waiting.get((tenant, account), ()):

@@ -1,5 +1,8 @@
 """CarryingOut: the steps of a route, one after the other, over the channels of this unit.
 
+In the client a message is as soon as it is kept: that step waits for a receipt, and nothing further
+is done where a client has it.
+
 An attempt is on disk before it is made, and what the other side said after it. Where the unit ended
 in between, nobody knows what became of it: over a channel that knows duplicates it is made again,
 under the same id; over others it is not, and shown as unknown.
@@ -18,7 +21,7 @@ import msgspec
 from control_plane import faultpoints
 from control_plane.errors import InvalidInput
 from deployment_units.services.accounts.accounts import Accounts
-from deployment_units.services.channels.channel import Channel, ContentKind
+from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import (
     OutgoingChannel,
     OutgoingMessage,
@@ -26,22 +29,20 @@ from deployment_units.services.channels.port import (
     SendResult,
 )
 from deployment_units.services.conversations import kept as conversations
-from deployment_units.services.conversations.handling import decoded
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.attempts import evidence_of_sending, next_attempt_ms
 from deployment_units.services.gateway.composing import Composer
-from deployment_units.services.gateway.kept import DeliveryRow
-from deployment_units.services.gateway.message import RoutedMessage, SenderTraits
+from deployment_units.services.gateway.kept import ITSELF, DeliveryRow
 from deployment_units.services.gateway.plans import (
     CarriedPlan,
     begun,
     decoded_plan,
     encoded_plan,
-    profile_of_uri,
 )
+from deployment_units.services.gateway.recipients import Recipients
 from deployment_units.services.gateway.records import decoded_record, encoded_record
-from deployment_units.services.gateway.route import NoRoute, RouteStep, route
+from deployment_units.services.gateway.route import NoRoute, RouteStep
 from deployment_units.services.gateway.states import (
     MOST_ATTEMPTS,
     AttemptEvidence,
@@ -73,7 +74,8 @@ class _Attempt(NamedTuple):
 
 
 class CarryingOut:
-    """A Carrier of deliveries to people without an account. wall_ms: Unix ms; jitter: 0 to 1, new
+    """A Carrier of deliveries to people without an account, and of what came to an account itself.
+    wall_ms: Unix ms; jitter: 0 to 1, new
     at each call."""
 
     def __init__(
@@ -81,6 +83,7 @@ class CarryingOut:
         accounts: Accounts,
         channels: Mapping[Channel, OutgoingChannel],
         composer: Composer,
+        recipients: Recipients,
         *,
         wall_ms: Callable[[], int],
         jitter: Callable[[], float],
@@ -89,6 +92,7 @@ class CarryingOut:
         self._accounts = accounts
         self._channels = channels
         self._composer = composer
+        self._recipients = recipients
         self._wall_ms = wall_ms
         self._jitter = jitter
         self._send_s = send_s
@@ -136,20 +140,31 @@ class CarryingOut:
         record = _interrupted(decoded_record(row.record), now_ms)
         plan = decoded_plan(row.plan)
         if plan is None:
-            plan = begun(route(_routed(message), profile_of_uri(recipient), now_ms=now_ms))
+            plan = begun(self._recipients.plan(db, owner, message, recipient, now_ms))
             record = advance(record, RoutedEvidence(at_ms=now_ms))
+        if recipient == ITSELF and _has_it(db, owner.number, message):
+            self._put(db, owner, row, plan, record, None)
+            return None
         attempt = None
         while attempt is None and (step := plan.current) is not None:
             channel = self._channels.get(step.channel)
             number = len(record.attempts) + 1
             if now_ms >= step.deadline_ms or number > MOST_ATTEMPTS:
                 plan = plan.after_step()
-            elif channel is None:
+            elif step.channel is Channel.IN_APP and step.at_ms <= now_ms:
+                if not plan.begun:
+                    record = advance(record, _in_app(number, now_ms))
+                    plan = msgspec.structs.replace(plan, begun=1)
+                self._put(db, owner, row, plan, record, self._until(plan))
+                return None
+            elif channel is None and step.channel is not Channel.IN_APP:
                 plan = plan.after_step()
                 row = msgspec.structs.replace(row, words=f"this unit sends no {step.channel}")
             elif step.at_ms > now_ms:
                 self._put(db, owner, row, plan, record, step.at_ms)
                 return None
+            elif channel is None:
+                plan = plan.after_step()
             elif plan.begun and not _again(record, channel):
                 self._put(db, owner, row, plan, record, self._until(plan))
                 return None
@@ -261,20 +276,22 @@ def _interrupted(record: DeliveryRecord, now_ms: int) -> DeliveryRecord:
     return record
 
 
+def _in_app(number: int, now_ms: int) -> AttemptEvidence:
+    return AttemptEvidence(
+        number=number, channel=Channel.IN_APP, state=AttemptState.HANDED_OVER, at_ms=now_ms,
+        words="kept for its clients",
+    )  # fmt: skip
+
+
+def _has_it(db: sqlite3.Connection, owner: int, message: KeptMessage) -> bool:
+    """Whether a client of the account has the message."""
+    return message.position <= max(
+        conversations.acknowledged(db, owner),
+        conversations.seen_up_to(db, owner, message.conversation),
+    )
+
+
 def _again(record: DeliveryRecord, channel: OutgoingChannel) -> bool:
     """Whether the last attempt of a step was interrupted, and may be repeated."""
     last = record.attempts[-1] if record.attempts else None
     return last is not None and last.state is AttemptState.UNKNOWN and channel.knows_duplicates
-
-
-def _routed(message: KeptMessage) -> RoutedMessage:
-    handling = decoded(message.handling)
-    return RoutedMessage(
-        message_class=handling.message_class,
-        urgency=handling.urgency,
-        content=frozenset({ContentKind.TEXT}),
-        size_bytes=len(message.content),
-        channel=Channel(handling.channel) if handling.channel else None,
-        expires_ms=handling.expires_ms,
-        sender=SenderTraits(identifier=message.sender),
-    )

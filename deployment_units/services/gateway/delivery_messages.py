@@ -8,6 +8,7 @@ from deployment_units.services.conversations.messages import TO_CHANNEL
 from deployment_units.services.conversations.requests import id_of
 from deployment_units.services.gateway.kept import DeliveryRow
 from deployment_units.services.gateway.records import decoded_record
+from deployment_units.services.gateway.route import RoutePlan
 from deployment_units.services.gateway.states import AttemptRecord, AttemptState, DeliveryState
 from deployment_units.services.gateway.told import TELLABLE, MessageTold, ToldState, known_of
 from homeport.api.communication.v1 import delivery_pb2 as pb
@@ -56,6 +57,18 @@ def kept_at_once(message: KeptMessage, recipient: str) -> pb.Delivery:
         position=message.position,
     )
     made.state_time.FromMilliseconds(message.kept_ms)
+    return made
+
+
+def plan_to_proto(plan: RoutePlan) -> pb.ExplainRouteResponse:
+    made = pb.ExplainRouteResponse(
+        why=[pb.RouteReason(rule=one.rule, clause=one.clause, value=one.value) for one in plan.why],
+        no_route=plan.no_route or "",
+    )
+    for one in plan.steps:
+        step = made.steps.add(channel=TO_CHANNEL[one.channel], address=one.address)
+        step.time.FromMilliseconds(one.at_ms)
+        step.deadline.FromMilliseconds(one.deadline_ms)
     return made
 
 

@@ -101,6 +101,12 @@ class _Rules(_Strict, frozen=True):
     rules: list[_Rule]
 
 
+class _Reaching(_Strict, frozen=True):
+    rules: list[_Rule] = []
+    quiet_hours: _Quiet | None = None
+    never: frozenset[Channel] = frozenset()
+
+
 class _Content(_Strict, frozen=True):
     text: str = ""
     html: str = ""
@@ -112,6 +118,14 @@ class RecipientState(NamedTuple):
     profile: ReachProfile
     activity: Activity
     health: Health
+
+
+class AccountReaching(NamedTuple):
+    """How an account says that it is reached: by which rules, not in which hours, never where."""
+
+    rules: RouteRules
+    quiet_hours: QuietHours | None
+    never: frozenset[Channel]
 
 
 def message_of(document: Any) -> RoutedMessage:
@@ -169,7 +183,22 @@ def content_of(document: Any) -> Content:
 
 def rules_of(document: Any) -> RouteRules:
     """Compiled. Raises InvalidInput."""
-    read = _read(document, _Rules, "rules")
+    return _compiled(_read(document, _Rules, "rules").rules)
+
+
+def reaching_of(document: Any) -> AccountReaching:
+    """Rules, quiet hours and channels that are never used, compiled. Raises InvalidInput."""
+    read = _read(document, _Reaching, "document")
+    return AccountReaching(
+        rules=_compiled(read.rules),
+        quiet_hours=None
+        if read.quiet_hours is None
+        else _quiet_hours(read.quiet_hours, "document.quiet_hours"),
+        never=read.never,
+    )
+
+
+def _compiled(rules: list[_Rule]) -> RouteRules:
     return RouteRules(
         [
             RouteRule(
@@ -180,13 +209,12 @@ def rules_of(document: Any) -> RouteRules:
                 in_quiet_hours=one.then.in_quiet_hours,
                 wait_ms=None if one.then.wait_s is None else one.then.wait_s * 1_000,
             )
-            for one in read.rules
+            for one in rules
         ]
     )
 
 
-def _quiet_hours(read: _Quiet) -> QuietHours:
-    field = "profile.quiet_hours"
+def _quiet_hours(read: _Quiet, field: str = "profile.quiet_hours") -> QuietHours:
     if read.time_zone not in _zones():
         raise InvalidInput(
             f"{field}.time_zone",

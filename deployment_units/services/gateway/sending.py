@@ -45,7 +45,8 @@ class OutboxFull(Exhausted):
 
 
 class MessageSender:
-    """A MessageDoors. wall_ms: Unix ms. Of one unit: `committed` is called after each transaction
+    """A MessageDoors. wall_ms: Unix ms; routed: whether what comes to an owner's account is routed
+    beyond its clients. Of one unit: `committed` is called after each transaction
     of its database."""
 
     def __init__(
@@ -55,12 +56,14 @@ class MessageSender:
         agenda: Agenda,
         *,
         wall_ms: Callable[[], int],
+        routed: Callable[[sqlite3.Connection, int], bool] = lambda db, owner: False,
         most_waiting: int = kept.MOST_WAITING,
     ) -> None:
         self._accounts = accounts
         self._arrivals = arrivals
         self._agenda = agenda
         self._wall_ms = wall_ms
+        self._routed = routed
         self._most_waiting = most_waiting
         self._kept_for: list[tuple[str, str]] = []
 
@@ -129,6 +132,7 @@ class MessageSender:
         mine, new = conversations.keep_once(db, owner, message, theirs, now_ms=self._wall_ms())
         if new:
             self._arrived(resident.tenant, resident.account)
+            self._route(db, owner, mine)
         return mine
 
     def seen(
@@ -173,11 +177,19 @@ class MessageSender:
             return False
         theirs = {resident.account, *everybody} - {member}
         try:
-            conversations.keep(db, other, message, theirs, now_ms=now_ms)
+            kept_there, new = conversations.keep_once(db, other, message, theirs, now_ms=now_ms)
         except AlreadyExists:  # of its copy alone, and nothing was written to it
             return False
-        self._arrived(resident.tenant, member)
+        if new:
+            self._arrived(resident.tenant, member)
+            self._route(db, other, kept_there)
         return True
+
+    def _route(self, db: sqlite3.Connection, owner: int, message: KeptMessage) -> None:
+        """What came to an account finds its way to the person, where there is more than one."""
+        if self._routed(db, owner):
+            kept.add(db, owner, message.position, kept.ITSELF, message.kept_ms)
+            self._agenda.hint(owner, message.kept_ms)
 
     def _arrived(self, tenant: str, account: str) -> None:
         self._kept_for.append((tenant, account))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from typing import Any
@@ -13,18 +14,24 @@ from control_plane.errors import NotFound, PermissionDenied
 from control_plane.identity.introductions import Introduction
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers, introduced
+from deployment_units.services.contacts import book
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations.members import is_uri, read_member
 from deployment_units.services.conversations.message import KeptMessage
+from deployment_units.services.conversations.messages import handling_of
 from deployment_units.services.conversations.requests import id_of, page_size_of
-from deployment_units.services.gateway import kept
+from deployment_units.services.gateway import account_rules, kept
 from deployment_units.services.gateway.agenda import Agenda
 from deployment_units.services.gateway.delivery_messages import (
     delivery_to_proto,
     kept_at_once,
+    plan_to_proto,
     receipts_of,
 )
+from deployment_units.services.gateway.message import SenderTraits
 from deployment_units.services.gateway.receipts import take_receipts
+from deployment_units.services.gateway.recipients import Recipients, routed_message
+from deployment_units.services.gateway.route import RoutePlan
 from deployment_units.services.gateway.states import DeliveryState
 from deployment_units.services.gateway.told import known_of
 from homeport.api.communication.v1 import delivery_pb2 as pb
@@ -47,12 +54,14 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
         accounts: Accounts,
         callers: Callers,
         agenda: Agenda,
+        recipients: Recipients,
         *,
         wall_ms: Callable[[], int],
     ) -> None:
         self._accounts = accounts
         self._callers = callers
         self._agenda = agenda
+        self._recipients = recipients
         self._wall_ms = wall_ms
 
     async def ListDeliveries(
@@ -106,6 +115,41 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
             return True
 
         return pb.RedriveResponse(redriven=await self._accounts.change(resident, redrive))
+
+    async def GetRules(self, request: pb.GetRulesRequest, context: _Context) -> pb.GetRulesResponse:
+        resident = self._callers.resident(context.invocation_metadata() or ())
+        found = self._accounts.read(resident, account_rules.find)
+        return pb.GetRulesResponse(revision=found.revision, document=found.document)
+
+    async def ApplyRules(
+        self, request: pb.ApplyRulesRequest, context: _Context
+    ) -> pb.ApplyRulesResponse:
+        resident = self._callers.resident(context.invocation_metadata() or ())
+        await asyncio.to_thread(account_rules.compiled_of, request.document)
+        kept_now = await self._accounts.change(
+            resident,
+            lambda db, owner: account_rules.apply(
+                db, owner, request.document, revision=request.revision
+            ),
+        )
+        return pb.ApplyRulesResponse(revision=kept_now.revision)
+
+    async def ExplainRoute(
+        self, request: pb.ExplainRouteRequest, context: _Context
+    ) -> pb.ExplainRouteResponse:
+        resident = self._callers.resident(context.invocation_metadata() or ())
+        sender = read_member(request.sender, "sender")
+        handling = handling_of(request.handling)
+        now_ms = self._wall_ms()
+
+        def plan(db: sqlite3.Connection, owner: int) -> RoutePlan:
+            traits = SenderTraits(identifier=sender, contact=book.knows(db, owner, sender))
+            routed = routed_message(handling, request.size_bytes, traits)
+            return self._recipients.plan_for(
+                db, owner, resident.tenant, resident.account, routed, sender, now_ms
+            )
+
+        return plan_to_proto(self._accounts.read(resident, plan))
 
     async def Receipt(self, request: pb.ReceiptRequest, context: _Context) -> pb.ReceiptResponse:
         caller = self._callers.caller(context.invocation_metadata() or ())

@@ -175,6 +175,14 @@ def read(db: sqlite3.Connection, owner: int, account: str) -> Profile:
     )
 
 
+def has_proved(db: sqlite3.Connection, owner: int) -> bool:
+    """Whether the account has proved any identifier."""
+    found = db.execute(
+        "SELECT 1 FROM identifiers WHERE owner = ? AND proved_ms IS NOT NULL LIMIT 1", (owner,)
+    ).fetchone()
+    return found is not None
+
+
 def may_reach(db: sqlite3.Connection, owner: int, mode: Mode) -> Audience:
     """Who may reach the owner by a mode."""
     rows = db.execute(

@@ -44,6 +44,21 @@ class DeliveryServiceStub:
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.RedriveRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.RedriveResponse.FromString,
                 _registered_method=True)
+        self.GetRules = channel.unary_unary(
+                '/homeport.api.communication.v1.DeliveryService/GetRules',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.GetRulesRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.GetRulesResponse.FromString,
+                _registered_method=True)
+        self.ApplyRules = channel.unary_unary(
+                '/homeport.api.communication.v1.DeliveryService/ApplyRules',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ApplyRulesRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ApplyRulesResponse.FromString,
+                _registered_method=True)
+        self.ExplainRoute = channel.unary_unary(
+                '/homeport.api.communication.v1.DeliveryService/ExplainRoute',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ExplainRouteRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ExplainRouteResponse.FromString,
+                _registered_method=True)
         self.Receipt = channel.unary_unary(
                 '/homeport.api.communication.v1.DeliveryService/Receipt',
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ReceiptRequest.SerializeToString,
@@ -72,6 +87,30 @@ class DeliveryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRules(self, request, context):
+        """The account's own rules, quiet hours and channels that are never used, as a document. Reads only.
+        Caller: a client.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplyRules(self, request, context):
+        """Replaces them. The same again changes nothing. Caller: a client. Errors: INVALID_ARGUMENT naming
+        the key; ABORTED others stand there by now; FAILED_PRECONDITION with the reason ACCOUNT_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainRoute(self, request, context):
+        """Which channels a message to the account would take now, and why. Reads only. Caller: a client.
+        Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Receipt(self, request, context):
         """What became of messages of the account that the introduction is to, as the unit of the viewer
         says for the viewer. Messages that the account has not, or did not send to the viewer, are passed
@@ -94,6 +133,21 @@ def add_DeliveryServiceServicer_to_server(servicer, server):
                     servicer.Redrive,
                     request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.RedriveRequest.FromString,
                     response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.RedriveResponse.SerializeToString,
+            ),
+            'GetRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRules,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.GetRulesRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.GetRulesResponse.SerializeToString,
+            ),
+            'ApplyRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyRules,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ApplyRulesRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ApplyRulesResponse.SerializeToString,
+            ),
+            'ExplainRoute': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainRoute,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ExplainRouteRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ExplainRouteResponse.SerializeToString,
             ),
             'Receipt': grpc.unary_unary_rpc_method_handler(
                     servicer.Receipt,
@@ -155,6 +209,87 @@ class DeliveryService:
             '/homeport.api.communication.v1.DeliveryService/Redrive',
             homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.RedriveRequest.SerializeToString,
             homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.RedriveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.DeliveryService/GetRules',
+            homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.GetRulesRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.GetRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.DeliveryService/ApplyRules',
+            homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ApplyRulesRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ApplyRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainRoute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.DeliveryService/ExplainRoute',
+            homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ExplainRouteRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_delivery__pb2.ExplainRouteResponse.FromString,
             options,
             channel_credentials,
             insecure,

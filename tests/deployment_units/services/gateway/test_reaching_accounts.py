@@ -1,0 +1,150 @@
+"""What comes to an account finds its way to the person: in the client, then as it wants, never
+twice at once, and by its own rules."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from control_plane.errors import Conflict, InvalidInput
+from control_plane.identifiers.identifier import Identifier
+from control_plane.identifiers.uris import read_uri
+from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.channels.channel import Channel
+from deployment_units.services.contacts import book
+from deployment_units.services.gateway import kept
+from deployment_units.services.gateway.records import decoded_record
+from deployment_units.services.gateway.states import DeliveryState
+from deployment_units.services.profiles import kept as profiles
+from deployment_units.services.state import owners
+from homeport.api.communication.v1 import conversation_pb2
+from homeport.api.communication.v1 import delivery_pb2 as pb
+from tests.deployment_units.services.gateway.test_carrying_out import TAKEN, ScriptedChannel
+from tests.support.account_units import TENANT
+from tests.support.linked_units import LinkedUnit, enter, linked_units
+
+BEN = Resident(tenant=TENANT, account="ben", epoch=1)
+
+
+@pytest.fixture
+async def london(tmp_path: Path) -> AsyncIterator[LinkedUnit]:
+    """Anna writes to Ben, who has an address and knows her."""
+    async with linked_units(tmp_path, "london") as (unit,):
+        unit.channels[Channel.MAIL] = ScriptedChannel(Channel.MAIL, TAKEN)
+        await enter(unit, "anna")
+        await enter(unit, "ben")
+
+        def furnish(db: sqlite3.Connection, owner: int) -> None:
+            address = read_uri("mailto:ben@contoso.example")
+            assert isinstance(address, Identifier)
+            profiles.add_identifier(db, owner, address, "work")
+            db.execute("UPDATE identifiers SET proved_ms = 1 WHERE owner = ?", (owner,))
+            book.change(db, owner, add=["anna"], remove=[], now_ms=1)
+
+        await unit.unit.accounts.change(BEN, furnish)
+        yield unit
+
+
+def mails(unit: LinkedUnit) -> list[str]:
+    channel = unit.channels[Channel.MAIL]
+    assert isinstance(channel, ScriptedChannel)
+    return [one.address for one in channel.sent]
+
+
+def own_state(unit: LinkedUnit) -> DeliveryState:
+    """Of the message that came to Ben."""
+
+    def read(db: sqlite3.Connection) -> DeliveryState:
+        owner = owners.find(db, TENANT, "ben")
+        assert owner is not None
+        row = kept.find(db, owner.number, 1, kept.ITSELF)
+        assert row is not None
+        return decoded_record(row.record).state
+
+    return unit.unit.database.read(read)
+
+
+async def apply(unit: LinkedUnit, document: object, revision: int = 0) -> int:
+    request = pb.ApplyRulesRequest(
+        document=msgspec.json.encode(document).decode(), revision=revision
+    )
+    applied = await unit.deliveries.ApplyRules(request, unit.unit.by_ticket("ben"))
+    return applied.revision
+
+
+async def test_by_mail_where_no_client_has_it_in_time_and_once(london: LinkedUnit) -> None:
+    await london.send("anna", 1, "hello", "ben")
+    await london.settled()
+    assert mails(london) == []
+    await london.pass_time(121.0)
+    assert mails(london) == ["ben@contoso.example"]
+    for _ in range(3):
+        await london.pass_time(90_000.0)
+    assert len(mails(london)) == 1
+    assert own_state(london) is DeliveryState.HANDED_OVER
+
+
+@pytest.mark.parametrize("how", ["seen", "had"])
+async def test_what_a_client_has_goes_nowhere_else(london: LinkedUnit, how: str) -> None:
+    await london.send("anna", 1, "hello", "ben")
+    await london.settled()
+    await (london.mark_seen("ben", 1) if how == "seen" else london.has("ben", 1))
+    await london.pass_time(121.0)
+    await london.pass_time(90_000.0)
+    assert mails(london) == []
+
+
+async def test_who_prefers_mail_has_it_there_but_not_while_a_client_follows(
+    london: LinkedUnit,
+) -> None:
+    await london.unit.accounts.change(
+        BEN, lambda db, owner: profiles.set_preferred(db, owner, [profiles.Mode.MAIL])
+    )
+    with london.unit.arrivals.subscribed(TENANT, "ben"):
+        await london.send("anna", 1, "hello", "ben")
+        await london.settled()
+    assert mails(london) == []
+    await london.send("anna", 2, "again")
+    await london.settled()
+    assert len(mails(london)) == 1
+
+
+async def test_the_accounts_own_rules_decide(london: LinkedUnit) -> None:
+    rule = {"name": "nothing", "when": 'message.class == "chat"', "then": {"withhold": True}}
+    assert await apply(london, {"rules": [rule]}) == 1
+    await london.send("anna", 1, "hello", "ben")
+    await london.pass_time(90_000.0)
+    assert mails(london) == []
+    assert own_state(london) is DeliveryState.WITHHELD
+    assert await london.read("ben") == [("anna", "hello")]  # it is kept all the same
+    explained = await london.deliveries.ExplainRoute(
+        pb.ExplainRouteRequest(sender="anna"), london.unit.by_ticket("ben")
+    )
+    assert (explained.no_route, explained.why[0].rule) == ("withheld", "rule nothing")
+    assert await apply(london, {"never": ["mail"]}, 1) == 2
+    explained = await london.deliveries.ExplainRoute(
+        pb.ExplainRouteRequest(sender="anna"), london.unit.by_ticket("ben")
+    )
+    assert [one.channel for one in explained.steps] == [conversation_pb2.CHANNEL_IN_APP]
+
+
+async def test_rules_are_replaced_by_who_has_read_them(london: LinkedUnit) -> None:
+    assert await apply(london, {"never": ["push"]}) == 1
+    assert await apply(london, {"never": ["push"]}) == 1  # the same again
+    with pytest.raises(Conflict):
+        await apply(london, {"never": ["text"]})
+    with pytest.raises(InvalidInput, match="rules"):
+        await apply(london, {"rules": [{"name": "x", "when": "1 +", "then": {}}]}, 1)
+    found = await london.deliveries.GetRules(pb.GetRulesRequest(), london.unit.by_ticket("ben"))
+    assert (found.revision, found.document) == (1, '{"never":["push"]}')
+
+
+async def test_a_stranger_reaches_no_further_than_the_account_lets_it(london: LinkedUnit) -> None:
+    await enter(london, "mallory")
+    await london.send("mallory", 1, "hello", "ben")
+    await london.pass_time(90_000.0)
+    assert mails(london) == []  # by mail contacts alone, until Ben says otherwise
