@@ -23,8 +23,8 @@ from deployment_units.services.profiles import kept as profiles
 from deployment_units.services.state import owners
 from homeport.api.communication.v1 import conversation_pb2
 from homeport.api.communication.v1 import delivery_pb2 as pb
-from tests.deployment_units.services.gateway.test_carrying_out import TAKEN, ScriptedChannel
 from tests.support.account_units import TENANT
+from tests.support.fakes.scripted_channel import TAKEN, ScriptedChannel
 from tests.support.linked_units import LinkedUnit, enter, linked_units
 
 BEN = Resident(tenant=TENANT, account="ben", epoch=1)
