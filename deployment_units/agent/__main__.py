@@ -22,7 +22,10 @@ async def run(settings: AgentSettings) -> None:
 
     def ready(units: ServingUnits) -> None:
         print(f"homeport agents serve {len(units.endpoints)} unit(s)", file=sys.stderr, flush=True)
-        document = {"units": units.endpoints, "web": units.web, "metrics": units.metrics}
+        document = {
+            "units": units.endpoints, "web": units.web, "mail": units.mail,
+            "metrics": units.metrics,
+        }  # fmt: skip
         write_ready_file(settings.ready_file, document)
 
     try:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpc import aio
 
@@ -49,6 +49,9 @@ from deployment_units.services.state.port import ClientState
 from deployment_units.services.state.stream import FRAME_BYTES
 from homeport.api.communication.v1 import conversation_pb2_grpc, delivery_pb2_grpc, profile_pb2_grpc
 
+if TYPE_CHECKING:
+    from deployment_units.agent.mail import UnitMail
+
 PARTS = (
     applications_kept.PART,
     book.PART,
@@ -67,13 +70,15 @@ async def _nothing() -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitKeeping:
     """services: that stand on it; callers: theirs, None where there are none; tasks: what has to
-    run for it, by name; close: ends it, once nobody is served any more."""
+    run for it, by name; close: ends it, once nobody is served any more; mail: takes mail in; None:
+    nobody does."""
 
     state: ClientState
     services: tuple[Service, ...] = ()
     callers: Callers | None = None
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     close: Callable[[], Awaitable[None]] = _nothing
+    mail: UnitMail | None = None
 
 
 class Whereabouts:
@@ -134,8 +139,16 @@ def keeping(
     )  # fmt: skip
     answering.agent.handing_on = HandingOn(accounts, answering.residents, messages.peers)
 
+    mail = None
+    if settings.smtp_listen:
+        from deployment_units.agent.mail import mail_of  # units without mail do without
+
+        mail = mail_of(settings, unit_id, database, accounts, callers, messages.sender, directory)
+
     async def close() -> None:
         await answering.close()
+        if mail is not None:
+            await mail.close()
         await database.close()
         await messages.close()
 
@@ -168,8 +181,10 @@ def keeping(
             "names of accounts": naming.run,
             **messages.tasks,
             **answering.tasks,
+            **(mail.tasks if mail is not None else {}),
         },
         close=close,
+        mail=mail,
     )
 
 

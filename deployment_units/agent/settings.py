@@ -19,9 +19,10 @@ from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.settings import read, said_by
 from control_plane.telemetry.log_settings import LogSettings
 from deployment_units.agent.capacity_limit import DEFAULT_MARGIN
+from deployment_units.agent.mail_settings import MailSettings
 
 
-class AgentSettings(ConnectionSettings, LogSettings):
+class AgentSettings(MailSettings, ConnectionSettings, LogSettings):
     """One agent, or one for each unit of a fleet file."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_AGENT_", cli_prog_name="homeport agent")
@@ -128,9 +129,12 @@ class AgentSettings(ConnectionSettings, LogSettings):
         yield from super().misfits()
         if (self.units is None) == (not self.unit):
             yield "name either a fleet file (--units) or one unit (--unit)"
-        for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
+        for flag, listen in (
+            ("--listen", self.listen), ("--http-listen", self.http_listen),
+            ("--smtp-listen", self.smtp_listen),
+        ):  # fmt: skip
             host, _, port = listen.rpartition(":")
-            if not listen and flag == "--http-listen":
+            if not listen and flag != "--listen":
                 continue
             if not host or not port.isdigit() or int(port) > 65535:
                 yield f"{flag} {listen} is not host:port"
@@ -140,6 +144,7 @@ class AgentSettings(ConnectionSettings, LogSettings):
             yield "the web client is for accounts; add --accounts to --http-listen"
         if self.data_sharing and not self.accounts:
             yield "applications answer at accounts; add --accounts to --data-sharing"
+        yield from self.mail_misfits(accounts=self.accounts)
         if self.accounts and self.state_dir is None:
             yield "accounts are kept in a folder; name it with --state-dir"
         yield from said_by(

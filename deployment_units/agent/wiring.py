@@ -64,11 +64,12 @@ class Agent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingUnits:
-    """Where the units of a process can be reached, by id, by gRPC and by browsers, and its metrics;
-    empty: nowhere."""
+    """Where the units of a process can be reached, by id, by gRPC, by browsers and by mail, and its
+    metrics; empty: nowhere."""
 
     endpoints: dict[str, str]
     web: dict[str, str]
+    mail: dict[str, str]
     metrics: str
 
 
@@ -100,7 +101,11 @@ async def run_agents(
 
             def ready(endpoints: dict[str, str]) -> None:
                 web = {one.unit_id: one.web.address for one in agents if one.web is not None}
-                on_ready(ServingUnits(endpoints=endpoints, web=web, metrics=endpoint.address))
+                kept = {one.unit_id: one.keeping.mail for one in agents}
+                mail = {unit: one.address for unit, one in kept.items() if one is not None}
+                on_ready(
+                    ServingUnits(endpoints=endpoints, web=web, mail=mail, metrics=endpoint.address)
+                )
 
             await _run(agents, stop, ended, ready, supervisor, loop_lag)
         supervisor.raise_if_ended()
@@ -125,6 +130,8 @@ async def _run(
             await agent.server.start()
             if agent.web is not None:
                 await agent.web.start()
+            if agent.keeping.mail is not None:
+                await agent.keeping.mail.start()
             await agent.server.ready()
         tasks = [
             group.create_task(

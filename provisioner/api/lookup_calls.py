@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from control_plane.auth.roles import Role
 from control_plane.errors import InvalidInput, ServiceError, Unavailable
-from control_plane.identifiers.identifier import Flaw, Identifier
+from control_plane.identifiers.identifier import Flaw, Identifier, IdentifierKind
 from control_plane.identifiers.uris import read_any
 from control_plane.identity.names import check_client_id
 from control_plane.serving.calls import HotCall
@@ -133,7 +133,11 @@ class LookupCalls:
             ) from error
         caller = self._callers.admit_message(RESOLVE, call, request)
         tenant = self._fleet_view.tenant_or_raise(request.tenant).id
-        acting = acting_home(request.home, free=lambda: caller.may(Role.OPERATOR))
+        named, home = _named(request), request.home
+        alone = home.unit_id and not (home.epoch or request.viewer)
+        if alone and caller.may(Role.UNIT):
+            return self._for_nobody(call, request, tenant, named)
+        acting = acting_home(home, free=lambda: caller.may(Role.OPERATOR))
         viewer = check_client_id(request.viewer, "viewer") if request.viewer else ""
         if acting is not None and not viewer:
             raise InvalidInput("viewer", "viewer is empty; a unit says for whom it asks")
@@ -145,7 +149,21 @@ class LookupCalls:
             network=_network(request.viewer_address),
             unit_id=request.home.unit_id if is_unit else "",
         )
-        return _Lookup(call, _named(request), asker, acting, request.fresh)
+        return _Lookup(call, named, asker, acting, request.fresh)
+
+    def _for_nobody(
+        self, call: HotCall, request: pb.ResolveRequest, tenant: str, named: Identifier | str
+    ) -> _Lookup:
+        """A unit asks for nobody in particular, such as a stranger who brings mail: it finds what
+        everybody may. Raises InvalidInput."""
+        if not isinstance(named, str) and named.kind is not IdentifierKind.HANDLE:
+            raise InvalidInput("viewer", "viewer is empty; without one, ask for a handle")
+        asker = Asker(
+            tenant=tenant,
+            network=_network(request.viewer_address),
+            unit_id=request.home.unit_id,
+        )
+        return _Lookup(call, named, asker, None, request.fresh)
 
 
 def _named(request: pb.ResolveRequest) -> Identifier | str:

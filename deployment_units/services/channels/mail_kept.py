@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from control_plane.sqlite.schema import Schema
+from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels.reply_tokens import (
     ReplyOwner,
     reply_address,
@@ -75,9 +76,10 @@ PART = Part(
 
 
 class ReplyPlace(NamedTuple):
-    """To whom answers at an address come: the account of that owner's number, for `whose`."""
+    """To whom answers at an address come: the resident, whose rows are the owner's, for `whose`."""
 
     owner: int
+    resident: Resident
     whose: ReplyOwner
 
 
@@ -112,27 +114,43 @@ def address_for_replies(
 def reply_places(db: sqlite3.Connection, token: str) -> list[ReplyPlace]:
     """Accounts that live here, or are leaving, to which answers with a token come."""
     rows = db.execute(
-        "SELECT a.owner, a.conversation, a.participant, a.address FROM reply_addresses a"
-        " JOIN owners o ON o.owner = a.owner"
+        "SELECT a.owner, o.tenant, o.account, o.epoch, o.first_ms, a.conversation, a.participant,"
+        " a.address FROM reply_addresses a JOIN owners o ON o.owner = a.owner"
         " WHERE a.token = ? AND o.state IN ('live', 'leaving') LIMIT 2",
         (_digest(token),),
     ).fetchall()
     found: list[ReplyPlace] = []
-    for owner, conversation, participant, address in rows:
+    for owner, tenant, account, epoch, first_ms, conversation, participant, address in rows:
         whose = ReplyOwner(conversation=conversation, participant=participant, address=address)
         keys = dict(db.execute("SELECT epoch, key FROM mail_keys WHERE owner = ?", (owner,)))
         if token_fits(token, keys, whose):
-            found.append(ReplyPlace(owner, whose))
+            resident = Resident(tenant=tenant, account=account, epoch=epoch, first_ms=first_ms)
+            found.append(ReplyPlace(owner, resident, whose))
     return found
 
 
-def keep_received(db: sqlite3.Connection, owner: int, message: bytes, content: bytes) -> None:
-    """A mail as it came, once."""
-    db.execute(
+def resident_of_handle(db: sqlite3.Connection, tenant: str, handle: str) -> Resident | None:
+    """The account that lives here, or is leaving, and holds the handle, as its profile says."""
+    row = db.execute(
+        "SELECT o.tenant, o.account, o.epoch, o.first_ms FROM handles h"
+        " JOIN owners o ON o.owner = h.owner"
+        " WHERE h.handle = ? AND h.state = 'held' AND o.tenant = ?"
+        " AND o.state IN ('live', 'leaving')",
+        (handle, tenant),
+    ).fetchone()
+    if row is None:
+        return None
+    return Resident(tenant=row[0], account=row[1], epoch=row[2], first_ms=row[3])
+
+
+def keep_received(db: sqlite3.Connection, owner: int, message: bytes, content: bytes) -> bool:
+    """A mail as it came, once; whether it had not come before."""
+    kept = db.execute(
         "INSERT INTO received_mails (owner, message, content) VALUES (?, ?, ?)"
         " ON CONFLICT DO NOTHING",
         (owner, message, content),
     )
+    return kept.rowcount == 1
 
 
 def received(db: sqlite3.Connection, owner: int, message: bytes) -> bytes | None:

@@ -22,6 +22,7 @@ MAX_MESSAGES = 100
 DEFAULT_MESSAGES = 50
 MAX_CONVERSATIONS = 1_000
 DEFAULT_CONVERSATIONS = 100
+MAX_BY_MAIL_BYTES = 32 << 10
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # but line breaks and tabs
 
 
@@ -43,9 +44,15 @@ def members_of(ids: Sequence[str], account: str, field: str = "members") -> tupl
     return tuple(sorted(found))
 
 
-def content_of(content: pb.Content, field: str = "content", *, card: str = "") -> bytes:
-    """What a message says, encoded so that the same is the same. card: as its check left it; that
-    of `content` is not looked at."""
+def content_of(
+    content: pb.Content,
+    field: str = "content",
+    *,
+    card: str = "",
+    by_mail: pb.ByMail | None = None,
+) -> bytes:
+    """What a message says, encoded so that the same is the same. card, by_mail: as their checks
+    left them; those of `content` are not looked at."""
     if not (content.text.strip() or content.html.strip()):
         raise InvalidInput(f"{field}.text", "a message without a text says nothing")
     for name, text, most in (
@@ -69,6 +76,7 @@ def content_of(content: pb.Content, field: str = "content", *, card: str = "") -
         card=card,
         in_reply_to=optional_id(content.in_reply_to, f"{field}.in_reply_to"),
         answers=optional_id(content.answers, f"{field}.answers"),
+        by_mail=by_mail,
     )
     encoded: bytes = checked.SerializeToString(deterministic=True)
     return encoded
@@ -77,6 +85,21 @@ def content_of(content: pb.Content, field: str = "content", *, card: str = "") -
 def optional_id(value: bytes, field: str) -> bytes:
     """An id, or nothing."""
     return id_of(value, field) if value else b""
+
+
+def by_mail_of(content: pb.Content, field: str = "content") -> pb.ByMail | None:
+    """The mail that a message was, which another unit brings."""
+    if not content.HasField("by_mail"):
+        return None
+    size = content.by_mail.ByteSize()
+    if size > MAX_BY_MAIL_BYTES:
+        raise InvalidInput(
+            f"{field}.by_mail", f"by_mail has {size} bytes; at most {MAX_BY_MAIL_BYTES} are allowed"
+        )
+    made = pb.ByMail()
+    made.CopyFrom(content.by_mail)
+    made.DiscardUnknownFields()
+    return made
 
 
 def refuse_card(content: pb.Content, field: str = "content") -> None:

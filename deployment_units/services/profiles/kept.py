@@ -88,6 +88,10 @@ def _with_names(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
     return [(table, [*values, "", None, 0] if table == "identifiers" else values)]
 
 
+def _as_it_is(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
+    return [(table, values)]
+
+
 PART = Part(
     schema=Schema(
         part="profiles",
@@ -117,6 +121,7 @@ PART = Part(
                 " PRIMARY KEY (owner, what)) WITHOUT ROWID",
                 "CREATE INDEX name_checks_due ON name_checks (due_ms)",
             ),
+            ("CREATE INDEX handles_handle ON handles (handle)",),  # mail comes to them
         ),
     ),
     tables=(
@@ -127,7 +132,7 @@ PART = Part(
         Table(name="preferences", row=PreferenceRow, key=1),
         Table(name="reachabilities", row=ReachabilityRow, key=3),
     ),
-    upgrades=(_with_names,),
+    upgrades=(_with_names, _as_it_is),
 )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from base64 import urlsafe_b64decode
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from control_plane import keys
@@ -15,7 +17,13 @@ from control_plane.auth.access_control import AccessControl
 from control_plane.auth.callers import Caller
 from control_plane.auth.method_access import access_of_services
 from control_plane.auth.roles import Role, with_implied
-from control_plane.errors import NotFound, PermissionDenied, ServiceError, Unauthenticated
+from control_plane.errors import (
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    ServiceError,
+    Unauthenticated,
+)
 from control_plane.identity.introductions import IntroductionIssuer
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
@@ -220,3 +228,32 @@ async def test_who_waits_when_it_ends_is_told(door):
     task.cancel()
     done = await asyncio.gather(*(one.answered for one in calls), return_exceptions=True)
     assert all(isinstance(one, ServiceError) for one in done)
+
+
+def for_nobody(**more: Any) -> pb.ResolveRequest:
+    return pb.ResolveRequest(tenant=TENANT, home=pb.ActingHome(unit_id="london"), **more)
+
+
+@pytest.mark.parametrize("more", [{"identifier": pb.Identifier(uri="@anna")}, {"account": "anna"}])
+async def test_a_unit_asks_for_nobody_in_particular(door: Door, more: dict[str, Any]) -> None:
+    for fresh in (True, False):
+        (found,) = (await door.ask(for_nobody(fresh=fresh, **more))).residences
+        claims = msgspec.json.decode(b64url(found.introduction.split(".")[1]))
+        assert (found.account, claims["viewer"], claims["unit"]) == ("anna", "", "london")
+
+
+@pytest.mark.parametrize("uri", ["mailto:anna@mail.example", "tel:+442079460018"])
+async def test_but_not_by_what_not_everybody_may_find(door: Door, uri: str) -> None:
+    with pytest.raises(InvalidInput, match="viewer is empty"):
+        await door.ask(for_nobody(identifier=pb.Identifier(uri=uri)))
+
+
+async def test_nor_for_another_unit(door: Door) -> None:
+    request = for_nobody(identifier=pb.Identifier(uri="@anna"))
+    request.home.unit_id = "paris"
+    with pytest.raises(PermissionDenied):
+        await door.ask(request)
+
+
+def b64url(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 
+from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels import mail_kept
 from deployment_units.services.channels.mail_kept import ReplyPlace
 from deployment_units.services.channels.reply_tokens import ReplyOwner, token_of
@@ -47,7 +48,8 @@ def test_answers_of_a_participant_come_to_one_address(db: sqlite3.Connection) ->
     number = owner(db)
     first = address(db, number)
     assert address(db, number) == first
-    assert places(db, first) == [ReplyPlace(number, CARLA)]
+    anna = Resident(tenant="talk", account="anna", epoch=1)
+    assert places(db, first) == [ReplyPlace(number, anna, CARLA)]
     other = ReplyOwner(conversation=b"d" * 16, participant=CARLA.participant, address=CARLA.address)
     assert address(db, number, other) != first
 
@@ -92,7 +94,7 @@ def test_each_account_has_a_key_of_its_own(db: sqlite3.Connection) -> None:
 
 def test_a_mail_is_kept_as_it_came_and_once(db: sqlite3.Connection) -> None:
     number = owner(db)
-    for content in (b"first", b"again"):
-        mail_kept.keep_received(db, number, b"m" * 16, content)
+    kept = [mail_kept.keep_received(db, number, b"m" * 16, one) for one in (b"first", b"again")]
+    assert kept == [True, False]
     assert mail_kept.received(db, number, b"m" * 16) == b"first"
     assert mail_kept.received(db, number, b"x" * 16) is None

@@ -140,6 +140,7 @@ class Content(_message.Message):
     CARD_FIELD_NUMBER: _builtins.int
     IN_REPLY_TO_FIELD_NUMBER: _builtins.int
     ANSWERS_FIELD_NUMBER: _builtins.int
+    BY_MAIL_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """at most 64 KiB of UTF-8; stands for the card where that cannot be shown"""
     html: _builtins.str
@@ -152,6 +153,12 @@ class Content(_message.Message):
     """the message that this one answers; empty: none"""
     answers: _builtins.bytes
     """the press of a card that this one answers; empty: none"""
+    @_builtins.property
+    def by_mail(self) -> Global___ByMail:
+        """Of a message that came by mail; SendMessage takes none. Without `verified` it is to be shown as
+        "by mail, unverified".
+        """
+
     def __init__(
         self,
         *,
@@ -160,14 +167,61 @@ class Content(_message.Message):
         card: _builtins.str = ...,
         in_reply_to: _builtins.bytes = ...,
         answers: _builtins.bytes = ...,
+        by_mail: Global___ByMail | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["by_mail", b"by_mail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "card", b"card", "html", b"html", "in_reply_to", b"in_reply_to", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "by_mail", b"by_mail", "card", b"card", "html", b"html", "in_reply_to", b"in_reply_to", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Content: _TypeAlias = Content  # noqa: Y015
+
+@_typing.final
+class ByMail(_message.Message):
+    """The mail that a message was."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    VERIFIED_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """of its From, in normal form; empty: it has none, or several"""
+    verified: _builtins.bool
+    """that is the sender's address, and DKIM or SPF vouches for its domain"""
+    subject: _builtins.str
+    """at most 200 characters"""
+    message_id: _builtins.str
+    """its Message-ID without brackets; empty: it has none"""
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """names of what was in it besides, which is not opened"""
+
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """a word for each kind of what could not be brought across"""
+
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        verified: _builtins.bool = ...,
+        subject: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        attachments: _abc.Iterable[_builtins.str] | None = ...,
+        lost: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attachments", b"attachments", "lost", b"lost", "message_id", b"message_id", "subject", b"subject", "verified", b"verified"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ByMail: _TypeAlias = ByMail  # noqa: Y015
 
 @_typing.final
 class Handling(_message.Message):

@@ -550,7 +550,9 @@ class ResolveRequest(_message.Message):
     tenant: _builtins.str
     """empty: "default" """
     viewer: _builtins.str
-    """the account that asks; empty: an operator for itself"""
+    """The account that asks; empty: an operator for itself, or, with a home of no epoch, a unit for
+    nobody in particular: a stranger who brings mail to a handle, or to an account by its id.
+    """
     fresh: _builtins.bool
     """read from the store, not from what this server remembers"""
     viewer_address: _builtins.str

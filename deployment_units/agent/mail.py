@@ -1,0 +1,102 @@
+"""What of one unit takes mail in, built in one pass: the SMTP server, what reads mail in child
+processes, and where each account is. Imported where mail is switched on alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from control_plane.errors import InvalidInput, Refused
+from control_plane.offloading.pool import ProcessPool
+from control_plane.process import serving_tls
+from control_plane.serving.tls import HTTP1, following
+from deployment_units.agent.mail_settings import mail_domains
+from deployment_units.agent.settings import AgentSettings
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.conversations.sending import MessageDoors
+from deployment_units.services.directory.port import UnitDirectory
+from deployment_units.services.mail_in.directory_homes import DirectoryHomes
+from deployment_units.services.mail_in.dns_names import DnsNames
+from deployment_units.services.mail_in.mail_keeper import MailKeeper, NoReports
+from deployment_units.services.mail_in.mail_reader import LIMITS, TASKS, MailReader
+from deployment_units.services.mail_in.smtp_limits import NetworkCounts, SmtpLimits, read_networks
+from deployment_units.services.mail_in.smtp_server import SmtpServer
+from deployment_units.services.mail_in.taking import MailIn
+from deployment_units.services.state.database import UnitDatabase
+
+READERS = 2  # child processes that read mail
+
+
+class UnitMail:
+    """Listens between `start` and `close`."""
+
+    def __init__(self, listen: str, server: SmtpServer, pool: ProcessPool, reader: MailReader):
+        host, _, port = listen.rpartition(":")
+        self._host, self._port = host.strip("[]"), int(port)
+        self._reader = reader
+        self.server = server
+        self.address = ""
+        self.tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "mail readers": pool.run,
+            "mail that is read": reader.run,
+        }
+
+    async def start(self) -> None:
+        """Raises Refused where it cannot listen."""
+        try:
+            port = await self.server.start(self._host, self._port)
+        except OSError as error:
+            raise Refused(
+                f"cannot listen for mail at {self._host}:{self._port}: {error}"
+            ) from error
+        self.address = f"{self._host}:{port}"
+
+    async def close(self) -> None:
+        """Takes no more; what was being brought comes again."""
+        await self.server.close()
+        self._reader.close()
+
+
+def mail_of(
+    settings: AgentSettings,
+    unit_id: str,
+    database: UnitDatabase,
+    accounts: Accounts,
+    callers: Callers,
+    doors: MessageDoors,
+    directory: UnitDirectory,
+) -> UnitMail:
+    """callers: who reads introductions to this unit; doors: the way in of messages. Raises
+    InvalidInput."""
+    tenants = mail_domains(settings.mail_domain)
+    trusted = read_networks(settings.mail_trusted, "mail_trusted")
+    host = next(iter(tenants), "")
+    if not host:
+        raise InvalidInput("mail_domain", "mail_domain: names no domain")
+    limits = SmtpLimits()
+    pool = ProcessPool(TASKS, workers=READERS, limits=LIMITS)
+    reader = MailReader(
+        pool,
+        DnsNames(settings.mail_dns),
+        authserv_id=settings.mail_authserv_id or host,
+        is_trusted=NetworkCounts(limits, trusted).is_trusted,
+        readers=READERS,
+    )
+    taker = MailIn(
+        tenants,
+        MailKeeper(database, accounts, doors, NoReports()),
+        reader,
+        DirectoryHomes(unit_id, directory, callers.introduction),
+    )
+    tls = serving_tls(settings.tls_certificate, settings.tls_key, None)
+    server = SmtpServer(
+        taker,
+        host=host,
+        clock=time.monotonic,
+        tls=None if tls is None else following(tls, HTTP1),
+        limits=limits,
+        trusted=trusted,
+    )
+    return UnitMail(settings.smtp_listen, server, pool, reader)

@@ -1,0 +1,308 @@
+"""Mail over real SMTP into conversations: answers, strangers, the same mail twice, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import quopri
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import aiosmtplib
+import pytest
+
+from control_plane.errors import Unavailable
+from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.channels import mail_kept
+from deployment_units.services.channels.reply_tokens import ReplyOwner
+from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations.message import KeptMessage, NewMessage
+from deployment_units.services.mail_in.mail_keeper import MailKeeper, NoReports
+from deployment_units.services.mail_in.mail_reader import MailReader
+from deployment_units.services.mail_in.reading_tasks import TASKS
+from deployment_units.services.mail_in.smtp_limits import SmtpLimits, read_networks
+from deployment_units.services.mail_in.smtp_server import SmtpServer
+from deployment_units.services.mail_in.taking import MailIn, OtherUnit
+from deployment_units.services.profiles import kept as profiles
+from deployment_units.services.profiles.profile import EVERYONE, Mode
+from homeport.api.communication.v1 import conversation_pb2 as pb
+from tests.deployment_units.services.mail_in.reply_rows import MAILS, TEXTS
+from tests.support.account_units import TENANT, AccountUnit, account_unit
+from tests.support.fakes.domain_names import NameTable
+from tests.support.fakes.offload import FakeOffload
+
+ANNA = Resident(tenant=TENANT, account="anna", epoch=1)
+CARLA = "mailto:carla@mail.example"
+CONVERSATION = b"c" * 16
+SPF = ("mail.example", "TXT")
+VOUCHED = {SPF: (b"v=spf1 ip4:127.0.0.1 -all",)}
+
+
+class Homes:
+    """A MailHomes: a table of handles and ids."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, Resident | OtherUnit] = {}
+        self.away = False
+
+    async def of_handle(self, tenant: str, handle: str, peer: str) -> Resident | OtherUnit | None:
+        if self.away:
+            raise Unavailable("the directory is away")
+        return self.there.get(handle)
+
+    async def of_account(self, tenant: str, account: str, peer: str) -> Resident | OtherUnit | None:
+        return await self.of_handle(tenant, account, peer)
+
+
+class MailUnit:
+    """A unit that takes mail for talk.example. names: in place of DNS."""
+
+    def __init__(self, unit: AccountUnit, port: int, homes: Homes, names: NameTable) -> None:
+        self.unit = unit
+        self.port = port
+        self.homes = homes
+        self.names = names
+
+    async def begin(self) -> str:
+        """Anna writes to Carla; where her answers come to."""
+
+        def write(db, owner):  # type: ignore[no-untyped-def]
+            message = NewMessage(
+                id=b"1" * 16, conversation=CONVERSATION, sender="anna",
+                content=pb.Content(text="Coming?").SerializeToString(),
+            )  # fmt: skip
+            self.unit.sender.send(db, owner, ANNA, message, [CARLA])
+            whose = ReplyOwner(
+                conversation=CONVERSATION, participant=CARLA, address="carla@mail.example"
+            )
+            return mail_kept.address_for_replies(
+                db, owner, whose, account="anna", host="talk.example", new_key=lambda: bytes(32)
+            )
+
+        return await self.unit.accounts.change(ANNA, write)
+
+    async def has_handle(self, *, open_to_all: bool = True) -> None:
+        def claim(db, owner):  # type: ignore[no-untyped-def]
+            db.execute(
+                "INSERT INTO handles (owner, handle, state) VALUES (?, 'anna', 'held')", (owner,)
+            )
+            if open_to_all:
+                profiles.set_reachability(db, owner, Mode.MAIL, EVERYONE)
+
+        await self.unit.accounts.change(ANNA, claim)
+
+    async def mail(
+        self, to: str, body: str, *, sender: str = "carla@mail.example", header: str = ""
+    ) -> str:
+        """What was said to it at last."""
+        head = (
+            header or f"From: Carla <{sender}>\nSubject: Re: Beans\nMessage-ID: <m1@mail.example>"
+        )
+        content = f"{head}\n{body}".replace("\n", "\r\n").encode()
+        client = aiosmtplib.SMTP(hostname="127.0.0.1", port=self.port, timeout=30)
+        async with client:
+            try:
+                _, said = await client.sendmail(sender, [to], content)
+            except aiosmtplib.SMTPRecipientsRefused as refused:
+                return f"RCPT {refused.recipients[0].code}"
+            except aiosmtplib.SMTPResponseException as refused:
+                return f"{refused.code} {refused.message}"
+        return said
+
+    def messages(self) -> list[KeptMessage]:
+        """Of Anna, behind her own."""
+        read = partial(conversations.messages, after=0, most=100)
+        found, _ = self.unit.accounts.read(ANNA, lambda db, owner: read(db, owner))
+        return [one for one in found if one.sender != "anna"]
+
+
+@asynccontextmanager
+async def mail_unit(folder: Path, *, trusted: str = "") -> AsyncIterator[MailUnit]:
+    async with account_unit(folder) as unit:
+        names, homes = NameTable(dict(VOUCHED)), Homes()
+        networks = read_networks(trusted, "trusted")
+        reader = MailReader(
+            FakeOffload(tasks=TASKS), names, authserv_id="mx.talk.example",
+            is_trusted=lambda peer: bool(networks),
+        )  # fmt: skip
+        keeper = MailKeeper(unit.database, unit.accounts, unit.sender, NoReports())
+        taker = MailIn({"talk.example": TENANT}, keeper, reader, homes)
+        server = SmtpServer(
+            taker, host="mx.talk.example", clock=lambda: 0.0, limits=SmtpLimits(),
+            trusted=networks,
+        )  # fmt: skip
+        port = await server.start("127.0.0.1", 0)
+        reading = asyncio.create_task(reader.run())
+        try:
+            yield MailUnit(unit, port, homes, names)
+        finally:
+            await server.close()
+            reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await reading
+            reader.close()
+
+
+def content(message: KeptMessage) -> pb.Content:
+    return pb.Content.FromString(message.content)
+
+
+async def test_an_answer_is_a_message_of_the_participant_without_what_it_quotes(
+    tmp_path: Path,
+) -> None:
+    async with mail_unit(tmp_path) as unit:
+        to = await unit.begin()
+        body = (
+            "In-Reply-To: <"
+            + (b"1" * 16).hex()
+            + "@talk.example>\n\nYes.\n\nOn Mon, Anna wrote:\n> Coming?\n"
+        )
+        assert await unit.mail(to, body) == "2.0.0 kept"
+        (message,) = unit.messages()
+        whole = unit.unit.accounts.read(
+            ANNA, lambda db, owner: mail_kept.received(db, owner, message.id)
+        )
+    assert (message.sender, message.via, message.conversation) == (CARLA, "anna", CONVERSATION)
+    found = content(message)
+    assert (found.text, found.in_reply_to) == ("Yes.", b"1" * 16)
+    assert found.by_mail.verified
+    assert (found.by_mail.address, found.by_mail.subject) == ("carla@mail.example", "Re: Beans")
+    assert whole is not None
+    assert b"> Coming?" in whole
+
+
+@pytest.mark.parametrize(
+    ("records", "sender", "verified"),
+    [
+        pytest.param(VOUCHED, "carla@mail.example", True, id="hers, and vouched for"),
+        pytest.param({}, "carla@mail.example", False, id="nobody vouches for it"),
+        pytest.param({SPF: (b"v=spf1 -all",)}, "carla@mail.example", False, id="it is denied"),
+        pytest.param(
+            {("evil.example", "TXT"): (b"v=spf1 +all",)}, "eve@evil.example", False,
+            id="somebody else's who has the token",
+        ),
+    ],
+)  # fmt: skip
+async def test_who_is_not_surely_the_participant_is_shown_as_unverified(
+    tmp_path: Path, records: dict[tuple[str, str], tuple[bytes]], sender: str, verified: bool
+) -> None:
+    async with mail_unit(tmp_path) as unit:
+        unit.names.records = dict(records)
+        to = await unit.begin()
+        assert await unit.mail(to, "\nYes.\n", sender=sender) == "2.0.0 kept"
+        (message,) = unit.messages()
+    assert message.sender == CARLA
+    assert content(message).by_mail.verified is verified
+
+
+async def test_the_same_mail_twice_is_kept_once_whoever_vouches_then(tmp_path: Path) -> None:
+    async with mail_unit(tmp_path) as unit:
+        to = await unit.begin()
+        unit.names.silent = {"mail.example"}
+        said = [await unit.mail(to, "\nYes.\n")]
+        unit.names.silent = set()
+        said.append(await unit.mail(to, "\nYes.\n"))
+        said.append(await unit.mail(to, "\nYes!\n"))
+        assert said == ["2.0.0 kept"] * 3
+        assert [content(one).text for one in unit.messages()] == ["Yes.", "Yes!"]
+
+
+async def test_a_reply_address_that_is_none_or_over_is_refused_before_the_mail(
+    tmp_path: Path,
+) -> None:
+    async with mail_unit(tmp_path) as unit:
+        to = await unit.begin()
+        forged = to.replace("1-", "1-0", 1)[: len(to)]
+        assert await unit.mail(forged, "\nx\n") == "RCPT 550"
+        assert await unit.mail(to.replace("talk.example", "other.example"), "\nx\n") == "RCPT 550"
+        assert await unit.mail("carla@mail.example", "\nx\n") == "RCPT 550"  # no relay
+        await unit.unit.accounts.change(
+            ANNA, lambda db, owner: conversations.remove_some(db, owner, CONVERSATION)
+        )
+        assert await unit.mail(to, "\nx\n") == "RCPT 550"
+        assert unit.messages() == []
+
+
+async def test_a_strangers_mail_to_a_handle_begins_a_conversation_and_goes_on_in_it(
+    tmp_path: Path,
+) -> None:
+    async with mail_unit(tmp_path) as unit:
+        await unit.has_handle()
+        head = "From: carla@mail.example\nSubject: Beans\nMessage-ID: <{}@mail.example>\n"
+        assert await unit.mail("anna@talk.example", "\nHi.\n", header=head.format("a"))
+        follow = head.format("b") + "References: <a@mail.example>\n"
+        assert await unit.mail("Anna+x@TALK.example", "\nStill?\n", header=follow)
+        first, second = unit.messages()
+        members = unit.unit.accounts.read(
+            ANNA, lambda db, owner: conversations.members_of(db, owner, first.conversation)
+        )
+    assert (first.sender, first.via, members) == (CARLA, "anna", (CARLA,))
+    assert first.conversation == second.conversation
+    assert content(second).by_mail.verified
+
+
+async def test_nobody_goes_on_with_a_conversation_of_somebody_who_does_not_vouch(
+    tmp_path: Path,
+) -> None:
+    async with mail_unit(tmp_path) as unit:
+        await unit.has_handle()
+        head = "From: carla@mail.example\nMessage-ID: <a@mail.example>\n"
+        await unit.mail("anna@talk.example", "\nHi.\n", header=head)
+        unit.names.records = {}
+        forged = "From: carla@mail.example\nReferences: <a@mail.example>\n"
+        await unit.mail("anna@talk.example", "\nSend money.\n", header=forged)
+        first, second = unit.messages()
+    assert first.conversation != second.conversation
+    assert not content(second).by_mail.verified
+
+
+async def test_who_is_not_reached_by_strangers_is_told_from_nobody_by_nothing(
+    tmp_path: Path,
+) -> None:
+    async with mail_unit(tmp_path) as unit:
+        await unit.has_handle(open_to_all=False)
+        closed = await unit.mail("anna@talk.example", "\nHi.\n")
+        nobody = await unit.mail("nobody@talk.example", "\nHi.\n")
+        assert closed == nobody == "RCPT 550"
+
+
+async def test_an_account_elsewhere_or_not_to_be_found_now_is_for_later(tmp_path: Path) -> None:
+    async with mail_unit(tmp_path) as unit:
+        await unit.has_handle()
+        unit.homes.there["ben"] = OtherUnit(unit_id="other")
+        assert await unit.mail("ben@talk.example", "\nHi.\n") == "RCPT 451"
+        unit.homes.away = True
+        assert await unit.mail("dev@talk.example", "\nHi.\n") == "RCPT 451"
+        # who lives here is found without the directory
+        assert await unit.mail("anna@talk.example", "\nHi.\n") == "2.0.0 kept"
+
+
+async def test_loops_servers_words_and_reports_of_others_are_refused(tmp_path: Path) -> None:
+    async with mail_unit(tmp_path) as unit:
+        to = await unit.begin()
+        loop = f"From: carla@mail.example\nDelivered-To: {to}\n"
+        assert (await unit.mail(to, "\nx\n", header=loop)).startswith("550 5.4.6")
+        bounce = "From: MAILER-DAEMON@mail.example\nSubject: Undelivered\n"
+        assert (await unit.mail(to, "\nx\n", header=bounce, sender="")).startswith("550 5.6.0")
+        absent = "From: carla@mail.example\nAuto-Submitted: auto-replied\n"
+        assert await unit.mail(to, "\nI am away.\n", header=absent) == "2.0.0 kept"
+        assert [content(one).text for one in unit.messages()] == ["I am away."]
+
+
+def _encoded(text: str) -> str:
+    """As programs send lines that are longer than SMTP takes."""
+    kept = quopri.encodestring(text.replace("\r\n", "\n").encode()).decode()
+    head = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n"
+    return f"{head}\n{kept}"
+
+
+@pytest.mark.parametrize("name", [row.name for row in TEXTS] + list(MAILS))
+async def test_the_corpora_arrive_without_what_they_quote(tmp_path: Path, name: str) -> None:
+    visible = {row.name: row.visible for row in TEXTS} | dict.fromkeys(MAILS, "Hello")
+    bodies = {row.name: _encoded(row.text) for row in TEXTS} | MAILS
+    async with mail_unit(tmp_path) as unit:
+        to = await unit.begin()
+        assert await unit.mail(to, bodies[name]) == "2.0.0 kept"
+        (message,) = unit.messages()
+    assert content(message).text == (visible[name] or "(no text)")
