@@ -27,8 +27,12 @@ from console.local.stack_plan import (
     ETCD,
     ETCD_USER,
     LOOPBACK,
+    MESSAGES,
+    PLATFORM,
     SERVER,
+    SHARING,
     Program,
+    Sharing,
     StackOptions,
     StackPlan,
     agent_name,
@@ -36,7 +40,14 @@ from console.local.stack_plan import (
     restart_delay_s,
     settled_arguments,
 )
-from console.local.stack_security import OPERATOR, StackSecurity, agent_holder, make_security
+from console.local.stack_security import (
+    OPERATOR,
+    StackSecurity,
+    agent_holder,
+    make_security,
+    messages_holder,
+    platform_holder,
+)
 from control_plane.auth.credentials import TOKEN_BYTES
 from control_plane.errors import ServiceError
 from control_plane.printable import why_failed
@@ -287,17 +298,27 @@ def secured(options: StackOptions, *, mutual: bool = False) -> StackOptions:
 
 
 def make_stack_security(
-    security: StackSecurity, units: Sequence[str], *, apart: Sequence[str] = ()
+    security: StackSecurity,
+    units: Sequence[str],
+    *,
+    apart: Sequence[str] = (),
+    sharing: Sharing | None = None,
 ) -> None:
     """A CA, certificates and tokens; units: the ids of those in the fleet file, apart: of those
     with an agent process of their own. To be called by whoever holds the data directory. Raises
     StackFailed."""
     agents = {agent_name(unit): [unit] for unit in apart} or {AGENT: list(units)}
+    programs = [SERVER, *agents]
+    holders = [agent_holder(name, of) for name, of in agents.items()]
+    if sharing is not None:
+        programs.append(SHARING)
+        holders += [platform_holder(PLATFORM, sharing.tenant)]
+        holders += [messages_holder(MESSAGES, sharing.tenant)]
     try:
         make_security(
             security,
-            programs=(SERVER, *agents),
-            holders=[agent_holder(name, of) for name, of in agents.items()],
+            programs=programs,
+            holders=holders,
             now=datetime.now(UTC),
             random=partial(secrets.token_bytes, TOKEN_BYTES),
         )

@@ -18,13 +18,15 @@ from control_plane.data_folder import SQLITE, DataFolder
 from control_plane.errors import InvalidInput
 
 ETCD, SERVER, AGENT = "etcd", "server", "agent"
+SHARING, PLATFORM = "sharing", "platform"
+MESSAGES = "messages"  # the token by which units speak for `homeport-messages`
 LOOPBACK = "127.0.0.1"
 ETCD_USER = "root"
 DATA_FOLDER = DataFolder(
     flag="--data-dir",
     parts=(
         "up.lock", "store.db*", "snapshot*", "etcd", "etcd-password*", "units", "run", "logs",
-        "security",
+        "security", "sharing", "compiled",
     ),
     earlier={"up.lock": b"", "store.db": SQLITE, "sharing/sharing.db": SQLITE},
 )  # fmt: skip
@@ -67,6 +69,15 @@ class TextLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sharing:
+    """A data-sharing server, and units that are agents of the applications of one tenant. clock: of
+    the server; None: the machine's."""
+
+    tenant: str
+    clock: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackOptions:
     """What the operator asked for. `store` is `embedded`, `etcd` (started here) or the URL of
     an etcd that runs already. Port 0 means any free port."""
@@ -88,6 +99,7 @@ class StackOptions:
     web: bool = False  # units serve browsers
     mail: MailRelay | None = None  # None: no mail goes out
     text: TextLine | None = None  # None: no texts
+    sharing: Sharing | None = None  # needs `security`; None: no applications
     security: StackSecurity | None = None  # None: plain, and everybody may do all
 
 
@@ -195,6 +207,8 @@ def plan_stack(options: StackOptions) -> StackPlan:
             stop_within_s=25.0,  # its own drain is 10 s
         )
     )
+    if options.sharing is not None and options.security is not None:
+        programs.append(_sharing(options, options.sharing, options.security))
     programs += _agents(options)
     wanted = {
         "--port": options.port,
@@ -223,6 +237,7 @@ def _agents(options: StackOptions) -> list[Program]:
                 f"--listen={LOOPBACK}:0",
                 *_unit_state(options),
                 *((f"--http-listen={LOOPBACK}:0",) if options.web else ()),
+                *_applications(options),
                 *_agent_security(name, options.security),
             ),
             ready_within_s=READY_WITHIN_S,
@@ -230,6 +245,38 @@ def _agents(options: StackOptions) -> list[Program]:
         )
         for name, file in files.items()
     ]
+
+
+def _applications(options: StackOptions) -> tuple[Argument, ...]:
+    """Whose applications a unit is the agent of."""
+    if options.sharing is None or options.security is None:
+        return ()
+    return (
+        ReportedValue(SHARING, "grpc", prefix="--data-sharing="),
+        f"--data-sharing-tenants={options.sharing.tenant}",
+        f"--data-sharing-token-file={options.security.token_file(MESSAGES)}",
+    )
+
+
+def _sharing(options: StackOptions, sharing: Sharing, security: StackSecurity) -> Program:
+    clock = () if sharing.clock is None else (f"--clock-file={sharing.clock}",)
+    return _program(
+        options,
+        SHARING,
+        "data_sharing",
+        (
+            f"--data-dir={options.data_dir / SHARING}",
+            f"--listen={LOOPBACK}:0",
+            "--http-listen=",
+            "--metrics-listen=",
+            f"--compiled-dir={options.data_dir / 'compiled'}",
+            *security.serving(SHARING),
+            f"--tokens={security.tokens}",
+            *clock,
+        ),
+        ready_within_s=READY_WITHIN_S,
+        stop_within_s=30.0,
+    )
 
 
 def _code_senders(options: StackOptions) -> list[str]:

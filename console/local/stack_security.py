@@ -49,6 +49,10 @@ class StackSecurity:
         """TOML with the token of a program, which no listing of processes shows."""
         return self.folder / f"{name}.toml"
 
+    def token_file(self, name: str) -> Path:
+        """The same token alone."""
+        return self.folder / f"{name}.token"
+
     @property
     def operator_token_file(self) -> Path:
         return self.folder / OPERATOR_TOKEN
@@ -121,12 +125,29 @@ def make_security(
         replace_file(
             security.settings(holder.name), f'token = "{token}"\n'.encode(), mode=FILE_MODE
         )
+        replace_file(security.token_file(holder.name), f"{token}\n".encode(), mode=FILE_MODE)
         editor.put(token, holder.name, holder.given)
 
 
 def agent_holder(name: str, units: Sequence[str]) -> TokenHolder:
     """Of the agents of these units."""
     return TokenHolder(name=name, given={"roles": ["unit"], "units": list(units)})
+
+
+def platform_holder(name: str, tenant: str) -> TokenHolder:
+    """Of a platform of this name, for applications of the tenant."""
+    given = {"roles": ["platform"], "tenant": tenant, "platform": name}
+    return TokenHolder(name=name, given=given)
+
+
+def messages_holder(name: str, tenant: str) -> TokenHolder:
+    """Of units, which speak for `homeport-messages` of the tenant."""
+    given = {
+        "roles": ["producer", "consumer"],
+        "tenant": tenant,
+        "application": "homeport-messages",
+    }
+    return TokenHolder(name=name, given=given)
 
 
 def _authority(security: StackSecurity, now: datetime) -> Authority:

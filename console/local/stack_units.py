@@ -23,4 +23,4 @@ def prepare_stack(options: StackOptions) -> None:
             text = yaml.safe_dump({"units": [entry]}, sort_keys=False, allow_unicode=True)
             replace_file(fleet_file(options.data_dir, entry["id"]), text.encode())
     if options.security is not None:
-        make_stack_security(options.security, units, apart=options.apart)
+        make_stack_security(options.security, units, apart=options.apart, sharing=options.sharing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from console.demo.directory.buying import buy
 from console.demo.directory.demo_stack import DemoStack
 from console.demo.directory.moving import move
 from console.demo.directory.proving import prove_and_show
@@ -9,7 +10,7 @@ from console.demo.directory.signing_up import sign_up
 from console.demo.directory.story import Story
 from console.demo.directory.writing import write
 
-CHAPTERS = (1, 2, 5, 9)
+CHAPTERS = (1, 2, 5, 6, 9)
 
 
 def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
@@ -25,6 +26,10 @@ def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
     with story.chapter(5, "One message, and where it arrives"):
         launch = write(story, stack, ben)
     if last == 5:
+        return
+    with story.chapter(6, "A program at a handle"):
+        buy(story, stack)
+    if last == 6:
         return
     with story.chapter(9, "A unit is emptied, and nothing changes"):
         move(story, stack, launch)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,13 +22,23 @@ from console.demo.directory.demo_children import DemoChild
 from console.demo.directory.mail_provider import Mailboxes
 from console.demo.directory.person import Person
 from console.local.stack import LocalStack, secured
-from console.local.stack_plan import MailRelay, StackOptions, TextLine, plan_stack
+from console.local.stack_plan import (
+    PLATFORM,
+    SHARING,
+    MailRelay,
+    Sharing,
+    StackOptions,
+    TextLine,
+    plan_stack,
+)
 from console.local.stack_units import prepare_stack
 from control_plane.fleet.file import TWO_UNITS, read_fleet
+from data_sharing.clock import SimulatedClock, wall_ms
 from homeport import errors
 from homeport.api.tenancy.v1 import tenancy_pb2
 
 TENANT, DOMAIN = "talk", "talk.example"
+ROASTERY = "roastery"  # the application, and its account
 MAIL_DOMAINS = ("mail.example", "northwind.example", "contoso.example")
 # Of the numbers kept for fiction: of the service, of Anna and of Dev.
 SERVICE_NUMBER, ANNAS_NUMBER, DEVS_NUMBER = "+442079460000", "+442079460301", "+442079460302"
@@ -53,6 +64,9 @@ class DemoStack:
                 *(f"--domain={domain}" for domain in MAIL_DOMAINS),
             ),
         )
+        self.clock_file = folder / "clock"
+        self.clock = SimulatedClock(self.clock_file, starts_at_ms=wall_ms())
+        self._platform: DemoChild | None = None
         self.texts_folder = folder / "telephones"
         self.telephones = DemoChild(
             "telephones", telephones.MODULE, folder, (f"--folder={self.texts_folder}",)
@@ -69,6 +83,8 @@ class DemoStack:
     def __exit__(self, *_: object) -> None:
         if hasattr(self, "client"):
             self.client.close()
+        if self._platform is not None:
+            self._platform.stop()
         if hasattr(self, "local"):
             self.local.stop()
         self.telephones.stop()
@@ -93,6 +109,7 @@ class DemoStack:
                 apart=tuple(units),
                 web=True,
                 mail=MailRelay(address=self.mail_address, domain=DOMAIN),
+                sharing=Sharing(tenant=TENANT, clock=self.clock_file),
                 text=TextLine(address=self.text_line, number=SERVICE_NUMBER),
             )
         )
@@ -103,7 +120,7 @@ class DemoStack:
             prepare=lambda: prepare_stack(options),
         )
         assert options.security is not None
-        security = options.security
+        self._security = security = options.security
         self.local.start()
         token = security.operator_token()
         self.target = Target(
@@ -115,6 +132,27 @@ class DemoStack:
             with_state = tenancy_pb2.REPROVISION_MOVE_WITH_STATE
             calls.apply_tenant(tenancy_pb2.Tenant(tenant=TENANT, reprovision=with_state), fields=())
         self.client = homeport.Client(self.local.grpc, tenant=TENANT, tls=tls, token=token)
+
+    def start_platform(self, application: str) -> None:
+        """Who runs an application, which has been submitted. Returns once it can."""
+        compiled = self.folder / "stack" / "compiled"
+        self._platform = DemoChild(
+            PLATFORM,
+            "data_sharing.platforms",
+            self.folder,
+            (
+                f"--name={PLATFORM}",
+                f"--applications={application}",
+                f"--data-dir={self.folder / PLATFORM}",
+                f"--server={self.data_target.server}",
+                f"--tenant={TENANT}",
+                f"--ca={self._security.ca}",
+                f"--config={self._security.settings(PLATFORM)}",
+                f"--compiled-dir={compiled}",
+                f"--clock-file={self.clock_file}",
+            ),
+        )
+        self._platform.start()
 
     @property
     def mail_address(self) -> str:
@@ -138,9 +176,19 @@ class DemoStack:
         """As an operator; to be opened."""
         return DirectoryCalls(self.target)
 
+    @property
+    def data_target(self) -> Target:
+        """Of the data-sharing service, as an operator."""
+        return replace(self.target, servers=(str(self.local.facts[SHARING]["grpc"]),))
+
     def fleet(self) -> FleetCalls:
         """As an operator; to be opened."""
         return FleetCalls(self.target)
+
+    def directory_account(self, name: str) -> str:
+        """The account that a name is of, as Anna finds it."""
+        with self.directory() as calls:
+            return str(calls.resolve(name, viewer="anna").residences[0].account)
 
     def asking(self, ask: Callable[[], T]) -> T | None:
         """What `ask` gives; None while who is asked is not there."""

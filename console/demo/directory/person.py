@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.message import Message
@@ -48,6 +49,16 @@ class Person(ConversationCalls):
         )
         sent: talk_pb.SendMessageResponse = self._talk_to("SendMessage", request)
         return sent
+
+    def press(
+        self, message: bytes, action: str, *, press: bytes, inputs: Mapping[str, str] | None = None
+    ) -> talk_pb.ClickResponse:
+        """Presses a button of a card; the same press is pressed once."""
+        request = talk_pb.ClickRequest(
+            message=message, action=action, press=press, inputs=inputs or {}
+        )
+        pressed: talk_pb.ClickResponse = self._talk_to("Click", request)
+        return pressed
 
     def _profile(self, method: str, request: Message) -> Any:
         deadline_s = CODE_S if method == "BeginProof" else None

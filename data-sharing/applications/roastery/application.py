@@ -1,4 +1,5 @@
-"""A roastery that is written to: it offers coffee on a card, and takes orders from its buttons."""
+"""A roastery that is written to: it offers coffee on a card, takes orders from its buttons, says
+when one was shipped, and takes it back."""
 
 SCHEMA = "homeport.communicant.reply/1"
 PRICES_EUR = {"yirgacheffe": 14, "antigua": 12}
@@ -10,7 +11,9 @@ def handle(action: str, input: dict) -> dict:
         return offer(input)
     if action == "take-order":
         return take_order(input)
-    raise ValueError(f"the roastery can offer and take-order, not {action}")
+    if action == "tell-shipped":
+        return tell_shipped(input)
+    raise ValueError(f"the roastery can offer, take-order and tell-shipped, not {action}")
 
 
 def offer(message: dict) -> dict:
@@ -24,6 +27,10 @@ def take_order(press: dict) -> dict:
     said = {"conversation": press["conversation"], "replaces": press["message"]}
     if press["action"] == "later":
         return reply(**said, text="See you soon.", card=card([text_block("See you soon.")]))
+    if press["action"] == "return":
+        return reply(
+            **said, text="Return recorded.", card=card([text_block("**Return recorded**")])
+        )
     sku, bags = press["data"].get("sku", ""), int(press["inputs"].get("amount", "1"))
     if sku not in PRICES_EUR or not 0 < bags <= MOST_BAGS:
         return reply(press["conversation"], "We do not have that. Write to us for a new offer.")
@@ -33,6 +40,18 @@ def take_order(press: dict) -> dict:
         [text_block("**Ordered**"), facts(Coffee=sku.title(), Bags=bags, Price=f"{price} €")]
     )
     return reply(**said, text=text, card=ordered)
+
+
+def tell_shipped(order: dict) -> dict:
+    """A new card in the conversation of the order, hours after it."""
+    text = f"Your order is on its way, with {order['carrier']}."
+    give_back = {
+        "type": "Action.Submit",
+        "id": "return",
+        "title": "Return",
+        "data": {"order": order["order"]},
+    }
+    return reply(order["conversation"], text, card=card([text_block(text)], [give_back]))
 
 
 def offer_card() -> dict:
