@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
+from deployment_units.services.cards.card_text import card_text
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc
+from tests.support.cards import coffee_card
 from tests.support.command_line import CommandLine
 from tests.support.fakes.server import Served
 
@@ -33,6 +35,10 @@ class FakeConversations(conversation_pb2_grpc.ConversationServiceServicer):
     def __init__(self) -> None:
         self.sent: list[pb.SendMessageRequest] = []
         self.removals = 0
+        self.clicks: list[pb.ClickRequest] = []
+        self.offer = message(5)
+        self.offer.revision = 2
+        self.offer.content.card = card_text(coffee_card())
 
     def SendMessage(self, request, context):
         self.sent.append(request)
@@ -58,6 +64,15 @@ class FakeConversations(conversation_pb2_grpc.ConversationServiceServicer):
         for position in range(request.after + 1, 4):
             yield pb.SubscribeResponse(message=message(position))
         context.abort(grpc.StatusCode.UNAUTHENTICATED, "the ticket has expired")
+
+    def GetMessage(self, request, context):
+        return pb.GetMessageResponse(message=self.offer)
+
+    def Click(self, request, context):
+        self.clicks.append(request)
+        return pb.ClickResponse(
+            state=pb.PRESS_STATE_WAITING, press=request.press, current=self.offer
+        )
 
     def RemoveConversation(self, request, context):
         self.removals += 1
@@ -155,3 +170,35 @@ def test_what_means_nothing_is_a_usage_error(
     ran = cli("conversations", *words)
     assert (ran.code, ran.out) == (2, "")
     assert alice.sent == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "inputs"),
+    [
+        pytest.param("1", {}, id="by-number"),
+        pytest.param("order", {}, id="by-id"),
+        pytest.param("1 3", {"amount": "3"}, id="with-what-it-asks-for"),
+    ],
+)
+def test_a_card_is_pressed_as_it_was_seen(
+    cli: CommandLine, alice: FakeConversations, answer: str, inputs: dict[str, str]
+) -> None:
+    words = ("conversations", "click", "alice", alice.offer.id.hex(), answer, "-o", "json")
+    ran = cli(*words)
+    assert (ran.code, ran.err) == (0, "")
+    (asked,) = alice.clicks
+    assert (asked.message, asked.revision, asked.action) == (alice.offer.id, 2, "order")
+    assert dict(asked.inputs) == inputs
+    assert (ran.document["state"], ran.document["press"]) == ("waiting", asked.press.hex())
+
+
+def test_what_presses_nothing_is_said_without_a_call(
+    cli: CommandLine, alice: FakeConversations
+) -> None:
+    words = ("conversations", "click", "alice", alice.offer.id.hex())
+    assert cli(*words, "dance").code == 2
+    assert cli(*words, "99").code == 2
+    assert cli("conversations", "click", "alice", "12", "1").code == 2
+    alice.offer.content.card = ""
+    assert cli(*words, "1").code == 4
+    assert alice.clicks == []

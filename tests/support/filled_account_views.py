@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rich.console import RenderableType
 
 from console.cli.views import accounts, conversations
+from tests.support.cards import coffee_card
 
 ACCOUNT = "account-" + "0123456789abcdef" * 4
 ADDRESS = "mailto:" + "a-long-local-part" * 3 + "@a-long-name-of-an-organisation.example"
@@ -15,7 +16,8 @@ ID = "01234567890abcdef0123456789abcde"
 _IDENTIFIER = {"uri": ADDRESS, "shown": ADDRESS, "label": "work", "proved": False}
 _MESSAGE = {
     "conversation": ID, "position": 12_345_678, "id": ID, "sender": ACCOUNT, "text": TEXT,
-    "kept": "2026-11-28 11:30:00 UTC",
+    "kept": "2026-11-28 11:30:00 UTC", "card": coffee_card().document, "superseded": False,
+    "presses": [{"action": "order", "press": ID, "state": "waiting"}],
 }  # fmt: skip
 
 ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]] = {

@@ -47,6 +47,11 @@ class ConversationCalls(AccountCalls):
                 return
             after = page.messages[-1].position
 
+    def message(self, message: bytes) -> pb.Message:
+        """What is shown of it now."""
+        answer: pb.GetMessageResponse = self._talk("GetMessage", pb.GetMessageRequest(id=message))
+        return answer.message
+
     def follow(self, after: int) -> Iterator[pb.Message]:
         """Messages behind a position, and then each as it comes, until the unit ends it."""
         stub = conversation_pb2_grpc.ConversationServiceStub(self._channel)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from console.cli.commands.card_clicks import click
+from console.cli.input.message_ids import id_of
 from console.cli.options import (
     MOST_INT64,
     Ca,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from console.cli.profile import Target
 
 app = typer.Typer(help="Conversations: messages between accounts.", no_args_is_help=True)
+app.command("click")(click)
 
 ConversationId: TypeAlias = Annotated[
     str, typer.Argument(help="Its id, 32 hexadecimal digits.", metavar="CONVERSATION")
@@ -66,8 +69,8 @@ def send(
 
     if (to is None) == (conversation is None):
         raise typer.BadParameter("to whom? --to, or --in", param_hint="--to")
-    about = secrets.token_bytes(16) if conversation is None else _id(conversation, "--in")
-    message = secrets.token_bytes(16) if message_id is None else _id(message_id, "--id")
+    about = secrets.token_bytes(16) if conversation is None else id_of(conversation, "--in")
+    message = secrets.token_bytes(16) if message_id is None else id_of(message_id, "--id")
     with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
         document = sent_document(calls.send(about, message, to or [], text))
     show(document, output, lambda: sent_view(document))
@@ -105,7 +108,7 @@ def read(
     """Shows the messages of one conversation, in order."""
     from console.cli.views.conversations import message_document, messages_view
 
-    about = _id(conversation, "CONVERSATION")
+    about = id_of(conversation, "CONVERSATION")
     with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
         documents = [message_document(one) for one in calls.messages(about)]
     show({"messages": documents}, output, lambda: messages_view(documents))
@@ -155,7 +158,7 @@ def remove(
     """Removes a client's own copy of a conversation; others keep theirs."""
     from rich.text import Text
 
-    about = _id(conversation, "CONVERSATION")
+    about = id_of(conversation, "CONVERSATION")
     with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
         calls.remove(about)
     document = {"conversation": about.hex(), "removed": True}
@@ -172,14 +175,3 @@ def _conversations(target: Target, client: str) -> Iterator[ConversationCalls]:
         home = service.get(client)
     with ConversationCalls.at(target, home) as calls:
         yield calls
-
-
-def _id(text: str, option: str) -> bytes:
-    """Raises typer.BadParameter."""
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    if len(found) != 16:
-        raise typer.BadParameter("an id has 32 hexadecimal digits", param_hint=option)
-    return found

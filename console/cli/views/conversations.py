@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from console.cli.markup import escape
 from console.cli.tables import Table, fold, number, whole
 from console.cli.views.times import time_text
 from homeport.api.communication.v1 import conversation_pb2 as pb
+
+_STATES = {
+    pb.PRESS_STATE_WAITING: "waiting",
+    pb.PRESS_STATE_DONE: "done",
+    pb.PRESS_STATE_SUPERSEDED: "superseded",
+    pb.PRESS_STATE_REFUSED: "refused",
+}
 
 
 def message_document(message: pb.Message) -> dict[str, Any]:
@@ -17,6 +25,14 @@ def message_document(message: pb.Message) -> dict[str, Any]:
         "id": message.id.hex(),
         "sender": message.sender,
         "text": message.content.text,
+        "card": json.loads(message.content.card) if message.content.card else None,
+        "revision": message.revision,
+        "replaces": message.replaces.hex() or None,
+        "superseded": message.superseded,
+        "presses": [
+            {"action": one.action, "press": one.id.hex(), "state": _state(one.state)}
+            for one in message.presses
+        ],
         "kept": time_text(message.keep_time.ToMilliseconds()),
     }
 
@@ -30,10 +46,47 @@ def sent_document(sent: pb.SendMessageResponse) -> dict[str, Any]:
 
 
 def messages_view(documents: list[dict[str, Any]]) -> Table:
+    """A message that was replaced is not shown, and a card stands as numbered text in place of the
+    text that stands for it."""
     table = Table(whole("kept"), fold("sender"), fold("text"))
     for one in documents:
-        table.add_row(escape(one["kept"]), escape(one["sender"]), escape(one["text"]))
+        if not one["superseded"]:
+            table.add_row(escape(one["kept"]), escape(one["sender"]), escape(_shown(one)))
     return table
+
+
+def clicked_document(clicked: pb.ClickResponse, action: str) -> dict[str, Any]:
+    return {
+        "action": action,
+        "press": clicked.press.hex(),
+        "state": _state(clicked.state),
+        "message": message_document(clicked.current),
+    }
+
+
+def clicked_view(document: dict[str, Any]) -> str:
+    said = {
+        "waiting": "pressed; the answer comes as a message",
+        "done": "pressed before, and answered",
+        "superseded": "the card has changed since; look at it, and press again",
+    }
+    return escape(said.get(document["state"], document["state"]))
+
+
+def _state(state: pb.PressState.ValueType) -> str:
+    return _STATES.get(state, "unknown")
+
+
+def _shown(document: dict[str, Any]) -> str:
+    from deployment_units.services.cards.profile import check
+    from deployment_units.services.cards.text_form import to_text
+
+    card = check(document["card"]) if document["card"] else []
+    if isinstance(card, list):
+        return str(document["text"])
+    lines = [to_text(card).rstrip(), f"(message {document['id']})"]
+    lines += [f"{one['action']}: {one['state']}" for one in document["presses"]]
+    return "\n".join(lines)
 
 
 def sent_view(document: dict[str, Any]) -> Table:
