@@ -8,11 +8,13 @@ import asyncio
 import json
 from pathlib import Path
 
+import grpc
 import pytest
 
 from homeport.api.communication.v1 import conversation_pb2 as pb
-from homeport.api.datasharing.v1 import feed_pb2, feed_pb2_grpc
+from homeport.api.datasharing.v1 import feed_pb2, feed_pb2_grpc, registry_pb2_grpc
 from tests.support.answering_stack import CALL_S, AnsweringStack, Person, answering_stack, artifact
+from tests.support.data_sharing_server import submission
 from tests.support.submissions import text
 
 TALK = b"conversation-one"
@@ -36,15 +38,16 @@ ORDERS = {
 }
 TELL = {
     "rule": "shipped",
-    "watch": {"s": {"feed": SHIPPED}},
-    "when": "true",
+    "watch": {"c": {"feed": "homeport.card.clicked"}, "s": {"feed": SHIPPED}},
+    "join": {"within": "48h", "consume": "chronicle"},
+    "when": 'c.data.application == "roastery" && c.data.action.startsWith("order")',
     "do": [
         {
             "invoke": {
                 "application": "roastery",
                 "action": "offer",
                 "config": {
-                    "conversation": "s.data.conversation",
+                    "conversation": "c.data.conversation",
                     "message": f'"{HELLO.hex()}"',
                     "sender": '"acct:anna@default"',
                     "text": '"shipped"',
@@ -110,18 +113,25 @@ async def test_hours_later_another_feed_brings_a_card_that_is_pressed_once(tmp_p
                 async with stack.agent():
                     await enter(stack)
                     await anna.write(TALK, HELLO, "Good morning", ["roastery"])
-                    await anna.waits_for(TALK, 2)
+                    _, offer = await anna.waits_for(TALK, 2)
+                    async with stack.sharing_channel() as channel:
+                        await submit_orders(stack, channel)
+                    await anna.click(offer.id, "order-antigua", b"o" * 16, amount="1")
+                    await anna.waits_for(TALK, 3)
                 async with stack.sharing_channel() as channel:
-                    await _ship(stack, channel)
+                    await ship(channel)
                 async with stack.agent():  # while nobody was there, it shipped
-                    *_, card = await anna.waits_for(TALK, 3)
+                    *_, card = await anna.waits_for(TALK, 4)
                     for press in (PRESS, b"q" * 16, PRESS):
                         answer = await anna.click(card.id, "later", press)
                         assert answer.press == PRESS
-                    *_, bye = await anna.waits_for(TALK, 4)
+                    *_, bye = await anna.waits_for(TALK, 5)
                     assert bye.content.text == "See you soon."
-                    clicks = [one for one, _ in await stack.outcomes() if one.endswith(".click")]
-                    assert len(clicks) == 1
+                    rules = [one for one, _ in await stack.outcomes()]
+                    assert rules == [
+                        "answers.roastery.message", "answers.roastery.click", "shipped",
+                        "answers.roastery.click",
+                    ]  # fmt: skip
                 await anna.close()
             finally:
                 platform.kill()
@@ -133,15 +143,15 @@ async def enter(stack: AnsweringStack) -> None:
     await roastery.close()
 
 
-async def _ship(stack, channel) -> None:
-    """The event of another application, with a rule that has the roastery answer it."""
-    from homeport.api.datasharing.v1 import registry_pb2_grpc
-    from tests.support.data_sharing_server import submission
-
+async def submit_orders(stack: AnsweringStack, channel: grpc.aio.Channel) -> None:
+    """Another application, and a rule that has the roastery write where an order of its shipped."""
     registry = registry_pb2_grpc.ApplicationRegistryStub(channel)
     verdict = await registry.SubmitApplication(submission(text(ORDERS)), timeout=CALL_S)
     assert verdict.HasField("accepted"), verdict
     await stack.apply(channel, {"rules": [TELL]})
+
+
+async def ship(channel: grpc.aio.Channel) -> None:
     request = feed_pb2.PublishEventRequest()
     request.event.id, request.event.source = "s1", "/orders"
     request.event.spec_version, request.event.type = "1.0", SHIPPED
