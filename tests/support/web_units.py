@@ -17,7 +17,12 @@ from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
 from deployment_units.services.profiles.service import NAME as PROFILES
 from deployment_units.services.web.server import WebServer
-from homeport.api.communication.v1 import conversation_pb2_grpc, profile_pb2_grpc
+from homeport.api.communication.v1 import (
+    conversation_pb2_grpc,
+    delivery_pb2,
+    delivery_pb2_grpc,
+    profile_pb2_grpc,
+)
 from tests.support.account_units import TENANT, AccountUnit, account_unit
 
 WAIT_S = 20.0
@@ -92,11 +97,22 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
         fields = {}
 
 
-class WebUnit:
-    """unit: what it stands on; server: its HTTP port."""
+class FakeDeliveries(delivery_pb2_grpc.DeliveryServiceServicer):
+    """A unit that knows this of messages that are on their way."""
 
-    def __init__(self, unit: AccountUnit, server: WebServer) -> None:
+    def __init__(self) -> None:
+        self.known: list[delivery_pb2.Delivery] = []
+
+    async def ListDeliveries(self, request: Any, context: Any) -> Any:
+        return delivery_pb2.ListDeliveriesResponse(deliveries=self.known)
+
+
+class WebUnit:
+    """unit: what it stands on; server: its HTTP port; deliveries: what it knows of them."""
+
+    def __init__(self, unit: AccountUnit, server: WebServer, deliveries: FakeDeliveries) -> None:
         self.unit = unit
+        self.deliveries = deliveries
         self.server = server
         self.url = f"http://{server.address}"
 
@@ -127,7 +143,12 @@ async def web_unit(folder: Path, *accounts: str) -> AsyncIterator[WebUnit]:
         for account in accounts:
             resident = Resident(tenant=TENANT, account=account, epoch=1)
             await unit.accounts.change(resident, lambda db, owner: None)
+        deliveries = FakeDeliveries()
         services = (
+            Service(
+                add=delivery_pb2_grpc.add_DeliveryServiceServicer_to_server,
+                servicer=deliveries, name="homeport.api.communication.v1.DeliveryService", hot={},
+            ),
             Service(
                 add=profile_pb2_grpc.add_ProfileServiceServicer_to_server,
                 servicer=unit.profiles, name=PROFILES, hot={},
@@ -144,7 +165,7 @@ async def web_unit(folder: Path, *accounts: str) -> AsyncIterator[WebUnit]:
         )  # fmt: skip
         await server.start()
         try:
-            yield WebUnit(unit, server)
+            yield WebUnit(unit, server, deliveries)
         finally:
             async with asyncio.timeout(WAIT_S):
                 await server.stop()

@@ -37,8 +37,8 @@ async function ask(verb, path, body) {
 export const session = () => ask("GET", "/session");
 export const signIn = (ticket) => ask("POST", "/session", { ticket });
 export const signOut = () => ask("DELETE", "/session");
-export const call = (method, request) =>
-  ask("POST", `/api/ConversationService/${method}`, request);
+export const call = (method, request, service = "ConversationService") =>
+  ask("POST", `/api/${service}/${method}`, request);
 
 export function newId() {
   return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));

@@ -1,6 +1,7 @@
 // The client: who is signed in, what is open, what is sent and pressed.
 
 import { call, Failure, newId, session, signIn, signOut, UNAUTHENTICATED } from "./api.js";
+import { watchDeliveries } from "./deliveries.js";
 import { follow } from "./events.js";
 import { Store } from "./store.js";
 import { conversationItem, messageItems, showPicture } from "./views.js";
@@ -13,6 +14,7 @@ const MOST_MEMBERS = 64;
 
 let store = null;
 let stop = () => {};
+let deliveries = null;
 let open = ""; // the id of the conversation that is open; "new": of one that is not begun
 let sending = []; // {id, conversation, text}
 let fresh = new Set();
@@ -40,6 +42,7 @@ function nameIn(ticket) {
 
 function showSignIn(why = "", ticket = "") {
   stop();
+  deliveries?.stop();
   store = null;
   $("client").hidden = true;
   $("sign-in").hidden = false;
@@ -102,6 +105,8 @@ async function start(who) {
   stop = follow(from, { message: arrived, connected, ended: (status) =>
     showSignIn(status.code === 9 ? "Your account has moved. Open your sign-in link again."
       : "Your ticket is over. Sign in with a new one.") });
+  deliveries?.stop();
+  deliveries = watchDeliveries(store, draw);
   route();
 }
 
@@ -334,6 +339,7 @@ async function deliver(request, one, isNew) {
       if (isNew) store.of(request.conversation).members = request.members;
       store.of(request.conversation).whole ||= isNew;
       store.addMessage({ ...answer.message, elsewhere: answer.elsewhere });
+      if (answer.elsewhere.length) deliveries.sent();
       sending = sending.filter((each) => each !== one);
       if (isNew) {
         $("to").value = "";

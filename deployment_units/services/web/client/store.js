@@ -4,6 +4,7 @@ export class Store {
   constructor(me) {
     this.me = me;
     this.conversations = new Map(); // by id: {id, members, last, seen, messages by id, whole}
+    this.deliveries = new Map(); // of own messages, by id: what became of each, by recipient
     this.newest = 0;
   }
 

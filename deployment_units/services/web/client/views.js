@@ -2,6 +2,7 @@
 // becomes text, never HTML.
 
 import { rendered, spent, titleOf } from "./cards.js";
+import { deliveryLine } from "./deliveries.js";
 import { shortName } from "./store.js";
 
 export function element(tag, attributes = {}, ...inside) {
@@ -84,12 +85,13 @@ const minute = (message) => Math.floor(Date.parse(message.keepTime) / 60_000);
 function messageItem(store, conversation, { root, at, now, first, last, time, press, fresh }) {
   const mine = at.sender === store.me;
   const card = cardOf(now);
+  const deliveries = (mine && store.deliveries.get(now.id)) || [];
   const presses = card ? pressesOf(conversation, root) : [];
   const kinds = ["message", mine && "mine", first && "first", card && "with-card"];
   kinds.push(fresh.has(now.id) && "fresh");
   const named = first && !mine;
   const made = element("article", {
-    class: kinds.filter(Boolean).join(" "), "data-root": root, "data-shown": `${keyOf(now, presses)} ${first} ${last}`,
+    class: kinds.filter(Boolean).join(" "), "data-root": root, "data-shown": `${keyOf(now, presses, deliveries)} ${first} ${last}`,
     "aria-label": `${mine ? "You" : shortName(at.sender)}, ${TIME.format(time)}`,
   });
   if (named) made.append(element("div", { class: "name", dir: "auto" }, shortName(at.sender)));
@@ -106,19 +108,24 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
   if (now !== at) said.push("edited");
   if (now.via) said.push(`via ${shortName(now.via)}`);
   const meta = element("div", { class: "meta" }, said.join(" · "));
-  const away = now.elsewhere ?? [];
+  for (const one of deliveries) {
+    said.push(deliveryLine(one, shortName(one.recipient)));
+  }
+  meta.textContent = said.join(" · ");
+  const away = deliveries.length ? [] : now.elsewhere ?? [];
   if (away.length) {
     const names = away.map(shortName).join(", ");
-    meta.append(element("span", { class: "away" }, `${said.length ? " · " : ""}on its way: ${names}`));
+    meta.append(element("span", { class: "away" }, `${said.length ? " · " : ""}on its way to ${names}`));
   }
   if (meta.textContent) made.append(meta);
   return made;
 }
 
 // By which a message that is shown is known from one that has changed since.
-function keyOf(message, presses) {
+function keyOf(message, presses, deliveries) {
   const states = presses.map((one) => `${one.id}${one.state}`);
-  return [message.id, message.revision ?? 1, ...states, ...(message.elsewhere ?? [])].join(" ");
+  const made = deliveries.map((one) => `${one.recipient}${one.state}${one.words}`);
+  return [message.id, message.revision ?? 1, ...states, ...made, ...(message.elsewhere ?? [])].join(" ");
 }
 
 function cardOf(message) {

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from homeport.api.communication.v1 import conversation_pb2 as pb
+from homeport.api.communication.v1 import delivery_pb2
 from tests.support.browsers import ENTER, Browsers, Window, browsers
 from tests.support.web_units import WebUnit, web_unit
 
@@ -164,6 +165,30 @@ async def test_a_button_counts_once_and_waits_for_as_long_as_it_takes(
         await unit.unit.conversations.Deliver(answer, context)  # type: ignore[arg-type]
         await anna.sees("“Order” is done", "#messages .pressed")
         await anna.sees("Three bags", "#messages")
+        assert await anna.complaints() == []
+
+
+async def test_a_message_says_what_became_of_it(unit: WebUnit, opened: Browsers) -> None:
+    async with opened.window() as anna:
+        await signed_in(anna, unit, "anna")
+        await anna.click("#new")
+        await anna.type("#to", "nina")
+        await anna.type("#composer-text", f"hello{ENTER}")
+        await anna.sees("on its way to nina", "#messages .mine")
+        listed = await unit.unit.conversations.ListConversations(
+            pb.ListConversationsRequest(),
+            unit.unit.by_ticket("anna"),  # type: ignore[arg-type]
+        )
+        one = await unit.unit.conversations.ListMessages(
+            pb.ListMessagesRequest(conversation=listed.conversations[0].id),
+            unit.unit.by_ticket("anna"),  # type: ignore[arg-type]
+        )
+        known = delivery_pb2.Delivery(
+            message=one.messages[0].id, recipient="nina", words="no such account",
+            state=delivery_pb2.DELIVERY_STATE_UNDELIVERABLE,
+        )  # fmt: skip
+        unit.deliveries.known = [known]
+        await anna.sees("could not be delivered to nina (no such account)", "#messages .mine")
         assert await anna.complaints() == []
 
 
