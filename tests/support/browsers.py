@@ -52,10 +52,10 @@ class Window:
         await self.until(f"{every}.some(x => x.innerText.includes(arguments[0]))", text, selector)
 
     async def click(self, selector: str) -> None:
-        await self._ask("POST", f"/element/{await self._element(selector)}/click", {})
+        await self._at(selector, "/click", {})
 
     async def type(self, selector: str, text: str) -> None:
-        await self._ask("POST", f"/element/{await self._element(selector)}/value", {"text": text})
+        await self._at(selector, "/value", {"text": text})
 
     async def screenshot(self) -> bytes:
         """As PNG."""
@@ -79,6 +79,20 @@ class Window:
 
     async def _cdp(self, command: str, **parameters: object) -> None:
         await self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    async def _at(self, selector: str, path: str, document: object) -> None:
+        """Does it at an element; at the one in its place, where that was drawn anew meanwhile."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                try:
+                    await self._ask(
+                        "POST", f"/element/{await self._element(selector)}{path}", document
+                    )
+                except AssertionError as failed:
+                    if "stale element" not in str(failed):
+                        raise
+                else:
+                    return
 
     async def _element(self, selector: str) -> str:
         await self.until("document.querySelector(arguments[0])", selector)

@@ -14,8 +14,10 @@ import aiohttp
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.server import Server, Service, Transport
 from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.cards.action_tokens import ActionTokens, TokenKey
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
 from deployment_units.services.profiles.service import NAME as PROFILES
+from deployment_units.services.web.card_confirmations import CardConfirmations
 from deployment_units.services.web.server import WebServer
 from homeport.api.communication.v1 import (
     conversation_pb2_grpc,
@@ -26,6 +28,7 @@ from homeport.api.communication.v1 import (
 from tests.support.account_units import TENANT, AccountUnit, account_unit
 
 WAIT_S = 20.0
+TOKENS = ActionTokens(TokenKey(number=1, secret=bytes(32)))
 
 
 class Event(NamedTuple):
@@ -160,6 +163,9 @@ async def web_unit(folder: Path, *accounts: str) -> AsyncIterator[WebUnit]:
         )  # fmt: skip
         server = WebServer(
             unit.unit_id, "127.0.0.1:0", services, unit.callers,
+            confirmations=CardConfirmations(
+                TOKENS, unit.accounts, unit.conversations.clicking, wall_ms=unit.wall_ms
+            ),
             beside=Server([], transport=Transport.GRPCIO), limits=ConnectionLimits(),
             wall=lambda: unit.now,
         )  # fmt: skip

@@ -71,6 +71,14 @@ class Accounts:
 
         return self._database.read(whole)
 
+    def resident(self, tenant: str, account: str) -> Resident | None:
+        """The account that lives here, as it does now; None: none does that may be changed. For
+        whoever acts for it by something else than its ticket. Blocks. Raises StoreUnavailable."""
+        kept = self._database.read(lambda db: owners.find(db, tenant, account))
+        if kept is None or kept.state is not OwnerState.LIVE:
+            return None
+        return Resident(tenant=tenant, account=account, epoch=kept.epoch, first_ms=kept.first_ms)
+
     async def change(self, resident: Resident, work: Callable[[sqlite3.Connection, int], T]) -> T:
         """What `work` makes of the account's rows, given their owner's number; kept when this
         returns. Raises StaleEpoch, AccountLeaving, AccountFull, StoreUnavailable, OutcomeUnknown

@@ -15,6 +15,7 @@ from control_plane.http_serving.failures import failure_response
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.web.calls import MethodCalls
 from deployment_units.services.web.client_files import INDEX, ClientFile, file_response
+from deployment_units.services.web.confirmations import ConfirmationPages, Confirmations
 from deployment_units.services.web.event_streams import EventStreams
 from deployment_units.services.web.security_headers import (
     EVERYWHERE,
@@ -38,7 +39,10 @@ class WebDoor:
         sessions: Sessions,
         streams: EventStreams,
         files: Mapping[str, ClientFile],
+        confirmations: Confirmations | None = None,
     ) -> None:
+        """confirmations: behind /a/TOKEN; None: there are none."""
+        self._pages = ConfirmationPages(confirmations) if confirmations else None
         self._callers = callers
         self._calls = calls
         self._sessions = sessions
@@ -55,6 +59,9 @@ class WebDoor:
         router.add_get("/session", self._sessions.show)
         router.add_delete("/session", self._own(self._sessions.sign_out))
         router.add_post("/api/{service}/{method}", self._own(self._calls.call))
+        if self._pages is not None:
+            router.add_get("/a/{token}", self._pages.show)
+            router.add_post("/a/{token}", self._pages.press)  # the token is what allows it
         router.add_get("/events", self._events, allow_head=False)
 
     @web.middleware

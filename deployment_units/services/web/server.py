@@ -21,6 +21,7 @@ from control_plane.serving.tls import HTTP1, following
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.web.calls import MOST_BYTES, MethodCalls, is_secure
 from deployment_units.services.web.client_files import client_files
+from deployment_units.services.web.confirmations import Confirmations
 from deployment_units.services.web.door import WebDoor
 from deployment_units.services.web.event_streams import EventStreams
 from deployment_units.services.web.methods import web_methods
@@ -41,9 +42,11 @@ class WebServer:
         *,
         beside: Server,
         limits: ConnectionLimits,
+        confirmations: Confirmations | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """beside: whose TLS, statistics and watch of connections these are as well."""
+        """beside: whose TLS, statistics and watch of connections these are as well. confirmations:
+        behind /a/TOKEN, None: there are none. wall: Unix seconds."""
         behind = [CallCounter(beside.statistics), ErrorsToStatus()]
         methods = InProcessMethods(services, behind)
         secure = bool(listen) and not is_loopback(listen)
@@ -52,7 +55,7 @@ class WebServer:
         )
         sessions = Sessions(unit_id, callers, calls, wall=wall)
         self.streams = EventStreams(calls, methods)
-        self.door = WebDoor(callers, calls, sessions, self.streams, client_files())
+        self.door = WebDoor(callers, calls, sessions, self.streams, client_files(), confirmations)
         self._listener = HttpListener(
             listen,
             what="the web client",

@@ -4,7 +4,7 @@ import { call, Failure, newId, session, signIn, signOut, UNAUTHENTICATED } from 
 import { watchDeliveries } from "./deliveries.js";
 import { follow } from "./events.js";
 import { Store } from "./store.js";
-import { conversationItem, messageItems, showPicture } from "./views.js";
+import { arrange, conversationItem, messageItems, showPicture } from "./views.js";
 
 const $ = (id) => document.getElementById(id);
 const RECENT = 300; // positions that are read again when the client is opened
@@ -222,7 +222,9 @@ function paintList() {
   const at = list.scrollTop;
   const focused = list.contains(document.activeElement) ? document.activeElement.hash : "";
   const all = store.ordered();
-  list.replaceChildren(...all.map((one) => conversationItem(store, one, one.id === open)));
+  const kept = new Map([...list.children].map((one) => [one.outerHTML, one]));
+  const items = all.map((one) => conversationItem(store, one, one.id === open));
+  arrange(list, items.map((one) => kept.get(one.outerHTML) ?? one));
   $("no-conversations").hidden = all.length > 0;
   list.scrollTop = at;
   if (focused) [...list.querySelectorAll("a")].find((one) => one.hash === focused)?.focus();
@@ -240,6 +242,7 @@ function paintMessages(conversation) {
     const earlier = document.createElement("button");
     earlier.className = "quiet earlier";
     earlier.type = "button";
+    earlier.dataset.shown = "earlier";
     earlier.textContent = "Earlier messages";
     earlier.addEventListener("click", () => loadEarlierAndDraw(conversation, false));
     items.unshift(earlier);
@@ -249,10 +252,10 @@ function paintMessages(conversation) {
   if (!isOther) {
     for (const one of log.querySelectorAll("[data-shown]")) kept.set(one.dataset.shown, one);
   }
-  log.replaceChildren(...items.map((one) => {
+  arrange(log, items.map((one) => {
     const before = one.dataset.shown && kept.get(one.dataset.shown);
     if (!before) return one;
-    before.className = one.className.replace(" fresh", "");
+    if (before.className.endsWith(" fresh")) before.className = one.className.replace(" fresh", "");
     return before;
   }));
   log.dataset.of = conversation.id;

@@ -14,6 +14,15 @@ export function element(tag, attributes = {}, ...inside) {
   return made;
 }
 
+// Makes these the children, and touches none that stands where it should: so it keeps the focus, and
+// a press that has begun.
+export function arrange(parent, wanted) {
+  wanted.forEach((one, place) => {
+    if (parent.children[place] !== one) parent.insertBefore(one, parent.children[place] ?? null);
+  });
+  while (parent.children.length > wanted.length) parent.lastElementChild.remove();
+}
+
 export function showPicture(place, name) {
   let hash = 0;
   for (const sign of name) hash = (hash * 31 + sign.codePointAt(0)) % 8;
@@ -63,7 +72,7 @@ export function messageItems(store, conversation, { press, sending, fresh }) {
   for (const [place, { root, at, now }] of shown.entries()) {
     const time = new Date(at.keepTime);
     const today = DAY.format(time);
-    if (today !== day) found.push(element("div", { class: "day" }, today));
+    if (today !== day) found.push(element("div", { class: "day", "data-shown": today }, today));
     const first = sender !== at.sender || today !== day;
     [day, sender] = [today, at.sender];
     const next = shown[place + 1]?.at;
@@ -72,7 +81,7 @@ export function messageItems(store, conversation, { press, sending, fresh }) {
   }
   for (const one of sending) {
     found.push(
-      element("div", { class: "message mine" },
+      element("div", { class: "message mine", "data-shown": one.id },
         element("div", { class: "text", dir: "auto" }, one.text),
         element("div", { class: "meta" }, "Sending…")),
     );

@@ -3,6 +3,7 @@ nothing of it is stopped by the policy or leaves the unit."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import delivery_pb2
 from tests.support.browsers import ENTER, Browsers, Window, browsers
-from tests.support.web_units import WebUnit, web_unit
+from tests.support.web_units import WAIT_S, WebUnit, web_unit
 
 pytestmark = [pytest.mark.slow]
 CARD: dict[str, Any] = {
@@ -74,6 +75,15 @@ async def deliver_card(unit: WebUnit, card: Any) -> None:
     await unit.unit.conversations.Deliver(request, context)  # type: ignore[arg-type]
 
 
+async def first_press(unit: WebUnit) -> pb.Press | None:
+    """Of anna's first message from the application."""
+    listed = await unit.unit.conversations.ListMessages(
+        pb.ListMessagesRequest(conversation=(2).to_bytes(16, "big")),
+        unit.unit.by_ticket("anna"),  # type: ignore[arg-type]
+    )
+    return next(iter(listed.messages[0].presses), None)
+
+
 async def test_two_talk_live(unit: WebUnit, opened: Browsers) -> None:
     async with opened.window() as anna, opened.window() as ben:
         await signed_in(anna, unit, "anna")
@@ -126,6 +136,7 @@ async def test_a_card_is_shown_and_nothing_of_it_runs_or_is_fetched(
         await anna.sees("hello", "#conversations")
         value = await anna.run("return document.querySelector('.card input').value")
         assert value.endswith("7")
+        assert await anna.run("return document.activeElement.type") == "number"  # the focus, too
         assert await anna.complaints() == []
 
 
@@ -145,11 +156,10 @@ async def test_a_button_counts_once_and_waits_for_as_long_as_it_takes(
         waits = "You pressed “Order”; roastery has not answered yet"
         await anna.sees(waits, "#messages .pressed")
         await anna.until("document.querySelector('.card button').disabled")
-        listed = await unit.unit.conversations.ListMessages(
-            pb.ListMessagesRequest(conversation=(2).to_bytes(16, "big")),
-            unit.unit.by_ticket("anna"),  # type: ignore[arg-type]
-        )
-        (press,) = listed.messages[0].presses
+        # It is shown before it is kept.
+        async with asyncio.timeout(WAIT_S):
+            while not (press := await first_press(unit)):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         assert (press.action, press.state) == ("order", pb.PRESS_STATE_WAITING)
         await anna.go(f"{unit.url}/client/")  # and after another page
         await anna.click("#conversations a")

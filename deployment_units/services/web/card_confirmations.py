@@ -1,0 +1,131 @@
+"""CardConfirmations: what an action token stands for, and its press, by the cards and presses that
+the unit keeps.
+
+A token is read here alone (see cards.action_tokens); what it names is looked up each time, so a
+page shows the card as it is now. One link is one press, however often its form is sent: the id of
+the press is made of the token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Final
+
+from control_plane.errors import ServiceError
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.cards.action_tokens import ActionGrant, ActionTokens, TokenRefusal
+from deployment_units.services.cards.card import Card, CardAction
+from deployment_units.services.cards.confirmation_form import filled_in, to_confirmation
+from deployment_units.services.cards.inputs import check_inputs
+from deployment_units.services.conversations import kept
+from deployment_units.services.conversations.card_checks import CardChecks
+from deployment_units.services.conversations.clicking import Clicking
+from deployment_units.services.conversations.press import NewPress, PressState
+from deployment_units.services.conversations.press_judging import card_in
+from deployment_units.services.web.confirmations import ConfirmationPage
+
+PRESS_BYTES: Final = 16
+_GONE: Final = "Open the conversation to see what there is now."
+_SAID: Final = {
+    PressState.WAITING: (
+        "Pressed",
+        "It is kept. The answer comes as a message, however long it takes.",
+    ),
+    PressState.KEPT: (
+        "Pressed",
+        "It is kept. The answer comes as a message, however long it takes.",
+    ),
+    PressState.DONE: ("Done already", "This was pressed before, and nothing was done again."),
+    PressState.SUPERSEDED: ("Changed", f"The card has changed since. {_GONE}"),
+    PressState.REFUSED: ("Not taken", "Nobody takes presses of this card any more."),
+}
+
+
+class CardConfirmations:
+    """The Confirmations of one unit. wall_ms: Unix ms."""
+
+    def __init__(
+        self,
+        tokens: ActionTokens,
+        accounts: Accounts,
+        clicking: Clicking,
+        *,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._tokens = tokens
+        self._accounts = accounts
+        self._clicking = clicking
+        self._checks = CardChecks()
+        self._wall_ms = wall_ms
+
+    async def show(self, token: str, *, address: str) -> ConfirmationPage:
+        """See Confirmations."""
+        found = await self._found(token)
+        if isinstance(found, ConfirmationPage):
+            return found
+        _, _, card, action = found
+        return _form(card, action, to_confirmation(card, action, address=address))
+
+    async def press(
+        self, token: str, fields: Mapping[str, Sequence[str]], *, address: str
+    ) -> ConfirmationPage:
+        """See Confirmations."""
+        found = await self._found(token)
+        if isinstance(found, ConfirmationPage):
+            return found
+        grant, resident, card, action = found
+        given = filled_in(card, action, fields)
+        checked = check_inputs(card, action, given)
+        if isinstance(checked, list):
+            values = {one: ",".join(v) if isinstance(v, list) else v for one, v in given.items()}
+            form = to_confirmation(card, action, address=address, values=values, flaws=checked)
+            return _form(card, action, form, status=400)
+        press = NewPress(
+            id=hashlib.sha256(token.encode()).digest()[:PRESS_BYTES],
+            message=grant.message,
+            action=action.id,
+            revision=grant.revision,
+            inputs=checked,
+        )
+        try:
+            clicked = await self._clicking.click(resident, press)
+        except ServiceError as error:
+            return _page("Not pressed", error.message, 503 if error.retry_after_s else 409)
+        return _page(*_SAID[clicked.state])
+
+    async def _found(
+        self, token: str
+    ) -> ConfirmationPage | tuple[ActionGrant, Resident, Card, CardAction]:
+        """What the token stands for now, or why that is nothing."""
+        grant = self._tokens.read(token, now_ms=self._wall_ms())
+        if isinstance(grant, TokenRefusal):
+            return _page("This link is no good", f"{grant.value.capitalize()}.", _STATUS[grant])
+        resident = self._accounts.resident(grant.tenant, grant.account)
+        message = None
+        if resident is not None:
+            message = self._accounts.read(
+                resident, lambda db, owner: kept.shown(db, owner, grant.message)
+            )
+        text = card_in(message) if message is not None else ""
+        if resident is None or message is None or not text:
+            return _page("There is nothing here any more", _GONE, 410)
+        card = await self._checks.card(text)
+        action = card.action(grant.action)
+        if message.revision != grant.revision or action is None or not action.enabled:
+            return _page("Changed", f"The card has changed since. {_GONE}", 410)
+        return grant, resident, card, action
+
+
+_STATUS: Final = {TokenRefusal.FORGED: 404, TokenRefusal.EXPIRED: 410}
+
+
+def _form(card: Card, action: CardAction, form: str, *, status: int = 200) -> ConfirmationPage:
+    what = "<p>Nothing is done before you press.</p>\n"
+    return ConfirmationPage(title=action.title, body=what + form, status=status)
+
+
+def _page(title: str, said: str, status: int = 200) -> ConfirmationPage:
+    return ConfirmationPage(title=title, body=f"<p>{escape(said)}</p>\n", status=status)
