@@ -26,7 +26,8 @@ from provisioner.api import mapping
 from provisioner.api.callers import Callers
 from provisioner.directory.accounts import ActingUnit
 from provisioner.directory.budgets import Asker, network_of
-from provisioner.directory.resolving import Residence, Resolution, Resolver
+from provisioner.directory.residence import Residence
+from provisioner.directory.resolving import Resolution, Resolver
 from provisioner.fleet_view import FleetView
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from control_plane.serving.channel_pool import ChannelPool
 from control_plane.serving.received_status import error_of
 from homeport.api.communication.v1 import profile_pb2 as pb
 from homeport.api.communication.v1 import profile_pb2_grpc as pb_grpc
-from provisioner.directory.public_profiles import SeenIdentifier, SeenProfile
-from provisioner.directory.resolving import Residence
+from provisioner.directory.residence import Residence
+from provisioner.directory.seen_profile import SeenIdentifier, SeenProfile
 
 CALL_S = 2.0
 

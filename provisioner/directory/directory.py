@@ -16,6 +16,7 @@ from provisioner.directory.accounts import AccountStore
 from provisioner.directory.budgets import LookupBudgets
 from provisioner.directory.claim_rules import DAY_MS, QUARANTINE_MS
 from provisioner.directory.code_sender import CodeSender
+from provisioner.directory.contact_lookups import ContactLookups
 from provisioner.directory.handles import Handles
 from provisioner.directory.holdings import Holdings
 from provisioner.directory.offers import OfferSigner
@@ -24,6 +25,7 @@ from provisioner.directory.proved_claims import ProvedClaims
 from provisioner.directory.registrar import Registrar, ServerSession
 from provisioner.directory.replica import ReadReplica
 from provisioner.directory.resolving import HomeReader, Resolver, clients_that_left, itself
+from provisioner.directory.seen_profile import ProfileReader
 from provisioner.directory.shared_lease import SharedLease
 
 READERS = 2  # groups of reads that are under way at once
@@ -48,6 +50,7 @@ class Directory:
     claims: ReadReplica
     homes: ReadReplica | None
     resolver: Resolver
+    reader: ProfileReader
 
     def tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What works beside the calls, by name."""
@@ -74,6 +77,7 @@ def build_directory(
     sharded_homes: HomeReader | None,
     pepper: PepperSource,
     sender: CodeSender,
+    reader: ProfileReader,
     *,
     session: Callable[[], ServerSession],
     endpoint_of: Callable[[str], str],
@@ -117,6 +121,7 @@ def build_directory(
         budgets=budgets,
         claims=claims,
         homes=homes,
+        reader=reader,
         resolver=Resolver(
             claims,
             reader,
@@ -126,5 +131,6 @@ def build_directory(
             endpoint_of=endpoint_of,
             introductions=introductions,
             wall=wall,
+            contacts=ContactLookups(reader),
         ),
     )

@@ -11,7 +11,8 @@ import hashlib
 from html import escape
 from urllib.parse import quote
 
-from provisioner.directory.public_profiles import PublicProfile, SeenIdentifier
+from provisioner.directory.public_profiles import PublicProfile
+from provisioner.directory.seen_profile import SeenIdentifier
 
 STYLE = (
     "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:4rem auto;padding:0 1rem;"

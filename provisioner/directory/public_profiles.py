@@ -11,13 +11,14 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from control_plane.errors import Unavailable
 from control_plane.identifiers.identifier import Identifier, IdentifierKind
 from provisioner.directory.budgets import Asker
 from provisioner.directory.holdings import Holdings
-from provisioner.directory.resolving import Residence, Resolver
+from provisioner.directory.residence import Residence
+from provisioner.directory.resolving import Resolver
+from provisioner.directory.seen_profile import ProfileReader, SeenProfile
 
 KEPT_S = 10.0
 MOST_KEPT = 10_000
@@ -27,39 +28,12 @@ MOST_AT_ONCE = 64  # questions to units
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenIdentifier:
-    """One that the viewer sees. proved: else its owner says so."""
-
-    uri: str
-    shown: str
-    label: str
-    proved: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenProfile:
-    """What a unit says of an account to a viewer. vcard: the same as a vCard 4.0."""
-
-    name: str
-    identifiers: tuple[SeenIdentifier, ...]
-    vcard: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PublicProfile:
     """handle: without '@'; empty: the account has none."""
 
     account: str
     handle: str
     seen: SeenProfile
-
-
-class ProfileReader(Protocol):
-    """Asks units."""
-
-    async def read(self, residence: Residence) -> SeenProfile | None:
-        """None: the account is not at home there any more. Raises Unavailable."""
-        ...
 
 
 class PublicProfiles:

@@ -1,7 +1,8 @@
 """Resolver: from an identifier to its accounts, and to where they are at home.
 
-Others than handles are found by their own accounts, and by others where the account said so when it
-proved them. What may not be found is answered as what is not there, and costs the same.
+Others than handles are found by their own accounts, by everybody where the account said so when it
+proved them, and by those accounts to whom it shows them (see contact_lookups). What may not be
+found is answered as what is not there, and costs the same.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from control_plane import keys
@@ -23,22 +25,12 @@ from provisioner.directory.accounts import AccountView, ActingUnit, check_home
 from provisioner.directory.budgets import Asker, LookupBudgets, LookupCharge
 from provisioner.directory.claim_rules import ClaimNotAllowed, same_life
 from provisioner.directory.claims import DirectoryClaim, Holder, decode_claim
+from provisioner.directory.contact_lookups import ContactLookups
 from provisioner.directory.registrar import Registrar
 from provisioner.directory.replica import ReadReplica, ReplicaRead
+from provisioner.directory.residence import Residence
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.departure import decode_released
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Residence:
-    """Where an account is at home. endpoint: empty where this server has not heard of the unit."""
-
-    account: str
-    unit_id: str
-    endpoint: str
-    epoch: int
-    introduction: str = ""  # for a viewer whose unit asks
-    expires_at: float = 0.0  # of the introduction, Unix seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +52,8 @@ class HomeReader(Protocol):
 
 
 class Resolver:
-    """endpoint_of(unit): where it is reached; empty: not known. wall: Unix seconds."""
+    """endpoint_of(unit): where it is reached; empty: not known. wall: Unix seconds. contacts: None:
+    nobody finds what is not findable."""
 
     def __init__(
         self,
@@ -73,6 +66,7 @@ class Resolver:
         endpoint_of: Callable[[str], str],
         introductions: IntroductionIssuer,
         wall: Callable[[], float],
+        contacts: ContactLookups | None = None,
     ) -> None:
         self._claims = claims
         self._homes = homes
@@ -82,6 +76,7 @@ class Resolver:
         self._endpoint_of = endpoint_of
         self._introductions = introductions
         self._wall = wall
+        self._contacts = contacts
         self.found = self.missed = 0
 
     async def resolve(
@@ -92,6 +87,9 @@ class Resolver:
         charge = self._budgets.take(asker)
         try:
             found = await self._resolution(identifier, asker, fresh=fresh)
+            if not found.residences and (contacts := self._shown_to(identifier, asker)):
+                hidden = partial(self._hidden, identifier, asker, fresh=fresh)
+                found = replace(found, residences=await contacts.among(hidden, identifier))
         except Unavailable:  # that is nobody's walking
             charge.found()
             raise
@@ -111,6 +109,8 @@ class Resolver:
         if any(one is not None and one.pending is not None for one in claims):
             return None
         holders = [one for claim in claims for one in _found(claim, identifier, asker)]
+        if not holders and self._shown_to(identifier, asker):
+            return None
         homes = self._homes.remembered(
             [keys.assignment(asker.tenant, one.account) for one in holders]
         )
@@ -160,11 +160,26 @@ class Resolver:
         self.found += 1
         return found
 
-    async def _resolution(self, identifier: Identifier, asker: Asker, *, fresh: bool) -> Resolution:
-        """Without residences: nobody that the viewer may find."""
+    def _shown_to(self, identifier: Identifier, asker: Asker) -> ContactLookups | None:
+        """By whom it is known whether an account shows the identifier to the viewer."""
+        introduced = asker.viewer and (asker.unit_id or asker.stranger)
+        is_handle = identifier.kind is IdentifierKind.HANDLE
+        return self._contacts if introduced and not is_handle else None
+
+    async def _hidden(
+        self, identifier: Identifier, asker: Asker, *, fresh: bool
+    ) -> Sequence[Residence]:
+        found = await self._resolution(identifier, asker, fresh=fresh, hidden=True)
+        return found.residences
+
+    async def _resolution(
+        self, identifier: Identifier, asker: Asker, *, fresh: bool, hidden: bool = False
+    ) -> Resolution:
+        """Without residences: nobody that the viewer may find. hidden: whoever it is."""
         read = await self._claims.read(self._keys(asker.tenant, identifier), fresh=fresh)
         claims = [await self._settled(pair) for pair in read.pairs]
-        holders = [one for claim in claims for one in _found(claim, identifier, asker)]
+        asked = replace(asker, viewer="", stranger=False) if hidden else asker
+        holders = [one for claim in claims for one in _found(claim, identifier, asked)]
         homes = ReplicaRead(pairs=(), revision=read.revision)
         if holders:
             homes = await self._homes.read(

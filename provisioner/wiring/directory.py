@@ -13,14 +13,17 @@ from control_plane import keys
 from control_plane.audit.change import change_here
 from control_plane.identity.introductions import IntroductionIssuer
 from control_plane.identity.pepper_ring import PepperSource
+from control_plane.serving.channel_pool import ChannelPool
 from control_plane.store.grouped_store import GroupedStore
 from control_plane.store.port import OutcomeUnknown, StoreUnavailable
+from provisioner.api.unit_profiles import UnitProfiles
 from provisioner.directory.accounts import SharedAccountStore
 from provisioner.directory.code_sender import CodeSender
 from provisioner.directory.directory import Directory, build_directory
 from provisioner.directory.mail_codes import MailCodes
 from provisioner.directory.sharded_accounts import ShardedAccountStore, ShardedHomes
 from provisioner.directory.text_codes import CodeSenders, TextCodes
+from provisioner.moves.dialing import unit_dialer
 from provisioner.settings import Settings
 from provisioner.wiring.state import ServerState
 
@@ -50,6 +53,7 @@ async def open_directory(settings: Settings, state: ServerState) -> Directory:
         ShardedHomes(sharded) if sharded is not None else None,
         pepper,
         _sender(settings),
+        UnitProfiles(ChannelPool(unit_dialer(settings))),
         session=lambda: state.ledger.session,
         endpoint_of=state.fleet_view.endpoint_of,
         introductions=IntroductionIssuer(state.issuer),

@@ -11,17 +11,15 @@ from dataclasses import dataclass
 
 from control_plane.http_serving.listener import HttpListener
 from control_plane.http_serving.status_json import http_error
-from control_plane.serving.channel_pool import ChannelPool
 from control_plane.serving.peers import Proxies
 from control_plane.serving.server import LAST_ANSWERS_S, Server
 from control_plane.serving.tls import HTTP1, following
 from provisioner.api.directory_door import DirectoryDoor
 from provisioner.api.ticket_viewers import TicketViewers
-from provisioner.api.unit_profiles import UnitProfiles
 from provisioner.directory.directory import Directory
 from provisioner.directory.public_hosts import PublicHosts
 from provisioner.directory.public_profiles import PublicProfiles
-from provisioner.moves.dialing import unit_dialer
+from provisioner.directory.seen_profile import ProfileReader
 from provisioner.settings import Settings
 from provisioner.wiring.state import ServerState
 
@@ -34,7 +32,7 @@ class DirectoryPages:
     of them."""
 
     listener: HttpListener
-    units: UnitProfiles
+    units: ProfileReader
     outcomes: Mapping[str, int]
 
     @property
@@ -62,7 +60,7 @@ def build_pages(
     share_port: bool,
 ) -> DirectoryPages:
     """beside: whose TLS and watch of connections these are as well. Raises InvalidInput."""
-    units = UnitProfiles(ChannelPool(unit_dialer(settings)))
+    units = directory.reader
     door = DirectoryDoor(
         PublicHosts(settings.directory_hosts),
         PublicProfiles(directory.resolver, directory.holdings, units, clock=time.monotonic),

@@ -23,11 +23,14 @@ from homeport.api.communication.v1 import profile_pb2 as pb
 from provisioner.api.directory_door import DirectoryDoor
 from provisioner.api.ticket_viewers import TicketViewers
 from provisioner.directory.budgets import LookupBudgets
+from provisioner.directory.contact_lookups import ContactLookups
 from provisioner.directory.holdings import Holdings
 from provisioner.directory.public_hosts import PublicHosts
-from provisioner.directory.public_profiles import PublicProfiles, SeenIdentifier, SeenProfile
+from provisioner.directory.public_profiles import PublicProfiles
 from provisioner.directory.replica import ReadReplica
-from provisioner.directory.resolving import Residence, Resolver, clients_that_left, itself
+from provisioner.directory.residence import Residence
+from provisioner.directory.resolving import Resolver, clients_that_left, itself
+from provisioner.directory.seen_profile import SeenIdentifier, SeenProfile
 from provisioner.ledger.assignment import encode_assignment
 from tests.support.account_units import AccountUnit, account_unit, an_issuer
 from tests.support.directory_servers import DirectoryServer, request
@@ -66,6 +69,7 @@ class Pages:
         self.away = False
         self.reads = 0
         self.gone: set[str] = set()
+        self.slept: list[float] = []
         claims = ReadReplica(store, keys.DIRECTORY, itself)
         homes = ReadReplica(store, keys.WHO_LEFT, clients_that_left, keeps_absent=False)
         self.budgets = LookupBudgets(clock=self)
@@ -78,6 +82,7 @@ class Pages:
             endpoint_of=lambda unit_id: f"{unit_id}.example:443",
             introductions=IntroductionIssuer(unit.issuer),
             wall=self,
+            contacts=ContactLookups(self, sleep=self._slept),
         )
         holdings = Holdings(self.server.registrar, secrets=lambda: self.server.secrets)
         self.profiles = PublicProfiles(self.resolver, holdings, self, clock=self)
@@ -115,6 +120,12 @@ class Pages:
             ),
             vcard=found.vcard,
         )
+
+    async def close(self) -> None:
+        """See ProfileReader."""
+
+    async def _slept(self, seconds: float) -> None:
+        self.slept.append(seconds)
 
     async def home(self, account: str, epoch: int = 1) -> None:
         """The account lives in the unit."""
