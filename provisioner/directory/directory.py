@@ -50,7 +50,7 @@ class Directory:
     claims: ReadReplica
     homes: ReadReplica | None
     resolver: Resolver
-    reader: ProfileReader
+    profiles: ProfileReader
 
     def tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What works beside the calls, by name."""
@@ -77,7 +77,7 @@ def build_directory(
     sharded_homes: HomeReader | None,
     pepper: PepperSource,
     sender: CodeSender,
-    reader: ProfileReader,
+    profiles: ProfileReader,
     *,
     session: Callable[[], ServerSession],
     endpoint_of: Callable[[str], str],
@@ -121,7 +121,7 @@ def build_directory(
         budgets=budgets,
         claims=claims,
         homes=homes,
-        reader=reader,
+        profiles=profiles,
         resolver=Resolver(
             claims,
             reader,
@@ -131,6 +131,6 @@ def build_directory(
             endpoint_of=endpoint_of,
             introductions=introductions,
             wall=wall,
-            contacts=ContactLookups(reader),
+            contacts=ContactLookups(profiles),
         ),
     )

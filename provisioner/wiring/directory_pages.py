@@ -60,7 +60,7 @@ def build_pages(
     share_port: bool,
 ) -> DirectoryPages:
     """beside: whose TLS and watch of connections these are as well. Raises InvalidInput."""
-    units = directory.reader
+    units = directory.profiles
     door = DirectoryDoor(
         PublicHosts(settings.directory_hosts),
         PublicProfiles(directory.resolver, directory.holdings, units, clock=time.monotonic),
