@@ -6,6 +6,7 @@ gone, and another that is made under its name later has nothing of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -117,8 +118,17 @@ class ActingUnit:
 async def view_account(accounts: AccountStore, tenant: str, account: str) -> AccountView:
     """Raises Unavailable."""
     home = keys.assignment(tenant, account)
-    read = Txn(then=[Get(keys.directory_account(tenant, account)), Get(home)])
-    found = (await accounts.read(read, home)).results
+    read = Txn(then=account_reads(tenant, account))
+    return account_view(tenant, account, (await accounts.read(read, home)).results)
+
+
+def account_reads(tenant: str, account: str) -> list[Get]:
+    """What is read of an account."""
+    return [Get(keys.directory_account(tenant, account)), Get(keys.assignment(tenant, account))]
+
+
+def account_view(tenant: str, account: str, found: Sequence[Sequence[KeyValue]]) -> AccountView:
+    """The account, of what was found at those keys."""
     return AccountView(
         tenant=tenant,
         account=account,

@@ -65,10 +65,13 @@ class Handles:
         """Has the account take a handle; one that it has is answered. rename: it gives the one it
         has back. Raises NameRefused; ClaimNotAllowed; NotFound no such account."""
         handle = handle_of(text)
+        key = keys.handle_claim(tenant, stored_key(handle.normal))
         for _ in range(ATTEMPTS):
-            view = await self._live_account(tenant, account, acting, request)
-            key = keys.handle_claim(tenant, stored_key(handle.normal))
-            pair, claim = await self._registrar.claim_at(key)
+            view, pair, claim = await self._registrar.account_and_claim(tenant, account, key)
+            check_home(view, acting)
+            if view.is_former:  # what an earlier client of its name had is given back first
+                await self._registrar.let_go(view, view.record.listed, request)
+                continue
             if pair is not None and claim is not None and claim.holder(account) is not None:
                 if not await self._is_gone(tenant, claim, request, key):
                     if claim.handle == handle.normal:

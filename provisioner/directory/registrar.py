@@ -15,9 +15,23 @@ from typing import Protocol
 
 from control_plane import faultpoints, keys
 from control_plane.errors import Conflict, Unavailable
-from control_plane.store.port import Compare, KeyValue, LeaseLost, OutcomeUnknown, Store
+from control_plane.store.port import (
+    Compare,
+    Get,
+    KeyValue,
+    LeaseLost,
+    OutcomeUnknown,
+    Store,
+    Txn,
+)
 from provisioner.directory import protocol
-from provisioner.directory.accounts import AccountStore, AccountView, view_account
+from provisioner.directory.accounts import (
+    AccountStore,
+    AccountView,
+    account_reads,
+    account_view,
+    view_account,
+)
 from provisioner.directory.claim_rules import ABANDONED_MS, freed
 from provisioner.directory.claims import (
     DirectoryAccount,
@@ -91,6 +105,23 @@ class Registrar:
                 return pair, claim
             await self._settle(pair, claim, claim.pending)
         raise Conflict("others keep changing this claim; try again")
+
+    async def account_and_claim(
+        self, tenant: str, account: str, key: bytes
+    ) -> tuple[AccountView, KeyValue | None, DirectoryClaim | None]:
+        """An account as it is, and what stands at a key, as `claim_at` says; where both are in one
+        store, in one read. Raises the same."""
+        if self.accounts.shared is None:
+            view = await view_account(self.accounts, tenant, account)
+            return view, *(await self.claim_at(key))
+        read = Txn(then=[*account_reads(tenant, account), Get(key)])
+        *of_account, at_key = (await self.claims.commit(read)).results
+        view = account_view(tenant, account, of_account)
+        pair = at_key[0] if at_key else None
+        claim = decode_claim(pair)
+        if claim is not None and claim.pending is not None:
+            pair, claim = await self.claim_at(key)
+        return view, pair, claim
 
     async def _settle(self, pair: KeyValue, claim: DirectoryClaim, pending: PendingClaim) -> None:
         standing = await self.claims.get(keys.session(pending.session))

@@ -20,13 +20,21 @@ from google.protobuf.message import Message
 
 import homeport.api.communication.v1 as contract
 from control_plane.errors import ServiceError
+from deployment_units.services.gateway.service import DeliveryService
 from homeport.api.communication.v1 import conversation_pb2 as talk
+from homeport.api.communication.v1 import delivery_pb2 as delivery
 from homeport.api.communication.v1 import profile_pb2 as profile
 from tests.support.account_units import AccountUnit, account_unit, an_issuer
 from tests.support.fakes.call_context import FakeContext
 
 FOREIGN = "northwind"
-SERVICERS = {"ProfileService": "profiles", "ConversationService": "conversations"}  # of AccountUnit
+SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
+    "ProfileService": lambda unit: unit.profiles,
+    "ConversationService": lambda unit: unit.conversations,
+    "DeliveryService": lambda unit: DeliveryService(
+        unit.accounts, unit.callers, unit.agenda, wall_ms=unit.wall_ms
+    ),
+}
 LISTEN_S = 0.2
 
 
@@ -78,6 +86,13 @@ ROWS: dict[str, Callable[[Named], Message]] = {
     "ConversationService.GetMessage": lambda of: talk.GetMessageRequest(id=of.message),
     "ConversationService.RemoveConversation": lambda of: talk.RemoveConversationRequest(
         conversation=of.conversation
+    ),
+    "DeliveryService.ListDeliveries": lambda of: delivery.ListDeliveriesRequest(message=of.message),
+    "DeliveryService.Redrive": lambda of: delivery.RedriveRequest(
+        message=of.message, recipient=of.account
+    ),
+    "DeliveryService.Receipt": lambda of: delivery.ReceiptRequest(
+        receipts=[delivery.MessageReceipt(message=of.message, state=delivery.DELIVERY_STATE_SEEN)]
     ),
     "ProfileService.GetProfile": lambda of: profile.GetProfileRequest(),
     "ProfileService.Reach": lambda of: profile.ReachRequest(),
@@ -148,7 +163,7 @@ async def furnished(unit: AccountUnit) -> Named:
 async def outcome(unit: AccountUnit, name: str, request: Message, context: FakeContext) -> Any:
     """What a call comes to, as text."""
     service, _, method = name.partition(".")
-    answering = getattr(getattr(unit, SERVICERS[service]), method)(request, context)
+    answering = getattr(SERVICERS[service](unit), method)(request, context)
     try:
         async with asyncio.timeout(LISTEN_S if hasattr(answering, "__anext__") else 30):
             answer = await (anext(answering) if hasattr(answering, "__anext__") else answering)

@@ -34,7 +34,7 @@ def test_no_name_has_two_owners_or_one_whose_record_does_not_say_so(split, group
 
 def test_the_simulation_gets_around():
     """Guards the test above: names are claimed, refused, handed over, and settled for the dead."""
-    done = [simulate(seed, split=split) for seed in range(20) for split in (False, True)]
+    done = [simulate(seed, split=split) for seed in range(40) for split in (False, True)]
     assert sum(one.claimed for one in done) > 100
     assert sum(one.refused for one in done) > 100
     assert sum(one.accepted for one in done) > 10
