@@ -143,8 +143,12 @@ def shown(text: str, limit: int = 80) -> str:
     return quoted(text, limit)
 
 
+NUL = "\\u0000"  # as JSON writes it, and as it writes those six characters with one more before
+
+
 def holds_nul(data: Any) -> bool:
-    """Whether U+0000 is in a text of a JSON value, or in a name."""
+    """Whether U+0000 is in a text of a JSON value, or in a name. What rules read never holds it:
+    events, samples and outputs with it are refused."""
     todo = [data]
     while todo:
         one = todo.pop()

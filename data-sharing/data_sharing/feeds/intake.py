@@ -19,6 +19,7 @@ from data_sharing.feed_key import MAX_KEY_BYTES, key_text
 from data_sharing.feeds.attributes import (
     FORBIDDEN,
     MAX_TEXT_BYTES,
+    NUL,
     extension_text,
     field_of,
     holds_nul,
@@ -35,7 +36,7 @@ from data_sharing.spans import trace_of_extensions
 
 MAX_EVENT_BYTES = 64 * 1024  # what CloudEvents asks every intermediary to carry
 MAX_EXTENSIONS = 32
-_NUL = b"\\u0000"  # as JSON writes it, and as it writes those six characters with one more before
+_NUL = NUL.encode()
 
 
 class Envelope(msgspec.Struct, frozen=True):

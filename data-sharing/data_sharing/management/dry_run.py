@@ -14,7 +14,7 @@ import msgspec
 from control_plane.errors import InvalidInput
 from data_sharing.event import Event
 from data_sharing.feed_key import MAX_KEY_BYTES, key_text
-from data_sharing.feeds.attributes import extension_text, parse_time, shown
+from data_sharing.feeds.attributes import extension_text, holds_nul, parse_time, shown
 from data_sharing.management.simulator import SimulatedStep, Simulator
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
@@ -85,6 +85,10 @@ def _event(
     data = given.get("data", {})
     if not isinstance(given.get("type"), str) or not isinstance(data, Mapping):
         raise InvalidInput(field, f"{field}: needs a type, and data: an object")
+    if holds_nul(data):
+        raise InvalidInput(
+            f"{field}.data", f"{field}: its data holds U+0000, which no event may; leave it out"
+        )
     time_ms = _time_ms(given.get("time"), f"{field}.time", after_ms)
     subject = str(given.get("subject", ""))
     key = key_of(given["type"], given)

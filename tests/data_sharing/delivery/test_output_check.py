@@ -22,6 +22,8 @@ CHECK = OutputCheck(find_lamp)
     [
         pytest.param('"three"', "its output breaks its schema at /: ", id="another-type"),
         pytest.param("{", "its output is not JSON: ", id="no-json"),
+        pytest.param(r'"a\u0000b"', "its output holds U+0000", id="nul"),
+        pytest.param(r'{"a\u0000": [1]}', "its output holds U+0000", id="nul-in-a-name"),
     ],
 )
 def test_what_breaks_the_schema_is_bad_output(output: str, message: str) -> None:
@@ -49,6 +51,11 @@ def test_what_would_take_too_long_to_be_checked_is_bad_output() -> None:
     ("instruction", "performed"),
     [
         pytest.param(BLINK, DONE, id="it-conforms"),
+        pytest.param(
+            replace(BLINK, action="unlock"),
+            dataclasses.replace(DONE, output=r'{"a": "\\u0000"}'),
+            id="six-characters-that-only-look-like-nul",
+        ),
         pytest.param(
             BLINK, dataclasses.replace(DONE, status=Performance.FAILED, output="{"), id="not-done"
         ),

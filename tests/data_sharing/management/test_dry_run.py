@@ -133,6 +133,7 @@ def test_the_feeds_own_key_outweighs_what_the_sample_says() -> None:
         pytest.param([{"type": "traffic", "data": 3}], [], "events[0]", id="data-is-no-object"),
         pytest.param([{**SLOW, "time": "soon"}], [], "events[0].time", id="no-time"),
         pytest.param([{**SLOW, "type": None}], [], "events[0]", id="type-is-null"),
+        pytest.param([{**SLOW, "data": {"a": ["x\0"]}}], [], "events[0].data", id="nul"),
         pytest.param([{**SLOW, "key": True}], [], "events[0].key", id="key-is-a-boolean"),
         pytest.param([{**SLOW, "key": {}}], [], "events[0].key", id="key-is-an-object"),
         pytest.param([{**SLOW, "subject": 1.5}], [], "events[0].subject", id="key-is-a-fraction"),
