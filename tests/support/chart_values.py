@@ -102,6 +102,9 @@ HOMEPORT: dict[str, dict[str, Any]] = {
         "enabled": True, "server": "sharing.example.net:7703", "caSecret": "ca",
         "settings": {"applications": "alarm"},
     }},
+    "names-over-http": BASE | {"provisioner": {"pages": {
+        "enabled": True, "hosts": {"talk.example": "talk"},
+    }}, "networkPolicy": {"enabled": True}},
     "http-alone": BASE | {"provisioner": {"http": {"enabled": True}}},
     "http-behind-an-ingress": BASE | {"provisioner": {
         "http": {"enabled": True, "ingress": {
