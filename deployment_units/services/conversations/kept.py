@@ -147,12 +147,17 @@ def keep_once(
     conversation but the account itself. Raises AlreadyExists where its id is another one's, or the
     conversation has other members; NothingToReplace where it is to be the next revision of what is
     not there."""
-    wanted = tuple(sorted(members))
-    there = members_of(db, owner, message.conversation)
+    wanted = msgspec.json.encode(sorted(members)).decode()
+    there, known = db.execute(
+        "SELECT (SELECT members FROM conversations WHERE owner = ? AND id = ?),"
+        " (SELECT position FROM messages WHERE owner = ? AND id = ?)",
+        (owner, message.conversation, owner, message.id),
+    ).fetchone()
     if there is not None and there != wanted:
         raise AlreadyExists("the conversation has other members; begin one with another id")
-    kept = find(db, owner, message.id)
-    if kept is not None:
+    if known is not None:
+        kept = at(db, owner, known)
+        assert kept is not None
         if _said(kept) != _said(message):
             raise AlreadyExists("another message has this id; give each its own")
         return kept, False
@@ -171,11 +176,16 @@ def keep_once(
         via=message.via,
         handling=message.handling,
     )
-    db.execute(
-        "INSERT INTO conversations (owner, id, members, last) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET last = excluded.last",
-        (owner, kept.conversation, msgspec.json.encode(wanted).decode(), kept.position),
-    )
+    if there is None:
+        db.execute(
+            "INSERT INTO conversations (owner, id, members, last) VALUES (?, ?, ?, ?)",
+            (owner, kept.conversation, wanted, kept.position),
+        )
+    else:
+        db.execute(
+            "UPDATE conversations SET last = ? WHERE owner = ? AND id = ?",
+            (kept.position, owner, kept.conversation),
+        )
     db.execute(
         f"INSERT INTO messages (owner, {_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (owner, *kept),
@@ -366,12 +376,12 @@ def remove_some(db: sqlite3.Connection, owner: int, conversation: bytes) -> bool
 
 
 def _next_position(db: sqlite3.Connection, owner: int) -> int:
-    position: int = db.execute(
-        "INSERT INTO counters (owner, name, value) VALUES (?, ?, 1)"
-        " ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
-        (owner, _LAST),
-    ).fetchone()[0]
-    return position
+    names = (owner, _LAST)
+    counted = "UPDATE counters SET value = value + 1 WHERE owner = ? AND name = ? RETURNING value"
+    row = db.execute(counted, names).fetchone()
+    if row is None:
+        db.execute("INSERT INTO counters (owner, name, value) VALUES (?, ?, 1)", names)
+    return row[0] if row else 1
 
 
 def _seen(db: sqlite3.Connection, owner: int, conversation: bytes) -> tuple[tuple[str, int], ...]:

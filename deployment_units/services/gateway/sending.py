@@ -94,7 +94,8 @@ class MessageSender:
                 tuple(one for one in others if one not in sent_to),
                 tuple(one for one in others if one in sent_to),
             )
-        message = replace(message, revision=mine.revision)
+        if message.replaces:
+            message = replace(message, revision=mine.revision)
         kept_for = tuple(
             one
             for one in others

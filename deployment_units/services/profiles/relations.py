@@ -20,6 +20,8 @@ def relation_of(db: sqlite3.Connection, owner: int, account: str, viewer: str) -
 
 def is_open_to(db: sqlite3.Connection, owner: int, account: str, viewer: str, mode: Mode) -> bool:
     """Whether the account lets the viewer reach it by the mode."""
-    relation = relation_of(db, owner, account, viewer)
     audience = kept.may_reach(db, owner, mode)
+    if audience.everyone:
+        return True
+    relation = relation_of(db, owner, account, viewer)
     return Viewer(account=viewer, relation=relation).is_in(audience)
