@@ -17,6 +17,7 @@ from deployment_units.services.channels.port import OutgoingChannel
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.clicking import PressDoors
+from deployment_units.services.conversations.send_budget import SendBudget
 from deployment_units.services.conversations.service import ConversationService
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.gateway.agenda import Agenda
@@ -72,7 +73,14 @@ def delivering(
     )
     database.on_commit.append(sender.committed)
     conversations = ConversationService(
-        accounts, callers, arrivals, sender, checks, press_doors=press_doors, wall_ms=wall_ms
+        accounts,
+        callers,
+        arrivals,
+        sender,
+        checks,
+        press_doors=press_doors,
+        budget=SendBudget(clock=time.monotonic),
+        wall_ms=wall_ms,
     )
     deliveries = DeliveryService(accounts, callers, agenda, recipients, wall_ms=wall_ms)
     peers = GrpcPeers(

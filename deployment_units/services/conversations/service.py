@@ -50,6 +50,7 @@ from deployment_units.services.conversations.requests import (
     refuse_card,
 )
 from deployment_units.services.conversations.revisions import superseded
+from deployment_units.services.conversations.send_budget import SendBudget
 from deployment_units.services.conversations.sending import MessageDoors
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc as pb_grpc
@@ -73,6 +74,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         checks: CardChecks,
         *,
         press_doors: PressDoors | None = None,
+        budget: SendBudget | None = None,
         wall_ms: Callable[[], int],
         look_s: float = LOOK_S,
     ) -> None:
@@ -81,6 +83,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         self._callers = callers
         self._arrivals = arrivals
         self._doors = doors
+        self._budget = budget
         self._look_s = look_s
         self._cards = checks
         self.clicking = Clicking(
@@ -101,6 +104,8 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             handling=_handling(request),
         )
         named = members_of(request.members, resident.account)
+        if self._budget is not None:
+            self._budget.take(resident.tenant, resident.account, len(named))
         sent = await self._accounts.change(
             resident, lambda db, owner: self._doors.send(db, owner, resident, message, named)
         )

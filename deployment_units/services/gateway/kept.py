@@ -222,6 +222,17 @@ def hold_line(db: sqlite3.Connection, owner: int, recipient: str, until_ms: int)
     )
 
 
+def anything_waits(db: sqlite3.Connection, owner: int, recipient: str | None = None) -> bool:
+    """Whether something waits for others, or for one of them."""
+    which, values = ("> ''", ()) if recipient is None else ("= ?", (recipient,))
+    row = db.execute(
+        f"SELECT 1 FROM deliveries WHERE owner = ? AND recipient {which}"
+        " AND due_ms IS NOT NULL LIMIT 1",
+        (owner, *values),
+    ).fetchone()
+    return row is not None
+
+
 def release_line(db: sqlite3.Connection, owner: int, recipient: str, due_ms: int) -> None:
     """All that waits for the recipient is due then at the latest."""
     db.execute(

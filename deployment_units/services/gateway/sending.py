@@ -96,10 +96,14 @@ class MessageSender:
             )
         if message.replaces:
             message = replace(message, revision=mine.revision)
+        # What was sent to somebody before goes before it, wherever they live by now.
+        some_wait = kept.anything_waits(db, owner)
         kept_for = tuple(
             one
             for one in others
-            if not is_uri(one) and self._keep_beside(db, resident, one, message, everybody, now_ms)
+            if not (some_wait and kept.anything_waits(db, owner, one))
+            and not is_uri(one)
+            and self._keep_beside(db, resident, one, message, everybody, now_ms)
         )
         elsewhere = tuple(one for one in others if one not in kept_for)
         if elsewhere:

@@ -96,7 +96,8 @@ class ConversationServiceServicer:
         Caller: a client. Errors: INVALID_ARGUMENT; NOT_FOUND no such conversation, and no members, or
         no such message to replace; ALREADY_EXISTS another message has the id, or the conversation has
         other members; PERMISSION_DENIED the account's id is that of a URI; FAILED_PRECONDITION with the
-        reason ACCOUNT_FULL; RESOURCE_EXHAUSTED too much waits to be delivered (OUTBOX_FULL).
+        reason ACCOUNT_FULL; RESOURCE_EXHAUSTED too much was sent (TOO_MUCH_SENT), or
+        waits to be delivered (OUTBOX_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
