@@ -26,8 +26,7 @@ from deployment_units.services.state.parts import Part, Table
 
 PAGE_BYTES = 1 << 20  # of messages that are read together
 REMOVED_AT_ONCE = 200  # messages
-_LAST = "last position"
-_ACKNOWLEDGED = "acknowledged position"
+LAST = "last position"
 _SEEN_BYTES = 16  # about, of a position that was seen, besides the device
 
 
@@ -116,7 +115,9 @@ PART = Part(
     ),
     upgrades=(_with_revisions, _with_via),
 )
-_MESSAGE = "position, id, conversation, sender, content, kept_ms, replaces, revision, via, handling"
+MESSAGE_COLUMNS = (
+    "position, id, conversation, sender, content, kept_ms, replaces, revision, via, handling"
+)
 
 
 class TooManyDevices(Refused):
@@ -187,7 +188,7 @@ def keep_once(
             (kept.position, owner, kept.conversation),
         )
     db.execute(
-        f"INSERT INTO messages (owner, {_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO messages (owner, {MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (owner, *kept),
     )
     return kept, True
@@ -196,7 +197,8 @@ def keep_once(
 def at(db: sqlite3.Connection, owner: int, position: int) -> KeptMessage | None:
     """The message at this position; None: there is none."""
     row = db.execute(
-        f"SELECT {_MESSAGE} FROM messages WHERE owner = ? AND position = ?", (owner, position)
+        f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE owner = ? AND position = ?",
+        (owner, position),
     ).fetchone()
     return KeptMessage(*row) if row else None
 
@@ -213,7 +215,7 @@ def messages(
     one, if there is one; not many more than PAGE_BYTES."""
     of = "" if conversation is None else " AND conversation = ?"
     rows = db.execute(
-        f"SELECT {_MESSAGE} FROM messages WHERE owner = ?{of} AND position > ?"
+        f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE owner = ?{of} AND position > ?"
         " ORDER BY position LIMIT ?",
         (owner, *([] if conversation is None else [conversation]), after, most + 1),
     )
@@ -230,7 +232,7 @@ def messages(
 def find(db: sqlite3.Connection, owner: int, id_: bytes) -> KeptMessage | None:
     """The message, or the revision, of that id."""
     row = db.execute(
-        f"SELECT {_MESSAGE} FROM messages WHERE owner = ? AND id = ?", (owner, id_)
+        f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE owner = ? AND id = ?", (owner, id_)
     ).fetchone()
     return KeptMessage(*row) if row else None
 
@@ -291,73 +293,6 @@ def mark_seen(
     return now
 
 
-def acknowledged(db: sqlite3.Connection, owner: int) -> int:
-    """Up to which position the clients of the account have said that they have its messages."""
-    row = db.execute(
-        "SELECT value FROM counters WHERE owner = ? AND name = ?", (owner, _ACKNOWLEDGED)
-    ).fetchone()
-    return row[0] if row else 0
-
-
-def acknowledge(db: sqlite3.Connection, owner: int, position: int) -> None:
-    """They say so."""
-    db.execute(
-        "INSERT INTO counters (owner, name, value) VALUES (?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
-        (owner, _ACKNOWLEDGED, position),
-    )
-
-
-def last_position(db: sqlite3.Connection, owner: int) -> int:
-    """Of the newest message; 0: there is none."""
-    row = db.execute(
-        "SELECT value FROM counters WHERE owner = ? AND name = ?", (owner, _LAST)
-    ).fetchone()
-    return row[0] if row else 0
-
-
-def seen_up_to(db: sqlite3.Connection, owner: int, conversation: bytes) -> int:
-    """How far any device has shown the conversation."""
-    found: int = db.execute(
-        "SELECT coalesce(max(position), 0) FROM seen WHERE owner = ? AND conversation = ?",
-        (owner, conversation),
-    ).fetchone()[0]
-    return found
-
-
-def writers_between(
-    db: sqlite3.Connection, owner: int, after: int, up_to: int
-) -> list[tuple[bytes, str]]:
-    """Conversations in which somebody wrote, or passed something on, between two positions, and
-    who."""
-    rows = db.execute(
-        "SELECT DISTINCT conversation, CASE WHEN via = '' THEN sender ELSE via END FROM messages"
-        " WHERE owner = ? AND position > ? AND position <= ?",
-        (owner, after, up_to),
-    )
-    return rows.fetchall()
-
-
-def written(
-    db: sqlite3.Connection,
-    owner: int,
-    conversation: bytes,
-    writer: str,
-    *,
-    after: int,
-    up_to: int,
-    most: int,
-) -> list[KeptMessage]:
-    """Messages of a conversation that an account wrote or passed on, behind a position."""
-    rows = db.execute(
-        f"SELECT {_MESSAGE} FROM messages WHERE owner = ? AND conversation = ? AND position > ?"
-        " AND position <= ? AND (CASE WHEN via = '' THEN sender ELSE via END) = ?"
-        " ORDER BY position LIMIT ?",
-        (owner, conversation, after, up_to, writer, most),
-    )
-    return [KeptMessage(*row) for row in rows]
-
-
 def remove_some(db: sqlite3.Connection, owner: int, conversation: bytes) -> bool:
     """Removes the oldest messages of a conversation, and with the last ones itself; whether some
     are left."""
@@ -376,7 +311,7 @@ def remove_some(db: sqlite3.Connection, owner: int, conversation: bytes) -> bool
 
 
 def _next_position(db: sqlite3.Connection, owner: int) -> int:
-    names = (owner, _LAST)
+    names = (owner, LAST)
     counted = "UPDATE counters SET value = value + 1 WHERE owner = ? AND name = ? RETURNING value"
     row = db.execute(counted, names).fetchone()
     if row is None:

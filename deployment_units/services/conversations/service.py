@@ -17,7 +17,7 @@ from control_plane.identity.introductions import Introduction
 from deployment_units.services.accounts.accounts import AccountFull, Accounts
 from deployment_units.services.accounts.callers import Callers, introduced
 from deployment_units.services.accounts.entry import Resident
-from deployment_units.services.conversations import kept, presses
+from deployment_units.services.conversations import kept, presses, progress
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.clicking import (
@@ -245,7 +245,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         device = device_of(request.device)
 
         def mark(db: sqlite3.Connection, owner: int) -> int:
-            before = kept.seen_up_to(db, owner, conversation)
+            before = progress.seen_up_to(db, owner, conversation)
             seen = kept.mark_seen(db, owner, conversation, device, request.position)
             if seen > before:
                 self._doors.seen(db, owner, resident, conversation)
@@ -268,7 +268,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
 
     async def _acknowledge(self, resident: Resident, position: int) -> None:
         """A client has all messages up to there. What cannot be noted now is with the next one."""
-        if position <= self._accounts.read(resident, kept.acknowledged):
+        if position <= self._accounts.read(resident, progress.acknowledged):
             return
         with suppress(Unavailable, AccountFull):
             await self._accounts.change(

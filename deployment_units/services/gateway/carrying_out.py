@@ -29,6 +29,7 @@ from deployment_units.services.channels.port import (
     SendResult,
 )
 from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations import progress
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.attempts import evidence_of_sending, next_attempt_ms
@@ -286,8 +287,8 @@ def _in_app(number: int, now_ms: int) -> AttemptEvidence:
 def _has_it(db: sqlite3.Connection, owner: int, message: KeptMessage) -> bool:
     """Whether a client of the account has the message."""
     return message.position <= max(
-        conversations.acknowledged(db, owner),
-        conversations.seen_up_to(db, owner, message.conversation),
+        progress.acknowledged(db, owner),
+        progress.seen_up_to(db, owner, message.conversation),
     )
 
 

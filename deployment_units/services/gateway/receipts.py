@@ -17,6 +17,7 @@ from control_plane import faultpoints
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import resident_of
 from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations import progress
 from deployment_units.services.conversations.members import is_uri
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.handing_over import PAUSE
@@ -54,12 +55,12 @@ def note_acknowledged(
     db: sqlite3.Connection, owner: int, account: str, position: int, now_ms: int
 ) -> bool:
     """A client has all up to this position; whether somebody is to be told."""
-    before = conversations.acknowledged(db, owner)
-    up_to = min(position, conversations.last_position(db, owner), before + ACKNOWLEDGED_AT_ONCE)
+    before = progress.acknowledged(db, owner)
+    up_to = min(position, progress.last_position(db, owner), before + ACKNOWLEDGED_AT_ONCE)
     if up_to <= before:
         return False
-    conversations.acknowledge(db, owner, up_to)
-    found = conversations.writers_between(db, owner, before, up_to)
+    progress.acknowledge(db, owner, up_to)
+    found = progress.writers_between(db, owner, before, up_to)
     told = [(talk, one) for talk, one in found if not is_uri(one) and one != account]
     kept.tell(db, owner, told, now_ms)
     return bool(told)
@@ -123,8 +124,8 @@ class Telling:
 
 def _page(db: sqlite3.Connection, *, owner: int, row: ReceiptRow, now_ms: int) -> _Page:
     """What the writer was not told yet: what was seen, and what was delivered alone."""
-    seen = conversations.seen_up_to(db, owner, row.conversation)
-    had = max(seen, conversations.acknowledged(db, owner))
+    seen = progress.seen_up_to(db, owner, row.conversation)
+    had = max(seen, progress.acknowledged(db, owner))
     told: list[MessageTold] = []
     row_seen, row_delivered, more = row.seen, row.delivered, False
     for state, after, up_to in (
@@ -134,7 +135,7 @@ def _page(db: sqlite3.Connection, *, owner: int, row: ReceiptRow, now_ms: int) -
         left = AT_ONCE - len(told)
         if up_to <= after or more:
             continue
-        found = conversations.written(
+        found = progress.written(
             db, owner, row.conversation, row.writer, after=after, up_to=up_to, most=left + 1
         )
         more = len(found) > left
