@@ -153,7 +153,18 @@ def test_where_empty_is_a_value_it_counts_wherever_it_stands(file, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        (AgentSettings, {"http_listen", "metrics_listen", "tenants"}),
+        (
+            AgentSettings,
+            {
+                "data_sharing",
+                "http_listen",
+                "mail_authserv_id",
+                "mail_dns",
+                "metrics_listen",
+                "smtp_listen",
+                "tenants",
+            },
+        ),
         (PlatformSettings, {"metrics_listen", "otlp_endpoint"}),
         (
             ServerSettings,

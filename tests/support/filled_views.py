@@ -153,10 +153,16 @@ def listed_token() -> ListedToken:
 
 def stack_and_options() -> tuple[Any, Any, str]:
     stack = SimpleNamespace(
-        grpc="127.0.0.1:7799", metrics="127.0.0.1:7701", http="127.0.0.1:7702", units=[UNIT]
+        grpc="127.0.0.1:7799",
+        metrics="127.0.0.1:7701",
+        http="127.0.0.1:7702",
+        units=[UNIT],
+        addresses=lambda port: {UNIT: "127.0.0.1:7707"},
     )
     security = StackSecurity(folder=Path("/srv") / CLIENT / "security")
-    options = SimpleNamespace(data_dir=Path("/srv") / CLIENT, store="etcd", security=security)
+    options = SimpleNamespace(
+        data_dir=Path("/srv") / CLIENT, store="etcd", security=security, apart=None
+    )
     return stack, options, f"etcd://{UNIT}.example:2379"
 
 

@@ -34,7 +34,7 @@ SOUNDS = re.compile("ticket|token|secret|key|password|credential|proof|signature
 # Texts that do not sound like it and may hold one.
 SECRET_TOO = {
     "TrustedIssuer.jwks", "OfferHandleResponse.offer", "AcceptHandleRequest.offer",
-    "FinishProofRequest.code", "Residence.introduction",
+    "FinishProofRequest.code", "ConfirmIdentifierRequest.code", "Residence.introduction",
     # Nor is an address book made of what operators did.
     "Identifier.uri",
 }  # fmt: skip
