@@ -1,4 +1,4 @@
-"""Cases of others: domains that somebody can register as publicsuffix.org, PRECIS as precis_i18n."""
+"""Cases of others: what somebody can register by publicsuffix.org, PRECIS by precis_i18n."""
 
 from __future__ import annotations
 
