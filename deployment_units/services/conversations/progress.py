@@ -69,8 +69,8 @@ def written(
 ) -> list[KeptMessage]:
     """Messages of a conversation that an account wrote or passed on, behind a position."""
     rows = db.execute(
-        f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE owner = ? AND conversation = ? AND position > ?"
-        " AND position <= ? AND (CASE WHEN via = '' THEN sender ELSE via END) = ?"
+        f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE owner = ? AND conversation = ?"
+        " AND position > ? AND position <= ? AND (CASE WHEN via = '' THEN sender ELSE via END) = ?"
         " ORDER BY position LIMIT ?",
         (owner, conversation, after, up_to, writer, most),
     )
