@@ -70,8 +70,10 @@ class Pages:
         self.reads = 0
         self.gone: set[str] = set()
         self.slept: list[float] = []
-        claims = ReadReplica(store, keys.DIRECTORY, itself)
-        homes = ReadReplica(store, keys.WHO_LEFT, clients_that_left, keeps_absent=False)
+        self.claims = claims = ReadReplica(store, keys.DIRECTORY, itself)
+        self.homes = homes = ReadReplica(
+            store, keys.WHO_LEFT, clients_that_left, keeps_absent=False
+        )
         self.budgets = LookupBudgets(clock=self)
         self.resolver = Resolver(
             claims,

@@ -14,6 +14,7 @@ from control_plane.identifiers.uris import read_any
 from homeport.api.communication.v1 import profile_pb2 as pb
 from provisioner.directory.budgets import Asker
 from provisioner.directory.contact_lookups import ANSWER_S
+from provisioner.directory.replica import ReplicaRead
 from tests.support.directory_pages import TENANT, Pages, pages_there
 
 PHONE, ABSENT = "tel:+442079460301", "tel:+442079460999"
@@ -66,9 +67,13 @@ async def test_hidden_and_absent_take_the_same_time_and_cost_the_same(pages: Pag
     assert pages.slept == [ANSWER_S, ANSWER_S]
 
 
-async def test_nothing_is_remembered_as_not_there_at_once(pages: Pages) -> None:
+async def test_what_is_remembered_as_not_there_is_not_said_at_once(pages: Pages) -> None:
     name = read_any(ABSENT)
     assert isinstance(name, Identifier)
+    remembered = ReplicaRead(pairs=(None,), revision=1)
+    pages.claims.remembered = lambda keys: remembered  # type: ignore[method-assign]
+    homes = ReplicaRead(pairs=(), revision=1)
+    pages.homes.remembered = lambda keys: homes  # type: ignore[method-assign]
     asker = Asker(tenant=TENANT, viewer="mallory", unit_id="u")
     assert pages.resolver.remembered(name, asker, None) is None
 
