@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from control_plane.errors import InvalidInput
 from control_plane.fleet.file import read_fleet
 from control_plane.process import serving_tls
+from deployment_units.agent.channels import mail_relay_of
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.transport import connector
 
@@ -18,6 +19,8 @@ def checks(settings: AgentSettings) -> Iterator[Callable[[], object]]:
         yield lambda: read_fleet(units)
     yield lambda: connector(settings)
     yield lambda: serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+    if settings.mail_relay:
+        yield lambda: mail_relay_of(settings)
     yield lambda: _refuse_files(settings)
 
 

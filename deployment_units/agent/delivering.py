@@ -38,12 +38,14 @@ from deployment_units.services.state.database import UnitDatabase
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivering:
     """sender: the one way in for messages; conversations, deliveries: servicers; tasks: what has to
-    run, by name; peers, close: its connections, and what ends them."""
+    run, by name; peers, close: its connections, and what ends them; due: says inside a
+    transaction that an owner has something to do at a time, Unix ms."""
 
     sender: MessageSender
     peers: GrpcPeers
     conversations: ConversationService
     deliveries: DeliveryService
+    due: Callable[[int, int], None]
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     close: Callable[[], Awaitable[None]]
 
@@ -103,6 +105,7 @@ def delivering(
         peers=peers,
         conversations=conversations,
         deliveries=deliveries,
+        due=agenda.hint,
         tasks={"outbox": outbox.run},
         close=peers.close,
     )

@@ -17,6 +17,7 @@ from control_plane.errors import Refused
 from control_plane.identity.admission import TicketVerifier
 from control_plane.serving.server import Service
 from deployment_units.agent.applications import applications
+from deployment_units.agent.channels import channels_of
 from deployment_units.agent.delivering import delivering
 from deployment_units.agent.registration import Registration
 from deployment_units.agent.settings import AgentSettings
@@ -25,7 +26,7 @@ from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.applications import kept as applications_kept
 from deployment_units.services.applications.handing_on import HandingOn
-from deployment_units.services.channels import mail_kept
+from deployment_units.services.channels import mail_kept, text_kept
 from deployment_units.services.contacts import book
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import presses
@@ -34,7 +35,6 @@ from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.gateway import kept as gateway
-from deployment_units.services.gateway.composing import Composer
 from deployment_units.services.gateway.service import NAME as DELIVERIES
 from deployment_units.services.profiles import kept as profiles
 from deployment_units.services.profiles.naming import Naming
@@ -60,6 +60,7 @@ PARTS = (
     mail_kept.PART,
     presses.PART,
     profiles.PART,
+    text_kept.PART,
 )
 
 
@@ -132,18 +133,23 @@ def keeping(
         settings, database, accounts, checks, arrivals,
         lambda db, owner, resident, message: messages.sender.send(db, owner, resident, message),
     )  # fmt: skip
+    channels = channels_of(settings, wall_ms=wall_ms, jitter=jitter)
     messages = delivering(
         unit_id, database, accounts, callers, directory, arrivals=arrivals, checks=checks,
         press_doors=answering.agent, connect=connect, wall_ms=wall_ms, jitter=jitter,
-        channels={}, composer=Composer(new_key=lambda: secrets.token_bytes(32)),
+        channels=channels.all, composer=channels.composer,
     )  # fmt: skip
+    channels.taken_in_by(database, accounts, messages.sender)
     answering.agent.handing_on = HandingOn(accounts, answering.residents, messages.peers)
 
     mail = None
     if settings.smtp_listen:
         from deployment_units.agent.mail import mail_of  # units without mail do without
 
-        mail = mail_of(settings, unit_id, database, accounts, callers, messages.sender, directory)
+        mail = mail_of(
+            settings, unit_id, database, accounts, callers, messages.sender, directory,
+            due=messages.due, wall_ms=wall_ms,
+        )  # fmt: skip
 
     async def close() -> None:
         await answering.close()
@@ -180,6 +186,7 @@ def keeping(
             "accounts that stay": staying.run,
             "names of accounts": naming.run,
             **messages.tasks,
+            **channels.tasks,
             **answering.tasks,
             **(mail.tasks if mail is not None else {}),
         },

@@ -19,8 +19,9 @@ from deployment_units.services.conversations.sending import MessageDoors
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.mail_in.directory_homes import DirectoryHomes
 from deployment_units.services.mail_in.dns_names import DnsNames
-from deployment_units.services.mail_in.mail_keeper import MailKeeper, NoReports
+from deployment_units.services.mail_in.mail_keeper import MailKeeper
 from deployment_units.services.mail_in.mail_reader import LIMITS, TASKS, MailReader
+from deployment_units.services.mail_in.mail_reports import MailReports
 from deployment_units.services.mail_in.smtp_limits import NetworkCounts, SmtpLimits, read_networks
 from deployment_units.services.mail_in.smtp_server import SmtpServer
 from deployment_units.services.mail_in.taking import MailIn
@@ -67,9 +68,12 @@ def mail_of(
     callers: Callers,
     doors: MessageDoors,
     directory: UnitDirectory,
+    *,
+    due: Callable[[int, int], None],
+    wall_ms: Callable[[], int],
 ) -> UnitMail:
-    """callers: who reads introductions to this unit; doors: the way in of messages. Raises
-    InvalidInput."""
+    """callers: who reads introductions to this unit; doors: the way in of messages; due: as
+    MailReports has it. Raises InvalidInput."""
     tenants = mail_domains(settings.mail_domain)
     trusted = read_networks(settings.mail_trusted, "mail_trusted")
     host = next(iter(tenants), "")
@@ -86,7 +90,7 @@ def mail_of(
     )
     taker = MailIn(
         tenants,
-        MailKeeper(database, accounts, doors, NoReports()),
+        MailKeeper(database, accounts, doors, MailReports(host=host, due=due, wall_ms=wall_ms)),
         reader,
         DirectoryHomes(unit_id, directory, callers.introduction),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -14,6 +16,7 @@ from control_plane.identity.names import check_slug
 from deployment_units.services.mail_in.smtp_limits import read_networks
 
 DEFAULT_TENANT = "default"
+_NUMBER = re.compile(r"\+[1-9][0-9]{2,14}\Z")
 
 
 class MailSettings(BaseModel):
@@ -49,6 +52,36 @@ class MailSettings(BaseModel):
         Field(description="address:port of the resolver for DKIM and SPF; empty: the machine's"),
     ] = ""
 
+    mail_relay: Annotated[
+        str,
+        Field(
+            description="host:port of the relay for mail that goes out, needs accounts and "
+            "mail_domain; empty: none goes out"
+        ),
+    ] = ""
+    mail_relay_tls: Annotated[
+        bool, Field(description="only over TLS, with a certificate of the relay's name")
+    ] = False
+    mail_relay_ca: Annotated[
+        Path | None, Field(description="PEM; the CA of it, in place of the machine's")
+    ] = None
+    mail_relay_user: Annotated[
+        str, Field(description="as whom the relay knows us; needs mail_relay_tls")
+    ] = ""
+    mail_relay_password_file: Annotated[
+        Path | None, Field(description="file with the password, closed to others")
+    ] = None
+    text_line: Annotated[
+        str,
+        Field(
+            description="host:port of the line for texts, needs accounts and text_number; empty: "
+            "there are none"
+        ),
+    ] = ""
+    text_number: Annotated[
+        str, Field(description="the unit's own number, +44…, from which texts go")
+    ] = ""
+
     def mail_misfits(self, *, accounts: bool) -> Iterator[str]:
         """What is wrong with them, for people."""
         try:
@@ -57,12 +90,23 @@ class MailSettings(BaseModel):
         except InvalidInput as error:
             yield error.message
             return
-        if not self.smtp_listen:
-            return
-        if not accounts:
-            yield "mail is for accounts; add --accounts to --smtp-listen"
-        if not domains:
-            yield "mail comes to domains; name them with --mail-domain"
+        for flag, value in (
+            ("--smtp-listen", self.smtp_listen), ("--mail-relay", self.mail_relay),
+            ("--text-line", self.text_line),
+        ):  # fmt: skip
+            if value and not accounts:
+                yield f"messages are of accounts; add --accounts to {flag}"
+            if value and flag != "--text-line" and not domains:
+                yield f"mail has a domain; name it with --mail-domain beside {flag}"
+            host, _, port = value.rpartition(":")
+            if value and not (host and port.isdigit() and int(port) <= 65535):
+                yield f"{flag} {value} is not host:port"
+        if self.mail_relay_user and not self.mail_relay_tls:
+            yield "credentials go over verified TLS alone; add --mail-relay-tls"
+        if bool(self.mail_relay_user) != (self.mail_relay_password_file is not None):
+            yield "--mail-relay-user and --mail-relay-password-file belong together"
+        if bool(self.text_line) != bool(_NUMBER.match(self.text_number)):
+            yield "--text-line needs --text-number, such as +442079460100, and the other way round"
 
 
 def mail_domains(text: str) -> dict[str, str]:

@@ -121,7 +121,12 @@ class LinkedUnit:
             take_press=unit.conversations.take_press,
         )
         by_clock: Any = {"wall_ms": unit.wall_ms, "jitter": lambda: 1.0}
-        composer = Composer(host="talk.example", number="+442079460399", new_key=lambda: bytes(32))
+        composer = Composer(
+            host="talk.example",
+            number="+442079460399",
+            new_key=lambda: bytes(32),
+            wall_ms=lambda: 0,
+        )
         self.outbox = Outbox(
             unit.database,
             unit.agenda,

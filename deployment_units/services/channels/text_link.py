@@ -17,7 +17,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
@@ -58,8 +58,8 @@ class AnswerOnLine(msgspec.Struct, frozen=True, tag="answer", tag_field="kind"):
 
 _read_line = msgspec.json.Decoder(TextOnLine | AnswerOnLine).decode
 _line_of = msgspec.json.Encoder().encode
-TakeText = Callable[[TextOnLine], Awaitable[Literal[200, 404, 480]]]
-"""What becomes of a text that came in."""
+TakeText = Callable[[TextOnLine], Awaitable[int]]
+"""What becomes of a text that came in: 200, 404 or 480."""
 
 
 class TextLink:
@@ -106,7 +106,8 @@ class TextLink:
 
     async def send(self, message: OutgoingMessage, *, within_s: float) -> SendResult:
         """See OutgoingChannel."""
-        to = read_uri(message.address)
+        address = message.address
+        to = read_uri(f"tel:{address}" if address.startswith("+") else address)
         if isinstance(to, Flaw) or to.kind is not IdentifierKind.PHONE:
             raise InvalidInput("address", "address: is no number, as tel:+442079460018")
         texts = list(message.texts or (message.text,))[:MOST_TEXTS]

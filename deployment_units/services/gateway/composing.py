@@ -15,6 +15,7 @@ from deployment_units.services.channels import mail_kept
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import OutgoingMessage
 from deployment_units.services.channels.reply_tokens import ReplyOwner
+from deployment_units.services.channels.text_kept import TextPlaceRow, note_text
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway.convert.converting import Content, convert
 from deployment_units.services.gateway.route import RouteStep
@@ -28,11 +29,12 @@ TEXT_MESSAGES = 3  # of one message
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composer:
     """Of one unit. host: the domain of our mail; number: from which texts are sent, E.164; either
-    empty: there is none. new_key: 32 random bytes."""
+    empty: there is none. new_key: 32 random bytes; wall_ms: Unix ms."""
 
     host: str = ""
     number: str = ""
     new_key: Callable[[], bytes]
+    wall_ms: Callable[[], int]
 
     def compose(
         self,
@@ -71,6 +73,14 @@ class Composer:
         step: RouteStep,
     ) -> str:
         if step.channel is Channel.TEXT:
+            place = TextPlaceRow(
+                ours=self.number,
+                theirs=step.address,
+                conversation=message.conversation,
+                participant=recipient or owner.account,
+                sent_ms=self.wall_ms(),
+            )
+            note_text(db, owner.number, place)
             return self.number
         if step.channel is not Channel.MAIL:
             return ""

@@ -53,16 +53,6 @@ class Reports(Protocol):
         ...
 
 
-class NoReports:
-    """Of a unit that has sent no mail."""
-
-    def note(
-        self, db: sqlite3.Connection, owner: int, whose: ReplyOwner, outcome: ReportedOutcome
-    ) -> bool:
-        """See Reports."""
-        return False
-
-
 class Mailbox(NamedTuple):
     """Where mail for an address goes. whose: of a reply address; None: of a stranger's mail, to
     the account itself."""

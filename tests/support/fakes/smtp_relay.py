@@ -23,6 +23,7 @@ class SmtpRelay:
     utf8: bool = True
     messages: list[tuple[str, bytes]] = field(default_factory=list)  # recipient, content
     address: tuple[str, int] = ("", 0)
+    taken: asyncio.Event = field(default_factory=asyncio.Event)  # a message was
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -58,6 +59,7 @@ class SmtpRelay:
                     say("354 go on")
                     content = await reader.readuntil(b"\r\n.\r\n")
                     self.messages.append((to, content))
+                    self.taken.set()
                     if self.ends is None:
                         break
                     say(self.ends)

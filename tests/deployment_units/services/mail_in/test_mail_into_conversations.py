@@ -10,16 +10,23 @@ from functools import partial
 from pathlib import Path
 
 import aiosmtplib
+import msgspec
 import pytest
 
 from control_plane.errors import Unavailable
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels import mail_kept
+from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
-from deployment_units.services.mail_in.mail_keeper import MailKeeper, NoReports
+from deployment_units.services.gateway import kept as gateway
+from deployment_units.services.gateway.composing import message_id_of
+from deployment_units.services.gateway.records import decoded_record, encoded_record
+from deployment_units.services.gateway.states import AttemptEvidence, AttemptState, advance
+from deployment_units.services.mail_in.mail_keeper import MailKeeper
 from deployment_units.services.mail_in.mail_reader import MailReader
+from deployment_units.services.mail_in.mail_reports import MailReports
 from deployment_units.services.mail_in.reading_tasks import TASKS
 from deployment_units.services.mail_in.smtp_limits import SmtpLimits, read_networks
 from deployment_units.services.mail_in.smtp_server import SmtpServer
@@ -126,7 +133,12 @@ async def mail_unit(folder: Path, *, trusted: str = "") -> AsyncIterator[MailUni
             FakeOffload(tasks=TASKS), names, authserv_id="mx.talk.example",
             is_trusted=lambda peer: bool(networks),
         )  # fmt: skip
-        keeper = MailKeeper(unit.database, unit.accounts, unit.sender, NoReports())
+        keeper = MailKeeper(
+            unit.database,
+            unit.accounts,
+            unit.sender,
+            MailReports(host="talk.example", due=unit.agenda.hint, wall_ms=unit.wall_ms),
+        )
         taker = MailIn({"talk.example": TENANT}, keeper, reader, homes)
         server = SmtpServer(
             taker, host="mx.talk.example", clock=lambda: 0.0, limits=SmtpLimits(),
@@ -306,3 +318,53 @@ async def test_the_corpora_arrive_without_what_they_quote(tmp_path: Path, name: 
         assert await unit.mail(to, bodies[name]) == "2.0.0 kept"
         (message,) = unit.messages()
     assert content(message).text == (visible[name] or "(no text)")
+
+
+def report(message_id: str, action: str, status: str) -> str:
+    """A report of a delivery (RFC 3464) on a mail of ours to Carla."""
+    return (
+        "From: MAILER-DAEMON@mail.example\nSubject: Delivery\nMIME-Version: 1.0\n"
+        "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
+        "--b\nContent-Type: text/plain\n\nA report.\n"
+        "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.mail.example\n"
+        f"Original-Envelope-Id: {message_id}-1\n\n"
+        f"Final-Recipient: rfc822; carla@mail.example\nAction: {action}\nStatus: {status}\n"
+        f"\n--b--\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "state"),
+    [
+        ("delivered", "2.0.0", AttemptState.DELIVERED),
+        ("failed", "5.1.1", AttemptState.FAILED),
+        ("delayed", "4.4.1", AttemptState.HANDED_OVER),
+    ],
+)
+async def test_a_report_is_evidence_of_the_attempt_and_no_message(
+    tmp_path: Path, action: str, status: str, state: AttemptState
+) -> None:
+    async with mail_unit(tmp_path) as unit:
+        to = await unit.begin()
+        accounts = unit.unit.accounts
+
+        def sent(db, owner):  # type: ignore[no-untyped-def]
+            row = gateway.find(db, owner, 1, CARLA)
+            for one in (AttemptState.BEGUN, AttemptState.HANDED_OVER):
+                evidence = AttemptEvidence(number=1, channel=Channel.MAIL, state=one, at_ms=1)
+                row = msgspec.structs.replace(
+                    row, record=encoded_record(advance(decoded_record(row.record), evidence))
+                )
+            gateway.put(db, owner, row)
+            return message_id_of(conversations.find(db, owner, b"1" * 16), CARLA)
+
+        one = await accounts.change(ANNA, sent)
+        head, _, body = report(one, action, status).partition("\n\n")
+        assert await unit.mail(to, f"\n{body}", header=head, sender="") == "2.0.0 kept"
+        other = report(one.replace("31", "32", 1), action, status)
+        head, _, body = other.partition("\n\n")
+        assert (await unit.mail(to, f"\n{body}", header=head, sender="")).startswith("550 5.6.0")
+        row = accounts.read(ANNA, lambda db, owner: gateway.find(db, owner, 1, CARLA))
+        assert unit.messages() == []
+    (attempt,) = decoded_record(row.record).attempts
+    assert attempt.state is state

@@ -1,0 +1,88 @@
+"""The channels over which a unit sends beyond its clients, built from its settings."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from control_plane.certificates import read_bounded
+from control_plane.errors import InvalidInput
+from control_plane.secret_files import read_secret
+from deployment_units.agent.mail_settings import mail_domains
+from deployment_units.agent.settings import AgentSettings
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.channels.channel import Channel
+from deployment_units.services.channels.mail_out import MailOut, MailRelay
+from deployment_units.services.channels.port import OutgoingChannel
+from deployment_units.services.channels.text_link import TextLink, TextOnLine
+from deployment_units.services.conversations.sending import MessageDoors
+from deployment_units.services.gateway.composing import Composer
+from deployment_units.services.gateway.text_answers import TextAnswers
+from deployment_units.services.state.database import UnitDatabase
+
+
+@dataclass(slots=True, kw_only=True)
+class UnitChannels:
+    """all: by what they are; composer: what they are given; tasks: what has to run for them."""
+
+    all: Mapping[Channel, OutgoingChannel]
+    composer: Composer
+    tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
+    answers: TextAnswers | None = None
+
+    async def take_text(self, text: TextOnLine) -> int:
+        """A text that came in; nobody is there before the unit takes any."""
+        return 404 if self.answers is None else await self.answers.take(text)
+
+    def taken_in_by(self, database: UnitDatabase, accounts: Accounts, doors: MessageDoors) -> None:
+        """From now on answers by text are messages."""
+        self.answers = TextAnswers(database, accounts, doors)
+
+
+def channels_of(
+    settings: AgentSettings, *, wall_ms: Callable[[], int], jitter: Callable[[], float]
+) -> UnitChannels:
+    """Raises InvalidInput for what cannot be used."""
+    host = next(iter(mail_domains(settings.mail_domain)), "")
+    composer = Composer(
+        host=host,
+        number=settings.text_number,
+        new_key=lambda: secrets.token_bytes(32),
+        wall_ms=wall_ms,
+    )
+    found: dict[Channel, OutgoingChannel] = {}
+    made = UnitChannels(all=found, composer=composer)
+    if settings.mail_relay:
+        found[Channel.MAIL] = MailOut(mail_relay_of(settings), host=host, wall_ms=wall_ms)
+    if settings.text_line:
+        where, port = _host_and_port(settings.text_line)
+        line = TextLink(
+            where, port, number=settings.text_number, take=made.take_text, jitter=jitter
+        )
+        found[Channel.TEXT] = line
+        made.tasks = {"line for texts": line.run}
+    return made
+
+
+def mail_relay_of(settings: AgentSettings) -> MailRelay:
+    """Raises InvalidInput naming the setting at fault."""
+    host, port = _host_and_port(settings.mail_relay)
+    ca, password = "", ""
+    if (path := settings.mail_relay_ca) is not None:
+        try:
+            ca = read_bounded(path).decode("ascii")
+        except (OSError, ValueError) as error:
+            raise InvalidInput("mail_relay_ca", f"mail_relay_ca: {path}: {error}") from error
+    if settings.mail_relay_password_file is not None:
+        password = read_secret("mail_relay_password_file", settings.mail_relay_password_file)
+    return MailRelay(
+        host=host, port=port, verified_tls=settings.mail_relay_tls, ca=ca,
+        user=settings.mail_relay_user, password=password,
+    )  # fmt: skip
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,74 @@
+"""TextAnswers: texts that come in, as messages of the conversations that they answer.
+
+Each is one transaction, and the same text again changes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from hashlib import sha256
+
+from control_plane.errors import NotFound, PermissionDenied
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.channels import text_kept
+from deployment_units.services.channels.text_kept import TextPlace
+from deployment_units.services.channels.text_link import TextOnLine
+from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations.message import MAX_TEXT_BYTES, NewMessage
+from deployment_units.services.conversations.sending import MessageDoors
+from deployment_units.services.state.database import UnitDatabase
+from homeport.api.communication.v1 import conversation_pb2 as pb
+
+_ID_BYTES = 16
+
+
+class TextAnswers:
+    """Of one unit. doors: the way in of messages."""
+
+    def __init__(self, database: UnitDatabase, accounts: Accounts, doors: MessageDoors) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._doors = doors
+
+    async def take(self, text: TextOnLine) -> int:
+        """What the line is told: 200 it is kept; 404 it answers nothing. Raises ServiceError where
+        it cannot be kept now."""
+        place = self._database.read(
+            lambda db: text_kept.text_place(db, ours=text.to, theirs=text.sender)
+        )
+        said = "".join(text.texts).encode()[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
+        said = "".join(one for one in said if one in "\n\t" or one.isprintable())
+        if place is None or not said.strip():
+            return 404
+
+        def keep(db: sqlite3.Connection, owner: int) -> None:
+            self._keep(db, owner, place, text, said)
+
+        try:
+            await self._accounts.change(place.resident, keep)
+        except (NotFound, PermissionDenied):
+            return 404
+        return 200
+
+    def _keep(
+        self, db: sqlite3.Connection, owner: int, place: TextPlace, text: TextOnLine, said: str
+    ) -> None:
+        account = place.resident.account
+        members = conversations.members_of(db, owner, place.conversation)
+        if members is None or place.participant not in (account, *members):
+            raise NotFound("the conversation is over")
+        message = NewMessage(
+            id=_id(text, place.conversation),
+            conversation=place.conversation,
+            sender=place.participant,
+            content=pb.Content(text=said).SerializeToString(deterministic=True),
+            via="" if place.participant == account else account,
+        )
+        self._doors.send(db, owner, place.resident, message, members)
+
+
+def _id(text: TextOnLine, conversation: bytes) -> bytes:
+    digest = sha256(b"homeport text")
+    for part in (text.id.encode(), text.sender.encode(), text.to.encode(), conversation):
+        digest.update(len(part).to_bytes(4, "big") + part)
+    return digest.digest()[:_ID_BYTES]

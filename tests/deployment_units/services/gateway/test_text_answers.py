@@ -1,0 +1,76 @@
+"""Answers by text: by the two numbers they come into the conversation that was texted last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.channels.text_kept import TextPlaceRow, note_text
+from deployment_units.services.channels.text_link import TextOnLine
+from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations.message import NewMessage
+from deployment_units.services.gateway.text_answers import TextAnswers
+from homeport.api.communication.v1 import conversation_pb2 as pb
+from tests.support.account_units import TENANT, AccountUnit, account_unit
+
+ANNA = Resident(tenant=TENANT, account="anna", epoch=1)
+OURS, DEV = "+442079460100", "+442079460302"
+
+
+async def texted(unit: AccountUnit, conversation: bytes, sent_ms: int) -> None:
+    """Anna writes to Dev, whom a text is sent."""
+
+    def write(db, owner):  # type: ignore[no-untyped-def]
+        message = NewMessage(
+            id=conversation, conversation=conversation, sender="anna",
+            content=pb.Content(text="Coming?").SerializeToString(),
+        )  # fmt: skip
+        unit.sender.send(db, owner, ANNA, message, [f"tel:{DEV}"])
+        place = TextPlaceRow(
+            ours=OURS, theirs=DEV, conversation=conversation, participant=f"tel:{DEV}",
+            sent_ms=sent_ms,
+        )  # fmt: skip
+        note_text(db, owner, place)
+
+    await unit.accounts.change(ANNA, write)
+
+
+def answer(said: str = "Yes", *, sender: str = DEV, to: str = OURS, id_: str = "1") -> TextOnLine:
+    return TextOnLine(id=id_, sender=sender, to=to, texts=[said])
+
+
+async def test_an_answer_comes_once_into_the_conversation_that_was_texted_last(
+    tmp_path: Path,
+) -> None:
+    async with account_unit(tmp_path) as unit:
+        await texted(unit, b"a" * 16, 1)
+        await texted(unit, b"b" * 16, 2)
+        answers = TextAnswers(unit.database, unit.accounts, unit.sender)
+        assert [await answers.take(answer()) for _ in range(2)] == [200, 200]
+        found, _ = unit.accounts.read(
+            ANNA,
+            lambda db, owner: conversations.messages(
+                db, owner, after=0, most=10, conversation=b"b" * 16
+            ),
+        )
+    _, got = found
+    assert (got.sender, got.via) == (f"tel:{DEV}", "anna")
+    assert pb.Content.FromString(got.content).text == "Yes"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        answer(sender="+442079460999"),
+        answer(to="+442079460101"),
+        answer(" \x00\n"),
+    ],
+    ids=["nobody texted them", "to another number", "it says nothing"],
+)
+async def test_what_answers_nothing_is_told_so(tmp_path: Path, text: TextOnLine) -> None:
+    async with account_unit(tmp_path) as unit:
+        await texted(unit, b"a" * 16, 1)
+        answers = TextAnswers(unit.database, unit.accounts, unit.sender)
+        assert await answers.take(text) == 404
