@@ -115,9 +115,7 @@ PART = Part(
     ),
     upgrades=(_with_revisions, _with_via),
 )
-MESSAGE_COLUMNS = (
-    "position, id, conversation, sender, content, kept_ms, replaces, revision, via, handling"
-)
+COLUMNS = "position, id, conversation, sender, content, kept_ms, replaces, revision, via, handling"
 
 
 class TooManyDevices(Refused):
@@ -188,7 +186,7 @@ def keep_once(
             (kept.position, owner, kept.conversation),
         )
     db.execute(
-        f"INSERT INTO messages (owner, {MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO messages (owner, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (owner, *kept),
     )
     return kept, True
@@ -197,7 +195,7 @@ def keep_once(
 def at(db: sqlite3.Connection, owner: int, position: int) -> KeptMessage | None:
     """The message at this position; None: there is none."""
     row = db.execute(
-        f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE owner = ? AND position = ?",
+        f"SELECT {COLUMNS} FROM messages WHERE owner = ? AND position = ?",
         (owner, position),
     ).fetchone()
     return KeptMessage(*row) if row else None
@@ -215,7 +213,7 @@ def messages(
     one, if there is one; not many more than PAGE_BYTES."""
     of = "" if conversation is None else " AND conversation = ?"
     rows = db.execute(
-        f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE owner = ?{of} AND position > ?"
+        f"SELECT {COLUMNS} FROM messages WHERE owner = ?{of} AND position > ?"
         " ORDER BY position LIMIT ?",
         (owner, *([] if conversation is None else [conversation]), after, most + 1),
     )
@@ -232,7 +230,7 @@ def messages(
 def find(db: sqlite3.Connection, owner: int, id_: bytes) -> KeptMessage | None:
     """The message, or the revision, of that id."""
     row = db.execute(
-        f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE owner = ? AND id = ?", (owner, id_)
+        f"SELECT {COLUMNS} FROM messages WHERE owner = ? AND id = ?", (owner, id_)
     ).fetchone()
     return KeptMessage(*row) if row else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from deployment_units.services.conversations.kept import LAST, MESSAGE_COLUMNS
+from deployment_units.services.conversations.kept import COLUMNS, LAST
 from deployment_units.services.conversations.message import KeptMessage
 
 _ACKNOWLEDGED = "acknowledged position"
@@ -69,8 +69,8 @@ def written(
 ) -> list[KeptMessage]:
     """Messages of a conversation that an account wrote or passed on, behind a position."""
     rows = db.execute(
-        f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE owner = ? AND conversation = ?"
-        " AND position > ? AND position <= ? AND (CASE WHEN via = '' THEN sender ELSE via END) = ?"
+        f"SELECT {COLUMNS} FROM messages WHERE owner = ? AND conversation = ? AND position > ?"
+        " AND position <= ? AND (CASE WHEN via = '' THEN sender ELSE via END) = ?"
         " ORDER BY position LIMIT ?",
         (owner, conversation, after, up_to, writer, most),
     )
