@@ -4,6 +4,7 @@ the sender's agent is killed (-9) once the message is there and before it has no
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 
+from console.cli.main import main
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc, delivery_pb2, delivery_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2, provisioning_pb2_grpc
@@ -64,8 +66,19 @@ async def state_of(deliveries: Any, to: dict[str, Any], wanted: int) -> delivery
             await asyncio.sleep(0.05)
 
 
+async def told(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    """What `homeport deliveries` prints."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        await asyncio.to_thread(main, ["deliveries", *words])
+    assert not ended.value.code
+    return json.loads(capsys.readouterr().out)
+
+
 @pytest.mark.slow
-async def test_a_message_and_its_receipt_also_where_the_agent_is_killed(tmp_path: Path) -> None:
+async def test_a_message_and_its_receipt_also_where_the_agent_is_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     state = (f"--state-dir={tmp_path / 'state'}", "--accounts")
     with ExitStack() as stack:
         (server,) = servers.start(stack, tmp_path, f"embedded:{tmp_path / 'store.db'}", 1)
@@ -97,3 +110,13 @@ async def test_a_message_and_its_receipt_also_where_the_agent_is_killed(tmp_path
                 seen = pb.MarkSeenRequest(conversation=TALK, device="laptop", position=one.position)
                 await talks.MarkSeen(seen, **bens)
                 await state_of(deliveries, annas, delivery_pb2.DELIVERY_STATE_SEEN)
+                where = (f"--server={at}", "-o", "json")
+                listed = await told(capsys, "list", anna, *where)
+                assert [one["state"] for one in listed["deliveries"]] == ["seen"]
+                assert not (await told(capsys, "redrive", anna, "0" * 32, ben, *where))["redriven"]
+                rules = tmp_path / "rules.yaml"
+                rules.write_text("never: [push]\n")
+                applied = await told(capsys, "rules", ben, f"--apply={rules}", *where)
+                assert applied == {"revision": 1, "document": {"never": ["push"]}}
+                explained = await told(capsys, "explain", ben, f"--from={anna}", *where)
+                assert [one["channel"] for one in explained["steps"]] == ["in_app"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rich.console import RenderableType
 
-from console.cli.views import accounts, conversations
+from console.cli.views import accounts, conversations, deliveries
 from tests.support.cards import coffee_card
 
 ACCOUNT = "account-" + "0123456789abcdef" * 4
@@ -18,6 +18,11 @@ _MESSAGE = {
     "conversation": ID, "position": 12_345_678, "id": ID, "sender": ACCOUNT, "text": TEXT,
     "kept": "2026-11-28 11:30:00 UTC", "card": coffee_card().document, "superseded": False,
     "presses": [{"action": "order", "press": ID, "state": "waiting"}],
+}  # fmt: skip
+_DELIVERY = {
+    "message": ID, "conversation": ID, "recipient": ADDRESS, "state": "handed_over",
+    "since": "2026-11-28 11:30:00 UTC", "next": "2026-11-28 11:31:00 UTC", "words": TEXT,
+    "attempts": [],
 }  # fmt: skip
 
 ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]] = {
@@ -49,6 +54,7 @@ ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]]
         }
     ),
     accounts.contacts_view: lambda: accounts.contacts_view([ACCOUNT, ACCOUNT]),
+    deliveries.deliveries_view: lambda: deliveries.deliveries_view([_DELIVERY] * 2),
     conversations.messages_view: lambda: conversations.messages_view([_MESSAGE] * 2),
     conversations.sent_view: lambda: conversations.sent_view(
         {**_MESSAGE, "kept_for": [ACCOUNT] * 2, "elsewhere": [ACCOUNT]}

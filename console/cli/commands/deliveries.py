@@ -1,17 +1,35 @@
-"""`homeport deliveries`: which channels a message takes, and what becomes of it on the way. Needs
-no server."""
+"""`homeport deliveries`: which channels a message takes, and what becomes of it on the way. `route`
+and `convert` need no server; the others act for a client, with its ticket, at its unit."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from console.cli.failure import ExitCode
-from console.cli.options import NamedFile, Output, one_file
-from console.cli.output import Format, show
+from console.cli.options import (
+    Ca,
+    ClientId,
+    NamedFile,
+    Output,
+    Profile,
+    Server,
+    Tenant,
+    Token,
+    one_file,
+    target_of,
+)
+from console.cli.output import Format, busy, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from console.cli.calls.deliveries import DeliveryCalls
+    from console.cli.profile import Target
 
 
 class ShownOn(StrEnum):
@@ -109,3 +127,130 @@ def convert_content(
     made = convert(written, Channel(channel.value), link=link, most_messages=messages)
     document = converted_document(made)
     show(document, output, lambda: converted_view(document))
+
+
+@app.command("list")
+def list_deliveries(
+    client: ClientId,
+    message: Annotated[
+        str | None,
+        typer.Option("--message", help="Of one message, 32 hexadecimal digits.", metavar="ID"),
+    ] = None,
+    only_open: Annotated[
+        bool, typer.Option("--open", help="Only those that are not over.")
+    ] = False,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Lists what became of a client's messages, to each recipient."""
+    from console.cli.views.deliveries import deliveries_view, delivery_document
+
+    wanted = b"" if message is None else message_id(message, "--message")
+    with _deliveries(target_of(server, tenant, token, profile, ca), client) as calls:
+        found = calls.deliveries(wanted, only_open=only_open)
+    documents = [delivery_document(one) for one in found]
+    show({"deliveries": documents}, output, lambda: deliveries_view(documents))
+
+
+@app.command("redrive")
+def redrive(
+    client: ClientId,
+    message: Annotated[str, typer.Argument(help="32 hexadecimal digits.", metavar="MESSAGE")],
+    recipient: Annotated[str, typer.Argument(help="A member.", metavar="RECIPIENT")],
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Tries a delivery again at once, where it cannot have arrived."""
+    from rich.text import Text
+
+    wanted = message_id(message, "MESSAGE")
+    with _deliveries(target_of(server, tenant, token, profile, ca), client) as calls:
+        redriven = calls.redrive(wanted, recipient)
+    document = {"message": wanted.hex(), "recipient": recipient, "redriven": redriven}
+    show(document, output, lambda: Text("redriven" if redriven else "it may have arrived"))
+
+
+@app.command("explain")
+def explain(
+    client: ClientId,
+    sender: Annotated[
+        str, typer.Option("--from", help="Who writes: an account or a URI.", metavar="SENDER")
+    ],
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Says which channels a message to a client would take now, and why."""
+    import time
+
+    from console.cli.views.deliveries import explained_document, plan_view
+
+    with _deliveries(target_of(server, tenant, token, profile, ca), client) as calls:
+        document = explained_document(calls.explain(sender), int(time.time() * 1_000))
+    show(document, output, lambda: plan_view(document))
+
+
+@app.command("rules")
+def rules_of_account(
+    client: ClientId,
+    apply: Annotated[
+        Path | None,
+        typer.Option("--apply", help="Replaces them by these, YAML or JSON.", metavar="FILE|-"),
+    ] = None,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Shows, or replaces, a client's own rules for how it is reached."""
+    import json
+
+    from rich.text import Text
+
+    from console.cli.input.documents import read_document
+
+    wanted = None if apply is None else json.dumps(read_document(apply, lambda read: read))
+    with _deliveries(target_of(server, tenant, token, profile, ca), client) as calls:
+        kept = calls.rules()
+        revision, text = kept.revision, kept.document
+        if wanted is not None:
+            revision, text = calls.apply_rules(wanted, kept.revision), wanted
+    document = {"revision": revision, "document": json.loads(text)}
+    lines = json.dumps(document["document"], indent=2, ensure_ascii=False)
+    show(document, output, lambda: Text(f"revision {revision}\n{lines}"))
+
+
+@contextmanager
+def _deliveries(target: Target, client: str) -> Iterator[DeliveryCalls]:
+    """Calls for what became of the client's messages, at its home."""
+    from console.cli.calls.deliveries import DeliveryCalls
+    from console.cli.commands.clients import connect
+
+    with busy("asking"), connect(target) as service:
+        home = service.get(client)
+    with DeliveryCalls.at(target, home) as calls:
+        yield calls
+
+
+def message_id(text: str, option: str) -> bytes:
+    """Raises typer.BadParameter."""
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 16:
+        raise typer.BadParameter("an id has 32 hexadecimal digits", param_hint=option)
+    return found

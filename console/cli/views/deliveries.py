@@ -9,6 +9,8 @@ from console.cli.tables import Table, fold, number, whole
 from console.cli.views.times import time_text
 from deployment_units.services.gateway.convert.converting import Converted
 from deployment_units.services.gateway.route import RoutePlan
+from homeport.api.communication.v1 import conversation_pb2
+from homeport.api.communication.v1 import delivery_pb2 as pb
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -55,6 +57,76 @@ def plan_view(document: dict[str, Any]) -> RenderableType:
             escape(one["deadline"]),
         )
     return Group(steps, why)
+
+
+def explained_document(plan: pb.ExplainRouteResponse, now_ms: int) -> dict[str, Any]:
+    """As `document_of`, of what a unit says."""
+    return {
+        "at": time_text(now_ms),
+        "no_route": plan.no_route or None,
+        "steps": [
+            {
+                "channel": _channel(step.channel),
+                "address": step.address or None,
+                "at": time_text(step.time.ToMilliseconds()),
+                "deadline": time_text(step.deadline.ToMilliseconds()),
+            }
+            for step in plan.steps
+        ],
+        "why": [{"rule": one.rule, "clause": one.clause, "value": one.value} for one in plan.why],
+    }
+
+
+def delivery_document(delivery: pb.Delivery) -> dict[str, Any]:
+    """For programs."""
+    return {
+        "message": delivery.message.hex(),
+        "conversation": delivery.conversation.hex(),
+        "recipient": delivery.recipient,
+        "state": _state(delivery.state),
+        "since": _time(delivery, "state_time"),
+        "next": _time(delivery, "next_time"),
+        "words": delivery.words,
+        "attempts": [
+            {
+                "number": one.number,
+                "channel": _channel(one.channel),
+                "state": _state(one.state),
+                "failed": one.failed,
+                "at": time_text(one.time.ToMilliseconds()),
+                "evidence": one.evidence,
+            }
+            for one in delivery.attempts
+        ],
+    }
+
+
+def deliveries_view(documents: list[dict[str, Any]]) -> Table:
+    table = Table(whole("message"), fold("recipient"), whole("state"), whole("next"), fold("said"))
+    for one in documents:
+        said = one["words"] or (one["attempts"][-1]["evidence"] if one["attempts"] else "")
+        table.add_row(
+            one["message"],
+            escape(one["recipient"]),
+            escape(one["state"]),
+            escape(one["next"] or "–"),
+            escape(said) or "–",
+        )
+    return table
+
+
+def _state(state: pb.DeliveryState.ValueType) -> str:
+    return pb.DeliveryState.Name(state).removeprefix("DELIVERY_STATE_").lower()
+
+
+def _channel(channel: conversation_pb2.Channel.ValueType) -> str:
+    return conversation_pb2.Channel.Name(channel).removeprefix("CHANNEL_").lower()
+
+
+def _time(delivery: pb.Delivery, field: str) -> str | None:
+    if not delivery.HasField(field):  # type: ignore[arg-type]
+        return None
+    return time_text(getattr(delivery, field).ToMilliseconds())
 
 
 def converted_document(made: Converted) -> dict[str, Any]:
