@@ -12,45 +12,29 @@ import grpc
 import pytest
 
 from homeport.api.communication.v1 import conversation_pb2 as pb
-from homeport.api.datasharing.v1 import feed_pb2, feed_pb2_grpc, registry_pb2_grpc
+from homeport.api.datasharing.v1 import feed_pb2, feed_pb2_grpc
 from tests.support.answering_stack import CALL_S, AnsweringStack, Person, answering_stack, artifact
-from tests.support.data_sharing_server import submission
-from tests.support.submissions import text
 
 TALK = b"conversation-one"
-HELLO, PRESS = b"m" * 16, b"p" * 16
+HELLO, ORDER, PRESS = b"m" * 16, b"o" * 16, b"p" * 16
 SHIPPED = "roastery.order.shipped"
-ORDERS = {
-    "application": "orders",
-    "version": "1.0.0",
-    "produces": [
-        {
-            "type": SHIPPED,
-            "key": "/data/conversation",
-            "schema": {
-                "type": "object",
-                "required": ["conversation"],
-                "properties": {"conversation": {"type": "string"}},
-            },
-            "samples": [{"data": {"conversation": "c1"}}],
-        }
-    ],
-}
 TELL = {
     "rule": "shipped",
-    "watch": {"c": {"feed": "homeport.card.clicked"}, "s": {"feed": SHIPPED}},
-    "join": {"within": "48h", "consume": "chronicle"},
-    "when": 'c.data.application == "roastery" && c.data.action.startsWith("order")',
+    "watch": {
+        "o": {"feed": "homeport.card.clicked", "key": "event.data.press"},
+        "s": {"feed": SHIPPED, "key": "event.data.order"},
+    },
+    "join": {"within": "48h", "consume": "recent"},
+    "when": 'o.data.application == "roastery"',
     "do": [
         {
             "invoke": {
                 "application": "roastery",
-                "action": "offer",
+                "action": "tell-shipped",
                 "config": {
-                    "conversation": "c.data.conversation",
-                    "message": f'"{HELLO.hex()}"',
-                    "sender": '"acct:anna@default"',
-                    "text": '"shipped"',
+                    "conversation": "o.data.conversation",
+                    "order": "s.data.order",
+                    "carrier": "s.data.carrier",
                 },
                 "deadline": "1h",
             }
@@ -105,7 +89,7 @@ async def test_hours_later_another_feed_brings_a_card_that_is_pressed_once(tmp_p
     content = await asyncio.to_thread(artifact, "roastery")
     async with answering_stack(tmp_path, "roastery") as stack:
         with stack.sharing():
-            await stack.set_up(content)
+            await stack.set_up(content, TELL)
             platform = stack.platform()
             try:
                 await platform.ready()
@@ -114,19 +98,17 @@ async def test_hours_later_another_feed_brings_a_card_that_is_pressed_once(tmp_p
                     await enter(stack)
                     await anna.write(TALK, HELLO, "Good morning", ["roastery"])
                     _, offer = await anna.waits_for(TALK, 2)
-                    async with stack.sharing_channel() as channel:
-                        await submit_orders(stack, channel)
-                    await anna.click(offer.id, "order-antigua", b"o" * 16, amount="1")
+                    await anna.click(offer.id, "order-antigua", ORDER, amount="1")
                     await anna.waits_for(TALK, 3)
                 async with stack.sharing_channel() as channel:
                     await ship(channel)
                 async with stack.agent():  # while nobody was there, it shipped
                     *_, card = await anna.waits_for(TALK, 4)
                     for press in (PRESS, b"q" * 16, PRESS):
-                        answer = await anna.click(card.id, "later", press)
+                        answer = await anna.click(card.id, "return", press)
                         assert answer.press == PRESS
                     *_, bye = await anna.waits_for(TALK, 5)
-                    assert bye.content.text == "See you soon."
+                    assert bye.content.text == "Return recorded."
                     rules = [one for one, _ in await stack.outcomes()]
                     assert rules == [
                         "answers.roastery.message", "answers.roastery.click", "shipped",
@@ -143,17 +125,9 @@ async def enter(stack: AnsweringStack) -> None:
     await roastery.close()
 
 
-async def submit_orders(stack: AnsweringStack, channel: grpc.aio.Channel) -> None:
-    """Another application, and a rule that has the roastery write where an order of its shipped."""
-    registry = registry_pb2_grpc.ApplicationRegistryStub(channel)
-    verdict = await registry.SubmitApplication(submission(text(ORDERS)), timeout=CALL_S)
-    assert verdict.HasField("accepted"), verdict
-    await stack.apply(channel, {"rules": [TELL]})
-
-
 async def ship(channel: grpc.aio.Channel) -> None:
     request = feed_pb2.PublishEventRequest()
-    request.event.id, request.event.source = "s1", "/orders"
+    request.event.id, request.event.source = "s1", "/roastery"
     request.event.spec_version, request.event.type = "1.0", SHIPPED
-    request.event.text_data = json.dumps({"conversation": TALK.hex()})
+    request.event.text_data = json.dumps({"order": ORDER.hex(), "carrier": "a bicycle"})
     await feed_pb2_grpc.FeedServiceStub(channel).PublishEvent(request, timeout=CALL_S)
