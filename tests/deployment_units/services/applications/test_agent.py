@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from control_plane.errors import Unavailable
+from control_plane.errors import PermissionDenied, Unavailable
+from deployment_units.services.applications.outcome_follower import OutcomeFollower
 from deployment_units.services.applications.port import (
     CLICK_FEED,
     MESSAGE_FEED,
     REFUSED_FEED,
+    OutcomePage,
 )
 from deployment_units.services.state import owners
 from deployment_units.services.state.port import read_state, replace_state
@@ -134,6 +136,33 @@ async def test_a_refused_reply_sends_nothing_and_its_author_reads_why(
         (refused,) = sharing.of(REFUSED_FEED)
         assert (refused.id, refused.data["application"]) == ("bad", "coffee")
         assert refused.data["flaws"][0]["reason"] == reason
+
+
+async def test_a_reply_of_which_the_last_message_cannot_be_sent_sends_none(
+    tmp_path: Path,
+) -> None:
+    sharing = FakeDataSharing(ROASTERY)
+    async with application_unit(tmp_path / "u", sharing, running=False) as unit:
+        await unit.enter("anna", "ben", "roastery")
+        await unit.write("anna", 1)
+        sent: list[str] = []
+
+        def send(db: Any, owner: int, resident: Any, message: Any) -> None:
+            if sent:
+                raise PermissionDenied("no more")
+            sent.append(message.sender)
+            unit.sender.send(db, owner, resident, message)
+
+        follower = OutcomeFollower(unit.accounts, unit.residents, unit.checks, send)
+        resident = unit.residents.find(TENANT, "roastery")
+        assert resident is not None
+        part = {"conversation": TALK.hex(), "text": "x"}
+        sharing.say("coffee", "bad", said(part, part))
+        page = OutcomePage(outcomes=tuple(sharing.outcome_log), position=1)
+        await follower.follow(resident, "coffee", page)
+        assert texts(await unit.read("anna")) == ["hello"]
+        await unit.publishing.publish(resident, "coffee")
+        assert [one.id for one in sharing.of(REFUSED_FEED)] == ["bad"]
 
 
 async def test_what_fails_is_tried_again_and_what_is_in_the_feeds_is_there_once(
