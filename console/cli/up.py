@@ -26,7 +26,14 @@ from console.local.stack import (
     record_document,
     secured,
 )
-from console.local.stack_plan import ETCD, ETCD_USER, StackOptions, password_file, plan_stack
+from console.local.stack_plan import (
+    ETCD,
+    ETCD_USER,
+    SERVER,
+    StackOptions,
+    password_file,
+    plan_stack,
+)
 from console.local.stack_security import OPERATOR, StackSecurity
 from console.local.stack_units import prepare_stack
 from control_plane.fleet.file import read_fleet
@@ -233,5 +240,7 @@ def _units_fact(stack: LocalStack, options: StackOptions) -> str:
 
 def _browser_facts(stack: LocalStack, options: StackOptions) -> list[tuple[str, str]]:
     scheme = "http" if options.security is None else "https"
-    at = [f"{unit} at {scheme}://{where}" for unit, where in stack.addresses("web").items()]
+    port = str(stack.facts[SERVER].get("pages") or "").rpartition(":")[2]
+    at = [f"handles at {scheme}://{host}:{port}/@…" for host in options.hosts]
+    at += [f"{unit} at {scheme}://{web}/client/" for unit, web in stack.addresses("web").items()]
     return [("browsers", ", ".join(at))] if at else []

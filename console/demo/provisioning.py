@@ -25,9 +25,10 @@ from console.cli.output import busy, console_for_people, kilometres, load_bar
 from console.cli.progress import counting
 from console.cli.tables import Table, fold, number, optional, whole
 from console.cli.views.homes import explanation_view
-from console.local.stack import LocalStack, make_stack_security, secured
+from console.local.stack import LocalStack, secured
 from console.local.stack_plan import StackOptions, StackPlan, plan_stack
 from console.local.stack_security import StackSecurity
+from console.local.stack_units import make_stack_security
 from control_plane.fleet.file import SAMPLE, read_fleet
 from control_plane.fleet.unit import UnitSpec
 from control_plane.printable import number_of

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -27,15 +24,10 @@ from console.local.stack_plan import (
     ETCD,
     ETCD_USER,
     LOOPBACK,
-    MESSAGES,
-    PLATFORM,
     SERVER,
-    SHARING,
     Program,
-    Sharing,
     StackOptions,
     StackPlan,
-    agent_name,
     password_file,
     restart_delay_s,
     settled_arguments,
@@ -43,14 +35,8 @@ from console.local.stack_plan import (
 from console.local.stack_security import (
     OPERATOR,
     StackSecurity,
-    agent_holder,
-    make_security,
-    messages_holder,
-    platform_holder,
 )
-from control_plane.auth.credentials import TOKEN_BYTES
 from control_plane.errors import ServiceError
-from control_plane.printable import why_failed
 from control_plane.private_files import open_private, private_folder
 
 _POLL_S = 0.03
@@ -225,6 +211,7 @@ class LocalStack:
                 "--listen": self.grpc,
                 "--metrics-listen": self.metrics,
                 "--http-listen": self.http,
+                "--directory-http-listen": self.facts[SERVER].get("pages"),
             }
             arguments = tuple(
                 f"{flag}={known[flag]}" if (flag := word.partition("=")[0]) in known else word
@@ -295,37 +282,6 @@ def secured(options: StackOptions, *, mutual: bool = False) -> StackOptions:
     mutual: servers ask for certificates as well."""
     security = StackSecurity(folder=options.data_dir / "security", mutual=mutual)
     return replace(options, security=security)
-
-
-def make_stack_security(
-    security: StackSecurity,
-    units: Sequence[str],
-    *,
-    apart: Sequence[str] = (),
-    sharing: Sharing | None = None,
-) -> None:
-    """A CA, certificates and tokens; units: the ids of those in the fleet file, apart: of those
-    with an agent process of their own. To be called by whoever holds the data directory. Raises
-    StackFailed."""
-    agents = {agent_name(unit): [unit] for unit in apart} or {AGENT: list(units)}
-    programs = [SERVER, *agents]
-    holders = [agent_holder(name, of) for name, of in agents.items()]
-    if sharing is not None:
-        programs.append(SHARING)
-        holders += [platform_holder(PLATFORM, sharing.tenant)]
-        holders += [messages_holder(MESSAGES, sharing.tenant)]
-    try:
-        make_security(
-            security,
-            programs=programs,
-            holders=holders,
-            now=datetime.now(UTC),
-            random=partial(secrets.token_bytes, TOKEN_BYTES),
-        )
-    except OSError as error:
-        raise StackFailed(f"{security.folder} cannot be used: {why_failed(error)}") from error
-    except ServiceError as error:
-        raise StackFailed(error.message) from error
 
 
 def first_free_port(ports: Iterable[int]) -> int:

@@ -7,8 +7,9 @@ earlier program reports once it serves, such as the port it was given.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -99,6 +100,8 @@ class StackOptions:
     web: bool = False  # units serve browsers
     mail: MailRelay | None = None  # None: no mail goes out
     text: TextLine | None = None  # None: no texts
+    # Hosts at which handles have pages, and WebFinger finds them: host to tenant; none: no pages.
+    hosts: Mapping[str, str] = field(default_factory=dict)
     sharing: Sharing | None = None  # needs `security`; None: no applications
     security: StackSecurity | None = None  # None: plain, and everybody may do all
 
@@ -201,6 +204,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 *geo,
                 *kept,
                 *_code_senders(options),
+                *_pages(options.hosts),
                 *_server_security(options.security),
             ),
             ready_within_s=READY_WITHIN_S,
@@ -276,6 +280,15 @@ def _sharing(options: StackOptions, sharing: Sharing, security: StackSecurity) -
         ),
         ready_within_s=READY_WITHIN_S,
         stop_within_s=30.0,
+    )
+
+
+def _pages(hosts: Mapping[str, str]) -> tuple[str, ...]:
+    if not hosts:
+        return ()
+    return (
+        f"--directory-http-listen={LOOPBACK}:0",
+        f"--directory-hosts={json.dumps(hosts)}",
     )
 
 

@@ -146,6 +146,7 @@ def up(
         accounts=accounts or with_directory,
         apart=tuple(unit.id for unit in read_fleet(fleet)) if with_directory else (),
         web=with_directory,
+        hosts={"homeport.localhost": "default"} if with_directory else {},
         mail=mail,
     )
     run_until_stopped(options, ready_file, insecure=insecure, mutual=mtls)

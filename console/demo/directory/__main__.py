@@ -22,7 +22,9 @@ from rich.console import Console
 from console.cli.failure import failure_of, report
 from console.cli.output import Format, busy, console_for_notes, console_for_people, show
 from console.demo.directory.chapters import CHAPTERS, tell_chapters
-from console.demo.directory.demo_stack import DemoStack
+from console.demo.directory.demo_stack import TENANT, DemoStack
+from console.demo.directory.picture import draw_conversation
+from console.demo.directory.shown import bubbles_of
 from console.demo.directory.story import Story
 
 
@@ -66,6 +68,8 @@ def run(options: Options) -> None:
             tell_chapters(story, stack, last=options.chapter)
             took_s = time.monotonic() - began_s
             out.print(f"\n[bold green]Every chapter is true[/] [dim]({took_s:.0f} s in all)[/]")
+            picture = _draw(stack, options.output)
+            out.print(f"picture: {picture}", markup=False)
             if not as_table:
                 told = {"chapters": story.document(), "took_s": round(took_s, 1)}
                 show(told, options.format, lambda: "")
@@ -81,6 +85,15 @@ def run(options: Options) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _draw(stack: DemoStack, output: Path) -> Path:
+    """Anna's conversations, all of them, as she has them."""
+    output.mkdir(parents=True, exist_ok=True)
+    target = output / "conversation.svg"
+    drawn = draw_conversation("Anna's conversations", "as her unit has them", bubbles_of(stack))
+    target.write_text(drawn, encoding="utf-8")
+    return target
+
+
 def _introduce(out: Console, stack: DemoStack) -> None:
     pids = stack.local.pids
     out.print(
@@ -92,8 +105,10 @@ def _introduce(out: Console, stack: DemoStack) -> None:
 
 
 def _stay(out: Console, stack: DemoStack) -> None:
-    out.print(f"\nIt runs until Ctrl-C: provisioning at {stack.local.grpc}, units at "
-              f"{', '.join(f'{unit} {at}' for unit, at in stack.local.units.items())}")  # fmt: skip
+    out.print("\nIt runs until Ctrl-C. For a browser, which does not know the CA of the stack:")
+    for what, address in stack.addresses():
+        out.print(f"  {what}: {address}", markup=False)
+    out.print(f"For commands: --server {stack.local.grpc} --tenant {TENANT} --ca …", markup=False)
     try:
         while True:
             stack.local.tend()

@@ -6,7 +6,10 @@ agent process for each of two units. Calls are those of the command line.
 
 from __future__ import annotations
 
+import ssl
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +27,7 @@ from console.demo.directory.person import Person
 from console.local.stack import LocalStack, secured
 from console.local.stack_plan import (
     PLATFORM,
+    SERVER,
     SHARING,
     MailRelay,
     Sharing,
@@ -38,6 +42,7 @@ from homeport import errors
 from homeport.api.tenancy.v1 import tenancy_pb2
 
 TENANT, DOMAIN = "talk", "talk.example"
+BROWSED = "talk.localhost"  # the same for browsers on this machine
 ROASTERY = "roastery"  # the application, and its account
 MAIL_DOMAINS = ("mail.example", "northwind.example", "contoso.example")
 # Of the numbers kept for fiction: of the service, of Anna and of Dev.
@@ -109,6 +114,7 @@ class DemoStack:
                 apart=tuple(units),
                 web=True,
                 mail=MailRelay(address=self.mail_address, domain=DOMAIN),
+                hosts={DOMAIN: TENANT, BROWSED: TENANT},
                 sharing=Sharing(tenant=TENANT, clock=self.clock_file),
                 text=TextLine(address=self.text_line, number=SERVICE_NUMBER),
             )
@@ -132,6 +138,29 @@ class DemoStack:
             with_state = tenancy_pb2.REPROVISION_MOVE_WITH_STATE
             calls.apply_tenant(tenancy_pb2.Tenant(tenant=TENANT, reprovision=with_state), fields=())
         self.client = homeport.Client(self.local.grpc, tenant=TENANT, tls=tls, token=token)
+
+    def fetch(self, path: str, *, accept: str = "*/*") -> tuple[int, str]:
+        """What somebody without an account gets of the service's host: status and content."""
+        context = ssl.create_default_context(cafile=str(self._security.ca))
+        request = urllib.request.Request(
+            f"https://{self.local.facts[SERVER]['pages']}{path}",
+            headers={"host": DOMAIN, "accept": accept},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30.0, context=context) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def addresses(self) -> list[tuple[str, str]]:
+        """What a person can open in a browser."""
+        port = str(self.local.facts[SERVER]["pages"]).rpartition(":")[2]
+        found = [("@anna", f"https://{BROWSED}:{port}/@anna")]
+        home = self.client.provision("anna")
+        web = self.local.addresses("web").get(home.unit_id)
+        if web is not None:
+            found += [("as Anna", f"https://{web}/client/#ticket={home.ticket}")]
+        return found
 
     def start_platform(self, application: str) -> None:
         """Who runs an application, which has been submitted. Returns once it can."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from urllib.parse import quote
 
 from console.cli.markup import escape
-from console.demo.directory.demo_stack import ANNAS_NUMBER, DemoStack
+from console.demo.directory.demo_stack import ANNAS_NUMBER, DOMAIN, DemoStack
 from console.demo.directory.mail_provider import text_of
 from console.demo.directory.story import Story
 from homeport import errors
@@ -18,8 +20,8 @@ MOST_PROBES = 400  # a crawler is stopped long before
 
 def prove_and_show(story: Story, stack: DemoStack, ben: str) -> None:
     """Tells it. ben: the account of Anna's contact."""
-    for address, word in ((WORK, "work"), (PRIVATE, "private")):
-        prove_by_mail(story, stack, "anna", address, label=word)
+    prove_by_mail(story, stack, "anna", WORK, label="work", findable=True)
+    prove_by_mail(story, stack, "anna", PRIVATE, label="private", findable=False)
     prove_by_text(story, stack, "anna", ANNAS_NUMBER)
     disclose(stack, ben)
     story.check(
@@ -38,11 +40,35 @@ def prove_and_show(story: Story, stack: DemoStack, ben: str) -> None:
             [one.uri for one in profile.identifiers],
             pb.MODE_IN_APP in profile.modes,
         ))  # fmt: skip
+    look_up(story, stack)
     crawl(story, stack)
 
 
+def look_up(story: Story, stack: DemoStack) -> None:
+    """Somebody with a browser, or a program that knows RFC 7033."""
+    status, page = stack.fetch("/@anna", accept="text/html")
+    story.check(
+        f"https://{DOMAIN}/@anna is a page with her name, and none of her addresses",
+        [200, True, False, False],
+        [status, "Anna" in page, WORK in page, ANNAS_NUMBER in page],
+    )
+    query = "/.well-known/webfinger?resource="
+    status, found = stack.fetch(f"{query}acct%3Aanna%40{DOMAIN}")
+    subject = json.loads(found)["subject"] if status == 200 else ""
+    story.check("WebFinger finds her by it", f"acct:anna@{DOMAIN}", subject)
+    answers = {
+        stack.fetch(f"{query}{quote(uri, safe='')}")
+        for uri in (f"mailto:{PRIVATE}", "mailto:nobody@mail.example")
+    }
+    story.check(
+        "and by an address that she hides as little as one that is nobody's: one answer",
+        [404],
+        [code for code, _ in answers],
+    )
+
+
 def prove_by_mail(
-    story: Story, stack: DemoStack, account: str, address: str, *, label: str
+    story: Story, stack: DemoStack, account: str, address: str, *, label: str, findable: bool
 ) -> None:
     """An account proves an address with the code that its mailbox got."""
     uri = f"mailto:{address}"
@@ -53,13 +79,13 @@ def prove_by_mail(
             f"the code in the mailbox of {address}",
             lambda: stack.mailboxes.mails(address)[before:],
         )[0]
-        person.confirm(uri, "".join(_CODE.findall(text_of(mail))[0]), findable=True)
+        person.confirm(uri, "".join(_CODE.findall(text_of(mail))[0]), findable=findable)
         person.change("AddIdentifier", pb.AddIdentifierRequest(uri=uri, label=label))
     story.check(
         f"a code reaches the mailbox of [bold]{escape(address)}[/] by SMTP; with it the address is "
         "hers",
         ["mail", account],
-        [channel, found(stack, uri)],
+        [channel, found(stack, uri, account)],
     )
 
 

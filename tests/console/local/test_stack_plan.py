@@ -11,11 +11,13 @@ from console.local.stack_plan import (
     MOST_RESTARTS,
     RESTART_WINDOW_S,
     MailRelay,
+    Sharing,
     StackOptions,
     plan_stack,
     restart_delay_s,
     settled_arguments,
 )
+from console.local.stack_security import StackSecurity
 from control_plane.errors import InvalidInput
 
 OPTIONS = StackOptions(data_dir=Path("data"), units=Path("fleet.yaml"))
@@ -76,6 +78,19 @@ def test_codes_are_sent_through_the_relay_that_is_named() -> None:
     server, _ = plan_stack(replace(OPTIONS, mail=mail)).programs
     assert "--directory-mail-relay=127.0.0.1:2525" in server.arguments
     assert "--directory-mail-from=codes@talk.example" in server.arguments
+
+
+def test_units_are_agents_of_applications_where_a_server_decides() -> None:
+    """It is started before them; so are pages, where hosts are named."""
+    security = StackSecurity(folder=Path("data/security"))
+    options = replace(
+        OPTIONS, sharing=Sharing(tenant="talk"), security=security, hosts={"talk.example": "talk"}
+    )
+    server, sharing, agent = plan_stack(options).programs
+    assert sharing.name == "sharing"
+    assert agent.needs == {"server", "sharing"}
+    assert "--data-sharing-token-file=data/security/messages.token" in agent.arguments
+    assert '--directory-hosts={"talk.example": "talk"}' in server.arguments
 
 
 def test_only_fixed_ports_are_checked() -> None:
