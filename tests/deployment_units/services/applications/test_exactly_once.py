@@ -103,10 +103,5 @@ def test_as_many_orders_as_distinct_presses(
     asyncio.run(run(tmp_path_factory.mktemp("u"), 12, stops, seed))
 
 
-@pytest.mark.slow
-async def test_ten_thousand_presses_of_a_unit_that_stops_again_and_again(tmp_path: Path) -> None:
-    await run(tmp_path / "u", 10_000, [200 * number for number in range(1, 40)], 11)
-
-
 async def test_a_hundred_presses_of_a_unit_that_stops_again_and_again(tmp_path: Path) -> None:
     await run(tmp_path / "u", 100, [40, 400, 900], 7)
