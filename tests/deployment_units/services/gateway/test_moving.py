@@ -85,6 +85,19 @@ async def test_what_comes_while_an_account_leaves_waits_for_it(tmp_path: Path) -
         assert await paris.read("ben") == [("anna", "before"), ("anna", "meanwhile")]
 
 
+async def test_who_has_moved_is_followed_at_once(tmp_path: Path) -> None:
+    async with linked_units(tmp_path, "london", "oslo", "paris") as units:
+        london, oslo, paris = units
+        await enter(london, "anna")
+        await enter(oslo, "ben")
+        await london.send("anna", 1, "before", "ben")
+        await london.settled()
+        await arrive("ben", await export(oslo, "ben"), old=oslo, new=paris)
+        await london.send("anna", 2, "after")
+        await london.settled()  # by what is remembered of him it would go to oslo
+        assert await paris.read("ben") == [("anna", "before"), ("anna", "after")]
+
+
 class Unreliable:
     """Peers of which calls are lost on the way there, or on the way back."""
 

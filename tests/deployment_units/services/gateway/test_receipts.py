@@ -91,6 +91,10 @@ async def test_nobody_tells_of_others_messages(units: list[LinkedUnit]) -> None:
     stranger = london.unit.by_introduction("anna", "mallory")
     await london.deliveries.Receipt(pb.ReceiptRequest(receipts=[receipt]), stranger)
     assert await london.deliveries_of("anna", 1) == {"ben": "HANDED_OVER"}
+    everything = await london.deliveries.ListDeliveries(
+        pb.ListDeliveriesRequest(), london.unit.by_ticket("anna")
+    )
+    assert [one.recipient for one in everything.deliveries] == ["ben"]
     more = pb.MessageReceipt(message=bytes(16), state=pb.DELIVERY_STATE_EXPIRED)
     with pytest.raises(InvalidInput):
         await london.deliveries.Receipt(pb.ReceiptRequest(receipts=[more]), stranger)
