@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 
 import homeport.api.communication.v1 as contract
 from control_plane.errors import ServiceError
+from deployment_units.services.gateway.recipients import Recipients
 from deployment_units.services.gateway.service import DeliveryService
 from homeport.api.communication.v1 import conversation_pb2 as talk
 from homeport.api.communication.v1 import delivery_pb2 as delivery
@@ -32,10 +33,21 @@ SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
     "ProfileService": lambda unit: unit.profiles,
     "ConversationService": lambda unit: unit.conversations,
     "DeliveryService": lambda unit: DeliveryService(
-        unit.accounts, unit.callers, unit.agenda, wall_ms=unit.wall_ms
+        unit.accounts,
+        unit.callers,
+        unit.agenda,
+        Recipients({}, unit.arrivals.is_followed),
+        wall_ms=unit.wall_ms,
     ),
 }
 LISTEN_S = 0.2
+KEPT_OF_EACH = (
+    "ProfileService.GetSettings",
+    "ProfileService.ListContacts",
+    "ConversationService.ListConversations",
+    "ConversationService.ListMessages",
+    "DeliveryService.GetRules",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +106,11 @@ ROWS: dict[str, Callable[[Named], Message]] = {
     "DeliveryService.Receipt": lambda of: delivery.ReceiptRequest(
         receipts=[delivery.MessageReceipt(message=of.message, state=delivery.DELIVERY_STATE_SEEN)]
     ),
+    "DeliveryService.GetRules": lambda of: delivery.GetRulesRequest(),
+    "DeliveryService.ApplyRules": lambda of: delivery.ApplyRulesRequest(
+        document='{"never": ["mail"]}'
+    ),
+    "DeliveryService.ExplainRoute": lambda of: delivery.ExplainRouteRequest(sender=of.account),
     "ProfileService.GetProfile": lambda of: profile.GetProfileRequest(),
     "ProfileService.Reach": lambda of: profile.ReachRequest(),
     "ProfileService.GetSettings": lambda of: profile.GetSettingsRequest(),
@@ -193,17 +210,13 @@ async def all_of(unit: AccountUnit) -> list[str]:
     found = []
     for account in ("anna", "ben"):
         context = unit.by_ticket(account)
-        for name in ("GetSettings", "ListContacts", "ListConversations", "ListMessages"):
-            service = "ProfileService" if name in ("GetSettings", "ListContacts") else (
-                "ConversationService"
-            )  # fmt: skip
-            of = NOBODYS if service == "ProfileService" else None
+        for name in KEPT_OF_EACH:
             request = (
                 talk.ListMessagesRequest(conversation=bytes([1]) * 16)
-                if name == "ListMessages"
-                else ROWS[f"{service}.{name}"](of or NOBODYS)
+                if name == "ConversationService.ListMessages"
+                else ROWS[name](NOBODYS)
             )
-            found.append(await outcome(unit, f"{service}.{name}", request, context))
+            found.append(await outcome(unit, name, request, context))
     return found
 
 
