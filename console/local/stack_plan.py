@@ -59,6 +59,7 @@ class MailRelay:
 
     address: str
     domain: str
+    tenant: str = "default"  # whose accounts are written to there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +243,7 @@ def _agents(options: StackOptions) -> list[Program]:
                 *_unit_state(options),
                 *((f"--http-listen={LOOPBACK}:0",) if options.web else ()),
                 *_applications(options),
+                *_outside(options),
                 *_agent_security(name, options.security),
             ),
             ready_within_s=READY_WITHIN_S,
@@ -249,6 +251,18 @@ def _agents(options: StackOptions) -> list[Program]:
         )
         for name, file in files.items()
     ]
+
+
+def _outside(options: StackOptions) -> list[str]:
+    """How a unit reaches people without an account, and they it."""
+    found = []
+    if options.mail is not None:
+        found += [f"--mail-relay={options.mail.address}", f"--smtp-listen={LOOPBACK}:0"]
+        found += [f"--mail-domain={options.mail.domain}={options.mail.tenant}"]
+        found += [f"--mail-trusted={LOOPBACK}"]
+    if options.text is not None:
+        found += [f"--text-line={options.text.address}", f"--text-number={options.text.number}"]
+    return found
 
 
 def _applications(options: StackOptions) -> tuple[Argument, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import homeport
+from console.cli.calls.deliveries import DeliveryCalls
 from console.cli.calls.directory import DirectoryCalls
 from console.cli.calls.fleet import FleetCalls
 from console.cli.failure import CommandFailed, ExitCode
@@ -113,7 +114,7 @@ class DemoStack:
                 accounts=True,
                 apart=tuple(units),
                 web=True,
-                mail=MailRelay(address=self.mail_address, domain=DOMAIN),
+                mail=MailRelay(address=self.mail_address, domain=DOMAIN, tenant=TENANT),
                 hosts={DOMAIN: TENANT, BROWSED: TENANT},
                 sharing=Sharing(tenant=TENANT, clock=self.clock_file),
                 text=TextLine(address=self.text_line, number=SERVICE_NUMBER),
@@ -218,6 +219,10 @@ class DemoStack:
         """The account that a name is of, as Anna finds it."""
         with self.directory() as calls:
             return str(calls.resolve(name, viewer="anna").residences[0].account)
+
+    def deliveries(self, account: str) -> DeliveryCalls:
+        """What became of messages of an account; to be opened."""
+        return DeliveryCalls.at(self.target, self.client.provision(account))
 
     def asking(self, ask: Callable[[], T]) -> T | None:
         """What `ask` gives; None while who is asked is not there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+from console.demo.directory import outside
 from console.demo.directory.demo_stack import DemoStack
 from console.demo.directory.story import Story
 from console.local.stack_plan import agent_name
@@ -23,17 +24,18 @@ class Launch:
 
 def write(story: Story, stack: DemoStack, ben: str) -> Launch:
     """Tells it; the conversation that came of it."""
-    launch = Launch(conversation=uuid.uuid4().bytes, members=(ben,), ben=ben)
-    say(stack, "anna", launch, "Shall we meet at ten?")
+    launch = Launch(conversation=uuid.uuid4().bytes, members=(ben, *outside.PEOPLE), ben=ben)
+    say(stack, "anna", launch, outside.FIRST)
     arrives(stack, ben, launch, 1)
     story.check(
         "Anna's message from eu-west is in Ben's client at eu-north",
-        [("anna", "Shall we meet at ten?")],
+        [("anna", outside.FIRST)],
         said(stack, ben, launch),
     )
     say(stack, ben, launch, "Ten is fine.")
     arrives(stack, "anna", launch, 2)
     story.check("and his answer in hers", (ben, "Ten is fine."), said(stack, "anna", launch)[-1])
+    outside.reach(story, stack, launch.conversation)
     write_while_down(story, stack, launch)
     return launch
 
@@ -61,7 +63,7 @@ def write_while_down(story: Story, stack: DemoStack, launch: Launch) -> None:
 
 def say(stack: DemoStack, account: str, launch: Launch, text: str) -> None:
     """One message of an account."""
-    members = [] if account != "anna" else [*launch.members]
+    members = [*launch.members] if account == "anna" else []
     with stack.person(account) as person:
         person.send_to(members, text, conversation=launch.conversation, message=uuid.uuid4().bytes)
 
