@@ -90,7 +90,7 @@ class OutcomeFollower:
         while taken < len(mine):
             some = mine[taken : taken + MOST_AT_ONCE]
             taken += len(some)
-            read = [(one, await self._checks.run(partial(_read, one))) for one in some]
+            read = [(one, await self._checks.run(resident, partial(_read, one))) for one in some]
             passing("reply.kept.before")
             position = page.position if taken == len(mine) else None
             await self._residents.change(

@@ -73,7 +73,7 @@ class Publishing:
         events = [_of_message(resident, application, one) for one in batch.messages]
         refused: dict[int, str] = {}
         for number, (press, message) in enumerate(batch.pressed):
-            action = await self._action(press, message)
+            action = await self._action(resident, press, message)
             if message is None or action is None:
                 refused[number] = "its card is not there any more"
                 continue
@@ -103,10 +103,12 @@ class Publishing:
         )
         return batch.more
 
-    async def _action(self, press: KeptPress, message: KeptMessage | None) -> CardAction | None:
+    async def _action(
+        self, whose: Resident, press: KeptPress, message: KeptMessage | None
+    ) -> CardAction | None:
         if message is None:
             return None
-        card: Card = await self._checks.card(card_in(message))
+        card: Card = await self._checks.card(whose, card_in(message))
         return card.action(press.action)
 
 

@@ -25,7 +25,7 @@ from deployment_units.services.cards.clicks import (
     Superseded,
 )
 from deployment_units.services.conversations import kept, presses
-from deployment_units.services.conversations.card_checks import CardChecks
+from deployment_units.services.conversations.card_checks import Bringer, CardChecks
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.conversations.press import (
     ROOM_BYTES,
@@ -103,7 +103,7 @@ class Clicking:
         def work(db: sqlite3.Connection, owner: int, card: ReadCard) -> tuple[Clicked, str]:
             return self._by_viewer(db, owner, resident, press, card)
 
-        clicked, handed_to = await self._with_card(resident, press.message, work)
+        clicked, handed_to = await self._with_card(resident, resident.account, press.message, work)
         if handed_to:
             self._doors.kept(resident.tenant, handed_to)
         return clicked
@@ -118,7 +118,7 @@ class Clicking:
             found = judge(db, owner, owner, viewer, press, card)
             return self._kept(db, found, press, keepers={owner: PressState.KEPT}, viewer=viewer)
 
-        clicked = await self._with_card(resident, press.message, work)
+        clicked = await self._with_card(resident, viewer, press.message, work)
         self._doors.kept(resident.tenant, resident.account)
         return clicked
 
@@ -189,6 +189,7 @@ class Clicking:
     async def _with_card(
         self,
         resident: Resident,
+        presser: str,
         message: bytes,
         work: Callable[[sqlite3.Connection, int, ReadCard], T],
     ) -> T:
@@ -196,8 +197,9 @@ class Clicking:
         where it is not known already."""
         shown = self._accounts.read(resident, lambda db, owner: kept.shown(db, owner, message))
         text = "" if shown is None else card_in(shown)
+        whose = Bringer(resident.tenant, presser)
         for _ in range(_TRIES):
-            card = ReadCard(text, await self._checks.card(text))
+            card = ReadCard(text, await self._checks.card(whose, text))
             try:
                 return await self._accounts.change(resident, partial(_given, work, card))
             except OtherCard as other:

@@ -19,7 +19,7 @@ from deployment_units.services.accounts.callers import Callers, introduced
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations import kept, presses, progress
 from deployment_units.services.conversations.arrivals import Arrivals
-from deployment_units.services.conversations.card_checks import CardChecks
+from deployment_units.services.conversations.card_checks import Bringer, CardChecks
 from deployment_units.services.conversations.clicking import (
     Clicking,
     NoApplications,
@@ -126,7 +126,8 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         """Deliver, for whoever shows the introduction. Raises as the contract says."""
         if not bringer.viewer:
             raise PermissionDenied("show an introduction that names who sends the message")
-        card = await self._cards.checked(request.content.card, "content.card")
+        whose = Bringer(bringer.tenant, bringer.viewer)
+        card = await self._cards.checked(whose, request.content.card, "content.card")
         members = members_of(request.members, bringer.viewer)
         author = read_member(request.author, "author") if request.author else bringer.viewer
         message = NewMessage(

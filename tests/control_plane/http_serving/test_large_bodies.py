@@ -118,7 +118,7 @@ async def test_who_leaves_as_its_turn_has_come_hands_it_on():
         leaves = asyncio.create_task(large.work(PEER, _fail))
         stays = asyncio.create_task(large.work(PEER, int, "7"))
         await begun(2)
-        _, turn = next(iter(large._waiting))
+        turn = next(iter(large._waiting)).turn
     async with asyncio.timeout(WITHIN_S):
         # Seen before the pass of the loop in which it is taken up.
         while not turn.done():  # noqa: ASYNC110
