@@ -12,11 +12,13 @@ from control_plane.errors import InvalidInput
 from control_plane.secret_files import read_secret
 from deployment_units.agent.mail_settings import mail_domains
 from deployment_units.agent.settings import AgentSettings
+from deployment_units.agent.web_settings import address_of
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.mail_out import MailOut, MailRelay
 from deployment_units.services.channels.port import OutgoingChannel
 from deployment_units.services.channels.text_link import TextLink, TextOnLine
+from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.sending import MessageDoors
 from deployment_units.services.gateway.composing import Composer
 from deployment_units.services.gateway.text_answers import TextAnswers
@@ -42,13 +44,20 @@ class UnitChannels:
 
 
 def channels_of(
-    settings: AgentSettings, *, wall_ms: Callable[[], int], jitter: Callable[[], float]
+    settings: AgentSettings,
+    unit_id: str,
+    checks: CardChecks,
+    *,
+    wall_ms: Callable[[], int],
+    jitter: Callable[[], float],
 ) -> UnitChannels:
-    """Raises InvalidInput for what cannot be used."""
+    """checks: reads cards that go by mail. Raises InvalidInput for what cannot be used."""
     host = next(iter(mail_domains(settings.mail_domain)), "")
     composer = Composer(
         host=host,
         number=settings.text_number,
+        pages=f"{address_of(settings.web_url, unit_id)}/a/" if settings.web_url else "",
+        checks=checks,
         new_key=lambda: secrets.token_bytes(32),
         wall_ms=wall_ms,
     )

@@ -21,15 +21,17 @@ from deployment_units.agent.channels import channels_of
 from deployment_units.agent.delivering import delivering
 from deployment_units.agent.registration import Registration
 from deployment_units.agent.settings import AgentSettings
+from deployment_units.agent.web_settings import client_of
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.applications import kept as applications_kept
 from deployment_units.services.applications.handing_on import HandingOn
 from deployment_units.services.channels import mail_kept, text_kept
 from deployment_units.services.contacts import book
+from deployment_units.services.conversations import card_links, presses
 from deployment_units.services.conversations import kept as conversations
-from deployment_units.services.conversations import presses
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
@@ -47,6 +49,7 @@ from deployment_units.services.state.memory import MemoryState
 from deployment_units.services.state.owners import Owner
 from deployment_units.services.state.port import ClientState
 from deployment_units.services.state.stream import FRAME_BYTES
+from deployment_units.services.web.card_confirmations import CardConfirmations, NewHome
 from homeport.api.communication.v1 import conversation_pb2_grpc, delivery_pb2_grpc, profile_pb2_grpc
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 PARTS = (
     applications_kept.PART,
     book.PART,
+    card_links.PART,
     conversations.PART,
     gateway.PART,
     mail_kept.PART,
@@ -72,7 +76,7 @@ async def _nothing() -> None:
 class UnitKeeping:
     """services: that stand on it; callers: theirs, None where there are none; tasks: what has to
     run for it, by name; close: ends it, once nobody is served any more; mail: takes mail in; None:
-    nobody does."""
+    nobody does; confirmations: stand behind the links that it sends."""
 
     state: ClientState
     services: tuple[Service, ...] = ()
@@ -80,6 +84,7 @@ class UnitKeeping:
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     close: Callable[[], Awaitable[None]] = _nothing
     mail: UnitMail | None = None
+    confirmations: CardConfirmations | None = None
 
 
 class Whereabouts:
@@ -97,6 +102,16 @@ class Whereabouts:
         if departed is not None and departed.ends(owner.epoch, 0, owner.first_ms):
             return Home.ELSEWHERE
         return Home.HERE
+
+    def moved(self, tenant: str, account: str, resident: Resident | None) -> str | None:
+        """The unit where an account is at home since it left; empty: it has none any more; None: it
+        is not known to have left. resident: as it lives here, if it does."""
+        departed = self._verifier.departures.find(tenant, account)
+        if departed is None:
+            return None
+        if resident is not None and not departed.ends(resident.epoch, 0, resident.first_ms):
+            return None
+        return departed.unit_id
 
 
 def keeping(
@@ -133,7 +148,7 @@ def keeping(
         settings, database, accounts, checks, arrivals,
         lambda db, owner, resident, message: messages.sender.send(db, owner, resident, message),
     )  # fmt: skip
-    channels = channels_of(settings, wall_ms=wall_ms, jitter=jitter)
+    channels = channels_of(settings, unit_id, checks, wall_ms=wall_ms, jitter=jitter)
     messages = delivering(
         unit_id, database, accounts, callers, directory, arrivals=arrivals, checks=checks,
         press_doors=answering.agent, connect=connect, wall_ms=wall_ms, jitter=jitter,
@@ -150,6 +165,10 @@ def keeping(
             settings, unit_id, database, accounts, callers, messages.sender, directory,
             due=messages.due, wall_ms=wall_ms,
         )  # fmt: skip
+
+    def moved(tenant: str, account: str, resident: Resident | None) -> NewHome | None:
+        unit = whereabouts.moved(tenant, account, resident)
+        return None if unit is None else NewHome(unit, client_of(settings.web_url, unit))
 
     async def close() -> None:
         await answering.close()
@@ -192,6 +211,14 @@ def keeping(
         },
         close=close,
         mail=mail,
+        confirmations=CardConfirmations(
+            database,
+            accounts,
+            messages.conversations.clicking,
+            checks,
+            moved=moved,
+            wall_ms=wall_ms,
+        ),
     )
 
 

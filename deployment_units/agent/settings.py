@@ -20,9 +20,10 @@ from control_plane.settings import read, said_by
 from control_plane.telemetry.log_settings import LogSettings
 from deployment_units.agent.capacity_limit import DEFAULT_MARGIN
 from deployment_units.agent.mail_settings import MailSettings
+from deployment_units.agent.web_settings import WebSettings
 
 
-class AgentSettings(MailSettings, ConnectionSettings, LogSettings):
+class AgentSettings(MailSettings, WebSettings, ConnectionSettings, LogSettings):
     """One agent, or one for each unit of a fleet file."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_AGENT_", cli_prog_name="homeport agent")
@@ -38,13 +39,6 @@ class AgentSettings(MailSettings, ConnectionSettings, LogSettings):
     listen: Annotated[
         str, Field(description="host:port for clients; with --units the port must be 0")
     ] = "127.0.0.1:0"
-    http_listen: Annotated[
-        str,
-        Field(
-            description="host:port of the web client, needs accounts; empty: none; with --units "
-            "the port must be 0"
-        ),
-    ] = ""
     tenants: Annotated[
         str, Field(description="tenants that --unit serves, by comma; empty: all")
     ] = ""
@@ -140,8 +134,7 @@ class AgentSettings(MailSettings, ConnectionSettings, LogSettings):
                 yield f"{flag} {listen} is not host:port"
             elif self.units is not None and int(port) != 0:
                 yield f"with --units each unit needs a port of its own; use {flag} HOST:0"
-        if self.http_listen and not self.accounts:
-            yield "the web client is for accounts; add --accounts to --http-listen"
+        yield from self.web_misfits(accounts=self.accounts, fleet=self.units is not None)
         if self.data_sharing and not self.accounts:
             yield "applications answer at accounts; add --accounts to --data-sharing"
         yield from self.mail_misfits(accounts=self.accounts)

@@ -211,7 +211,7 @@ def build_agent(
     if settings.http_listen and kept.callers is not None:
         web = WebServer(
             unit_id, settings.http_listen, kept.services, kept.callers,
-            beside=server, limits=settings.connection_limits(),
+            beside=server, limits=settings.connection_limits(), confirmations=kept.confirmations,
         )  # fmt: skip
     host = settings.listen.rpartition(":")[0]
     endpoint = f"{host}:{server.bind(settings.listen)}"

@@ -121,11 +121,13 @@ class LinkedUnit:
             take_press=unit.conversations.take_press,
         )
         by_clock: Any = {"wall_ms": unit.wall_ms, "jitter": lambda: 1.0}
-        composer = Composer(
+        self.composer = composer = Composer(
+            pages=f"https://{unit.unit_id}.talk.example/a/",
+            checks=unit.checks,
             host="talk.example",
             number="+442079460399",
             new_key=lambda: bytes(32),
-            wall_ms=lambda: 0,
+            wall_ms=unit.wall_ms,
         )
         self.outbox = Outbox(
             unit.database,

@@ -14,10 +14,9 @@ import aiohttp
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.server import Server, Service, Transport
 from deployment_units.services.accounts.entry import Resident
-from deployment_units.services.cards.action_tokens import ActionTokens, TokenKey
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
 from deployment_units.services.profiles.service import NAME as PROFILES
-from deployment_units.services.web.card_confirmations import CardConfirmations
+from deployment_units.services.web.card_confirmations import CardConfirmations, NewHome
 from deployment_units.services.web.server import WebServer
 from homeport.api.communication.v1 import (
     conversation_pb2_grpc,
@@ -28,7 +27,6 @@ from homeport.api.communication.v1 import (
 from tests.support.account_units import TENANT, AccountUnit, account_unit
 
 WAIT_S = 20.0
-TOKENS = ActionTokens(TokenKey(number=1, secret=bytes(32)))
 
 
 class Event(NamedTuple):
@@ -111,9 +109,17 @@ class FakeDeliveries(delivery_pb2_grpc.DeliveryServiceServicer):
 
 
 class WebUnit:
-    """unit: what it stands on; server: its HTTP port; deliveries: what it knows of them."""
+    """unit: what it stands on; server: its HTTP port; deliveries: what it knows of them;
+    moved: where accounts are since they left, by account."""
 
-    def __init__(self, unit: AccountUnit, server: WebServer, deliveries: FakeDeliveries) -> None:
+    def __init__(
+        self,
+        unit: AccountUnit,
+        server: WebServer,
+        deliveries: FakeDeliveries,
+        moved: dict[str, NewHome],
+    ) -> None:
+        self.moved = moved
         self.unit = unit
         self.deliveries = deliveries
         self.server = server
@@ -146,7 +152,7 @@ async def web_unit(folder: Path, *accounts: str) -> AsyncIterator[WebUnit]:
         for account in accounts:
             resident = Resident(tenant=TENANT, account=account, epoch=1)
             await unit.accounts.change(resident, lambda db, owner: None)
-        deliveries = FakeDeliveries()
+        deliveries, moved = FakeDeliveries(), dict[str, NewHome]()
         services = (
             Service(
                 add=delivery_pb2_grpc.add_DeliveryServiceServicer_to_server,
@@ -164,14 +170,16 @@ async def web_unit(folder: Path, *accounts: str) -> AsyncIterator[WebUnit]:
         server = WebServer(
             unit.unit_id, "127.0.0.1:0", services, unit.callers,
             confirmations=CardConfirmations(
-                TOKENS, unit.accounts, unit.conversations.clicking, wall_ms=unit.wall_ms
+                unit.database, unit.accounts, unit.conversations.clicking, unit.checks,
+                moved=lambda tenant, account, resident: moved.get(account),
+                wall_ms=unit.wall_ms,
             ),
             beside=Server([], transport=Transport.GRPCIO), limits=ConnectionLimits(),
             wall=lambda: unit.now,
         )  # fmt: skip
         await server.start()
         try:
-            yield WebUnit(unit, server, deliveries)
+            yield WebUnit(unit, server, deliveries, moved)
         finally:
             async with asyncio.timeout(WAIT_S):
                 await server.stop()

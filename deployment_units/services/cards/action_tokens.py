@@ -100,6 +100,15 @@ class ActionTokens:
         return grant if now_ms < grant.expires_ms else TokenRefusal.EXPIRED
 
 
+def claimed_by(token: str) -> ActionGrant | None:
+    """What a token says of itself, whoever made it: to find the keys of its account by. None: it
+    is none."""
+    content = _bytes(token)
+    if content is None or len(content) <= _HEAD + _MAC_BYTES or content[0] != _FORM:
+        return None
+    return _grant(content[:-_MAC_BYTES])
+
+
 def _content(grant: ActionGrant) -> bytes:
     if len(grant.message) != MESSAGE_BYTES:
         raise ValueError(f"a message id has {MESSAGE_BYTES} bytes, not {len(grant.message)}")

@@ -24,7 +24,6 @@ from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import (
     OutgoingChannel,
-    OutgoingMessage,
     SendOutcome,
     SendResult,
 )
@@ -33,7 +32,7 @@ from deployment_units.services.conversations import progress
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.attempts import evidence_of_sending, next_attempt_ms
-from deployment_units.services.gateway.composing import Composer
+from deployment_units.services.gateway.composing import Composed, Composer
 from deployment_units.services.gateway.kept import ITSELF, DeliveryRow
 from deployment_units.services.gateway.plans import (
     CarriedPlan,
@@ -71,7 +70,7 @@ class _Attempt(NamedTuple):
     number: int
     step: RouteStep
     channel: OutgoingChannel
-    message: OutgoingMessage
+    composed: Composed
 
 
 class CarryingOut:
@@ -119,8 +118,13 @@ class CarryingOut:
 
     async def _send(self, attempt: _Attempt) -> SendResult:
         try:
+            async with asyncio.timeout(self._send_s):
+                message = await self._composer.finish(attempt.composed)
+        except TimeoutError:
+            return SendResult(SendOutcome.NOT_NOW, "its card was not written in time")
+        try:
             async with asyncio.timeout(self._send_s + 5.0):
-                return await attempt.channel.send(attempt.message, within_s=self._send_s)
+                return await attempt.channel.send(message, within_s=self._send_s)
         except InvalidInput as error:
             return SendResult(SendOutcome.REFUSED, error.message)
         except TimeoutError:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import NamedTuple
 
+from deployment_units.services.cards.action_tokens import ActionGrant
 from deployment_units.services.channels import mail_kept
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import OutgoingMessage
 from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.channels.text_kept import TextPlaceRow, note_text
+from deployment_units.services.conversations.card_checks import Bringer, CardChecks
+from deployment_units.services.conversations.card_links import key_for_links
 from deployment_units.services.conversations.message import KeptMessage
+from deployment_units.services.gateway.card_mail import LINK_MS, CardLetter, with_card
 from deployment_units.services.gateway.convert.converting import Content, convert
 from deployment_units.services.gateway.route import RouteStep
 from deployment_units.services.state.owners import Owner
@@ -26,13 +31,24 @@ MOST_SUBJECT = 78  # characters of the text that stand for a subject
 TEXT_MESSAGES = 3  # of one message
 
 
+class Composed(NamedTuple):
+    """A message that is to be sent once `Composer.finish` has put its card into it; None: it has
+    none, or the channel shows none."""
+
+    message: OutgoingMessage
+    letter: CardLetter | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composer:
     """Of one unit. host: the domain of our mail; number: from which texts are sent, E.164; either
-    empty: there is none. new_key: 32 random bytes; wall_ms: Unix ms."""
+    empty: there is none. pages: address before the token of a button's page; empty: there are
+    none. checks: reads cards. new_key: 32 random bytes; wall_ms: Unix ms."""
 
     host: str = ""
     number: str = ""
+    pages: str = ""
+    checks: CardChecks
     new_key: Callable[[], bytes]
     wall_ms: Callable[[], int]
 
@@ -44,7 +60,7 @@ class Composer:
         recipient: str,
         step: RouteStep,
         attempt: int,
-    ) -> OutgoingMessage:
+    ) -> Composed:
         """attempt: its number. Raises InvalidInput where the channel shows nothing of it."""
         content = pb.Content.FromString(message.content)
         made = convert(
@@ -52,7 +68,7 @@ class Composer:
         )
         lines = made.text.strip().splitlines()
         one = message_id_of(message, recipient or owner.account)
-        return OutgoingMessage(
+        outgoing = OutgoingMessage(
             message_id=one,
             attempt_id=f"{one}-{attempt}",
             address=step.address,
@@ -63,6 +79,37 @@ class Composer:
             sender_name=message.sender,
             reply_address=self._reply_address(db, owner, message, recipient, step),
         )
+        if step.channel is not Channel.MAIL or not content.card:
+            return Composed(outgoing, None)
+        return Composed(outgoing, self._letter(db, owner, message, recipient, content.card))
+
+    async def finish(self, composed: Composed) -> OutgoingMessage:
+        """The message as it is sent, its card written apart from the event loop."""
+        message, letter = composed
+        if letter is None:
+            return message
+        whose = Bringer(letter.tenant, letter.account)
+        return await self.checks.run(whose, lambda: with_card(message, letter))
+
+    def _letter(
+        self, db: sqlite3.Connection, owner: Owner, message: KeptMessage, recipient: str, card: str
+    ) -> CardLetter:
+        """With links where the account itself is sent a card of somebody else's, which it can
+        press."""
+        letter = CardLetter(tenant=owner.tenant, account=owner.account, card=card)
+        if recipient or not self.pages or message.sender == owner.account:
+            return letter
+        now_ms = self.wall_ms()
+        until_ms = now_ms + LINK_MS
+        grant = ActionGrant(
+            tenant=owner.tenant,
+            account=owner.account,
+            message=message.id,
+            revision=message.revision,
+            expires_ms=until_ms,
+        )
+        key = key_for_links(db, owner, now_ms=now_ms, until_ms=until_ms, new_key=self.new_key)
+        return replace(letter, key=key, grant=grant, pages=self.pages)
 
     def _reply_address(
         self,

@@ -4,6 +4,7 @@ token is good for what it says and nothing else."""
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import Any
 import pytest
 
 from deployment_units.services.cards.action_tokens import ActionGrant, ActionTokens, TokenKey
+from deployment_units.services.conversations.card_links import key_for_links
+from deployment_units.services.state import owners
+from deployment_units.services.state.owners import OwnerState
+from deployment_units.services.web.card_confirmations import NewHome
 from deployment_units.services.web.confirmations import MOST_BYTES
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from tests.support.account_units import NOW, TENANT
-from tests.support.web_units import TOKENS, Browser, WebUnit, web_unit
+from tests.support.web_units import Browser, WebUnit, web_unit
 
 MESSAGE, TALK = b"m" * 16, b"c" * 16
 CARD: dict[str, Any] = {
@@ -31,6 +36,8 @@ GRANT = ActionGrant(
     tenant=TENANT, account="anna", message=MESSAGE, revision=1, action="order",
     expires_ms=int(NOW * 1000) + 60_000,
 )  # fmt: skip
+SECRET = b"k" * 32
+TOKENS = ActionTokens(TokenKey(number=1, secret=SECRET))  # of anna's key
 FORM = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "none"}
 
 
@@ -38,6 +45,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "
 async def unit(tmp_path: Path) -> AsyncIterator[WebUnit]:
     async with web_unit(tmp_path / "u", "anna", "ben") as one:
         await deliver(one, MESSAGE)
+        await make_link(one)
         yield one
 
 
@@ -46,6 +54,20 @@ async def reader(unit: WebUnit) -> AsyncIterator[Browser]:
     """Somebody with a mail, signed in nowhere."""
     async with unit.browser() as one:
         yield one
+
+
+async def make_link(unit: WebUnit) -> None:
+    """anna is sent one by mail."""
+
+    def make(db: sqlite3.Connection) -> None:
+        owner = owners.find(db, TENANT, "anna")
+        assert owner is not None
+        key_for_links(
+            db, owner, now_ms=unit.unit.wall_ms(), until_ms=GRANT.expires_ms,
+            new_key=lambda: SECRET,
+        )  # fmt: skip
+
+    await unit.unit.database.transact(make)
 
 
 async def deliver(unit: WebUnit, id_: bytes, revision: int = 1) -> None:
@@ -101,9 +123,9 @@ async def test_what_will_not_do_is_asked_for_again(unit: WebUnit, reader: Browse
     ("grant", "status"),
     [
         pytest.param(replace(GRANT, expires_ms=int(NOW * 1000)), 410, id="expired"),
-        pytest.param(replace(GRANT, account="ben"), 410, id="of somebody without the message"),
-        pytest.param(replace(GRANT, account="nina"), 410, id="of nobody"),
-        pytest.param(replace(GRANT, tenant="rival"), 410, id="of another tenant"),
+        pytest.param(replace(GRANT, account="ben"), 404, id="of somebody else, by anna's key"),
+        pytest.param(replace(GRANT, account="nina"), 404, id="of nobody"),
+        pytest.param(replace(GRANT, tenant="rival"), 404, id="of another tenant"),
         pytest.param(replace(GRANT, message=bytes(16)), 410, id="of no message"),
         pytest.param(replace(GRANT, action="other"), 410, id="of no button"),
         pytest.param(replace(GRANT, revision=2), 410, id="of a revision that is not there yet"),
@@ -140,3 +162,77 @@ async def test_forms_are_bounded(unit: WebUnit, reader: Browser) -> None:
     json_body = {"content-type": "application/json"}
     assert (await reader.ask("POST", path, data="{}", headers=json_body))[0] == 415
     assert await presses(unit) == []
+
+
+async def leave(unit: WebUnit) -> None:
+    """anna has been taken to another unit, and is gone from this one."""
+
+    def gone(db: sqlite3.Connection) -> None:
+        owner = owners.find(db, TENANT, "anna")
+        assert owner is not None
+        owners.become(db, owner.number, OwnerState.GONE, now_ms=unit.unit.wall_ms())
+
+    await unit.unit.database.transact(gone)
+    await unit.unit.state.delete_gone()
+
+
+@pytest.mark.parametrize(
+    ("home", "said"),
+    [
+        pytest.param(
+            NewHome("us", "https://us.talk.example"),
+            'href="https://us.talk.example/a/{}"',
+            id="leads on",
+        ),
+        pytest.param(NewHome("us", ""), "at home in us", id="says where to"),
+        pytest.param(NewHome("", ""), "Open your conversations", id="is at home nowhere"),
+    ],
+)
+async def test_a_link_of_an_account_that_moved_says_where_to(
+    unit: WebUnit, reader: Browser, home: NewHome, said: str
+) -> None:
+    token = TOKENS.token(GRANT)
+    unit.moved["anna"] = home
+    for is_gone in (False, True):
+        if is_gone:
+            await leave(unit)
+        for verb, data in (("GET", None), ("POST", "input.amount=3")):
+            status, _, _ = await reader.ask(
+                verb, f"/a/{token}", data=data, headers=FORM if data else {}
+            )
+            assert status == 410
+            assert said.format(token) in reader.content.decode()
+
+
+async def test_nobody_else_learns_that_an_account_lives_here_or_has_moved(
+    unit: WebUnit, reader: Browser
+) -> None:
+    forged = ActionTokens(TokenKey(number=1, secret=b"x" * 32))
+    pages = set()
+    for is_gone in (False, True):
+        if is_gone:
+            unit.moved["anna"] = NewHome("us", "https://us.talk.example")
+            await leave(unit)
+        for account in ("anna", "ben", "nina"):
+            answered = await reader.ask(
+                "GET", f"/a/{forged.token(replace(GRANT, account=account))}"
+            )
+            pages.add((answered[0], reader.content))
+    assert len(pages) == 1
+
+
+async def test_what_expired_is_remembered_no_longer_than_the_next_link(unit: WebUnit) -> None:
+    def remembered(db: sqlite3.Connection) -> list[str]:
+        return [row[0] for row in db.execute("SELECT account FROM card_links_made")]
+
+    assert unit.unit.database.read(remembered) == ["anna"]
+    unit.unit.now += 3_600
+
+    def of_ben(db: sqlite3.Connection) -> None:
+        owner = owners.find(db, TENANT, "ben")
+        assert owner is not None
+        now_ms = unit.unit.wall_ms()
+        key_for_links(db, owner, now_ms=now_ms, until_ms=now_ms + 1, new_key=lambda: bytes(32))
+
+    await unit.unit.database.transact(of_ben)
+    assert unit.unit.database.read(remembered) == ["ben"]
