@@ -109,12 +109,14 @@ class Clicking:
         return clicked
 
     async def take(self, resident: Resident, viewer: str, press: NewPress) -> Clicked:
-        """A press by an account that lives elsewhere, of a card of one that lives here. Raises as
-        `click`; NothingPressed also where nobody answers for that account."""
+        """A press by an account that lives elsewhere, of a card of one that lives here, in a
+        conversation that both are in. Raises as `click`; NothingPressed also where nobody answers
+        for that account."""
         if not self._doors.answers_for(resident.tenant, resident.account):
             raise _nobody()
 
         def work(db: sqlite3.Connection, owner: int, card: ReadCard) -> Clicked:
+            _check_shared(db, owner, resident.account, viewer, press.message)
             found = judge(db, owner, owner, viewer, press, card)
             return self._kept(db, found, press, keepers={owner: PressState.KEPT}, viewer=viewer)
 
@@ -184,7 +186,7 @@ class Clicking:
             case NotPressable(message):
                 raise NothingPressed(message)
             case NotYours():
-                raise NotFound("the account has no such message")
+                raise _no_message()
 
     async def _with_card(
         self,
@@ -214,6 +216,22 @@ def _given(
     owner: int,
 ) -> T:
     return work(db, owner, card)
+
+
+def _check_shared(
+    db: sqlite3.Connection, owner: int, author: str, viewer: str, message: bytes
+) -> None:
+    """Whether a message is one that the author sent the viewer, by the author's copy. What anybody
+    brought the author has a card, too, which says whatever they like. Raises NotFound."""
+    shown = kept.shown(db, owner, message)
+    if shown is None or shown.sender != author:
+        raise _no_message()
+    if viewer not in (kept.members_of(db, owner, shown.conversation) or ()):
+        raise _no_message()
+
+
+def _no_message() -> NotFound:
+    return NotFound("the account has no such message")
 
 
 def _nobody() -> NothingPressed:

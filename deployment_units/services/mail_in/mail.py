@@ -19,7 +19,11 @@ from email.parser import BytesParser
 from control_plane.errors import InvalidInput
 from deployment_units.services.mail_in.charsets import text_of
 from deployment_units.services.mail_in.flowed import unflowed
-from deployment_units.services.mail_in.mime_bounds import check_bounds, with_line_feeds
+from deployment_units.services.mail_in.mime_bounds import (
+    check_bounds,
+    check_header_lines,
+    with_line_feeds,
+)
 
 MOST_TEXT_BYTES = 512 << 10  # of one text part; what is beyond is left out
 MOST_FIELD_CHARACTERS = 8 << 10  # of a header field that is read
@@ -63,8 +67,10 @@ class _Bodies:
 
 
 def read_mail(raw: bytes) -> ReceivedMail:
-    """Raises InvalidInput where it is beyond a bound, or no mail at all: without a header."""
+    """Raises InvalidInput where it is beyond a bound, its header is read in two ways, or it is no
+    mail at all: without a header."""
     lines = with_line_feeds(raw)
+    check_header_lines(raw)
     check_bounds(lines)
     message = _PARSER.parsebytes(lines)
     if not message.keys():

@@ -23,6 +23,19 @@ MOST_REPORT_BYTES = 256 << 10  # of a report of a delivery, which is many small 
 _FIELDS = re.compile(rb"(?:(?:From |[!-9;-~]*:|[\t ])[^\n]*\n)*")
 _CONTENT_FIELD = re.compile(rb"^content-[^\n:]*:[^\n]*\n(?:[\t ][^\n]*\n)*", re.I | re.M)
 _HEADERS = BytesHeaderParser()
+_EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
+_RETURN_ALONE = re.compile(rb"\r(?!\n)")
+
+
+def check_header_lines(raw: bytes) -> None:
+    """Raises InvalidInput for a header with carriage returns that end no line (RFC 5322, 2.2
+    allows none): some programs see lines there and others do not, so what one has checked, a
+    signature or a relay's own fields, another would not find where it reads."""
+    end = _EMPTY_LINE.search(raw)
+    if _RETURN_ALONE.search(raw, 0, len(raw) if end is None else end.end()):
+        raise _refused(
+            "has a carriage return within a line of its header", "end lines with CR and LF"
+        )
 
 
 def with_line_feeds(raw: bytes) -> bytes:

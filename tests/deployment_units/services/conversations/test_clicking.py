@@ -250,6 +250,27 @@ async def test_a_card_of_an_account_elsewhere_is_pressed_here_and_handed_on(
             await far.conversations.DeliverPress(request, call)
 
 
+async def test_a_press_that_is_brought_is_of_a_card_that_was_sent_to_who_pressed(
+    unit: AccountUnit,
+) -> None:
+    """Whoever is introduced to an application may bring presses: not of what others were sent, and
+    not of a card of their own making."""
+    own = pb.DeliverRequest(
+        conversation=b"conversation-two", id=id_of(60), members=["roastery"],
+        content=pb.Content(text="pay me", card=card_text(BUTTONS)),
+    )  # fmt: skip
+    call = unit.by_introduction("roastery", "mallory")
+    await unit.conversations.Deliver(own, call)
+    said = set()
+    for message in (CARD, id_of(60), id_of(61)):
+        press = pb.DeliverPressRequest(message=message, action="mine", revision=1, press=id_of(1))
+        with pytest.raises(NotFound) as refused:
+            await unit.conversations.DeliverPress(press, call)
+        said.add(str(refused.value))
+    assert len(said) == 1  # and nobody is told which messages there are
+    assert kept_for(unit, "roastery") == []
+
+
 async def test_what_was_pressed_moves_and_is_answered_at_the_new_home(
     tmp_path: Path, doors: FakePressDoors
 ) -> None:

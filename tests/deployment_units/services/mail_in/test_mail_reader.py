@@ -166,6 +166,11 @@ async def test_others_are_not_whatever_they_say() -> None:
     assert not is_aligned(reading.sender, reading.results)
 
 
+async def test_a_header_with_a_carriage_return_within_a_line_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="carriage return"):
+        await read(b"X-Note: one\rtwo\r\n" + PLAIN)
+
+
 async def test_the_same_mail_is_the_same_whatever_relays_add() -> None:
     one = await read(PLAIN)
     again = await read(b"Received: by x.example\r\nX-Spam: no\r\n" + PLAIN)
