@@ -51,7 +51,7 @@ from deployment_units.services.conversations.requests import (
 )
 from deployment_units.services.conversations.revisions import superseded
 from deployment_units.services.conversations.send_budget import SendBudget
-from deployment_units.services.conversations.sending import MessageDoors
+from deployment_units.services.conversations.sending import MessageDoors, Sent
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc as pb_grpc
 
@@ -104,11 +104,14 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             handling=_handling(request),
         )
         named = members_of(request.members, resident.account)
-        if self._budget is not None:
-            self._budget.take(resident.tenant, resident.account, len(named))
-        sent = await self._accounts.change(
-            resident, lambda db, owner: self._doors.send(db, owner, resident, message, named)
-        )
+
+        def send(db: sqlite3.Connection, owner: int) -> Sent:
+            if self._budget is not None:
+                goes_to = named or kept.members_of(db, owner, message.conversation) or ()
+                self._budget.take(resident.tenant, resident.account, len(goes_to))
+            return self._doors.send(db, owner, resident, message, named)
+
+        sent = await self._accounts.change(resident, send)
         return pb.SendMessageResponse(
             message=message_to_proto(sent.message),
             kept_for=sent.kept_for,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from control_plane.quotas.token_buckets import Rate
 from deployment_units.services.conversations.send_budget import SendBudget, TooMuchSent
+from deployment_units.services.conversations.service import ConversationService
+from homeport.api.communication.v1 import conversation_pb2 as pb
+from tests.support.account_units import account_unit
 
 
 def test_who_sends_too_much_waits_and_nobody_else() -> None:
@@ -21,3 +26,24 @@ def test_who_sends_too_much_waits_and_nobody_else() -> None:
     budget.take("talk", "anna", 6)
     with pytest.raises(TooMuchSent):
         budget.take("talk", "anna", 0)  # the least is one
+
+
+async def test_each_member_costs_also_where_none_is_named_again(tmp_path: Path) -> None:
+    async with account_unit(tmp_path) as unit:
+        service = ConversationService(
+            unit.accounts, unit.callers, unit.arrivals, unit.sender, unit.checks,
+            budget=SendBudget(clock=lambda: 0.0, rate=Rate(per_s=1.0, burst=100.0)),
+            wall_ms=unit.wall_ms,
+        )  # fmt: skip
+
+        async def send(number: int, members: list[str]) -> None:
+            request = pb.SendMessageRequest(
+                conversation=b"conversation-one", id=number.to_bytes(16, "big"),
+                members=members, content=pb.Content(text="hello"),
+            )  # fmt: skip
+            await service.SendMessage(request, unit.by_ticket("mallory"))
+
+        await send(1, [f"mailto:p{one}@mail.example" for one in range(40)])
+        await send(2, [])
+        with pytest.raises(TooMuchSent):
+            await send(3, [])
