@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.message import EmailMessage
+
 from console.demo.directory.demo_stack import DEVS_NUMBER, DemoStack
 from console.demo.directory.mail_provider import text_of
 from console.demo.directory.story import Story
@@ -9,29 +11,26 @@ from homeport.api.communication.v1 import delivery_pb2 as pb
 
 CARLA, DEV = "carla@mail.example", DEVS_NUMBER
 FIRST = "Shall we meet at ten?"
+REACHED = ("handed_over", "delivered", "seen")
 PEOPLE = (f"mailto:{CARLA}", f"tel:{DEV}")
 
 
 def reach(story: Story, stack: DemoStack, conversation: bytes) -> None:
     """What Anna sent is in the mailbox and on the telephone, and its states say no more."""
-    mail = stack.until(
-        "Carla's mail",
-        lambda: [one for one in stack.mailboxes.mails(CARLA) if FIRST in text_of(one)],
-    )[0]
-    stack.until("Dev's text", lambda: [one for _, one in stack.texts(DEV) if FIRST in one])
+    (mail, *_) = stack.until("Carla's mail", lambda: mails(stack, FIRST))
+    got = stack.until("Dev's text", lambda: texts(stack, FIRST))
     forms = [bool(text_of(mail)), bool(text_of(mail, "html"))]
     story.check("the same message is in Carla's mailbox, as text and as HTML", [True, True], forms)
-    got = [one for _, one in stack.texts(DEV) if FIRST in one]
     story.check("and on Dev's telephone, in one text", 1, len(got))
 
     def states() -> dict[str, pb.Delivery] | None:
         with stack.deliveries("anna") as calls:
             found = {one.recipient: one for one in calls.deliveries(b"", only_open=False)}
         known = [found.get(one) for one in PEOPLE]
-        return found if all(one is not None and one.attempts for one in known) else None
+        return found if all(one is not None and state(one) in REACHED for one in known) else None
 
     found = stack.until("what became of both", states)
-    named = [_state(found[one]) for one in PEOPLE]
+    named = [state(found[one]) for one in PEOPLE]
     story.check(
         "Carla's is handed over, and no more is said of it; Dev's is delivered",
         ["handed_over", "delivered"],
@@ -41,6 +40,17 @@ def reach(story: Story, stack: DemoStack, conversation: bytes) -> None:
         story.tell(f"  [dim]{one}: {found[one].attempts[-1].evidence}[/]")
 
 
-def _state(delivery: pb.Delivery) -> str:
+def mails(stack: DemoStack, said: str) -> list[EmailMessage]:
+    """What came to Carla with these words, the oldest first."""
+    return [one for one in stack.mailboxes.mails(CARLA) if said in text_of(one)]
+
+
+def texts(stack: DemoStack, said: str) -> list[str]:
+    """What came to Dev with these words, the oldest first."""
+    return [one for _, one in stack.texts(DEV) if said in one]
+
+
+def state(delivery: pb.Delivery) -> str:
+    """In one word."""
     name = pb.DeliveryState.Name(delivery.state)
     return name.removeprefix("DELIVERY_STATE_").lower()

@@ -21,7 +21,9 @@ from control_plane.process import stop_on_signals
 from control_plane.ready_file import write_ready_file
 
 MODULE = __name__ if __name__ != "__main__" else "console.demo.directory.telephones"
-ANSWER_S = 30.0
+ANSWER_S = 60.0  # of one line
+MOST_LINES = 4  # of the demo: two units, and who sends codes
+TAKEN, NOT_NOW = 200, 480
 MOST_LINE = 64 << 10
 
 
@@ -46,7 +48,7 @@ class Telephones:
                         waiting.set_result(said["code"])
                 elif said["kind"] == "typed":
                     self._lines.remove(writer)  # a hand, and no line
-                    code = await self._send(said["from"], said["to"], said["text"])
+                    code = await self._send(said)
                     _say(writer, {"kind": "answer", "code": code})
                     return
                 else:
@@ -64,15 +66,23 @@ class Telephones:
         replace_file(inbox / f"{next(self._numbers):06}.json", kept)
         return 200
 
-    async def _send(self, sender: str, to: str, text: str) -> int:
-        code = 480
+    async def _send(self, typed: dict[str, Any]) -> int:
+        """What the last line says that is asked: 480 where it says nothing in time."""
+        code = NOT_NOW
+        text = {"kind": "text", "id": typed["id"], "from": typed["from"], "to": typed["to"],
+                "texts": [typed["text"]]}  # fmt: skip
         for writer in [*self._lines]:
-            text_id = f"typed-{next(self._numbers)}"
-            waiting = self._answers[text_id] = asyncio.get_running_loop().create_future()
-            _say(writer, {"kind": "text", "id": text_id, "from": sender, "to": to, "texts": [text]})
-            async with asyncio.timeout(ANSWER_S):
-                code = await waiting
-            if code == 200:
+            waiting = asyncio.get_running_loop().create_future()
+            self._answers[typed["id"]] = waiting
+            _say(writer, text)
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    code = await waiting
+            except TimeoutError:
+                code = NOT_NOW
+            finally:
+                self._answers.pop(typed["id"], None)
+            if code == TAKEN:
                 break
         return code
 
@@ -88,11 +98,12 @@ def texts(folder: Path, number: str) -> list[tuple[str, str]]:
     return [(one["from"], "\n".join(one["texts"])) for one in found]
 
 
-def type_text(line: str, sender: str, to: str, text: str) -> int:
-    """A text that somebody types on a telephone of theirs; what became of it."""
+def type_text(line: str, sender: str, to: str, text: str, *, text_id: str) -> int:
+    """A text that somebody types on a telephone of theirs; what became of it. text_id: the same for
+    one that is tried again. Raises TimeoutError."""
     host, _, port = line.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=ANSWER_S) as connection:
-        typed = {"kind": "typed", "from": sender, "to": to, "text": text}
+    with socket.create_connection((host, int(port)), timeout=MOST_LINES * ANSWER_S) as connection:
+        typed = {"kind": "typed", "id": text_id, "from": sender, "to": to, "text": text}
         connection.sendall(json.dumps(typed).encode() + b"\n")
         with connection.makefile("rb") as answers:
             return int(json.loads(answers.readline())["code"])
