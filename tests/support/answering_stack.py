@@ -53,14 +53,14 @@ class AnsweringStack:
     def sharing(self, **environment: str) -> SharingServer:
         """A data-sharing server, at the same address as the one before."""
         return SharingServer(
-            self.folder, f"--listen=127.0.0.1:{self.port}", f"--compiled-dir={KEPT / 'compiled'}",
+            self.folder, f"--listen=127.0.0.1:{self.port}", f"--compiled-dir={KEPT / 'served'}",
             environment=environment,
         )  # fmt: skip
 
     def platform(self) -> PlatformProcess:
         return PlatformProcess(
             self.folder, self.port, f"--applications={self.application}",
-            f"--compiled-dir={KEPT / 'compiled'}",
+            f"--compiled-dir={KEPT / 'served'}",
         )  # fmt: skip
 
     @asynccontextmanager
