@@ -23,6 +23,7 @@ from deployment_units.services.channels.port import OutgoingMessage
 MOST_SUBJECT = 200  # characters
 MOST_NAME = 80
 MOST_FOLLOWED = 20  # ids in References
+_ID = re.compile(r"<[!-;=?-~]{1,300}>\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -58,16 +59,23 @@ def mail_of(message: OutgoingMessage, *, host: str, now_ms: int) -> bytes:
     mail["Subject"] = _line(message.subject, MOST_SUBJECT) or "(no subject)"
     mail["Date"] = format_datetime(_EPOCH + timedelta(seconds=now_ms // 1_000))
     mail["Message-ID"] = message_id_of(message.message_id, host)
-    followed = [message_id_of(one, host) for one in message.answers_to[-MOST_FOLLOWED:]]
-    if followed:
-        mail["In-Reply-To"] = followed[-1]
-        mail["References"] = " ".join(followed)
     if message.automatic:
         mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(_whole(message.text))
     if message.html:
         mail.add_alternative(_whole(message.html), subtype="html")
-    return mail.as_bytes()
+    return _following(message.answers_to[-MOST_FOLLOWED:], host) + mail.as_bytes()
+
+
+def _following(answers_to: tuple[str, ...], host: str) -> bytes:
+    """Its header fields, an id on a line. EmailMessage would make encoded words (RFC 2047) of ids
+    that are longer than a line, which no mailbox reads there."""
+    ids = [f"<{one}>" if "@" in one else message_id_of(one, host) for one in answers_to]
+    ids = [one for one in ids if _ID.match(one)]
+    if not ids:
+        return b""
+    references = "\r\n ".join(ids)
+    return f"In-Reply-To: {ids[-1]}\r\nReferences: {references}\r\n".encode("ascii")
 
 
 def _named(name: str, address: str) -> Address:

@@ -35,7 +35,8 @@ class OutgoingMessage:
     """A message as one channel sends it, converted. message_id: of the message for this recipient,
     [A-Za-z0-9-], the same at every attempt, by which channels that know duplicates know them;
     attempt_id: of one attempt, likewise. texts: where a channel has more than one message for it.
-    answers_to: ids of messages that it follows, the oldest first. automatic: a program wrote it."""
+    answers_to: message_ids of messages that it follows, the oldest first, and, with an '@', the
+    Message-IDs of others' mails. automatic: a program wrote it."""
 
     message_id: str
     attempt_id: str

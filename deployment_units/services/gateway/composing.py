@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import NamedTuple
 
 from deployment_units.services.cards.action_tokens import ActionGrant
@@ -23,11 +22,16 @@ from deployment_units.services.conversations.card_links import key_for_links
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway.card_mail import LINK_MS, CardLetter, with_card
 from deployment_units.services.gateway.convert.converting import Content, convert
+from deployment_units.services.gateway.mail_headers import (
+    followed,
+    message_id_of,
+    name_of_sender,
+    subject_of,
+)
 from deployment_units.services.gateway.route import RouteStep
 from deployment_units.services.state.owners import Owner
 from homeport.api.communication.v1 import conversation_pb2 as pb
 
-MOST_SUBJECT = 78  # characters of the text that stand for a subject
 TEXT_MESSAGES = 3  # of one message
 
 
@@ -66,8 +70,9 @@ class Composer:
         made = convert(
             Content(text=content.text, html=content.html), step.channel, most_messages=TEXT_MESSAGES
         )
-        lines = made.text.strip().splitlines()
-        one = message_id_of(message, recipient or owner.account)
+        reader = recipient or owner.account
+        one = message_id_of(message.id, reader)
+        sender = name_of_sender(db, owner, message)
         outgoing = OutgoingMessage(
             message_id=one,
             attempt_id=f"{one}-{attempt}",
@@ -75,9 +80,10 @@ class Composer:
             text=made.text,
             html=made.html,
             texts=tuple(part.text for part in made.messages.segments) if made.messages else (),
-            subject=lines[0][:MOST_SUBJECT] if lines else "",
-            sender_name=message.sender,
+            subject=subject_of(db, owner, message, sender),
+            sender_name=sender,
             reply_address=self._reply_address(db, owner, message, recipient, step),
+            answers_to=followed(db, owner, message, reader),
         )
         if step.channel is not Channel.MAIL or not content.card:
             return Composed(outgoing, None)
@@ -139,8 +145,3 @@ class Composer:
         return mail_kept.address_for_replies(
             db, owner.number, whose, account=owner.account, host=self.host, new_key=self.new_key
         )
-
-
-def message_id_of(message: KeptMessage, recipient: str) -> str:
-    """The message for this recipient, the same at every attempt: [a-z0-9-]."""
-    return f"{message.id.hex()}-{sha256(recipient.encode()).hexdigest()[:16]}"

@@ -18,7 +18,7 @@ from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations.members import is_uri
 from deployment_units.services.gateway import kept
-from deployment_units.services.gateway.composing import message_id_of
+from deployment_units.services.gateway.mail_headers import message_id_of
 from deployment_units.services.gateway.plans import decoded_plan, encoded_plan
 from deployment_units.services.gateway.records import decoded_record, encoded_record
 from deployment_units.services.gateway.states import AttemptState, advance
@@ -62,7 +62,7 @@ class MailReports:
         number = int(attempt[2]) if attempt else max(mails, default=0)
         if number not in mails:
             return False
-        one = message_id_of(message, whose.participant)
+        one = message_id_of(message.id, whose.participant)
         sent = SentMail(
             number=number,
             recipient=whose.address,

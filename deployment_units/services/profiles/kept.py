@@ -180,6 +180,14 @@ def read(db: sqlite3.Connection, owner: int, account: str) -> Profile:
     )
 
 
+def name_of(db: sqlite3.Connection, owner: int) -> str:
+    """What the account calls itself; empty: it has not said."""
+    row = db.execute(
+        "SELECT value FROM preferences WHERE owner = ? AND name = ?", (owner, _NAME)
+    ).fetchone()
+    return row[0] if row else ""
+
+
 def has_proved(db: sqlite3.Connection, owner: int) -> bool:
     """Whether the account has proved any identifier."""
     found = db.execute(

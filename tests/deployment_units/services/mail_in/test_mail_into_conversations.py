@@ -21,7 +21,7 @@ from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
 from deployment_units.services.gateway import kept as gateway
-from deployment_units.services.gateway.composing import message_id_of
+from deployment_units.services.gateway.mail_headers import message_id_of
 from deployment_units.services.gateway.records import decoded_record, encoded_record
 from deployment_units.services.gateway.states import AttemptEvidence, AttemptState, advance
 from deployment_units.services.mail_in.mail_keeper import MailKeeper
@@ -356,7 +356,7 @@ async def test_a_report_is_evidence_of_the_attempt_and_no_message(
                     row, record=encoded_record(advance(decoded_record(row.record), evidence))
                 )
             gateway.put(db, owner, row)
-            return message_id_of(conversations.find(db, owner, b"1" * 16), CARLA)
+            return message_id_of(b"1" * 16, CARLA)
 
         one = await accounts.change(ANNA, sent)
         head, _, body = report(one, action, status).partition("\n\n")
