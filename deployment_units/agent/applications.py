@@ -14,9 +14,9 @@ from deployment_units.agent.transport import connector
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.applications.agent import ApplicationAgent
 from deployment_units.services.applications.data_sharing_calls import DataSharingCalls
-from deployment_units.services.applications.outcome_follower import OutcomeFollower, Send
+from deployment_units.services.applications.outcome_follower import OutcomeFollower
 from deployment_units.services.applications.publishing import Publishing
-from deployment_units.services.applications.residents import Residents
+from deployment_units.services.applications.residents import Residents, Send
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.state.database import UnitDatabase
@@ -39,7 +39,8 @@ def applications(
     arrivals: Arrivals,
     send: Send,
 ) -> Applications:
-    """send: messages of replies. Raises InvalidInput for files of TLS."""
+    """send: messages of replies, and of presses that were not taken. Raises InvalidInput for files
+    of TLS."""
     servers = _parts(settings.data_sharing)
     token = settings.data_sharing_token
     calls = DataSharingCalls(servers or [""], connector(settings), lambda: token)
@@ -48,7 +49,7 @@ def applications(
     agent = ApplicationAgent(
         residents,
         calls,
-        Publishing(accounts, residents, calls, checks),
+        Publishing(accounts, residents, calls, checks, send),
         OutcomeFollower(accounts, residents, checks, send),
         arrivals,
         tenants=_parts(settings.data_sharing_tenants) if servers else [],

@@ -1,6 +1,6 @@
 """An application in its sandbox that is written to, through real processes: a message, a card, a
 press that is made twice with the unit killed behind it, one order; hours later another card, and a
-press of that."""
+press of that. The second with the sample application, which takes a minute to be built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.datasharing.v1 import feed_pb2, feed_pb2_grpc
-from tests.support.answering_stack import CALL_S, AnsweringStack, Person, answering_stack, artifact
+from tests.support.answering_guest import CARD, ORDERED, answering_guest, answering_manifest
+from tests.support.answering_stack import CALL_S, AnsweringStack, Person, answering_stack, built
 
 TALK = b"conversation-one"
 HELLO, ORDER, PRESS = b"m" * 16, b"o" * 16, b"p" * 16
@@ -45,35 +46,31 @@ TELL = {
 
 @pytest.mark.timeout(600)
 async def test_a_message_a_card_a_press_and_one_order(tmp_path: Path) -> None:
-    content = await asyncio.to_thread(artifact, "roastery")
     async with answering_stack(tmp_path, "roastery") as stack:
         with stack.sharing():
-            await stack.set_up(content)
+            await stack.set_up(answering_manifest(), answering_guest())
             platform = stack.platform()
             try:
-                await platform.ready()
                 anna = Person(stack, "anna")
                 async with stack.agent(fault_point="click.kept.after"):
                     await enter(stack)
                     await anna.write(TALK, HELLO, "Good morning", ["roastery"])
                     _, offer = await anna.waits_for(TALK, 2)
                     assert offer.content.in_reply_to == HELLO
-                    assert json.loads(offer.content.card)["type"] == "AdaptiveCard"
+                    assert json.loads(offer.content.card) == CARD
                     twice = [
-                        asyncio.create_task(
-                            anna.click(offer.id, "order-yirgacheffe", PRESS, amount="2")
-                        )
+                        asyncio.create_task(anna.click(offer.id, "order", PRESS, amount="2"))
                         for _ in range(2)
                     ]
                 async with stack.agent():
                     answers = await asyncio.gather(*twice)
                     assert {one.press for one in answers} == {PRESS}
                     _, before, ordered = await anna.waits_for(TALK, 3)
-                    assert ordered.content.text == "Ordered: 2 × Yirgacheffe, 28 €."
+                    assert ordered.content.text == ORDERED
                     assert (ordered.replaces, ordered.revision) == (offer.id, 2)
                     assert before.superseded
                     assert [one.state for one in before.presses] == [pb.PRESS_STATE_DONE]
-                    late = await anna.click(offer.id, "order-yirgacheffe", b"q" * 16, amount="1")
+                    late = await anna.click(offer.id, "order", b"q" * 16, amount="1")
                     assert late.press == PRESS
                     assert await stack.outcomes() == [
                         ("answers.roastery.message", "done"), ("answers.roastery.click", "done"),
@@ -86,10 +83,10 @@ async def test_a_message_a_card_a_press_and_one_order(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_hours_later_another_feed_brings_a_card_that_is_pressed_once(tmp_path: Path) -> None:
-    content = await asyncio.to_thread(artifact, "roastery")
+    manifest, content = await asyncio.to_thread(built, "roastery")
     async with answering_stack(tmp_path, "roastery") as stack:
         with stack.sharing():
-            await stack.set_up(content, TELL)
+            await stack.set_up(manifest, content, TELL)
             platform = stack.platform()
             try:
                 await platform.ready()
@@ -99,7 +96,8 @@ async def test_hours_later_another_feed_brings_a_card_that_is_pressed_once(tmp_p
                     await anna.write(TALK, HELLO, "Good morning", ["roastery"])
                     _, offer = await anna.waits_for(TALK, 2)
                     await anna.click(offer.id, "order-antigua", ORDER, amount="1")
-                    await anna.waits_for(TALK, 3)
+                    *_, ordered = await anna.waits_for(TALK, 3)
+                    assert ordered.content.text == "Ordered: 1 × Antigua, 12 €."
                 async with stack.sharing_channel() as channel:
                     await ship(channel)
                 async with stack.agent():  # while nobody was there, it shipped

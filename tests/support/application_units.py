@@ -4,6 +4,7 @@ a data-sharing service in memory."""
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from deployment_units.services.applications.outcome_follower import OutcomeFollo
 from deployment_units.services.applications.publishing import Publishing
 from deployment_units.services.applications.residents import Residents
 from deployment_units.services.cards.replies import SCHEMA
+from deployment_units.services.conversations.message import NewMessage
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from tests.support.account_units import TENANT, AccountUnit, an_issuer
 from tests.support.cards import document_of, submit
@@ -49,16 +51,20 @@ class ApplicationUnit(AccountUnit):
         super().__init__(unit_id, folder, issuer, press_doors=self)
         self.sharing = sharing
         self.residents = Residents(self.database)
-        self.publishing = Publishing(self.accounts, self.residents, sharing, self.checks)
-        self.follower = OutcomeFollower(
-            self.accounts, self.residents, self.checks,
-            lambda db, owner, resident, message: self.sender.send(db, owner, resident, message),
-        )  # fmt: skip
+        self.publishing = Publishing(
+            self.accounts, self.residents, sharing, self.checks, self.send_reply
+        )
+        self.follower = OutcomeFollower(self.accounts, self.residents, self.checks, self.send_reply)
         self.agent = ApplicationAgent(
             self.residents, sharing, self.publishing, self.follower, self.arrivals,
             tenants=[TENANT], monotonic=asyncio.get_running_loop().time, jitter=lambda: 0.0,
             addresses_s=0.01, look_s=0.02,
         )  # fmt: skip
+
+    def send_reply(
+        self, db: sqlite3.Connection, owner: int, resident: Resident, message: NewMessage
+    ) -> object:
+        return self.sender.send(db, owner, resident, message)
 
     def answers_for(self, tenant: str, account: str) -> bool:
         return self.agent.answers_for(tenant, account)

@@ -212,6 +212,21 @@ class LinkedUnit:
 
 
 @asynccontextmanager
+async def linked_unit(unit: AccountUnit, directory: FakeDirectory) -> AsyncIterator[LinkedUnit]:
+    """A unit that serves, with its outbox running."""
+    linked = LinkedUnit(unit, directory)
+    directory.units.append(unit)
+    directory.endpoints[unit.unit_id] = f"127.0.0.1:{linked.server.bind('127.0.0.1:0')}"
+    async with AsyncExitStack() as stack:
+        await linked.server.start()
+        stack.push_async_callback(linked.server.stop, 0.0)
+        stack.push_async_callback(linked.peers.close)
+        running = asyncio.create_task(linked.outbox.run())
+        stack.push_async_callback(_ended, running)
+        yield linked
+
+
+@asynccontextmanager
 async def linked_units(folder: Path, *units: str) -> AsyncIterator[list[LinkedUnit]]:
     directory = FakeDirectory()
     async with AsyncExitStack() as stack:
@@ -220,14 +235,7 @@ async def linked_units(folder: Path, *units: str) -> AsyncIterator[list[LinkedUn
             unit = await stack.enter_async_context(
                 account_unit(folder / name, name, directory.issuer)
             )
-            linked = LinkedUnit(unit, directory)
-            directory.units.append(unit)
-            directory.endpoints[name] = f"127.0.0.1:{linked.server.bind('127.0.0.1:0')}"
-            await linked.server.start()
-            stack.push_async_callback(linked.server.stop, 0.0)
-            stack.push_async_callback(linked.peers.close)
-            running = asyncio.create_task(linked.outbox.run())
-            stack.push_async_callback(_ended, running)
+            linked = await stack.enter_async_context(linked_unit(unit, directory))
             made.append(linked)
         yield made
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeAlias
 
 from control_plane.errors import (
     AlreadyExists,
@@ -31,7 +30,7 @@ from deployment_units.services.applications.port import (
     OutcomePage,
     PublishedCause,
 )
-from deployment_units.services.applications.residents import Residents
+from deployment_units.services.applications.residents import Residents, Send
 from deployment_units.services.cards import replies
 from deployment_units.services.cards.card import CardFlaw, CardFlawReason
 from deployment_units.services.cards.card_text import card_text
@@ -54,9 +53,6 @@ log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 20  # outcomes of one transaction
 _REFUSING = (AlreadyExists, InvalidInput, NotFound, PermissionDenied)
-
-Send: TypeAlias = Callable[[sqlite3.Connection, int, Resident, NewMessage], object]
-"""Sends a message of the resident's in a conversation that is there, inside a transaction."""
 
 
 class OutcomeFollower:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import sqlite3
 from dataclasses import dataclass, field
+from hashlib import sha256
 
+from control_plane.errors import ServiceError
 from control_plane.faultpoints import passing
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import Resident
@@ -22,20 +24,22 @@ from deployment_units.services.applications.events import (
 )
 from deployment_units.services.applications.kept import Place
 from deployment_units.services.applications.port import DataSharing, FeedEvent
-from deployment_units.services.applications.residents import Residents
+from deployment_units.services.applications.residents import Residents, Send
 from deployment_units.services.cards.card import Card, CardAction
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import presses
 from deployment_units.services.conversations.card_checks import CardChecks
-from deployment_units.services.conversations.message import KeptMessage
+from deployment_units.services.conversations.message import KeptMessage, NewMessage
 from deployment_units.services.conversations.press import KeptPress, PressState
 from deployment_units.services.conversations.press_judging import card_in
+from deployment_units.services.conversations.requests import content_of
 from deployment_units.services.conversations.revisions import at_revision
 from deployment_units.services.state import owners
 from homeport.api.communication.v1 import conversation_pb2 as pb
 
 log = logging.getLogger(__name__)
 
+MAX_WHY = 500  # characters
 MOST = 30  # of messages, of presses and of refusals that are published together
 
 
@@ -52,15 +56,21 @@ class _Batch:
 
 
 class Publishing:
-    """Of one unit."""
+    """Of one unit. send: as of replies; it says why a press was not taken."""
 
     def __init__(
-        self, accounts: Accounts, residents: Residents, sharing: DataSharing, checks: CardChecks
+        self,
+        accounts: Accounts,
+        residents: Residents,
+        sharing: DataSharing,
+        checks: CardChecks,
+        send: Send,
     ) -> None:
         self._accounts = accounts
         self._residents = residents
         self._sharing = sharing
         self._checks = checks
+        self._send = send
 
     async def publish(self, resident: Resident, application: str) -> bool:
         """Publishes some of what waits; whether there is more. Raises ServiceError where it is to
@@ -98,10 +108,60 @@ class Publishing:
                 log.error("%s of %s to %s is refused: %s", event.type, event.id, application, why)
         await self._residents.change(
             resident,
-            lambda db, owner: _published(db, owner, resident.tenant, batch, refused),
+            lambda db, owner: self._published(db, owner, resident, batch, refused),
             grows=False,
         )
         return batch.more
+
+    def _published(
+        self,
+        db: sqlite3.Connection,
+        owner: int,
+        resident: Resident,
+        batch: _Batch,
+        refused: dict[int, str],
+    ) -> None:
+        if batch.position is not None:
+            kept.advance(db, owner, Place.MESSAGES, batch.position)
+        for number, (press, message) in enumerate(batch.pressed):
+            state = PressState.REFUSED if number in refused else PressState.WAITING
+            presses.become(db, owner, press.viewer, press.id, state)
+            if number not in refused:
+                continue
+            viewer = owners.find(db, resident.tenant, press.viewer)
+            if viewer is not None:
+                presses.become(db, viewer.number, press.viewer, press.id, state)
+            if message is not None:
+                self._say_refused(db, owner, resident, press, message, refused[number])
+        kept.published(db, owner, [one.id for one in batch.refusals])
+
+    def _say_refused(
+        self,
+        db: sqlite3.Connection,
+        owner: int,
+        resident: Resident,
+        press: KeptPress,
+        card: KeptMessage,
+        why: str,
+    ) -> None:
+        """Where the viewer lives, and whoever pressed by mail, hears of it by a message."""
+        text = f"What was pressed was not taken: {why[:MAX_WHY]}"
+        content = pb.Content(text=text, in_reply_to=card.root, answers=press.id)
+        made = NewMessage(
+            id=sha256(b"homeport press refused" + press.id + press.viewer.encode()).digest()[:16],
+            conversation=card.conversation,
+            sender=resident.account,
+            content=content_of(content, refused=True),
+            answers=press.id,
+            refused=True,
+        )
+        db.execute("SAVEPOINT refused")
+        try:
+            self._send(db, owner, resident, made)
+        except ServiceError as error:  # the conversation is over, or its outbox full
+            db.execute("ROLLBACK TO refused")
+            log.warning("nobody is told that a press was not taken: %s", error)
+        db.execute("RELEASE refused")
 
     async def _action(
         self, whose: Resident, press: KeptPress, message: KeptMessage | None
@@ -150,16 +210,3 @@ def _of_message(resident: Resident, application: str, message: KeptMessage) -> F
         text=content.text,
         in_reply_to=content.in_reply_to,
     )
-
-
-def _published(
-    db: sqlite3.Connection, owner: int, tenant: str, batch: _Batch, refused: dict[int, str]
-) -> None:
-    if batch.position is not None:
-        kept.advance(db, owner, Place.MESSAGES, batch.position)
-    for number, (press, _) in enumerate(batch.pressed):
-        state = PressState.REFUSED if number in refused else PressState.WAITING
-        presses.become(db, owner, press.viewer, press.id, state)
-        if number in refused and (viewer := owners.find(db, tenant, press.viewer)) is not None:
-            presses.become(db, viewer.number, press.viewer, press.id, state)
-    kept.published(db, owner, [one.id for one in batch.refusals])

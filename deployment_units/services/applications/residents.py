@@ -6,17 +6,21 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from deployment_units.services.accounts.accounts import AccountFull, AccountLeaving
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations import presses
+from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.state import owners
 from deployment_units.services.state.accounts import MAX_ACCOUNT_BYTES
 from deployment_units.services.state.database import UnitDatabase
 from deployment_units.services.state.owners import Owner, OwnerState
 
 T = TypeVar("T")
+Send: TypeAlias = Callable[[sqlite3.Connection, int, Resident, NewMessage], object]
+"""Sends a message of the resident's in a conversation that is there, inside a transaction."""
+
 MOST = 100  # accounts that are looked at together
 BEFORE_MS = 60_000  # no reply is older than the first message by more
 

@@ -72,7 +72,7 @@ class NoApplications:
 
 
 class Clicked(NamedTuple):
-    """What became of a press. state: WAITING, DONE or SUPERSEDED; press: the id of the one that
+    """What became of a press. state: not KEPT; press: the id of the one that
     counts; shown: what the message shows now."""
 
     state: PressState
@@ -178,9 +178,7 @@ class Clicking:
             case AlreadyDone(before):
                 rows = (presses.find(db, one, viewer, before.id) for one in keepers)
                 own = next((one for one in rows if one is not None), None)
-                waits = own is not None and own.state in WAITS
-                state = PressState.WAITING if waits else PressState.DONE
-                return Clicked(state, before.id, found.shown)
+                return Clicked(_again(own), before.id, found.shown)
             case Superseded():
                 return Clicked(PressState.SUPERSEDED, press.id, found.shown)
             case NotPressable(message):
@@ -232,6 +230,14 @@ def _check_shared(
 
 def _no_message() -> NotFound:
     return NotFound("the account has no such message")
+
+
+def _again(own: KeptPress | None) -> PressState:
+    """What is said of a press that was made before. own: as it is kept here; None: elsewhere."""
+    if own is not None and own.state in WAITS:
+        return PressState.WAITING
+    refused = own is not None and own.state is PressState.REFUSED
+    return PressState.REFUSED if refused else PressState.DONE
 
 
 def _nobody() -> NothingPressed:

@@ -162,7 +162,7 @@ def keep_once(
         return kept, False
     revision = message.revision or next_revision(db, owner, message)
     if message.answers:
-        answered(db, owner, message.answers, message.sender)
+        answered(db, owner, message.answers, message.sender, refused=message.refused)
     kept = KeptMessage(
         position=_next_position(db, owner),
         id=message.id,

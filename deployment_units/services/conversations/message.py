@@ -25,6 +25,7 @@ class NewMessage:
     replaces: bytes = b""  # the message of which it is a revision; empty: of none
     revision: int = 0  # of that message; 0: the next one, as the sender's copy has it
     answers: bytes = b""  # the press that it answers, as its content says, too; empty: none
+    refused: bool = False  # that press was not taken, as its content says, too
     via: str = ""
     handling: str = ""
 

@@ -140,13 +140,16 @@ def become(
     )
 
 
-def answered(db: sqlite3.Connection, owner: int, press: bytes, author: str) -> None:
-    """A message of `author` came that says it answers a press: so it does, where it is a press of
-    one of the author's messages."""
+def answered(
+    db: sqlite3.Connection, owner: int, press: bytes, author: str, *, refused: bool = False
+) -> None:
+    """A message of `author` came that says it answers a press, or that it was not taken: so it is,
+    where it is a press of one of the author's messages. What is answered stays so."""
+    state = PressState.REFUSED if refused else PressState.DONE
     db.execute(
-        "UPDATE presses SET state = 'done' WHERE owner = ? AND id = ?"
+        "UPDATE presses SET state = ? WHERE owner = ? AND id = ? AND state <> 'done'"
         " AND message IN (SELECT id FROM messages WHERE owner = ? AND sender = ?)",
-        (owner, press, owner, author),
+        (state.value, owner, press, owner, author),
     )
 
 

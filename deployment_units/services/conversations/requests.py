@@ -50,9 +50,10 @@ def content_of(
     *,
     card: str = "",
     by_mail: pb.ByMail | None = None,
+    refused: bool = False,
 ) -> bytes:
     """What a message says, encoded so that the same is the same. card, by_mail: as their checks
-    left them; those of `content` are not looked at."""
+    left them; refused: where who writes may say so; those of `content` are not looked at."""
     if not (content.text.strip() or content.html.strip()):
         raise InvalidInput(f"{field}.text", "a message without a text says nothing")
     for name, text, most in (
@@ -77,6 +78,7 @@ def content_of(
         in_reply_to=optional_id(content.in_reply_to, f"{field}.in_reply_to"),
         answers=optional_id(content.answers, f"{field}.answers"),
         by_mail=by_mail,
+        refused=refused,
     )
     encoded: bytes = checked.SerializeToString(deterministic=True)
     return encoded

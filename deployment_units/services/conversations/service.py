@@ -137,10 +137,16 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             id=id_of(request.id, "id"),
             conversation=id_of(request.conversation, "conversation"),
             sender=author,
-            content=content_of(request.content, card=card, by_mail=by_mail_of(request.content)),
+            content=content_of(
+                request.content,
+                card=card,
+                by_mail=by_mail_of(request.content),
+                refused=request.content.refused,
+            ),
             replaces=optional_id(request.replaces, "replaces"),
             revision=request.revision or 1,
             answers=request.content.answers,
+            refused=request.content.refused,
             via=bringer.viewer if request.author else "",
             handling=_handling(request),
         )

@@ -48,6 +48,7 @@ _STATES = {
     pb.PRESS_STATE_WAITING: PressState.WAITING,
     pb.PRESS_STATE_DONE: PressState.DONE,
     pb.PRESS_STATE_SUPERSEDED: PressState.SUPERSEDED,
+    pb.PRESS_STATE_REFUSED: PressState.REFUSED,
 }
 _REFUSED = frozenset(
     {
@@ -180,7 +181,7 @@ class GrpcPeers:
             if error.code() in _SILENT:
                 self._homes.doubt(viewer, author)
             raise error_of(error) or Unavailable(f"its unit says {error.code().name}") from error
-        return _STATES[answer.state]
+        return _STATES.get(answer.state, PressState.WAITING)  # a newer unit's word: it has it
 
     async def _find(self, viewer: Resident, account: str, *, fresh: bool = False) -> Home:
         """Raises as Homes, and _NobodyThere."""

@@ -113,7 +113,7 @@ class _PressStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PressState
     PRESS_STATE_SUPERSEDED: _PressState.ValueType  # 3
     """the card had changed, or was taken back"""
     PRESS_STATE_REFUSED: _PressState.ValueType  # 4
-    """nobody takes presses of that card any more"""
+    """not taken, for good; a message that answers it says why, where one could"""
 
 class PressState(_PressState, metaclass=_PressStateEnumTypeWrapper):
     """How far a press is."""
@@ -126,7 +126,7 @@ PRESS_STATE_DONE: PressState.ValueType  # 2
 PRESS_STATE_SUPERSEDED: PressState.ValueType  # 3
 """the card had changed, or was taken back"""
 PRESS_STATE_REFUSED: PressState.ValueType  # 4
-"""nobody takes presses of that card any more"""
+"""not taken, for good; a message that answers it says why, where one could"""
 Global___PressState: _TypeAlias = PressState  # noqa: Y015
 
 @_typing.final
@@ -141,6 +141,7 @@ class Content(_message.Message):
     IN_REPLY_TO_FIELD_NUMBER: _builtins.int
     ANSWERS_FIELD_NUMBER: _builtins.int
     BY_MAIL_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """at most 64 KiB of UTF-8; stands for the card where that cannot be shown"""
     html: _builtins.str
@@ -153,6 +154,10 @@ class Content(_message.Message):
     """the message that this one answers; empty: none"""
     answers: _builtins.bytes
     """the press of a card that this one answers; empty: none"""
+    refused: _builtins.bool
+    """The press that it answers was not taken, and never will be; the text says why. Units write it,
+    for accounts of applications; SendMessage takes none.
+    """
     @_builtins.property
     def by_mail(self) -> Global___ByMail:
         """Of a message that came by mail; SendMessage takes none. Without `verified` it is to be shown as
@@ -168,10 +173,11 @@ class Content(_message.Message):
         in_reply_to: _builtins.bytes = ...,
         answers: _builtins.bytes = ...,
         by_mail: Global___ByMail | None = ...,
+        refused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["by_mail", b"by_mail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "by_mail", b"by_mail", "card", b"card", "html", b"html", "in_reply_to", b"in_reply_to", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "by_mail", b"by_mail", "card", b"card", "html", b"html", "in_reply_to", b"in_reply_to", "refused", b"refused", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -430,7 +436,7 @@ class ClickResponse(_message.Message):
     PRESS_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
     state: Global___PressState.ValueType
-    """WAITING, DONE or SUPERSEDED"""
+    """REFUSED alone where it was pressed before"""
     press: _builtins.bytes
     """the one that counts: an earlier one, where the button was pressed before"""
     @_builtins.property
