@@ -159,7 +159,8 @@ export function pressesOf(conversation, root) {
   // What answers a press says so, and the card itself may have come before that.
   for (const one of conversation.messages.values()) {
     const press = found.get(one.content?.answers ?? "");
-    if (press?.state === WAITING) found.set(press.id, { ...press, state: "PRESS_STATE_DONE" });
+    const state = one.content?.refused ? "PRESS_STATE_REFUSED" : "PRESS_STATE_DONE";
+    if (press?.state === WAITING) found.set(press.id, { ...press, state });
   }
   return [...found.values()].sort((a, b) => (a.pressTime < b.pressTime ? 1 : -1));
 }
@@ -171,7 +172,7 @@ function pressed(press, card, sender) {
     waiting: `You pressed “${title}”; ${shortName(sender)} has not answered yet`,
     done: `“${title}” is done`,
     superseded: "This card had changed before you pressed; look at it again",
-    refused: `Nobody takes “${title}” any more`,
+    refused: `“${title}” was not taken`,
   }[state];
   return element("div", { class: `pressed ${state}`, role: "status" }, said ?? "");
 }
