@@ -197,14 +197,18 @@ def test_any_words_make_one_mail_with_one_text(text: str, subject: str, name: st
 
 def known(server: object, session: object, envelope: object, mechanism: str, data: Any) -> Any:
     """Whom a relay lets in."""
-    return AuthResult(success=(data.login, data.password) == (b"unit", b"beans"))
+    return AuthResult(success=(data.login, data.password) == (b"unit", b"beans"), handled=False)
 
 
 @pytest.mark.parametrize(
-    ("password", "outcome"), [("beans", SendOutcome.HANDED_OVER), ("peas", SendOutcome.NOT_NOW)]
+    ("password", "outcome", "words"),
+    [
+        ("beans", SendOutcome.HANDED_OVER, "250"),
+        ("peas", SendOutcome.NOT_NOW, "refuses our credentials: 535"),
+    ],
 )
 async def test_credentials_go_over_tls_and_a_relay_that_refuses_them_is_asked_again(
-    tmp_path: Path, password: str, outcome: SendOutcome
+    tmp_path: Path, password: str, outcome: SendOutcome, words: str
 ) -> None:
     authority = Authority.new()
     certificate, key = authority.issue(addresses=["127.0.0.1"])
@@ -229,7 +233,8 @@ async def test_credentials_go_over_tls_and_a_relay_that_refuses_them_is_asked_ag
         result = await channel.send(outgoing(TO), within_s=20)
     finally:
         server.close()
-    assert result.outcome is outcome
+    assert result.outcome is outcome, result
+    assert words in result.words
     assert password not in repr(relay)
 
 
