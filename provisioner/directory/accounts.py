@@ -99,6 +99,7 @@ class AccountView:
             record,
             epoch=max(record.epoch, home.epoch),
             life_ms=home.first_ms or record.life_ms,
+            given_back=record.given_back if same_life(record.life_ms, home.first_ms) else (),
         )
 
     def has(self, life_ms: int) -> bool:

@@ -11,12 +11,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from control_plane.errors import AlreadyExists, Refused
+from control_plane.errors import AlreadyExists, Exhausted, Refused
 from control_plane.identifiers.identifier import IdentifierKind
 from provisioner.directory.claims import (
+    MOST_GIVEN_BACK,
     MOST_HOLDERS,
     ClaimState,
     Contest,
+    DirectoryAccount,
     DirectoryClaim,
     Holder,
     PendingClaim,
@@ -57,6 +59,30 @@ class ClaimNotAllowed(Refused):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class TooManyGivenBack(Exhausted):
+    """The account keeps as many handles from others as one may."""
+
+    reason = "TOO_MANY_GIVEN_BACK"
+
+
+def given_back_refusal(
+    before: DirectoryAccount, after: DirectoryAccount, key: str, now_ms: int
+) -> TooManyGivenBack | None:
+    """Why an account may not take the handle of this key: once it gave that back as well, it would
+    keep more than MOST_GIVEN_BACK from others. One that it keeps from them already it may take
+    again. after: its record with the handle, and without what it gives up for it; None: it may."""
+    kept = after.keeps_from_others(now_ms)
+    again = any(one.key == key for one in before.keeps_from_others(now_ms))
+    if again or len(kept) < MOST_GIVEN_BACK:
+        return None
+    free_ms = min(one.until_ms for one in kept)
+    return TooManyGivenBack(
+        f"the account has given {len(kept)} handles back that are kept from others, as many as it "
+        "may; take one of those again, or wait until one is free",
+        retry_after_s=max(1.0, (free_ms - now_ms) / 1_000),
+    )
 
 
 def handle_refusal(

@@ -21,6 +21,7 @@ from control_plane.store.port import KeyValue
 
 MOST_HOLDERS = 16  # accounts of one e-mail address
 MOST_IDENTIFIERS = 32  # of one account, beside its handle
+MOST_GIVEN_BACK = 8  # handles of one account, the one that it has among them, kept from others
 MAX_REQUEST_ID = 64  # characters
 
 
@@ -95,6 +96,13 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     handle: str = ""
 
 
+class GivenBack(msgspec.Struct, frozen=True, kw_only=True):
+    """A handle that the account gave back, and that is kept from others."""
+
+    key: str
+    until_ms: int
+
+
 class DirectoryAccount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an account has, as stored. life_ms: as Holder has it: what a client of the same id has
     that was made later, after a release, is not its; epoch: the highest that changed it."""
@@ -102,6 +110,7 @@ class DirectoryAccount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     listed: tuple[Listed, ...] = ()
     epoch: int = 0
     life_ms: int = 0
+    given_back: tuple[GivenBack, ...] = ()  # that are still kept from others, or were until lately
 
     def lists(self, kind: str, key: str, request: str = "") -> bool:
         """Whether it lists a claim; with a request: by that one."""
@@ -118,6 +127,17 @@ class DirectoryAccount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         """The same, with this one in place of what it lists under the key."""
         rest = without(self.listed, one.kind, one.key)
         return msgspec.structs.replace(self, listed=(*rest, one))
+
+    def with_given_back(self, key: str, until_ms: int, now_ms: int) -> DirectoryAccount:
+        """The same, with this handle kept from others until then, and without those that are not
+        any more."""
+        rest = self.keeps_from_others(now_ms, but=key)
+        given = GivenBack(key=key, until_ms=until_ms)
+        return msgspec.structs.replace(self, given_back=(*rest, given))
+
+    def keeps_from_others(self, now_ms: int, *, but: str = "") -> tuple[GivenBack, ...]:
+        """Handles that it gave back and others cannot have yet; but: one that it takes again."""
+        return tuple(one for one in self.given_back if one.until_ms > now_ms and one.key != but)
 
     def without_listed(self, kind: str, key: str) -> DirectoryAccount:
         """The same, without it."""

@@ -14,6 +14,7 @@ from control_plane.identity.pepper_ring import PepperSource
 from control_plane.store.grouped_store import GroupedStore
 from provisioner.directory.accounts import AccountStore
 from provisioner.directory.budgets import LookupBudgets
+from provisioner.directory.claim_budgets import ClaimBudgets
 from provisioner.directory.claim_rules import DAY_MS, QUARANTINE_MS
 from provisioner.directory.code_sender import CodeSender
 from provisioner.directory.contact_lookups import ContactLookups
@@ -114,7 +115,7 @@ def build_directory(
         store=store,
         pepper=pepper,
         registrar=registrar,
-        handles=Handles(registrar, OfferSigner(secrets)),
+        handles=Handles(registrar, OfferSigner(secrets), ClaimBudgets(clock=clock)),
         proved=proved,
         proofs=Proofs(proved, sender, secrets=secrets, lease=proof_lease, random=random),
         holdings=Holdings(registrar, secrets=secrets),

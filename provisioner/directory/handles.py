@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput, NotFound
 from control_plane.identifiers.handles import claim_flaw, read_handle
@@ -19,14 +21,16 @@ from provisioner.directory.accounts import (
     check_home,
     view_account,
 )
+from provisioner.directory.claim_budgets import ClaimBudgets
 from provisioner.directory.claim_rules import (
     ClaimNotAllowed,
     ClaimReason,
     NameRefused,
     freed,
+    given_back_refusal,
     handle_refusal,
 )
-from provisioner.directory.claims import DirectoryClaim, Holder, Listed
+from provisioner.directory.claims import DirectoryAccount, DirectoryClaim, Holder, Listed
 from provisioner.directory.offers import HandleOffer, OfferSigner
 from provisioner.directory.protocol import ClaimChange
 from provisioner.directory.registrar import ATTEMPTS, Gain, Registrar, claim_key
@@ -46,11 +50,13 @@ class HeldHandle:
 
 class Handles:
     """Over a registrar. Every method raises InvalidInput for a text that is no handle; Unavailable,
-    OutcomeUnknown; Conflict where others keep changing the same."""
+    OutcomeUnknown; Conflict where others keep changing the same. What an account takes is limited
+    (Exhausted), but for operators: by budgets, and by how many it has given back lately."""
 
-    def __init__(self, registrar: Registrar, signer: OfferSigner) -> None:
+    def __init__(self, registrar: Registrar, signer: OfferSigner, budgets: ClaimBudgets) -> None:
         self._registrar = registrar
         self._signer = signer
+        self._budgets = budgets
 
     async def claim(
         self,
@@ -63,9 +69,10 @@ class Handles:
         rename: bool = False,
     ) -> HeldHandle:
         """Has the account take a handle; one that it has is answered. rename: it gives the one it
-        has back. Raises NameRefused; ClaimNotAllowed; NotFound no such account."""
+        has back. Raises NameRefused; ClaimNotAllowed; NotFound no such account; Exhausted."""
         handle = handle_of(text)
         key = keys.handle_claim(tenant, stored_key(handle.normal))
+        counted = acting is None
         for _ in range(ATTEMPTS):
             view, pair, claim = await self._registrar.account_and_claim(tenant, account, key)
             check_home(view, acting)
@@ -78,6 +85,9 @@ class Handles:
                         return _held(claim, account, pair.mod_revision)
                 else:
                     continue
+            if not counted:
+                self._budgets.take(tenant, account)
+                counted = True
             home = check_home(view, acting)
             _check_claimable(handle, claim, account)
             if refusal := handle_refusal(
@@ -87,7 +97,7 @@ class Handles:
                     continue
                 raise refusal
             change = ClaimChange(key=key, before=pair, after=None)
-            gain = await self._gain(view, handle, change, request, rename)
+            gain = await self._gain(view, handle, change, request, rename, acting)
             if revision := await self._registrar.gain(gain):
                 return HeldHandle(
                     handle=handle.normal, account=account, revision=revision,
@@ -156,17 +166,22 @@ class Handles:
         rename: bool = False,
     ) -> HeldHandle:
         """Has the account take what it was offered; what it has taken already is answered. Raises
-        InvalidInput for what is no offer to it; ClaimNotAllowed where it is void; NotFound."""
+        InvalidInput for what is no offer to it; ClaimNotAllowed where it is void; NotFound;
+        Exhausted."""
         offer = self._signer.read(token)
         if offer is None or offer.tenant != tenant or offer.to != account:
             raise InvalidInput("offer", "offer is none that was made to this account; ask for one")
         handle = handle_of(offer.handle)
         key = keys.handle_claim(tenant, stored_key(handle.normal))
+        counted = acting is None
         for _ in range(ATTEMPTS):
             view = await self._live_account(tenant, account, acting, request)
             pair, claim = await self._registrar.claim_at(key)
             if pair is not None and claim is not None and _is_its(claim, view, handle):
                 return _held(claim, account, pair.mod_revision)
+            if not counted:
+                self._budgets.take(tenant, account)
+                counted = True
             owner = await view_account(self._registrar.accounts, tenant, offer.holder)
             standing = pair is not None and pair.mod_revision == offer.revision
             if claim is None or not standing or not _is_its(claim, owner, handle):
@@ -176,7 +191,7 @@ class Handles:
             if self._registrar.now_ms() >= offer.until_ms:
                 raise ClaimNotAllowed("OFFER_EXPIRED", "the offer has ended; ask for another one")
             change = ClaimChange(key=key, before=pair, after=None)
-            gain = await self._gain(view, handle, change, request, rename, loses=owner)
+            gain = await self._gain(view, handle, change, request, rename, acting, loses=owner)
             if revision := await self._registrar.gain(gain):
                 return HeldHandle(
                     handle=handle.normal, account=account, revision=revision,
@@ -230,13 +245,19 @@ class Handles:
         change: ClaimChange,
         request: str,
         rename: bool,
+        acting: ActingUnit | None,
         loses: AccountView | None = None,
     ) -> Gain:
-        """Raises ClaimNotAllowed where the account has another one and does not rename."""
+        """Raises ClaimNotAllowed where the account has another one and does not rename;
+        TooManyGivenBack."""
         home = view.home
         assert home is not None
         key, now_ms = stored_key(handle.normal), self._registrar.now_ms()
         gives = await self._given(view, key, request, rename, now_ms)
+        before = view.record_now(home)
+        record = _with_given_back(before, key, gives, now_ms)
+        if acting is not None and (refusal := given_back_refusal(before, record, key, now_ms)):
+            raise refusal
         holder = Holder(
             account=view.account, life_ms=home.first_ms, proved_ms=now_ms, findable=True
         )
@@ -244,7 +265,7 @@ class Handles:
         return Gain(
             change=ClaimChange(key=change.key, before=change.before, after=after),
             account=view,
-            record=view.record_now(home),
+            record=record,
             listed=Listed(key=key, request=request, handle=handle.normal),
             holder=holder,
             loses=loses,
@@ -287,6 +308,17 @@ def _check_claimable(handle: Identifier, claim: DirectoryClaim | None, account: 
         return
     if flaw := claim_flaw(handle):
         raise NameRefused(ClaimReason.RESERVED, str(flaw))
+
+
+def _with_given_back(
+    record: DirectoryAccount, key: str, gives: tuple[ClaimChange, Listed] | None, now_ms: int
+) -> DirectoryAccount:
+    """The record once the account has the handle of this key, and has given up another for it."""
+    kept = record.keeps_from_others(now_ms, but=key)
+    record = msgspec.structs.replace(record, given_back=kept)
+    if gives is None or gives[0].after is None:
+        return record
+    return record.with_given_back(gives[1].key, gives[0].after.until_ms, now_ms)
 
 
 def _is_its(claim: DirectoryClaim, view: AccountView, handle: Identifier) -> bool:

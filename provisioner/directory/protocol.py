@@ -52,12 +52,14 @@ class ClaimChange:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountChange:
     """The same of an account's record. home: the assignment by which it was decided; None: it is
-    not compared, for an account that only loses something."""
+    not compared, for an account that only loses something. lease: of one that lists nothing, and
+    only says what was given back."""
 
     key: bytes
     before: KeyValue | None
     after: DirectoryAccount
     home: KeyValue | None = None
+    lease: int = 0
 
     @property
     def assignment_key(self) -> bytes:
@@ -150,4 +152,6 @@ def _account_compares(change: AccountChange) -> list[Compare]:
 def _account_writes(change: AccountChange) -> list[Operation]:
     if change.after.listed:
         return [Put(change.key, encode(change.after))]
+    if change.after.given_back:
+        return [Put(change.key, encode(change.after), change.lease)]
     return [Delete(change.key)]

@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from control_plane import faultpoints, keys
 from control_plane.errors import Conflict, Unavailable
 from control_plane.store.port import (
@@ -160,7 +162,7 @@ class Registrar:
         )
         changes = [account]
         if gain.loses is not None:
-            changes.append(_loss(gain.loses, gain.listed))
+            changes.append(await self._loss(gain.loses, gain.listed))
         txn = protocol.together(claims, changes, guards)
         faultpoints.passing("claim.commit.before")
         try:
@@ -271,7 +273,7 @@ class Registrar:
     async def let_go(self, view: AccountView, listed: Sequence[Listed], request: str) -> bool:
         """Has an account lose these claims, its own ones among them freed; whether it was done,
         else something has changed meanwhile. Raises Unavailable, OutcomeUnknown."""
-        now_ms, changes = self.now_ms(), []
+        now_ms, changes, record = self.now_ms(), [], view.record
         for one in listed:
             key = claim_key(view.tenant, one)
             pair, claim = await self.claim_at(key)
@@ -280,10 +282,13 @@ class Registrar:
             after = freed(claim, view.account, request, now_ms)
             lease = await self.quarantine_lease() if after is not None and after.until_ms else 0
             changes.append(ClaimChange(key=key, before=pair, after=after, lease=lease))
-        record = view.record
+            if after is not None and after.until_ms:
+                record = record.with_given_back(one.key, after.until_ms, now_ms)
         for one in listed:
             record = record.without_listed(one.kind, one.key)
-        account = AccountChange(key=view.key, before=view.pair, after=record)
+        if view.is_former:  # who comes under its name later has given nothing back
+            record = msgspec.structs.replace(record, given_back=())
+        account = await self._account_change(view, record)
         try:
             if self.accounts.shared is not None:
                 txn = protocol.together(changes, [account], Guards())
@@ -295,6 +300,18 @@ class Registrar:
             return False
         done = await self.accounts.commit(protocol.list_claim(account), account.assignment_key)
         return done.succeeded
+
+    async def _account_change(self, view: AccountView, after: DirectoryAccount) -> AccountChange:
+        """Of an account that loses something. What only says what was given back goes with it;
+        where accounts lie elsewhere it stays, for leases are of one store."""
+        lease = 0
+        if self.accounts.shared is not None and after.given_back and not after.listed:
+            lease = await self.quarantine_lease()
+        return AccountChange(key=view.key, before=view.pair, after=after, lease=lease)
+
+    async def _loss(self, view: AccountView, listed: Listed) -> AccountChange:
+        after = view.record.without_listed(listed.kind, listed.key)
+        return await self._account_change(view, after)
 
     async def quarantine_lease(self) -> int:
         """What a freed handle hangs on."""
@@ -332,8 +349,3 @@ def split_claim_key(key: bytes) -> tuple[str, str, str]:
         return tenant, "handle", name
     tenant, kind, name = key[len(keys.DIRECTORY_IDENTIFIERS) :].decode().split("/", 2)
     return tenant, kind, name
-
-
-def _loss(view: AccountView, listed: Listed) -> AccountChange:
-    after = view.record.without_listed(listed.kind, listed.key)
-    return AccountChange(key=view.key, before=view.pair, after=after)

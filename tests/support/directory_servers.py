@@ -12,6 +12,7 @@ from control_plane.identifiers.identifier import Identifier
 from control_plane.identity.pepper_ring import DirectorySecrets, PepperRing, StoredPepper
 from control_plane.store.port import Compare, Put, Target, Txn
 from provisioner.directory.accounts import AccountStore, SharedAccountStore
+from provisioner.directory.claim_budgets import ClaimBudgets
 from provisioner.directory.claim_rules import QUARANTINE_MS
 from provisioner.directory.handles import Handles
 from provisioner.directory.offers import OfferSigner
@@ -105,7 +106,9 @@ class DirectoryServer:
             quarantine=quarantine,
             wall=self.clock,
         )
-        self.handles = Handles(self.registrar, OfferSigner(lambda: self.secrets))
+        self.handles = Handles(
+            self.registrar, OfferSigner(lambda: self.secrets), ClaimBudgets(clock=self.clock)
+        )
         self.proved = ProvedClaims(self.registrar, secrets=lambda: self.secrets)
         self.proofs = Proofs(
             self.proved,

@@ -88,7 +88,8 @@ class DirectoryServiceServicer:
         """Has an account take a handle. One that it has already is answered. Idempotent. Caller: the
         account's home, or an operator. Errors: INVALID_ARGUMENT no handle; ALREADY_EXISTS it cannot be
         had (reason TAKEN, LOOKS_LIKE, RESERVED or QUARANTINED); FAILED_PRECONDITION STALE_EPOCH, or the
-        account has another one (HOLDS_ANOTHER).
+        account has another one (HOLDS_ANOTHER); RESOURCE_EXHAUSTED it has asked for too many
+        (TOO_MANY_CLAIMS), or given too many back lately (TOO_MANY_GIVEN_BACK).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +115,8 @@ class DirectoryServiceServicer:
     def AcceptHandle(self, request, context):
         """Has an account take a handle that it was offered. Idempotent. Caller: the account's home, or an
         operator. Errors: INVALID_ARGUMENT no offer to this account; FAILED_PRECONDITION STALE_EPOCH,
-        HOLDS_ANOTHER, it has ended (OFFER_EXPIRED), or the handle changed hands (OFFER_VOID).
+        HOLDS_ANOTHER, it has ended (OFFER_EXPIRED), or the handle changed hands (OFFER_VOID);
+        RESOURCE_EXHAUSTED as ClaimHandle.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
