@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from control_plane.errors import Conflict, InvalidInput
+from control_plane.printable import why_unreadable
 from deployment_units.services.gateway.documents import AccountReaching, reaching_of
 
 MOST_DOCUMENT_BYTES = 64 << 10
@@ -63,8 +64,10 @@ def compiled_of(document: str) -> AccountReaching:
         )
     try:
         return reaching_of(msgspec.json.decode(document))
-    except msgspec.DecodeError as error:
-        raise InvalidInput("document", f"the document is no JSON: {error}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidInput(
+            "document", f"the document is no JSON that can be read: {why_unreadable(error)}"
+        ) from error
 
 
 class CompiledRules:
