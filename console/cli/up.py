@@ -195,6 +195,7 @@ def _where_next(stack: LocalStack, options: StackOptions, store: str) -> Rendera
         ("metrics", f"http://{stack.metrics}/metrics"),
         ("units", _units_fact(stack, options)),
         *_browser_facts(stack, options),
+        *_mail_facts(stack),
         ("store", escape(store)),
         ("data, logs", escape(str(options.data_dir))),
         *_security_facts(options.security),
@@ -244,3 +245,8 @@ def _browser_facts(stack: LocalStack, options: StackOptions) -> list[tuple[str, 
     at = [f"handles at {scheme}://{host}:{port}/@…" for host in options.hosts]
     at += [f"{unit} at {scheme}://{web}/client/" for unit, web in stack.addresses("web").items()]
     return [("browsers", ", ".join(at))] if at else []
+
+
+def _mail_facts(stack: LocalStack) -> list[tuple[str, str]]:
+    at = [f"{unit} at {mail}" for unit, mail in stack.addresses("mail").items()]
+    return [("mail, SMTP", ", ".join(at))] if at else []

@@ -312,7 +312,7 @@ def ready_document(
     stack: LocalStack, store: str, security: StackSecurity | None
 ) -> Mapping[str, object]:
     """What `homeport up --ready-file` writes: with `ca` and `token_file` where it is secured,
-    `certificate` and `certificate_key` where servers ask for them."""
+    `certificate` and `certificate_key` where servers ask for them. mail: where units take it."""
     secured = (
         {}
         if security is None
@@ -329,6 +329,7 @@ def ready_document(
         "metrics": stack.metrics,
         "http": stack.http,
         "units": stack.units,
+        "mail": stack.addresses("mail"),
         "store": store,
         "store_user": ETCD_USER if guarded else None,
         "store_password_file": str(password_file(stack.data_dir).resolve()) if guarded else None,

@@ -55,11 +55,13 @@ def password_file(data_dir: Path) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailRelay:
-    """Who takes mail that goes out, host:port, and the domain that it comes from."""
+    """Who takes mail that goes out, host:port, and the domain that it comes from, and to which
+    answers are sent. vouches: who brings mail from this machine is believed on whose it is."""
 
     address: str
     domain: str
     tenant: str = "default"  # whose accounts are written to there
+    vouches: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ class StackOptions:
     # process for all.
     apart: tuple[str, ...] = ()
     web: bool = False  # units serve browsers
+    web_url: str = ""  # where these reach {unit}, for links in mail; empty: mail has none
     mail: MailRelay | None = None  # None: no mail goes out
     text: TextLine | None = None  # None: no texts
     # Hosts at which handles have pages, and WebFinger finds them: host to tenant; none: no pages.
@@ -242,6 +245,7 @@ def _agents(options: StackOptions) -> list[Program]:
                 f"--listen={LOOPBACK}:0",
                 *_unit_state(options),
                 *((f"--http-listen={LOOPBACK}:0",) if options.web else ()),
+                *((f"--web-url={options.web_url}",) if options.web_url else ()),
                 *_applications(options),
                 *_outside(options),
                 *_agent_security(name, options.security),
@@ -255,11 +259,13 @@ def _agents(options: StackOptions) -> list[Program]:
 
 def _outside(options: StackOptions) -> list[str]:
     """How a unit reaches people without an account, and they it."""
-    found = []
+    found: list[str] = []
+    if not options.accounts:
+        return found
     if options.mail is not None:
         found += [f"--mail-relay={options.mail.address}", f"--smtp-listen={LOOPBACK}:0"]
         found += [f"--mail-domain={options.mail.domain}={options.mail.tenant}"]
-        found += [f"--mail-trusted={LOOPBACK}"]
+        found += [f"--mail-trusted={LOOPBACK}"] if options.mail.vouches else []
     if options.text is not None:
         found += [f"--text-line={options.text.address}", f"--text-number={options.text.number}"]
     return found

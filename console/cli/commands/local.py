@@ -10,7 +10,7 @@ import typer
 from console.cli.options import GeoFile
 
 if TYPE_CHECKING:
-    from console.local.stack_plan import MailRelay
+    pass
 
 # The wrapped programs read their own flags; --help shows theirs, too.
 PASSES_EVERYTHING_ON: dict[str, Any] = {
@@ -86,13 +86,27 @@ def up(
     mail_relay: Annotated[
         str | None,
         typer.Option(
-            help="Who takes mail that goes out, such as codes to addresses. Needs --with-directory "
-            "and --mail-domain.",
+            help="Who takes mail that goes out: codes to addresses, messages to people without an "
+            "account. Units take in answers. Needs --with-directory and --mail-domain.",
             metavar="HOST:PORT",
         ),
     ] = None,
     mail_domain: Annotated[
-        str | None, typer.Option(help="The domain that such mail comes from.", metavar="DOMAIN")
+        str | None,
+        typer.Option(
+            help="The domain that such mail comes from, and answers go to.", metavar="DOMAIN"
+        ),
+    ] = None,
+    text_line: Annotated[
+        str | None,
+        typer.Option(
+            help="The line for texts, both ways (docs/reference/gateway.md). Needs "
+            "--with-directory and --text-number.",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
+    text_number: Annotated[
+        str | None, typer.Option(help="The number from which they go.", metavar="+44…")
     ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Without TLS and tokens, for tools that have none.")
@@ -111,7 +125,7 @@ def up(
     """
     from console.cli.up import run_until_stopped
     from console.local.stack import first_free_port
-    from console.local.stack_plan import StackOptions
+    from console.local.stack_plan import MailRelay, StackOptions, TextLine
     from control_plane.fleet.file import SAMPLE, TWO_UNITS, read_fleet
 
     if transport not in ("auto", "native", "grpcio"):
@@ -122,7 +136,8 @@ def up(
         raise typer.BadParameter(
             "--mtls and --insecure are opposites; give one of them", param_hint="--mtls"
         )
-    mail = _mail(mail_relay, mail_domain, with_directory=with_directory)
+    _check_pair("--mail-relay", mail_relay, "--mail-domain", mail_domain, with_directory)
+    _check_pair("--text-line", text_line, "--text-number", text_number, with_directory)
     fleet = units or (TWO_UNITS if with_directory else SAMPLE)
     if metrics_port is None:
         metrics_port = min(port + 1, 65535) if port else 0
@@ -147,22 +162,22 @@ def up(
         apart=tuple(unit.id for unit in read_fleet(fleet)) if with_directory else (),
         web=with_directory,
         hosts={"homeport.localhost": "default"} if with_directory else {},
-        mail=mail,
+        mail=MailRelay(address=mail_relay, domain=mail_domain)
+        if mail_relay and mail_domain
+        else None,
+        text=TextLine(address=text_line, number=text_number) if text_line and text_number else None,
     )
     run_until_stopped(options, ready_file, insecure=insecure, mutual=mtls)
 
 
-def _mail(relay: str | None, domain: str | None, *, with_directory: bool) -> MailRelay | None:
-    from console.local.stack_plan import MailRelay
-
-    if relay is None and domain is None:
-        return None
-    if relay is None or domain is None or not with_directory:
+def _check_pair(
+    flag: str, value: str | None, other_flag: str, other: str | None, with_directory: bool
+) -> None:
+    """Raises BadParameter."""
+    if (value or other) and not (value and other and with_directory):
         raise typer.BadParameter(
-            "--mail-relay and --mail-domain go together, and with --with-directory",
-            param_hint="--mail-relay",
+            f"{flag} and {other_flag} go together, and with --with-directory", param_hint=flag
         )
-    return MailRelay(address=relay, domain=domain)
 
 
 def serve(context: typer.Context) -> None:

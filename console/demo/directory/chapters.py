@@ -28,8 +28,8 @@ def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
     if last == 5:
         return
     with story.chapter(6, "A program at a handle"):
-        buy(story, stack)
+        shop = buy(story, stack)
     if last == 6:
         return
     with story.chapter(9, "A unit is emptied, and nothing changes"):
-        move(story, stack, launch)
+        move(story, stack, launch, shop)

@@ -50,6 +50,7 @@ MAIL_DOMAINS = ("mail.example", "northwind.example", "contoso.example")
 SERVICE_NUMBER, ANNAS_NUMBER, DEVS_NUMBER = "+442079460000", "+442079460301", "+442079460302"
 LONDON, STOCKHOLM = "81.2.69.142", "89.160.20.112"  # addresses there, as the geo database has it
 WITHIN_S = 300.0  # also on a machine that is busy with other things
+HTTP_S = 120.0
 POLL_S = 0.05
 T = TypeVar("T")
 
@@ -114,7 +115,10 @@ class DemoStack:
                 accounts=True,
                 apart=tuple(units),
                 web=True,
-                mail=MailRelay(address=self.mail_address, domain=DOMAIN, tenant=TENANT),
+                web_url=f"https://{{unit}}.{DOMAIN}",
+                mail=MailRelay(
+                    address=self.mail_address, domain=DOMAIN, tenant=TENANT, vouches=True
+                ),
                 hosts={DOMAIN: TENANT, BROWSED: TENANT},
                 sharing=Sharing(tenant=TENANT, clock=self.clock_file),
                 text=TextLine(address=self.text_line, number=SERVICE_NUMBER),
@@ -142,13 +146,23 @@ class DemoStack:
 
     def fetch(self, path: str, *, accept: str = "*/*") -> tuple[int, str]:
         """What somebody without an account gets of the service's host: status and content."""
+        pages = str(self.local.facts[SERVER]["pages"])
+        return self._answered(pages, path, {"host": DOMAIN, "accept": accept})
+
+    def browse(self, unit: str, path: str, *, form: str | None = None) -> tuple[int, str]:
+        """What a browser gets of a unit, whose name stands for where it is reached here: status and
+        content. form: what is posted; None: nothing is."""
+        headers = {"content-type": "application/x-www-form-urlencoded"} if form is not None else {}
+        address = self.local.addresses("web")[unit]
+        return self._answered(address, path, headers, None if form is None else form.encode())
+
+    def _answered(
+        self, address: str, path: str, headers: dict[str, str], data: bytes | None = None
+    ) -> tuple[int, str]:
         context = ssl.create_default_context(cafile=str(self._security.ca))
-        request = urllib.request.Request(
-            f"https://{self.local.facts[SERVER]['pages']}{path}",
-            headers={"host": DOMAIN, "accept": accept},
-        )
+        request = urllib.request.Request(f"https://{address}{path}", data, headers)
         try:
-            with urllib.request.urlopen(request, timeout=30.0, context=context) as answer:
+            with urllib.request.urlopen(request, timeout=HTTP_S, context=context) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

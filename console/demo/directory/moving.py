@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
-from console.demo.directory import proving, writing
+from console.cli.markup import escape
+from console.demo.directory import buying, mailed_cards, outside, proving, writing
 from console.demo.directory.demo_stack import ANNAS_NUMBER, DemoStack
+from console.demo.directory.mailed_cards import PageLink
 from console.demo.directory.story import Story
 from console.demo.directory.writing import Launch
 from control_plane.printable import number_of
 from homeport import errors
+from homeport.api.communication.v1 import delivery_pb2 as pb_delivery
 from homeport.api.communication.v1 import profile_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2
 
@@ -22,24 +25,29 @@ RATE_PER_S = 50.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Belongings:
-    """What is an account's, counted. digests: of all of it, by kind."""
+    """What is an account's, counted. receipts: how far its messages are known to have come.
+    digests: of all of it, by kind."""
 
     names: int
     contacts: int
     conversations: int
     messages: int
+    receipts: int
     digests: Mapping[str, str]
 
     def words(self) -> str:
         return (
             f"{self.names} names, {number_of(self.contacts, 'contact')}, "
-            f"{number_of(self.conversations, 'conversation')}, {self.messages} messages"
+            f"{number_of(self.conversations, 'conversation')}, {self.messages} messages, "
+            f"what is known of {number_of(self.receipts, 'delivery', 'deliveries')}"
         )
 
 
-def move(story: Story, stack: DemoStack, launch: Launch) -> None:
-    """Tells it."""
+def move(story: Story, stack: DemoStack, launch: Launch, shop: bytes) -> None:
+    """Tells it. shop: the conversation with the roastery."""
+    link = buying.offered_by_mail(stack, shop)
     before = belongings(stack, "anna")
+    pending = outside.state(to_ben(stack, launch))
     with stack.person("anna") as with_old_ticket:
         drain(story, stack)
         home = stack.client.provision("anna")
@@ -56,6 +64,8 @@ def move(story: Story, stack: DemoStack, launch: Launch) -> None:
         f"with her: {before.words()}, the same to the letter", before.digests, after.digests
     )
     again(story, stack, launch)
+    seen_by_ben(story, stack, launch, pending)
+    press_at_home(story, stack, shop, link)
     for name, count in (("names", after.names), ("messages", after.messages)):
         story.figure(name, count)
 
@@ -94,6 +104,50 @@ def again(story: Story, stack: DemoStack, launch: Launch) -> None:
     )
 
 
+def seen_by_ben(story: Story, stack: DemoStack, launch: Launch, pending: str) -> None:
+    """What Anna sent before she moved. pending: its state then."""
+    before = to_ben(stack, launch)
+    with stack.person(launch.ben) as person:
+        last = list(person.messages(launch.conversation))[-1].position
+        person.mark_seen(launch.conversation, last)
+
+    def seen() -> str:
+        state = outside.state(to_ben(stack, launch))
+        return state if state == "seen" else ""
+
+    story.check(
+        f"Ben opens what she sent from London, {escape(pending)} until then: she is told in "
+        "Stockholm that he has seen it",
+        [pending, "seen"],
+        [outside.state(before), stack.until("Ben's receipt", seen)],
+    )
+
+
+def to_ben(stack: DemoStack, launch: Launch) -> pb_delivery.Delivery:
+    """That of the first message."""
+    with stack.deliveries("anna") as calls:
+        to_him = [
+            one for one in calls.deliveries(b"", only_open=False) if one.recipient == launch.ben
+        ]
+    return to_him[-1]
+
+
+def press_at_home(story: Story, stack: DemoStack, shop: bytes, link: PageLink) -> None:
+    """Chapter 6 in short: the card came before she moved, and is answered after it."""
+    there = mailed_cards.leads_to(stack, link)
+    story.check(
+        "the link in a mail that she got before leads from her former unit to her new one",
+        ["eu-west", ["eu-north", link.path]],
+        [link.unit, list(there or ())],
+    )
+    assert there is not None
+    before = len(buying.orders(stack))
+    story.check("she orders on its page", 200, mailed_cards.press_page(stack, there))
+    mailed_cards.press_page(stack, there)
+    buying.said_in(stack, shop, buying.ONE_BAG)
+    story.check("twice: one order more", 1, len(buying.orders(stack)) - before)
+
+
 def belongings(stack: DemoStack, account: str) -> Belongings:
     """All that an account's unit and the directory have of it."""
     with stack.person(account) as person, stack.directory() as calls:
@@ -103,12 +157,20 @@ def belongings(stack: DemoStack, account: str) -> Belongings:
         conversations = person.conversations()
         messages = [one for about in conversations for one in person.messages(about.id)]
         held = calls.account(account)
+    with stack.deliveries(account) as calls_of_deliveries:
+        sent = calls_of_deliveries.deliveries(b"", only_open=False)
+    receipts = [
+        pb_delivery.Delivery(message=one.message, recipient=one.recipient, state=one.state)
+        for one in sent
+    ]
     return Belongings(
         names=len(held.handles) + len(held.identifiers),
         contacts=len(contacts),
         conversations=len(conversations),
         messages=len(messages),
+        receipts=len(receipts),
         digests={
+            "receipts": _digest(receipts),
             "settings": _digest([settings]),
             "contacts": _digest([pb.ListContactsResponse(contacts=contacts)]),
             "conversations": _digest(conversations),

@@ -60,6 +60,13 @@ class Person(ConversationCalls):
         pressed: talk_pb.ClickResponse = self._talk_to("Click", request)
         return pressed
 
+    def mark_seen(self, conversation: bytes, position: int) -> None:
+        """Has shown all up to there."""
+        request = talk_pb.MarkSeenRequest(
+            conversation=conversation, device="demo", position=position
+        )
+        self._talk_to("MarkSeen", request)
+
     def _profile(self, method: str, request: Message) -> Any:
         deadline_s = CODE_S if method == "BeginProof" else None
         return self._call(profile_pb2_grpc.ProfileServiceStub, method, request, deadline_s)

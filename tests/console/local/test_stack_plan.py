@@ -13,6 +13,7 @@ from console.local.stack_plan import (
     MailRelay,
     Sharing,
     StackOptions,
+    TextLine,
     plan_stack,
     restart_delay_s,
     settled_arguments,
@@ -78,6 +79,24 @@ def test_codes_are_sent_through_the_relay_that_is_named() -> None:
     server, _ = plan_stack(replace(OPTIONS, mail=mail)).programs
     assert "--directory-mail-relay=127.0.0.1:2525" in server.arguments
     assert "--directory-mail-from=codes@talk.example" in server.arguments
+
+
+@pytest.mark.parametrize("vouches", [False, True])
+def test_units_send_and_take_mail_and_texts(*, vouches: bool) -> None:
+    """Those with accounts; nobody is believed on whose a mail is unless that is said."""
+    mail = MailRelay(address="127.0.0.1:2525", domain="talk.example", vouches=vouches)
+    text = TextLine(address="127.0.0.1:2526", number="+442079460000")
+    without, agent = (
+        plan_stack(replace(OPTIONS, mail=mail, text=text, accounts=accounts)).programs[-1].arguments
+        for accounts in (False, True)
+    )
+    wanted = {
+        "--mail-relay=127.0.0.1:2525", "--mail-domain=talk.example=default",
+        "--smtp-listen=127.0.0.1:0", "--text-line=127.0.0.1:2526", "--text-number=+442079460000",
+    }  # fmt: skip
+    assert wanted <= set(agent)
+    assert ("--mail-trusted=127.0.0.1" in agent) == vouches
+    assert wanted & set(without) == set()
 
 
 def test_units_are_agents_of_applications_where_a_server_decides() -> None:
