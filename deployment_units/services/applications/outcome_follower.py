@@ -161,7 +161,8 @@ def open_talks(
     """The conversations that a reply names and the account is part of, with the messages that it
     names."""
     messages = {
-        name: conversations.find(db, owner, id_)
+        name: conversations.find(db, owner, id_, bringer=resident.account)
+        or conversations.find(db, owner, id_)
         for name in reply.messages
         if (id_ := id_from(name)) is not None
     }

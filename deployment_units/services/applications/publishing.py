@@ -180,7 +180,7 @@ def _waiting(db: sqlite3.Connection, owner: int, account: str, application: str)
         batch.position = page[-1].position
         batch.messages = [one for one in page if one.sender != account]
     waiting = presses.to_hand_on(db, owner, most=MOST)
-    batch.pressed = [(one, at_card(db, owner, one)) for one in waiting]
+    batch.pressed = [(one, at_card(db, owner, account, one)) for one in waiting]
     refusals = kept.refusals(db, owner, most=MOST)
     batch.refusals = [
         refused_event(application=application, instruction=instruction, flaws=flaws)
@@ -190,13 +190,16 @@ def _waiting(db: sqlite3.Connection, owner: int, account: str, application: str)
     return batch
 
 
-def at_card(db: sqlite3.Connection, owner: int, press: KeptPress) -> KeptMessage | None:
-    """The message with the card that was pressed, in the revision that was; None: it is gone."""
-    root = conversations.find(db, owner, press.message)
+def at_card(
+    db: sqlite3.Connection, owner: int, account: str, press: KeptPress
+) -> KeptMessage | None:
+    """The message of the account with the card that was pressed, in the revision that was; None: it
+    is gone."""
+    root = conversations.find(db, owner, press.message, bringer=account)
     if root is None or press.revision == 1:
         return root
     found = at_revision(db, owner, root, press.revision)
-    return None if found is None else conversations.find(db, owner, found)
+    return None if found is None else conversations.find(db, owner, found, bringer=account)
 
 
 def _of_message(resident: Resident, application: str, message: KeptMessage) -> FeedEvent:

@@ -117,10 +117,12 @@ class Clicking:
 
         def work(db: sqlite3.Connection, owner: int, card: ReadCard) -> Clicked:
             _check_shared(db, owner, resident.account, viewer, press.message)
-            found = judge(db, owner, owner, viewer, press, card)
+            found = judge(db, owner, owner, viewer, press, card, author=resident.account)
             return self._kept(db, found, press, keepers={owner: PressState.KEPT}, viewer=viewer)
 
-        clicked = await self._with_card(resident, viewer, press.message, work)
+        clicked = await self._with_card(
+            resident, viewer, press.message, work, author=resident.account
+        )
         self._doors.kept(resident.tenant, resident.account)
         return clicked
 
@@ -192,10 +194,14 @@ class Clicking:
         presser: str,
         message: bytes,
         work: Callable[[sqlite3.Connection, int, ReadCard], T],
+        *,
+        author: str | None = None,
     ) -> T:
         """Does some work with the card that a message shows, read beforehand, off the event loop
         where it is not known already."""
-        shown = self._accounts.read(resident, lambda db, owner: kept.shown(db, owner, message))
+        shown = self._accounts.read(
+            resident, lambda db, owner: kept.shown(db, owner, message, bringer=author)
+        )
         text = "" if shown is None else card_in(shown)
         whose = Bringer(resident.tenant, presser)
         for _ in range(_TRIES):
@@ -221,7 +227,7 @@ def _check_shared(
 ) -> None:
     """Whether a message is one that the author sent the viewer, by the author's copy. What anybody
     brought the author has a card, too, which says whatever they like. Raises NotFound."""
-    shown = kept.shown(db, owner, message)
+    shown = kept.shown(db, owner, message, bringer=author)
     if shown is None or shown.sender != author:
         raise _no_message()
     if viewer not in (kept.members_of(db, owner, shown.conversation) or ()):

@@ -74,6 +74,14 @@ def _with_via(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
     return [(table, [*values, "", ""] if table == "messages" else values)]
 
 
+def _as_before(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
+    """In version 3 an id was one message's, whoever brought it: that holds of its rows still."""
+    return [(table, values)]
+
+
+_BRINGER = "(CASE WHEN via = '' THEN sender ELSE via END)"  # KeptMessage.bringer
+
+
 PART = Part(
     schema=Schema(
         part="conversations",
@@ -105,6 +113,10 @@ PART = Part(
                 "ALTER TABLE messages ADD COLUMN via TEXT NOT NULL DEFAULT ''",
                 "ALTER TABLE messages ADD COLUMN handling TEXT NOT NULL DEFAULT ''",
             ),
+            (
+                "DROP INDEX messages_id",
+                f"CREATE UNIQUE INDEX messages_id ON messages (owner, id, {_BRINGER})",
+            ),
         ),
     ),
     tables=(
@@ -113,7 +125,7 @@ PART = Part(
         Table(name="messages", row=MessageRow, key=1),
         Table(name="seen", row=SeenRow, key=2),
     ),
-    upgrades=(_with_revisions, _with_via),
+    upgrades=(_with_revisions, _with_via, _as_before),
 )
 COLUMNS = "position, id, conversation, sender, content, kept_ms, replaces, revision, via, handling"
 
@@ -142,15 +154,16 @@ def keep(
 def keep_once(
     db: sqlite3.Connection, owner: int, message: NewMessage, members: Iterable[str], *, now_ms: int
 ) -> tuple[KeptMessage, bool]:
-    """Keeps a message once, whatever it is repeated; and whether it is new. members: of its
-    conversation but the account itself. Raises AlreadyExists where its id is another one's, or the
-    conversation has other members; NothingToReplace where it is to be the next revision of what is
-    not there."""
+    """Keeps a message once, whatever it is repeated; and whether it is new. Ids are of whoever
+    brings it: what others bring under the same id is another message. members: of its
+    conversation but the account itself. Raises AlreadyExists where its id is another one's of the
+    same account, or the conversation has other members; NothingToReplace where it is to be the next
+    revision of what is not there."""
     wanted = msgspec.json.encode(sorted(members)).decode()
     there, known = db.execute(
         "SELECT (SELECT members FROM conversations WHERE owner = ? AND id = ?),"
-        " (SELECT position FROM messages WHERE owner = ? AND id = ?)",
-        (owner, message.conversation, owner, message.id),
+        f" (SELECT position FROM messages WHERE owner = ? AND id = ? AND {_BRINGER} = ?)",
+        (owner, message.conversation, owner, message.id, message.bringer),
     ).fetchone()
     if there is not None and there != wanted:
         raise AlreadyExists("the conversation has other members; begin one with another id")
@@ -227,24 +240,44 @@ def messages(
     return found, False
 
 
-def find(db: sqlite3.Connection, owner: int, id_: bytes) -> KeptMessage | None:
-    """The message, or the revision, of that id."""
+def find(
+    db: sqlite3.Connection, owner: int, id_: bytes, *, bringer: str | None = None
+) -> KeptMessage | None:
+    """The message, or the revision, of that id: what that account wrote or passed on, or, of any,
+    what came first."""
+    whose, values = ("", ()) if bringer is None else (f" AND {_BRINGER} = ?", (bringer,))
     row = db.execute(
-        f"SELECT {COLUMNS} FROM messages WHERE owner = ? AND id = ?", (owner, id_)
+        f"SELECT {COLUMNS} FROM messages WHERE owner = ? AND id = ?{whose}"
+        " ORDER BY position LIMIT 1",
+        (owner, id_, *values),
     ).fetchone()
     return KeptMessage(*row) if row else None
 
 
-def shown(db: sqlite3.Connection, owner: int, id_: bytes) -> KeptMessage | None:
-    """What is shown of the message of that id, or of which that is a revision, now."""
-    found = find(db, owner, id_)
-    root = found if found is None or not found.replaces else find(db, owner, found.replaces)
+def of_id(db: sqlite3.Connection, owner: int, id_: bytes) -> list[KeptMessage]:
+    """All messages of that id, one of each account that brought one: no more than members."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM messages WHERE owner = ? AND id = ? ORDER BY position",
+        (owner, id_),
+    )
+    return [KeptMessage(*row) for row in rows]
+
+
+def shown(
+    db: sqlite3.Connection, owner: int, id_: bytes, *, bringer: str | None = None
+) -> KeptMessage | None:
+    """What is shown of the message of that id, or of which that is a revision, now. bringer: as in
+    `find`."""
+    found = find(db, owner, id_, bringer=bringer)
+    root = found
+    if found is not None and found.replaces:
+        root = find(db, owner, found.replaces, bringer=found.bringer)
     if root is None or found is None or root.replaces:
         return found
     if (root.sender, root.conversation) != (found.sender, found.conversation):
         return found
     newest = shown_instead(db, owner, root)
-    return root if newest is None else find(db, owner, newest)
+    return root if newest is None else find(db, owner, newest, bringer=root.bringer)
 
 
 def conversations(

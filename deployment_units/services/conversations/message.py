@@ -29,6 +29,11 @@ class NewMessage:
     via: str = ""
     handling: str = ""
 
+    @property
+    def bringer(self) -> str:
+        """The account that wrote it, or passes on what somebody without one wrote."""
+        return self.via or self.sender
+
     def room_bytes(self, members: Collection[str]) -> int:
         """No less than what keeping it takes, with the conversation that it may begin."""
         names = sum(6 * len(one) + 8 for one in (self.sender, self.via, *members))
@@ -53,6 +58,11 @@ class KeptMessage(NamedTuple):
     def root(self) -> bytes:
         """The message of which it is a revision: itself, where it replaces none."""
         return self.replaces or self.id
+
+    @property
+    def bringer(self) -> str:
+        """As in NewMessage."""
+        return self.via or self.sender
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

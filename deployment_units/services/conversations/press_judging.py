@@ -56,10 +56,13 @@ def judge(
     viewer: str,
     press: NewPress,
     read: ReadCard,
+    *,
+    author: str | None = None,
 ) -> Judged:
     """judging: the owner whose copy knows what was pressed; viewing: the one whose copy says what
-    is shown. Raises NotFound, NothingPressed where there never was a card, OtherCard."""
-    shown = kept.shown(db, viewing, press.message)
+    is shown; author: of the message, where that is known. Raises NotFound, NothingPressed where
+    there never was a card, OtherCard."""
+    shown = kept.shown(db, viewing, press.message, bringer=author)
     if shown is None:
         raise NotFound("the account has no such message")
     text = card_in(shown)

@@ -32,10 +32,11 @@ def next_revision(db: sqlite3.Connection, owner: int, message: NewMessage) -> in
     if not message.replaces:
         return 1
     row = db.execute(
-        "SELECT sender, conversation, replaces FROM messages WHERE owner = ? AND id = ?",
-        (owner, message.replaces),
+        "SELECT 1 FROM messages WHERE owner = ? AND id = ? AND sender = ? AND conversation = ?"
+        " AND replaces = x''",
+        (owner, message.replaces, message.sender, message.conversation),
     ).fetchone()
-    if row != (message.sender, message.conversation, b""):
+    if row is None:
         raise NothingToReplace(
             "the conversation has no such message of the sender's to replace; name the first one, "
             "not a revision of it"

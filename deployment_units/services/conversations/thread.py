@@ -11,7 +11,7 @@ from deployment_units.services.conversations.message import KeptMessage
 
 MOST_BEGINNING = 8  # messages in which the beginning is looked for
 MOST_CONTENT_BYTES = 128 << 10  # of a message that is looked into
-_COLUMNS = f"id, sender, handling, iif(length(content) <= {MOST_CONTENT_BYTES}, content, x'')"
+_COLUMNS = f"id, sender, via, handling, iif(length(content) <= {MOST_CONTENT_BYTES}, content, x'')"
 
 
 class Earlier(NamedTuple):
@@ -19,6 +19,7 @@ class Earlier(NamedTuple):
 
     id: bytes
     sender: str
+    via: str
     handling: str
     content: bytes
 

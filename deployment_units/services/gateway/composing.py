@@ -71,7 +71,7 @@ class Composer:
             Content(text=content.text, html=content.html), step.channel, most_messages=TEXT_MESSAGES
         )
         reader = recipient or owner.account
-        one = message_id_of(message.id, reader)
+        one = message_id_of(message.id, message.bringer, reader)
         sender = name_of_sender(db, owner, message)
         outgoing = OutgoingMessage(
             message_id=one,

@@ -30,9 +30,11 @@ MOST_FOLLOWED = 8  # messages that a mail says it follows, besides the first
 _ANSWER = re.compile(r"(?:(?:re|aw|antw|sv|fwd?|wg)\s*(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)
 
 
-def message_id_of(message: bytes, recipient: str) -> str:
-    """Of a message for a recipient, the same at every attempt: [a-z0-9-]. message: its id."""
-    return f"{message.hex()}-{sha256(recipient.encode()).hexdigest()[:16]}"
+def message_id_of(message: bytes, bringer: str, recipient: str) -> str:
+    """Of a message for a recipient, the same at every attempt: [a-z0-9-]. message: its id; bringer:
+    whose it is, as two accounts may give their messages the same."""
+    whose = sha256(f"{bringer}\0{recipient}".encode()).hexdigest()
+    return f"{message.hex()}-{whose[:16]}"
 
 
 def name_of_sender(db: sqlite3.Connection, owner: Owner, message: KeptMessage) -> str:
@@ -89,7 +91,7 @@ def followed(
 def _known(messages: Iterable[Earlier], reader: str) -> Iterable[tuple[bytes, str]]:
     for one in messages:
         if one.sender != reader:
-            yield one.id, message_id_of(one.id, reader)
+            yield one.id, message_id_of(one.id, one.via or one.sender, reader)
         elif "@" in (id_ := pb.Content.FromString(one.content).by_mail.message_id):
             yield one.id, id_
 

@@ -71,8 +71,8 @@ def take_receipts(
 ) -> None:
     """What the viewer's unit says of messages of the account."""
     for one in receipts:
-        message = conversations.find(db, owner, one.message)
-        if message is None or account not in (message.sender, message.via):
+        message = conversations.find(db, owner, one.message, bringer=account)
+        if message is None:
             continue
         if viewer not in (conversations.members_of(db, owner, message.conversation) or ()):
             continue

@@ -71,7 +71,9 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
         size = page_size_of(request.page_size, usual=DEFAULT_PAGE, most=MOST_PAGE)
         if request.message:
             wanted = id_of(request.message, "message")
-            found = self._accounts.read(resident, lambda db, owner: _of(db, owner, wanted))
+            found = self._accounts.read(
+                resident, lambda db, owner: _of(db, owner, resident.account, wanted)
+            )
             if request.open:
                 found = [one for one in found if one.HasField("next_time")]
             return pb.ListDeliveriesResponse(deliveries=found)
@@ -98,7 +100,7 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
         recipient = read_member(request.recipient, "recipient")
 
         def redrive(db: sqlite3.Connection, owner: int) -> bool:
-            message = conversations.find(db, owner, wanted)
+            message = conversations.find(db, owner, wanted, bringer=resident.account)
             row = message and kept.find(db, owner, message.position, recipient)
             if row is None:
                 raise NotFound("the account has no such message for that recipient")
@@ -169,16 +171,13 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
         )
 
 
-def _of(db: sqlite3.Connection, owner: int, wanted: bytes) -> list[pb.Delivery]:
+def _of(db: sqlite3.Connection, owner: int, account: str, wanted: bytes) -> list[pb.Delivery]:
     """Deliveries of one message of the account's, to each member. Raises NotFound."""
-    message = conversations.find(db, owner, wanted)
+    message = conversations.find(db, owner, wanted, bringer=account)
     if message is None:
-        raise NotFound("the account has no such message")
+        raise NotFound("the account has sent no such message")
     rows = {row.recipient: row for row in kept.of_message(db, owner, message.position)}
     members = conversations.members_of(db, owner, message.conversation) or ()
-    own = message.sender not in members or message.via not in ("", *members)
-    if not own:
-        raise NotFound("the account has sent no such message")
     return [
         delivery_to_proto(message, rows[one]) if one in rows else kept_at_once(message, one)
         for one in members

@@ -17,6 +17,7 @@ from deployment_units.services.channels.mail_message import message_id_of as mai
 from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations.members import is_uri
+from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.mail_headers import message_id_of
 from deployment_units.services.gateway.plans import decoded_plan, encoded_plan
@@ -50,9 +51,23 @@ class MailReports:
         attempt = _ATTEMPT.match(outcome.envelope_id)
         mail = _MAIL.match(outcome.message_id)
         named = attempt or mail
-        message = conversations.find(db, owner, bytes.fromhex(named[1])) if named else None
-        if message is None or message.conversation != whose.conversation:
-            return False
+        found = conversations.of_id(db, owner, bytes.fromhex(named[1])) if named else []
+        return any(
+            self._note(db, owner, whose, outcome, one)
+            for one in found
+            if one.conversation == whose.conversation
+        )
+
+    def _note(
+        self,
+        db: sqlite3.Connection,
+        owner: int,
+        whose: ReplyOwner,
+        outcome: ReportedOutcome,
+        message: KeptMessage,
+    ) -> bool:
+        """Whether it is about this message."""
+        attempt = _ATTEMPT.match(outcome.envelope_id)
         recipient = whose.participant if is_uri(whose.participant) else kept.ITSELF
         row = kept.find(db, owner, message.position, recipient)
         if row is None:
@@ -62,7 +77,7 @@ class MailReports:
         number = int(attempt[2]) if attempt else max(mails, default=0)
         if number not in mails:
             return False
-        one = message_id_of(message.id, whose.participant)
+        one = message_id_of(message.id, message.bringer, whose.participant)
         sent = SentMail(
             number=number,
             recipient=whose.address,
@@ -75,7 +90,11 @@ class MailReports:
             return False
         changed = msgspec.structs.replace(row, record=encoded_record(advance(record, evidence)))
         plan = decoded_plan(row.plan)
-        at_mail = plan is not None and plan.current and plan.current.channel is Channel.MAIL
+        step = plan.current if plan is not None else None
+        at_mail = step is not None and (step.channel, step.address) == (
+            Channel.MAIL,
+            whose.address,
+        )
         if evidence.state is AttemptState.FAILED and plan is not None and at_mail:
             changed = msgspec.structs.replace(
                 changed, plan=encoded_plan(plan.after_step()), words=evidence.words, due_ms=now_ms

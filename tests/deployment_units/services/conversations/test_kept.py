@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.errors import AlreadyExists
+from control_plane.sqlite.schema import Schema, migrate
 from deployment_units.services.conversations import kept
 from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.state import owners
@@ -158,3 +160,50 @@ def test_what_contradicts_what_is_kept_is_refused(
     with pytest.raises(AlreadyExists):
         kept.keep(db, OWNER, other, members, now_ms=0)
     assert ids(db) == [(1, 1)]
+
+
+def test_an_id_is_of_whoever_brings_the_message(db: sqlite3.Connection) -> None:
+    first = message(1)
+    others = replace(message(1, text=b"y"), sender="mallory")
+    passed_on = replace(message(1, text=b"z"), sender="mailto:carla@mail.example", via="mallory")
+    assert kept.keep(db, OWNER, others, ["ben"], now_ms=0).position == 1
+    assert kept.keep(db, OWNER, first, ["ben"], now_ms=0).position == 2
+    with pytest.raises(AlreadyExists):  # whose words it brings, does not matter
+        kept.keep(db, OWNER, passed_on, ["ben"], now_ms=0)
+    for again, position in ((first, 2), (others, 1)):
+        assert kept.keep(db, OWNER, again, ["ben"], now_ms=0).position == position
+        found = kept.find(db, OWNER, again.id, bringer=again.sender)
+        assert found is not None
+        assert found.position == position
+    assert [one.sender for one in kept.of_id(db, OWNER, first.id)] == ["mallory", "ben"]
+
+
+def test_a_revision_takes_the_place_of_its_own_senders_message(db: sqlite3.Connection) -> None:
+    kept.keep(db, OWNER, replace(message(1), sender="mallory"), ["ben"], now_ms=0)
+    kept.keep(db, OWNER, message(1), ["ben"], now_ms=0)
+    changed = replace(message(2, text=b"changed"), replaces=message(1).id)
+    assert kept.keep(db, OWNER, changed, ["ben"], now_ms=0).revision == 2
+    shown = kept.shown(db, OWNER, message(2).id)
+    assert shown is not None
+    assert (shown.sender, shown.content) == ("ben", b"changed")
+
+
+def test_messages_of_an_older_homeport_stay_and_ids_are_of_their_senders_from_then_on() -> None:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    older = Schema(part=kept.PART.name, steps=kept.PART.schema.steps[:3])
+    migrate(db, [owners.SCHEMA, older])
+    owners.add(db, "t", "anna", epoch=1, state=OwnerState.LIVE, now_ms=0)
+    kept.keep(db, OWNER, message(1), ["ben"], now_ms=0)
+    prepare(db, [owners.SCHEMA], [kept.PART])
+    kept.keep(db, OWNER, replace(message(1), sender="mallory"), ["ben"], now_ms=0)
+    assert [one.sender for one in kept.of_id(db, OWNER, message(1).id)] == ["ben", "mallory"]
+    db.close()
+
+
+def test_rows_of_an_older_export_are_read() -> None:
+    row = [1, b"i", b"c", "ben", b"x", 0]
+    upgraded = [kept.PART.upgraded(1, "messages", row)]
+    upgraded.append(kept.PART.upgraded(3, "messages", [*row, b"", 1, "", ""]))
+    for ((table, values),) in upgraded:
+        (messages,) = (one for one in kept.PART.tables if one.name == table)
+        assert messages.convert(values)

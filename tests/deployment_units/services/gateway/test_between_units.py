@@ -89,6 +89,28 @@ async def test_a_unit_that_is_away_is_asked_again_and_order_stays(units: list[Li
     assert await oslo.read("ben") == [("anna", "first"), ("anna", "second")]
 
 
+async def test_a_member_who_uses_the_id_of_another_ones_message_first_holds_up_nothing(
+    units: list[LinkedUnit],
+) -> None:
+    london, oslo = units
+    await enter(london, "mallory")
+    away, oslo.directory.endpoints["oslo"] = oslo.directory.endpoints["oslo"], "127.0.0.1:1"
+    await london.send("anna", 1, "the real one", "ben", "mallory")
+    await london.settled()
+    assert await london.read("mallory") == [("anna", "the real one")]  # and has its id
+    oslo.directory.endpoints["oslo"] = away
+    await london.send("mallory", 1, "the same id", "anna", "ben")
+    await london.settled()
+    assert await oslo.read("ben") == [("mallory", "the same id")]
+    await london.pass_time(300.0)
+    assert await oslo.read("ben") == [("mallory", "the same id"), ("anna", "the real one")]
+    assert (await london.deliveries_of("anna", 1))["ben"] == "HANDED_OVER"
+    await oslo.mark_seen("ben", 2)
+    await oslo.settled()
+    for sender in ("anna", "mallory"):
+        assert (await london.deliveries_of(sender, 1))["ben"] == "SEEN"
+
+
 async def test_who_has_moved_is_found_and_who_is_nobody_is_not(units: list[LinkedUnit]) -> None:
     london, oslo = units
     await london.send("anna", 1, "before", "ben")

@@ -72,7 +72,7 @@ async def mailing(tmp_path: Path) -> AsyncIterator[Mailing]:
 
 
 def id_of(number: int, to: str = CARLA) -> str:
-    return message_id_of(number.to_bytes(16, "big"), to)
+    return message_id_of(number.to_bytes(16, "big"), "anna", to)
 
 
 async def test_the_name_of_the_profile_else_the_handle_else_the_id(mailing: Mailing) -> None:

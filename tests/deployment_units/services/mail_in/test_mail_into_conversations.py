@@ -356,7 +356,7 @@ async def test_a_report_is_evidence_of_the_attempt_and_no_message(
                     row, record=encoded_record(advance(decoded_record(row.record), evidence))
                 )
             gateway.put(db, owner, row)
-            return message_id_of(b"1" * 16, CARLA)
+            return message_id_of(b"1" * 16, "anna", CARLA)
 
         one = await accounts.change(ANNA, sent)
         head, _, body = report(one, action, status).partition("\n\n")
