@@ -5,6 +5,9 @@ no state says more than was heard. By the units' own streams; what is lost or re
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from deployment_units.services.accounts.accounts import AccountLeaving
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway.peers import PeerOutcome, PeerResult
+from deployment_units.services.gateway.told import MessageTold
 from deployment_units.services.state.port import read_state, replace_state
 from tests.support.account_units import TENANT
 from tests.support.linked_units import LinkedUnit, enter, linked_units
@@ -99,29 +103,36 @@ async def test_who_has_moved_is_followed_at_once(tmp_path: Path) -> None:
 
 
 class Unreliable:
-    """Peers of which calls are lost on the way there, or on the way back."""
+    """Peers of which calls are lost on the way there, or on the way back, until that is over. What
+    is lost is drawn by the call and how often it was made: whatever else happens meanwhile."""
 
-    def __init__(self, unit: LinkedUnit, rng: random.Random) -> None:
-        self._peers = unit.peers
-        self._rng = rng
+    def __init__(self, unit: LinkedUnit, seed: int) -> None:
+        self._seed = seed
         self._deliver, self._tell = unit.peers.deliver, unit.peers.tell
+        self._made: Counter[tuple[str, ...]] = Counter()
+        self.over = False
 
     async def deliver(
         self, sender: Resident, recipient: str, message: KeptMessage, members: object
     ) -> PeerResult:
-        return await self._lossy(self._deliver, sender, recipient, message, members)
+        call = partial(self._deliver, sender, recipient, message, members)  # type: ignore[arg-type]
+        return await self._lossy(("deliver", recipient, message.id.hex()), call)
 
-    async def tell(self, *arguments: object) -> PeerResult:
-        return await self._lossy(self._tell, *arguments)
+    async def tell(self, teller: Resident, writer: str, told: Sequence[MessageTold]) -> PeerResult:
+        call = partial(self._tell, teller, writer, told)
+        return await self._lossy(("tell", teller.account, told[0].message.hex()), call)
 
-    async def _lossy(self, call, *arguments) -> PeerResult:
-        drawn = self._rng.random()
-        if drawn < 0.25:
+    async def _lossy(
+        self, about: tuple[str, ...], call: Callable[[], Awaitable[PeerResult]]
+    ) -> PeerResult:
+        self._made[about] += 1
+        drawn = random.Random(f"{self._seed} {about} {self._made[about]}").random()
+        if drawn < 0.25 and not self.over:
             return PeerResult(PeerOutcome.NOT_NOW, "lost on the way there")
-        result = await call(*arguments)
-        if drawn < 0.5:
+        result = await call()
+        if drawn < 0.5 and not self.over:
             return PeerResult(PeerOutcome.NOT_NOW, "lost on the way back")
-        if drawn < 0.6:
+        if drawn < 0.6 and not self.over:
             raise KeyError("the unit ends here")  # and nothing is noted
         return result
 
@@ -130,10 +141,11 @@ class Unreliable:
 async def test_nothing_is_lost_or_doubled_whatever_happens(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     people = ["anna", "ben", "carla"]
+    lossy: list[Unreliable] = []
     async with linked_units(tmp_path, "london", "oslo") as units:
         for unit in units:
-            lossy = Unreliable(unit, rng)
-            unit.peers.deliver, unit.peers.tell = lossy.deliver, lossy.tell  # type: ignore[method-assign]
+            lossy.append(Unreliable(unit, seed))
+            unit.peers.deliver, unit.peers.tell = lossy[-1].deliver, lossy[-1].tell  # type: ignore[method-assign]
         for name in people:
             await enter(rng.choice(units), name)
         sent: list[str] = []
@@ -175,7 +187,9 @@ async def test_nothing_is_lost_or_doubled_whatever_happens(tmp_path: Path, seed:
                 await check(rng.randint(1, len(sent)))
         for name, (old, state) in leaving.items():
             await arrive(name, state, old=old, new=next(one for one in units if one is not old))
-        for _ in range(40):
+        for one in lossy:
+            one.over = True
+        for _ in range(4):  # a turn takes 64 of an account's
             for unit in units:
                 await unit.pass_time(400.0)
         expected = [("anna", text) for text in sent]
