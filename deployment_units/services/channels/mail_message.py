@@ -2,7 +2,8 @@
 
 From and Return-Path are the reply address, so that answers and reports find their way; the name
 beside it is the sender's. Message-ID is made of the message's id, so that a mail that is sent again
-is the same mail. A program's says so (RFC 3834), and no program has to answer it.
+is the same mail. A program's says so (RFC 3834), and no program has to answer it. What was passed
+on says through whom, so that it is not passed on again where it comes back.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ def mail_of(message: OutgoingMessage, *, host: str, now_ms: int) -> bytes:
     mail["Message-ID"] = message_id_of(message.message_id, host)
     if message.automatic:
         mail["Auto-Submitted"] = "auto-generated"
+    if message.passed_on:
+        mail["X-Loop"] = host
     mail.set_content(_whole(message.text))
     if message.html:
         mail.add_alternative(_whole(message.html), subtype="html")

@@ -36,7 +36,8 @@ class OutgoingMessage:
     [A-Za-z0-9-], the same at every attempt, by which channels that know duplicates know them;
     attempt_id: of one attempt, likewise. texts: where a channel has more than one message for it.
     answers_to: message_ids of messages that it follows, the oldest first, and, with an '@', the
-    Message-IDs of others' mails. automatic: a program wrote it."""
+    Message-IDs of others' mails. automatic: a program wrote it;
+    passed_on: it came to an account, which sends it on: to itself, or to other members."""
 
     message_id: str
     attempt_id: str
@@ -49,6 +50,7 @@ class OutgoingMessage:
     reply_address: str = ""
     answers_to: tuple[str, ...] = ()
     automatic: bool = False
+    passed_on: bool = False
 
 
 class OutgoingChannel(Protocol):

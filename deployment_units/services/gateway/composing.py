@@ -84,6 +84,7 @@ class Composer:
             sender_name=sender,
             reply_address=self._reply_address(db, owner, message, recipient, step),
             answers_to=followed(db, owner, message, reader),
+            passed_on=bool(message.via) or not recipient,
         )
         if step.channel is not Channel.MAIL or not content.card:
             return Composed(outgoing, None)

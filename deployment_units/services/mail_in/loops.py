@@ -2,7 +2,8 @@
 or feeds a loop. Pure.
 
 What is automatic is delivered, and never answered automatically (RFC 3834); what has passed too
-many servers, or this mailbox before, is refused.
+many servers, or this mailbox before, is refused; likewise what an account of our domain has passed
+on by mail and comes back, by somebody's forwarding or because a member is an address for answers.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ def origin_of(mail: ReceivedMail, *, envelope_from: str, recipient: str) -> Orig
     for one in mail.fields("Delivered-To") + mail.fields("X-Loop"):
         if one.strip("<> ").casefold() == recipient.strip("<> ").casefold():
             return OriginFinding(MailOrigin.LOOP, "Delivered-To: it was delivered here before")
+    ours = recipient.strip("<> ").rpartition("@")[2].casefold()
+    if ours in (one.strip("<> ").casefold() for one in mail.fields("X-Loop")):
+        return OriginFinding(MailOrigin.LOOP, "X-Loop: it was passed on from here before")
     submitted = _first_word(mail, "Auto-Submitted")
     if submitted and submitted != "no":
         return OriginFinding(MailOrigin.AUTOMATIC, f"Auto-Submitted: {submitted}")

@@ -42,6 +42,8 @@ PERSON, AUTOMATIC, LIST, LOOP = (
         pytest.param("", "MAILER-DAEMON@d.example", AUTOMATIC, id="a server"),
         pytest.param("Delivered-To: ben@talk.example", "c@d.example", LOOP, id="was here"),
         pytest.param("Delivered-To: Ben@Talk.Example", "c@d.example", LOOP, id="was here, too"),
+        pytest.param("X-Loop: talk.example", "c@d.example", LOOP, id="passed on from here"),
+        pytest.param("X-Loop: talk2.example", "c@d.example", PERSON, id="passed on elsewhere"),
         pytest.param("Delivered-To: else@talk.example", "c@d.example", PERSON, id="elsewhere"),
         pytest.param(
             "\n".join(["Received: by x"] * MOST_HOPS), "c@d.example", PERSON, id="a long way"
