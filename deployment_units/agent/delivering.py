@@ -80,6 +80,7 @@ def delivering(
         arrivals,
         sender,
         checks,
+        directory=directory,
         press_doors=press_doors,
         budget=SendBudget(clock=time.monotonic),
         wall_ms=wall_ms,

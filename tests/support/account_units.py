@@ -30,6 +30,7 @@ from deployment_units.services.state.database import UnitDatabase
 from deployment_units.services.state.owners import Owner
 from tests.support.account_parts import Ticking
 from tests.support.fakes.call_context import FakeContext
+from tests.support.fakes.names import NamesFake
 from tests.support.fakes.unit_directory import UnitDirectoryFake
 
 NOW = 1_800_000_000.0
@@ -77,6 +78,7 @@ class AccountUnit:
         self.arrivals = Arrivals()
         self.checks = CardChecks()
         self.agenda = Agenda()
+        self.names = NamesFake()
         # Whether what comes to an owner's account is routed beyond its clients.
         self.routed: Callable[[sqlite3.Connection, int], bool] = lambda db, owner: False
         self.sender = MessageSender(
@@ -86,7 +88,7 @@ class AccountUnit:
         self.database.on_commit.append(self.sender.committed)
         self.conversations = ConversationService(
             self.accounts, callers, self.arrivals, self.sender, self.checks,
-            press_doors=press_doors, wall_ms=self.wall_ms, look_s=0.01,
+            directory=self.names, press_doors=press_doors, wall_ms=self.wall_ms, look_s=0.01,
         )  # fmt: skip
 
     def wall_ms(self) -> int:

@@ -13,6 +13,8 @@ from homeport.api.communication.v1 import conversation_pb2_grpc
 from homeport.errors import error_of
 from homeport.status_details import failure_of
 
+MOST_INT64 = 2**63 - 1
+
 
 class ConversationCalls(AccountCalls):
     """See the module."""
@@ -46,6 +48,20 @@ class ConversationCalls(AccountCalls):
             if not page.more:
                 return
             after = page.messages[-1].position
+
+    def newest(self, conversation: bytes, after: int, most: int) -> Iterator[pb.Message]:
+        """Those of one conversation behind a position, from the newest back, so many at most a
+        page."""
+        before = MOST_INT64
+        while True:
+            request = pb.ListMessagesRequest(
+                conversation=conversation, page_size=most, after=after, before=before
+            )
+            page: pb.ListMessagesResponse = self._talk("ListMessages", request)
+            yield from reversed(page.messages)
+            if not page.more:
+                return
+            before = page.messages[0].position
 
     def message(self, message: bytes) -> pb.Message:
         """What is shown of it now."""

@@ -17,7 +17,7 @@ from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.errors import Refused, Unauthenticated, Unavailable
 
 T = TypeVar("T")
-BACK = 1_000  # positions before the newest message that are looked through for earlier ones
+PAGE = 100  # messages that are asked for together
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +79,17 @@ class ChatSession:
         found = [one for one in self._calls.conversations() if sorted(one.members) == self._members]
         self._begun = bool(found)
         self.conversation = found[0].id if found else random(16)
-        self._newest = found[0].last if found else 0
 
     def recent(self, count: int) -> list[tuple[pb.Message, Card | None]]:
         """The last of its messages, in order, as they are now, each with its card."""
-        kept: deque[pb.Message] = deque(maxlen=count)
-        if self._begun:
-            for one in self._calls.messages(self.conversation, max(0, self._newest - BACK)):
+        kept: deque[pb.Message] = deque()
+        if self._begun and count:
+            for one in self._calls.newest(self.conversation, 0, PAGE):
                 self.last = max(self.last, one.position)
                 if not one.superseded:
-                    kept.append(one)
+                    kept.appendleft(one)
+                if len(kept) == count:
+                    break
         return [(one, self.take(one)) for one in kept]
 
     def take(self, message: pb.Message) -> Card | None:

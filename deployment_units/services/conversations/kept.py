@@ -221,23 +221,29 @@ def messages(
     after: int,
     most: int,
     conversation: bytes | None = None,
+    before: int = 0,
 ) -> tuple[list[KeptMessage], bool]:
-    """Messages behind a position, of one conversation or all, and whether there are more. At least
-    one, if there is one; not many more than PAGE_BYTES."""
+    """Messages behind a position, of one conversation or all, and whether there are more. before:
+    the newest of those before that position, 0: the oldest. In their order; at least one, if there
+    is one; not many more than PAGE_BYTES."""
     of = "" if conversation is None else " AND conversation = ?"
+    until, order = (" AND position < ?", "DESC") if before else ("", "ASC")
     rows = db.execute(
-        f"SELECT {COLUMNS} FROM messages WHERE owner = ?{of} AND position > ?"
-        " ORDER BY position LIMIT ?",
-        (owner, *([] if conversation is None else [conversation]), after, most + 1),
-    )
+        f"SELECT {COLUMNS} FROM messages WHERE owner = ?{of} AND position > ?{until}"
+        f" ORDER BY position {order} LIMIT ?",
+        (
+            owner, *([] if conversation is None else [conversation]), after,
+            *([before] if before else []), most + 1,
+        ),
+    )  # fmt: skip
     found: list[KeptMessage] = []
-    size = 0
+    size, more = 0, False
     for row in rows:
-        if len(found) == most or size > PAGE_BYTES:
-            return found, True
+        if more := len(found) == most or size > PAGE_BYTES:
+            break
         found.append(KeptMessage(*row))
         size += len(found[-1].content)
-    return found, False
+    return found[::-1] if before else found, more
 
 
 def find(

@@ -25,6 +25,7 @@ from deployment_units.services.conversations.clicking import (
     NoApplications,
     PressDoors,
 )
+from deployment_units.services.conversations.finding import find_member
 from deployment_units.services.conversations.handling import encoded
 from deployment_units.services.conversations.members import read_member
 from deployment_units.services.conversations.message import NewMessage
@@ -52,6 +53,7 @@ from deployment_units.services.conversations.requests import (
 from deployment_units.services.conversations.revisions import superseded
 from deployment_units.services.conversations.send_budget import SendBudget
 from deployment_units.services.conversations.sending import MessageDoors, Sent
+from deployment_units.services.directory.port import UnitDirectory
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc as pb_grpc
 
@@ -73,17 +75,20 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         doors: MessageDoors,
         checks: CardChecks,
         *,
+        directory: UnitDirectory | None = None,
         press_doors: PressDoors | None = None,
         budget: SendBudget | None = None,
         wall_ms: Callable[[], int],
         look_s: float = LOOK_S,
     ) -> None:
-        """doors: where messages go in; press_doors: who hands presses on; None: nobody here."""
+        """doors: where messages go in; directory: finds members, press_doors: who hands presses
+        on; None: nobody here."""
         self._accounts = accounts
         self._callers = callers
         self._arrivals = arrivals
         self._doors = doors
         self._budget = budget
+        self._directory = directory
         self._look_s = look_s
         self._cards = checks
         self.clicking = Clicking(
@@ -230,9 +235,22 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         conversation = id_of(request.conversation, "conversation")
         size = page_size_of(request.page_size, usual=DEFAULT_MESSAGES, most=MAX_MESSAGES)
         found, more = self._messages(
-            resident, after=request.after, most=size, conversation=conversation
+            resident,
+            after=min(request.after, _NEWEST),
+            most=size,
+            conversation=conversation,
+            before=min(request.before, _NEWEST),
         )
         return pb.ListMessagesResponse(messages=found, more=more)
+
+    async def FindMember(
+        self, request: pb.FindMemberRequest, context: _Context
+    ) -> pb.FindMemberResponse:
+        resident = self._resident(context)
+        if self._directory is None:
+            raise Unavailable("this unit asks no directory")
+        found = await find_member(self._directory, resident, request.name)
+        return pb.FindMemberResponse(member=found.member, shown=found.shown)
 
     async def GetMessage(
         self, request: pb.GetMessageRequest, context: _Context
@@ -287,13 +305,19 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             )
 
     def _messages(
-        self, resident: Resident, *, after: int, most: int, conversation: bytes | None = None
+        self,
+        resident: Resident,
+        *,
+        after: int,
+        most: int,
+        conversation: bytes | None = None,
+        before: int = 0,
     ) -> tuple[list[pb.Message], bool]:
         """A page as it is answered, and whether there is more behind it."""
 
         def page(db: sqlite3.Connection, owner: int) -> tuple[list[pb.Message], bool]:
             found, more = kept.messages(
-                db, owner, after=after, most=most, conversation=conversation
+                db, owner, after=after, most=most, conversation=conversation, before=before
             )
             old = superseded(db, owner, found)
             return [

@@ -3,14 +3,14 @@
 import { call, Failure, newId, session, signIn, signOut, UNAUTHENTICATED } from "./api.js";
 import { watchDeliveries } from "./deliveries.js";
 import { follow } from "./events.js";
-import { Store } from "./store.js";
+import { members } from "./recipients.js";
+import { nameBook, Store } from "./store.js";
 import { arrange, conversationItem, messageItems, showPicture } from "./views.js";
 
 const $ = (id) => document.getElementById(id);
 const RECENT = 300; // positions that are read again when the client is opened
 const PAGE = 100;
 const DEVICE = "web";
-const MOST_MEMBERS = 64;
 
 let store = null;
 let stop = () => {};
@@ -19,6 +19,7 @@ let open = ""; // the id of the conversation that is open; "new": of one that is
 let sending = []; // {id, conversation, text}
 let fresh = new Set();
 let drawing = false;
+let finding = false; // whom a new conversation is with
 
 // -- signing in ---------------------------------------------------------------------------------
 
@@ -88,6 +89,7 @@ function failed(failure) {
 
 async function start(who) {
   store = new Store(who.account);
+  nameBook(`${who.account} of ${who.tenant}`);
   sending = [];
   $("me").textContent = who.account;
   $("home").textContent = `${who.tenant} · at home in ${who.unit}`;
@@ -133,28 +135,15 @@ function connected(yes) {
   $("connection").textContent = yes ? "" : "Connecting…";
 }
 
-// Earlier messages of a conversation: a page at least, or all. What is asked for is behind a position, so
-// from ever further back.
+// A page of earlier messages of a conversation.
 async function loadEarlier(conversation) {
-  let step = RECENT;
-  while (!conversation.whole) {
-    const to = conversation.from;
-    const from = Math.max(0, to - step);
-    let after = from;
-    let count = 0;
-    for (;;) {
-      const page = await call("ListMessages", { conversation: conversation.id, after, pageSize: PAGE });
-      const before = page.messages.filter((one) => Number(one.position) <= to);
-      before.forEach((one) => store.addMessage(one));
-      count += before.length;
-      if (!page.more || before.length < page.messages.length) break;
-      after = Number(page.messages.at(-1).position);
-    }
-    conversation.from = from;
-    conversation.whole = from === 0;
-    step *= 4;
-    if (count >= PAGE / 2) break;
-  }
+  if (conversation.whole) return;
+  const page = await call("ListMessages", {
+    conversation: conversation.id, before: conversation.from + 1, pageSize: PAGE,
+  });
+  page.messages.forEach((one) => store.addMessage(one));
+  conversation.whole = !page.more;
+  if (page.more) conversation.from = Number(page.messages[0].position) - 1;
 }
 
 // -- what is shown ----------------------------------------------------------------------------------
@@ -293,13 +282,6 @@ function grow() {
   field.style.height = `${field.scrollHeight + 2}px`;
 }
 
-function membersTyped() {
-  const names = $("to").value.split(/[\s,;]+/).map((one) => one.replace(/^@/, "")).filter(Boolean);
-  if (!names.length) throw new Failure(3, "To whom? Name an account.");
-  if (names.length > MOST_MEMBERS) throw new Failure(3, `At most ${MOST_MEMBERS} accounts.`);
-  return [...new Set(names)].sort();
-}
-
 $("composer").addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = $("composer-text").value.trim();
@@ -307,17 +289,23 @@ $("composer").addEventListener("submit", async (event) => {
   $("composer-error").textContent = "";
   let request;
   let isNew = open === "new";
+  if (finding) return;
+  finding = isNew;
   try {
-    const known = isNew ? same(membersTyped()) : null;
+    const to = isNew ? await members($("to").value, store.me) : [];
+    if (!store) return;
+    const known = isNew ? same(to) : null;
     if (known) {
       isNew = false;
       location.hash = `#/c/${encodeURIComponent(known.id)}`;
     }
     const conversation = isNew ? newId() : known?.id ?? open;
-    request = { conversation, id: newId(), content: { text }, members: isNew ? membersTyped() : [] };
+    request = { conversation, id: newId(), content: { text }, members: isNew ? to : [] };
   } catch (failure) {
     failed(failure);
     return;
+  } finally {
+    finding = false;
   }
   const one = { id: request.id, conversation: request.conversation, text };
   sending.push(one);

@@ -68,6 +68,36 @@ export class Store {
   }
 }
 
+// By what the account found others: a handle, an address or a number, by the member that it stands
+// for. What it found before is known again in this browser, and to nobody else.
+const names = new Map();
+const MOST_NAMES = 500;
+let place = "";
+
+export function nameBook(me) {
+  place = `names of ${me}`;
+  names.clear();
+  try {
+    for (const [member, shown] of JSON.parse(localStorage.getItem(place) ?? "[]")) {
+      if (typeof member === "string" && typeof shown === "string") names.set(member, shown);
+    }
+  } catch {
+    // It is found again when it is written to.
+  }
+}
+
+export function learnName(member, shown) {
+  if (shown === member) return;
+  names.delete(member);
+  names.set(member, shown);
+  while (names.size > MOST_NAMES) names.delete(names.keys().next().value);
+  try {
+    localStorage.setItem(place, JSON.stringify([...names]));
+  } catch {
+    // This browser keeps nothing.
+  }
+}
+
 export function shortName(member) {
-  return member.replace(/^(mailto|tel):/, "");
+  return names.get(member) ?? member.replace(/^(mailto|tel):/, "");
 }

@@ -27,7 +27,7 @@ export function showPicture(place, name) {
   let hash = 0;
   for (const sign of name) hash = (hash * 31 + sign.codePointAt(0)) % 8;
   place.className = `picture hue-${hash}`;
-  place.textContent = [...shortName(name)][0]?.toUpperCase() ?? "";
+  place.textContent = [...shortName(name).replace(/^[@+]/, "")][0]?.toUpperCase() ?? "";
 }
 
 function picture(name) {

@@ -207,3 +207,33 @@ def test_rows_of_an_older_export_are_read() -> None:
     for ((table, values),) in upgraded:
         (messages,) = (one for one in kept.PART.tables if one.name == table)
         assert messages.convert(values)
+
+
+@given(
+    st.lists(st.integers(0, 2), max_size=20),
+    st.integers(1, 5),
+    st.sampled_from([b"x", b"x" * (kept.PAGE_BYTES // 2 + 1)]),
+    st.integers(0, 12),
+)
+def test_from_the_newest_back_is_the_same_in_pages(
+    talks: list[int], most: int, text: bytes, after: int
+) -> None:
+    db = database()
+    for number, talk in enumerate(talks, 1):
+        kept.keep(db, OWNER, message(number, talk, text), ["ben"], now_ms=0)
+    of = (0).to_bytes(16, "big")
+    found: list[int] = []
+    before, more = 2**63 - 1, True
+    while more:
+        page, more = kept.messages(
+            db, OWNER, after=after, most=most, conversation=of, before=before
+        )
+        positions = [one.position for one in page]
+        assert positions == sorted(positions)
+        assert len(positions) <= most
+        assert positions or not more
+        found = positions + found
+        before = positions[0] if positions else before
+    db.close()
+    expected = [number for number, talk in enumerate(talks, 1) if talk == 0 and number > after]
+    assert found == expected

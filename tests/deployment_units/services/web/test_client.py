@@ -48,6 +48,9 @@ CARD: dict[str, Any] = {
 @pytest.fixture
 async def unit(tmp_path: Path) -> AsyncIterator[WebUnit]:
     async with web_unit(tmp_path / "u", "anna", "ben", "carla") as one:
+        one.unit.names.known |= {
+            "@ben": ["ben"], "ben": ["ben"], "carla": ["carla"], "nina": ["nina"],
+        }  # fmt: skip
         yield one
 
 
@@ -107,6 +110,52 @@ async def test_two_talk_live(unit: WebUnit, opened: Browsers) -> None:
         await anna.sees("You are signed out", "#sign-in-form")
         await anna.go(f"{unit.url}/client/")
         await anna.sees("sign-in link", "#sign-in-form")
+
+
+async def test_names_are_found_and_who_is_not_there_is_said(
+    unit: WebUnit, opened: Browsers
+) -> None:
+    async with opened.window() as anna:
+        await signed_in(anna, unit, "anna")
+        await anna.click("#new")
+        await anna.type("#to", "@mallory")
+        await anna.type("#composer-text", f"hello{ENTER}")
+        await anna.sees("mallory", "#composer-error")
+        assert await anna.run("return document.getElementById('composer-text').value") == "hello"
+        await anna.run("document.getElementById('to').value = ''")
+        await anna.type("#to", "@ben, carla@mail.example; +44 20 7946 0302")
+        await anna.click("#send")
+        await anna.sees("hello", "#messages .mine")
+        await anna.sees("@ben", "#title")
+        listed = await unit.unit.conversations.ListConversations(
+            pb.ListConversationsRequest(),
+            unit.unit.by_ticket("anna"),  # type: ignore[arg-type]
+        )
+        (talk,) = listed.conversations
+        assert list(talk.members) == ["ben", "mailto:carla@mail.example", "tel:+442079460302"]
+        await anna.go(f"{unit.url}/client/")  # by the same names after another page
+        await anna.sees("@ben, carla@mail.example", "#conversations")
+
+
+async def test_earlier_messages_come_from_the_newest_back(unit: WebUnit, opened: Browsers) -> None:
+    sender = unit.unit.by_introduction("anna", "ben")
+    for number in range(1, 421):
+        content = pb.Content(text=f"number {number}.")
+        request = pb.DeliverRequest(
+            conversation=b"c" * 16, id=number.to_bytes(16, "big"), members=["anna"],
+            content=content,
+        )  # fmt: skip
+        await unit.unit.conversations.Deliver(request, sender)  # type: ignore[arg-type]
+    async with opened.window() as anna:
+        await signed_in(anna, unit, "anna")
+        await anna.click("#conversations a")
+        await anna.sees("number 420.", "#messages")
+        for oldest in (21, 1):
+            await anna.click(".earlier")
+            await anna.sees(f"number {oldest}.", "#messages")
+        assert await anna.run("return document.querySelector('.earlier')") is None
+        count = await anna.run("return document.querySelectorAll('#messages .message').length")
+        assert count == 420
 
 
 async def test_a_card_is_shown_and_nothing_of_it_runs_or_is_fetched(

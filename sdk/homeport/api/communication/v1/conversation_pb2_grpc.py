@@ -69,6 +69,11 @@ class ConversationServiceStub:
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ListMessagesRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ListMessagesResponse.FromString,
                 _registered_method=True)
+        self.FindMember = channel.unary_unary(
+                '/homeport.api.communication.v1.ConversationService/FindMember',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.FindMemberRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.FindMemberResponse.FromString,
+                _registered_method=True)
         self.MarkSeen = channel.unary_unary(
                 '/homeport.api.communication.v1.ConversationService/MarkSeen',
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.MarkSeenRequest.SerializeToString,
@@ -152,8 +157,19 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """The messages of one conversation in their order, page by page; none where there is no such
-        conversation. Reads only. Caller: a client. Errors: INVALID_ARGUMENT.
+        """The messages of one conversation in their order, page by page, from the oldest on or, with
+        `before`, from the newest back; none where there is no such conversation. Reads only. Caller: a
+        client. Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindMember(self, request, context):
+        """The member that a name stands for, as the account finds it: whoever it may not find is not there.
+        An address or a number that leads to no account is somebody without one. Reads only. Caller: a
+        client. Errors: INVALID_ARGUMENT it is no name; NOT_FOUND; FAILED_PRECONDITION the name is that of
+        several accounts; RESOURCE_EXHAUSTED as Resolve of the directory; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,6 +238,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.ListMessages,
                     request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ListMessagesRequest.FromString,
                     response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ListMessagesResponse.SerializeToString,
+            ),
+            'FindMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindMember,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.FindMemberRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.FindMemberResponse.SerializeToString,
             ),
             'MarkSeen': grpc.unary_unary_rpc_method_handler(
                     servicer.MarkSeen,
@@ -428,6 +449,33 @@ class ConversationService:
             '/homeport.api.communication.v1.ConversationService/ListMessages',
             homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ListMessagesRequest.SerializeToString,
             homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.ListMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.ConversationService/FindMember',
+            homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.FindMemberRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.FindMemberResponse.FromString,
             options,
             channel_credentials,
             insecure,
