@@ -88,7 +88,8 @@ def _failure_of_call(error: BaseException) -> CommandFailed | None:
         cause = message.rpartition("; ")[0].rpartition(": ")[2]
         message = (
             f"no Homeport server answers at {error.server} ({cause}); start one with "
-            "`homeport up` (or `homeport share`), or name another with --server"
+            "`homeport up` (a data-sharing server: `homeport share`), or name another with "
+            "--server"
         )
     if error.code == "UNAUTHENTICATED":
         message += " (commands take one by --token-file FILE or HOMEPORT_TOKEN)"

@@ -26,7 +26,7 @@ from control_plane.errors import (
     ServiceError,
     Unavailable,
 )
-from control_plane.identifiers.identifier import Identifier
+from control_plane.identifiers.identifier import Identifier, IdentifierKind
 from control_plane.identity.pepper_ring import DirectorySecrets
 from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import (
@@ -58,6 +58,10 @@ CODE_S = 15 * 60.0
 CODES_A_DAY = 5  # one account, to one identifier
 CODES_TO_ONE = 20  # to one identifier in a day, whoever asks
 SEND_S = 15.0
+_INSTEAD = {
+    IdentifierKind.EMAIL: "its operator gives it a mail relay by --directory-mail-relay",
+    IdentifierKind.PHONE: "its operator gives it a line to telephones by --directory-text-line",
+}
 _CODE = re.compile(r"[0-9]{8}\Z")
 _PURPOSE = "identifier proof v1"
 
@@ -219,7 +223,8 @@ class Proofs:
         if not channel:
             raise ClaimNotAllowed(
                 "NO_CHANNEL",
-                f"this server has no way to send a code to a {identifier.kind.value} identifier",
+                f"this server sends no codes to {identifier.kind.value} identifiers; "
+                + _INSTEAD.get(identifier.kind, "prove an e-mail address or a telephone number"),
             )
         return channel
 

@@ -12,6 +12,8 @@ import pytest
 from deployment_units.services.cards.card_text import card_text
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc
+from homeport.api.directory.v1 import directory_pb2, directory_pb2_grpc
+from homeport.api.provisioning.v1 import provisioning_pb2_grpc
 from tests.support.cards import coffee_card
 from tests.support.command_line import CommandLine
 from tests.support.fakes.server import Served
@@ -202,3 +204,68 @@ def test_what_presses_nothing_is_said_without_a_call(
     alice.offer.content.card = ""
     assert cli(*words, "1").code == 4
     assert alice.clicks == []
+
+
+class FakeDirectory(directory_pb2_grpc.DirectoryServiceServicer):
+    """@anna is anna-1's; nobody else is found."""
+
+    def __init__(self) -> None:
+        self.asked: list[directory_pb2.ResolveRequest] = []
+
+    def Resolve(self, request, context):
+        self.asked.append(request)
+        if request.identifier.uri != "@anna":
+            context.abort(grpc.StatusCode.NOT_FOUND, "nobody is found by this identifier")
+        found = directory_pb2.Residence(account="anna-1")
+        return directory_pb2.ResolveResponse(residences=[found])
+
+
+@pytest.fixture
+def directory(cli: CommandLine, service: Served) -> Iterator[tuple[FakeDirectory, str]]:
+    """One beside the provisioning service, and where both are."""
+    fake = FakeDirectory()
+    server = grpc.server(ThreadPoolExecutor(4))
+    directory_pb2_grpc.add_DirectoryServiceServicer_to_server(fake, server)
+    assert service.provisioning is not None
+    provisioning_pb2_grpc.add_ProvisioningServiceServicer_to_server(service.provisioning, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield fake, f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait(10)
+
+
+def test_members_are_named_by_handle_as_well(
+    cli: CommandLine, alice: FakeConversations, directory: tuple[FakeDirectory, str]
+) -> None:
+    fake, at = directory
+    words = (
+        "conversations",
+        "send",
+        "alice",
+        "hi",
+        "--to",
+        "@anna",
+        "--to",
+        "mailto:c@mail.example",
+    )
+    ran = cli(*words, "--to", "ben", "--server", at)
+    assert (ran.code, ran.err) == (0, "")
+    assert list(alice.sent[0].members) == ["anna-1", "mailto:c@mail.example", "ben"]
+    assert [(one.identifier.uri, one.viewer) for one in fake.asked] == [("@anna", "alice")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("conversations", "send", "alice", "hi", "--to"), ("chat", "--as", "alice", "--send=x")],
+)
+def test_a_handle_that_nobody_has_is_named_and_nothing_is_sent(
+    cli: CommandLine,
+    alice: FakeConversations,
+    directory: tuple[FakeDirectory, str],
+    words: tuple[str, ...],
+) -> None:
+    ran = cli(*words, "@anan", "--server", directory[1])
+    assert (ran.code, alice.sent) == (3, [])
+    assert "nobody is found as @anan; look at how it is written" in ran.err

@@ -63,11 +63,12 @@ def chat(
     every line of stdin is sent, and with -o json a line of JSON says what became of it."""
     import secrets
 
+    from console.cli.calls.directory import accounts_named
     from console.cli.chat.lines import acted_document, acted_line
     from console.cli.chat.session import ChatSession
 
     target = target_of(server, tenant, token, profile, ca)
-    members = [_account(target, client, one) for one in who]
+    members = accounts_named(target, client, who)
     with ExitStack() as opened:
 
         def calls() -> ConversationCalls:
@@ -89,20 +90,6 @@ def chat(
                     acted = session.act(line.rstrip("\r\n"))
                     said = acted_line(acted) or "kept"
                     show_event(acted_document(acted), output, partial(escape, said))
-
-
-def _account(target: Target, client: str, name: str) -> str:
-    """The account of a name: of a handle, as the client finds it. Raises CommandFailed."""
-    if not name.startswith("@"):
-        return name
-    from console.cli.calls.directory import DirectoryCalls
-    from console.cli.failure import CommandFailed, ExitCode
-
-    with DirectoryCalls(target) as directory:
-        found = directory.resolve(name, viewer=client).residences
-    if not found:
-        raise CommandFailed(f"nobody is found as {name}", ExitCode.NOT_FOUND)
-    return found[0].account
 
 
 def _following(target: Target, client: str) -> Callable[[int], Iterator[pb.Message]]:

@@ -43,7 +43,12 @@ def send(
     text: Annotated[str, typer.Argument(help="What it says.", metavar="TEXT")],
     to: Annotated[
         list[str] | None,
-        typer.Option("--to", help="A member of a new conversation; may be repeated.", metavar="ID"),
+        typer.Option(
+            "--to",
+            help="A member of a new conversation: an account, a handle with its @, or the URI of "
+            "somebody without an account; may be repeated.",
+            metavar="WHO",
+        ),
     ] = None,
     conversation: Annotated[
         str | None,
@@ -65,14 +70,17 @@ def send(
     """Sends a message from a client: to members of a new conversation, or in one that goes on."""
     import secrets
 
+    from console.cli.calls.directory import accounts_named
     from console.cli.views.conversations import sent_document, sent_view
 
     if (to is None) == (conversation is None):
         raise typer.BadParameter("to whom? --to, or --in", param_hint="--to")
     about = secrets.token_bytes(16) if conversation is None else id_of(conversation, "--in")
     message = secrets.token_bytes(16) if message_id is None else id_of(message_id, "--id")
-    with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
-        document = sent_document(calls.send(about, message, to or [], text))
+    target = target_of(server, tenant, token, profile, ca)
+    members = accounts_named(target, client, to or [])
+    with _conversations(target, client) as calls:
+        document = sent_document(calls.send(about, message, members, text))
     show(document, output, lambda: sent_view(document))
 
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from console.cli.failure import failure_of, report
 from console.cli.output import Format, busy, console_for_notes, console_for_people, show
 from console.demo.directory.chapters import CHAPTERS, tell_chapters
-from console.demo.directory.demo_stack import TENANT, DemoStack
+from console.demo.directory.demo_stack import DemoStack
 from console.demo.directory.picture import draw_conversation
 from console.demo.directory.shown import bubbles_of
 from console.demo.directory.story import Story
@@ -108,7 +108,7 @@ def _stay(out: Console, stack: DemoStack) -> None:
     out.print("\nIt runs until Ctrl-C. For a browser, which does not know the CA of the stack:")
     for what, address in stack.addresses():
         out.print(f"  {what}: {address}", markup=False)
-    out.print(f"For commands: --server {stack.local.grpc} --tenant {TENANT} --ca …", markup=False)
+    out.print("For commands:", stack.command_options(), markup=False, soft_wrap=True)
     try:
         while True:
             stack.local.tend()

@@ -177,6 +177,13 @@ class DemoStack:
             found += [("as Anna", f"https://{web}/client/#ticket={home.ticket}")]
         return found
 
+    def command_options(self) -> str:
+        """By which commands of a shell reach the stack, as an operator."""
+        return (
+            f"--server {self.local.grpc} --tenant {TENANT} --ca {self._security.ca} "
+            f"--token-file {self._security.operator_token_file}"
+        )
+
     def start_platform(self, application: str) -> None:
         """Who runs an application, which has been submitted. Returns once it can."""
         compiled = self.folder / "stack" / "compiled"

@@ -308,8 +308,10 @@ async def test_nothing_is_sent_to_what_is_no_address(server, text):
         await begin(server, "anna", named(text))
 
 
-async def test_where_no_channel_leads_it_says_so(server):
+async def test_where_no_channel_leads_it_says_so_and_what_to_do(server):
     assert await refusal(begin(server, "anna", named("xmpp:anna@chat.example"))) == "NO_CHANNEL"
+    with pytest.raises(ClaimNotAllowed, match="prove an e-mail address or a telephone number"):
+        await begin(server, "anna", named("xmpp:anna@chat.example"))
 
 
 async def test_a_code_that_could_not_be_sent_is_sent_anew_by_the_same_request(server):
