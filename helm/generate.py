@@ -81,6 +81,7 @@ OURS: dict[str, tuple[type[ServiceSettings], dict[str, str]]] = {
         "units": "a release is one unit: `unit.id`", "unit": "`unit.id`",
         "tenants": "`unit.tenants`",
         "server": "`server.endpoints`", "listen": _LISTEN, "http_listen": "`web.enabled`",
+        "smtp_listen": "`mail.enabled`",
         "data_sharing": "`dataSharing.endpoints`", "data_sharing_token": _SECRET,
         "data_sharing_token_file": "`dataSharing.token.secret`",
         "token": _SECRET, "token_file": "`server.token.secret`", "ca": "`server.caSecret`",

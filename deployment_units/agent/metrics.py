@@ -22,6 +22,16 @@ from deployment_units.agent.unit_service import UnitService
 from deployment_units.services.web.server import WebServer
 
 
+class MeasuredSmtp(Protocol):
+    """An SMTP server, as far as it is told of: see SmtpServer."""
+
+    @property
+    def replies(self) -> Mapping[tuple[str, int], int]: ...
+
+    @property
+    def connections(self) -> int: ...
+
+
 class MeasuredAgent(Protocol):
     """The agent of one unit, as far as it is told of."""
 
@@ -42,6 +52,9 @@ class MeasuredAgent(Protocol):
 
     @property
     def web(self) -> WebServer | None: ...
+
+    @property
+    def smtp(self) -> MeasuredSmtp | None: ...
 
 
 class AgentMetrics(Collector):
@@ -73,6 +86,7 @@ class AgentMetrics(Collector):
         yield from self._registrations()
         yield from self._admissions()
         yield from self._browsers()
+        yield from self._mail()
         yield certificate_expiry(self._certificates())
 
     def _registrations(self) -> Iterator[Metric]:
@@ -161,3 +175,23 @@ class AgentMetrics(Collector):
         yield requests
         yield streams
         yield dropped
+
+    def _mail(self) -> Iterator[Metric]:
+        replies = CounterMetricFamily(
+            "homeport_agent_smtp_replies",
+            "Answers to those who bring mail, by what they asked for (a sender, a recipient, a mail"
+            " itself) and the code of RFC 5321; a mail with 250 is kept.",
+            labels=["unit", "of", "code"],
+        )
+        connections = GaugeMetricFamily(
+            "homeport_agent_smtp_connections",
+            "Connections that mail servers have open.",
+            labels=["unit"],
+        )
+        for one in self._agents:
+            if one.smtp is not None:
+                for (of, code), count in sorted(dict(one.smtp.replies).items()):
+                    replies.add_metric([one.unit_id, of, str(code)], count)
+                connections.add_metric([one.unit_id], one.smtp.connections)
+        yield replies
+        yield connections

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from grpc import aio
 
@@ -42,6 +43,9 @@ from deployment_units.services.directory.client import DirectoryClient
 from deployment_units.services.web.server import WebServer
 from homeport.api.unit.v1 import unit_pb2_grpc
 
+if TYPE_CHECKING:
+    from deployment_units.services.mail_in.smtp_server import SmtpServer
+
 DRAIN_S = 5.0
 UNKNOWN_CAPACITY = 1_000_000  # clients, for a unit whose record an operator applies
 
@@ -60,6 +64,11 @@ class Agent:
     keeping: UnitKeeping
     web: WebServer | None
     directory: DirectoryClient
+
+    @property
+    def smtp(self) -> SmtpServer | None:
+        """Takes mail in; None: nobody does."""
+        return None if self.keeping.mail is None else self.keeping.mail.server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ def services(found: Rendered) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("case", "protocol"), [(NAMES[1], "https"), (NAMES[2], "http")])
 def test_its_service_leads_to_where_the_agent_listens(rendered, case: str, protocol: str) -> None:
     found = rendered[case]
-    _, web = services(found)
+    web = services(found)[1]
     (port,) = web["spec"]["ports"]
     ((_, pod),) = pods_of(found.manifests())
     ports = {one["name"]: one["containerPort"] for one in pod["containers"][0]["ports"]}

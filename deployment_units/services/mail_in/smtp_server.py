@@ -55,8 +55,8 @@ class SmtpServer:
         self._counts = NetworkCounts(self._limits, trusted)
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
-        self.replies: Counter[str] = Counter()
-        """Recipients and mails by how they were answered: "mail 250", for metrics."""
+        self.replies: Counter[tuple[str, int]] = Counter()
+        """For metrics: ("mail", 250) and the like, of a sender, a recipient or a mail."""
 
     @property
     def connections(self) -> int:
@@ -173,7 +173,7 @@ class _Handler:
         limits: SmtpLimits,
         counts: NetworkCounts,
         clock: Callable[[], float],
-        replies: Counter[str],
+        replies: Counter[tuple[str, int]],
     ) -> None:
         self._taker = taker
         self._limits = limits
@@ -234,7 +234,7 @@ class _Handler:
         return reply
 
     def _counted(self, what: str, reply: SmtpReply) -> str:
-        self._replies[f"{what} {reply.code}"] += 1
+        self._replies[what, reply.code] += 1
         return str(reply)
 
 

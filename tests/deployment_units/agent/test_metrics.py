@@ -215,3 +215,26 @@ async def test_browsers_are_told_of_where_they_are_served(tmp_path: Path) -> Non
             assert found == value
     finally:
         await agent.keeping.close()
+
+
+async def test_mail_is_told_of_where_it_is_taken(tmp_path: Path) -> None:
+    given = AgentSettings(
+        unit="u", server="127.0.0.1:1", accounts=True, state_dir=tmp_path,
+        smtp_listen="127.0.0.1:0", mail_domain="talk.example",
+    )  # fmt: skip
+    agent = build_agent(given, None)
+    try:
+        assert agent.smtp is not None
+        agent.smtp.replies |= {("mail", 250): 3, ("recipient", 550): 2}
+        registry = CollectorRegistry()
+        registry.register(AgentMetrics([agent]))
+        found = {
+            (of, code): registry.get_sample_value(
+                "homeport_agent_smtp_replies_total", {"unit": "u", "of": of, "code": code}
+            )
+            for of, code in (("mail", "250"), ("recipient", "550"))
+        }
+        assert found == {("mail", "250"): 3, ("recipient", "550"): 2}
+        assert registry.get_sample_value("homeport_agent_smtp_connections", {"unit": "u"}) == 0
+    finally:
+        await agent.keeping.close()

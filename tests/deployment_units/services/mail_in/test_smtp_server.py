@@ -94,7 +94,7 @@ async def test_a_mail_comes_as_it_was_sent_with_who_brought_it() -> None:
     assert (session.peer, session.helo) == ("127.0.0.1", "mail.example")
     assert (session.sender, session.encrypted) == ("carla@mail.example", False)
     assert (recipient, content) == (ANNA, MAIL)
-    assert server.replies == {"recipient 250": 1, "mail 250": 1}
+    assert server.replies == {("recipient", 250): 1, ("mail", 250): 1}
 
 
 async def test_the_null_sender_is_no_address() -> None:
