@@ -18,6 +18,7 @@ from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.mail_out import MailOut, MailRelay
 from deployment_units.services.channels.port import OutgoingChannel
 from deployment_units.services.channels.text_link import TextLink, TextOnLine
+from deployment_units.services.conversations.answering import AnswerPresses
 from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.sending import MessageDoors
 from deployment_units.services.gateway.composing import Composer
@@ -38,9 +39,15 @@ class UnitChannels:
         """A text that came in; nobody is there before the unit takes any."""
         return 404 if self.answers is None else await self.answers.take(text)
 
-    def taken_in_by(self, database: UnitDatabase, accounts: Accounts, doors: MessageDoors) -> None:
-        """From now on answers by text are messages."""
-        self.answers = TextAnswers(database, accounts, doors)
+    def taken_in_by(
+        self,
+        database: UnitDatabase,
+        accounts: Accounts,
+        doors: MessageDoors,
+        presses: AnswerPresses,
+    ) -> None:
+        """From now on answers by text are presses and messages."""
+        self.answers = TextAnswers(database, accounts, doors, presses)
 
 
 def channels_of(

@@ -32,6 +32,7 @@ from deployment_units.services.channels import mail_kept, text_kept
 from deployment_units.services.contacts import book
 from deployment_units.services.conversations import card_links, presses
 from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations.answering import AnswerPresses
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
@@ -154,7 +155,8 @@ def keeping(
         press_doors=answering.agent, connect=connect, wall_ms=wall_ms, jitter=jitter,
         channels=channels.all, composer=channels.composer,
     )  # fmt: skip
-    channels.taken_in_by(database, accounts, messages.sender)
+    presses_in_words = AnswerPresses(accounts, messages.conversations.clicking, checks)
+    channels.taken_in_by(database, accounts, messages.sender, presses_in_words)
     answering.agent.handing_on = HandingOn(accounts, answering.residents, messages.peers)
 
     mail = None
@@ -163,7 +165,7 @@ def keeping(
 
         mail = mail_of(
             settings, unit_id, database, accounts, callers, messages.sender, directory,
-            due=messages.due, wall_ms=wall_ms,
+            presses=presses_in_words, due=messages.due, wall_ms=wall_ms,
         )  # fmt: skip
 
     def moved(tenant: str, account: str, resident: Resident | None) -> NewHome | None:

@@ -15,6 +15,7 @@ from deployment_units.agent.mail_settings import mail_domains
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.conversations.answering import AnswerPresses
 from deployment_units.services.conversations.sending import MessageDoors
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.mail_in.directory_homes import DirectoryHomes
@@ -69,11 +70,12 @@ def mail_of(
     doors: MessageDoors,
     directory: UnitDirectory,
     *,
+    presses: AnswerPresses,
     due: Callable[[int, int], None],
     wall_ms: Callable[[], int],
 ) -> UnitMail:
-    """callers: who reads introductions to this unit; doors: the way in of messages; due: as
-    MailReports has it. Raises InvalidInput."""
+    """callers: who reads introductions to this unit; doors: the way in of messages; presses: what
+    presses a button; due: as MailReports has it. Raises InvalidInput."""
     tenants = mail_domains(settings.mail_domain)
     trusted = read_networks(settings.mail_trusted, "mail_trusted")
     host = next(iter(tenants), "")
@@ -90,7 +92,13 @@ def mail_of(
     )
     taker = MailIn(
         tenants,
-        MailKeeper(database, accounts, doors, MailReports(host=host, due=due, wall_ms=wall_ms)),
+        MailKeeper(
+            database,
+            accounts,
+            doors,
+            MailReports(host=host, due=due, wall_ms=wall_ms),
+            presses,
+        ),
         reader,
         DirectoryHomes(unit_id, directory, callers.introduction),
     )

@@ -17,6 +17,7 @@ from deployment_units.agent.keeping import PARTS
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.staying import Home, Staying
+from deployment_units.services.conversations.answering import AnswerPresses
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.clicking import PressDoors
@@ -90,6 +91,9 @@ class AccountUnit:
             self.accounts, callers, self.arrivals, self.sender, self.checks,
             directory=self.names, press_doors=press_doors, wall_ms=self.wall_ms, look_s=0.01,
         )  # fmt: skip
+        self.presses_in_words = AnswerPresses(
+            self.accounts, self.conversations.clicking, self.checks
+        )
 
     def wall_ms(self) -> int:
         return int(self.now * 1000)

@@ -43,11 +43,12 @@ PART = Part(
 
 
 class TextPlace(NamedTuple):
-    """Where an answer goes."""
+    """Where an answer goes. sent_ms: Unix ms, of the last text from there."""
 
     resident: Resident
     conversation: bytes
     participant: str
+    sent_ms: int
 
 
 def note_text(db: sqlite3.Connection, owner: int, row: TextPlaceRow) -> None:
@@ -63,7 +64,7 @@ def note_text(db: sqlite3.Connection, owner: int, row: TextPlaceRow) -> None:
 def text_place(db: sqlite3.Connection, *, ours: str, theirs: str) -> TextPlace | None:
     """Of an account that lives here, or is leaving: the last that texted the number."""
     row = db.execute(
-        "SELECT o.tenant, o.account, o.epoch, o.first_ms, t.conversation, t.participant"
+        "SELECT o.tenant, o.account, o.epoch, o.first_ms, t.conversation, t.participant, t.sent_ms"
         " FROM text_places t JOIN owners o ON o.owner = t.owner"
         " WHERE t.ours = ? AND t.theirs = ? AND o.state IN ('live', 'leaving')"
         " ORDER BY t.sent_ms DESC LIMIT 1",
@@ -72,4 +73,4 @@ def text_place(db: sqlite3.Connection, *, ours: str, theirs: str) -> TextPlace |
     if row is None:
         return None
     resident = Resident(tenant=row[0], account=row[1], epoch=row[2], first_ms=row[3])
-    return TextPlace(resident, row[4], row[5])
+    return TextPlace(resident, row[4], row[5], row[6])

@@ -260,6 +260,26 @@ def find(
     return KeptMessage(*row) if row else None
 
 
+def last_to(
+    db: sqlite3.Connection,
+    owner: int,
+    conversation: bytes,
+    member: str,
+    *,
+    by_ms: int,
+    looked_through: int,
+) -> KeptMessage | None:
+    """The last message of a conversation that is not the member's own and was kept by then (Unix
+    ms); None: there is none among so many of the last ones."""
+    row = db.execute(
+        f"SELECT {COLUMNS} FROM (SELECT * FROM messages WHERE owner = ? AND conversation = ?"
+        " ORDER BY position DESC LIMIT ?) WHERE sender <> ? AND kept_ms <= ?"
+        " ORDER BY position DESC LIMIT 1",
+        (owner, conversation, looked_through, member, by_ms),
+    ).fetchone()
+    return KeptMessage(*row) if row else None
+
+
 def of_id(db: sqlite3.Connection, owner: int, id_: bytes) -> list[KeptMessage]:
     """All messages of that id, one of each account that brought one: no more than members."""
     rows = db.execute(

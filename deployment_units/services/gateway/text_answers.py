@@ -1,4 +1,5 @@
-"""TextAnswers: texts that come in, as messages of the conversations that they answer.
+"""TextAnswers: texts that come in, as presses of the card that they answer, or as messages of the
+conversation.
 
 Each is one transaction, and the same text again changes nothing.
 """
@@ -14,6 +15,7 @@ from deployment_units.services.channels import text_kept
 from deployment_units.services.channels.text_kept import TextPlace
 from deployment_units.services.channels.text_link import TextOnLine
 from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations.answering import AnswerInWords, AnswerPresses
 from deployment_units.services.conversations.message import MAX_TEXT_BYTES, NewMessage
 from deployment_units.services.conversations.sending import MessageDoors
 from deployment_units.services.state.database import UnitDatabase
@@ -23,12 +25,19 @@ _ID_BYTES = 16
 
 
 class TextAnswers:
-    """Of one unit. doors: the way in of messages."""
+    """Of one unit. doors: the way in of messages; presses: what presses a button."""
 
-    def __init__(self, database: UnitDatabase, accounts: Accounts, doors: MessageDoors) -> None:
+    def __init__(
+        self,
+        database: UnitDatabase,
+        accounts: Accounts,
+        doors: MessageDoors,
+        presses: AnswerPresses,
+    ) -> None:
         self._database = database
         self._accounts = accounts
         self._doors = doors
+        self._presses = presses
 
     async def take(self, text: TextOnLine) -> int:
         """What the line is told: 200 it is kept; 404 it answers nothing. Raises ServiceError where
@@ -41,10 +50,20 @@ class TextAnswers:
         if place is None or not said.strip():
             return 404
 
+        answer = AnswerInWords(
+            id=_id(text, place.conversation),
+            conversation=place.conversation,
+            participant=place.participant,
+            text=said,
+            sent_ms=place.sent_ms,
+        )
+
         def keep(db: sqlite3.Connection, owner: int) -> None:
             self._keep(db, owner, place, text, said)
 
         try:
+            if await self._presses.press(place.resident, answer):
+                return 200
             await self._accounts.change(place.resident, keep)
         except (NotFound, PermissionDenied):
             return 404

@@ -1,6 +1,7 @@
 """MailKeeper: what becomes of a mail in the unit where its account is at home.
 
-An answer is a message of the participant whose reply address it came to; a stranger's begins a
+An answer is a message of the participant whose reply address it came to, or presses a button of the
+card that it answers, where it is surely the participant's; a stranger's begins a
 conversation with the account, or goes on with the one that it answers. Either is one transaction
 with the mail as it came, so who was told 250 may forget it, and the same mail again changes
 nothing. Reports of deliveries are evidence of them and no messages.
@@ -22,6 +23,7 @@ from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels import mail_kept
 from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations.answering import AnswerInWords, AnswerPresses
 from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.conversations.sending import MessageDoors
 from deployment_units.services.mail_in.authenticity import Authenticity, judged
@@ -62,7 +64,7 @@ class Mailbox(NamedTuple):
 
 
 class MailKeeper:
-    """Of one unit. reports: of mails that it has sent."""
+    """Of one unit. reports: of mails that it has sent; presses: what presses a button."""
 
     def __init__(
         self,
@@ -70,11 +72,13 @@ class MailKeeper:
         accounts: Accounts,
         doors: MessageDoors,
         reports: Reports,
+        presses: AnswerPresses,
     ) -> None:
         self._database = database
         self._accounts = accounts
         self._doors = doors
         self._reports = reports
+        self._presses = presses
 
     def of_token(self, tenant: str, token: str) -> Mailbox | None:
         """The mailbox of a reply address, where its account lives here and has the conversation
@@ -98,12 +102,32 @@ class MailKeeper:
         if reading.outcomes:
             work = partial(self._note, mailbox=mailbox, reading=reading)
         elif mailbox.whose is not None:
+            if await self._pressed(mailbox.resident, mailbox.whose, reading):
+                return
             work = partial(
                 self._answer, mailbox=mailbox, whose=mailbox.whose, reading=reading, content=content
             )
         else:
             work = partial(self._begin, mailbox=mailbox, reading=reading, content=content)
         await self._accounts.change(mailbox.resident, work)
+
+    async def _pressed(self, resident: Resident, whose: ReplyOwner, reading: MailReading) -> bool:
+        """Whether it is a press. What nobody vouches for presses nothing: it is a message, shown as
+        unverified; and a program's mail is nobody's decision."""
+        found = judged(_address(reading), reading.results, whose)
+        if found.authenticity is not Authenticity.VERIFIED:
+            return False
+        answers = self._accounts.read(resident, lambda db, owner: _answered(db, owner, reading))
+        if reading.origin is not MailOrigin.PERSON or not answers:
+            return False
+        answer = AnswerInWords(
+            id=_answer_id(reading, whose),
+            conversation=whose.conversation,
+            participant=whose.participant,
+            text=reading.text,
+            answers=answers,
+        )
+        return await self._presses.press(resident, answer)
 
     def _note(
         self, db: sqlite3.Connection, owner: int, *, mailbox: Mailbox, reading: MailReading
@@ -138,7 +162,7 @@ class MailKeeper:
             raise NobodysMail("a program's mail, and not of the participant")
         verified = found.authenticity is Authenticity.VERIFIED
         message = NewMessage(
-            id=_id("answer", reading.identity, whose.conversation, whose.participant.encode()),
+            id=_answer_id(reading, whose),
             conversation=whose.conversation,
             sender=whose.participant,
             via="" if whose.participant == account else account,
@@ -242,6 +266,10 @@ def _answered(db: sqlite3.Connection, owner: int, reading: MailReading) -> bytes
         if len(found) == _ID_BYTES and conversations.find(db, owner, found) is not None:
             return found
     return b""
+
+
+def _answer_id(reading: MailReading, whose: ReplyOwner) -> bytes:
+    return _id("answer", reading.identity, whose.conversation, whose.participant.encode())
 
 
 def _id(what: str, *parts: bytes) -> bytes:

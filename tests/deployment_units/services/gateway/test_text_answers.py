@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,22 +11,25 @@ from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels.text_kept import TextPlaceRow, note_text
 from deployment_units.services.channels.text_link import TextOnLine
 from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations import presses
 from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.gateway.text_answers import TextAnswers
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from tests.support.account_units import TENANT, AccountUnit, account_unit
+from tests.support.cards import document_of, submit
+from tests.support.fakes.press_doors import FakePressDoors
 
 ANNA = Resident(tenant=TENANT, account="anna", epoch=1)
 OURS, DEV = "+442079460100", "+442079460302"
 
 
-async def texted(unit: AccountUnit, conversation: bytes, sent_ms: int) -> None:
+async def texted(unit: AccountUnit, conversation: bytes, sent_ms: int, *, card: str = "") -> None:
     """Anna writes to Dev, whom a text is sent."""
 
     def write(db, owner):  # type: ignore[no-untyped-def]
         message = NewMessage(
             id=conversation, conversation=conversation, sender="anna",
-            content=pb.Content(text="Coming?").SerializeToString(),
+            content=pb.Content(text="Coming?", card=card).SerializeToString(),
         )  # fmt: skip
         unit.sender.send(db, owner, ANNA, message, [f"tel:{DEV}"])
         place = TextPlaceRow(
@@ -35,6 +39,10 @@ async def texted(unit: AccountUnit, conversation: bytes, sent_ms: int) -> None:
         note_text(db, owner, place)
 
     await unit.accounts.change(ANNA, write)
+
+
+def answers_of(unit: AccountUnit) -> TextAnswers:
+    return TextAnswers(unit.database, unit.accounts, unit.sender, unit.presses_in_words)
 
 
 def answer(said: str = "Yes", *, sender: str = DEV, to: str = OURS, id_: str = "1") -> TextOnLine:
@@ -47,7 +55,7 @@ async def test_an_answer_comes_once_into_the_conversation_that_was_texted_last(
     async with account_unit(tmp_path) as unit:
         await texted(unit, b"a" * 16, 1)
         await texted(unit, b"b" * 16, 2)
-        answers = TextAnswers(unit.database, unit.accounts, unit.sender)
+        answers = answers_of(unit)
         assert [await answers.take(answer()) for _ in range(2)] == [200, 200]
         found, _ = unit.accounts.read(
             ANNA,
@@ -72,5 +80,21 @@ async def test_an_answer_comes_once_into_the_conversation_that_was_texted_last(
 async def test_what_answers_nothing_is_told_so(tmp_path: Path, text: TextOnLine) -> None:
     async with account_unit(tmp_path) as unit:
         await texted(unit, b"a" * 16, 1)
-        answers = TextAnswers(unit.database, unit.accounts, unit.sender)
+        answers = answers_of(unit)
         assert await answers.take(text) == 404
+
+
+async def test_the_number_of_a_button_presses_it_and_is_no_message(tmp_path: Path) -> None:
+    doors = FakePressDoors({"anna"})
+    async with account_unit(tmp_path, press_doors=doors) as unit:
+        card = json.dumps(document_of(actions=[submit("Yes", id="yes")]))
+        await texted(unit, b"a" * 16, unit.wall_ms(), card=card)
+        answers = answers_of(unit)
+        assert [await answers.take(answer("1")) for _ in range(2)] == [200, 200]
+        assert await answers.take(answer("2, maybe", id_="2")) == 200
+        found, _ = unit.accounts.read(
+            ANNA, lambda db, owner: conversations.messages(db, owner, after=0, most=10)
+        )
+        pressed = unit.accounts.read(ANNA, lambda db, owner: presses.to_hand_on(db, owner, most=10))
+    assert [pb.Content.FromString(one.content).text for one in found] == ["Coming?", "2, maybe"]
+    assert [(one.viewer, one.action) for one in pressed] == [(f"tel:{DEV}", "yes")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import quopri
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,7 @@ from deployment_units.services.channels import mail_kept
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations import presses
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
 from deployment_units.services.gateway import kept as gateway
 from deployment_units.services.gateway.mail_headers import message_id_of
@@ -36,8 +38,10 @@ from deployment_units.services.profiles.profile import EVERYONE, Mode
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from tests.deployment_units.services.mail_in.reply_rows import MAILS, TEXTS
 from tests.support.account_units import TENANT, AccountUnit, account_unit
+from tests.support.cards import document_of, submit
 from tests.support.fakes.domain_names import NameTable
 from tests.support.fakes.offload import FakeOffload
+from tests.support.fakes.press_doors import FakePressDoors
 
 ANNA = Resident(tenant=TENANT, account="anna", epoch=1)
 CARLA = "mailto:carla@mail.example"
@@ -71,13 +75,13 @@ class MailUnit:
         self.homes = homes
         self.names = names
 
-    async def begin(self) -> str:
+    async def begin(self, card: str = "") -> str:
         """Anna writes to Carla; where her answers come to."""
 
         def write(db, owner):  # type: ignore[no-untyped-def]
             message = NewMessage(
                 id=b"1" * 16, conversation=CONVERSATION, sender="anna",
-                content=pb.Content(text="Coming?").SerializeToString(),
+                content=pb.Content(text="Coming?", card=card).SerializeToString(),
             )  # fmt: skip
             self.unit.sender.send(db, owner, ANNA, message, [CARLA])
             whose = ReplyOwner(
@@ -126,7 +130,7 @@ class MailUnit:
 
 @asynccontextmanager
 async def mail_unit(folder: Path, *, trusted: str = "") -> AsyncIterator[MailUnit]:
-    async with account_unit(folder) as unit:
+    async with account_unit(folder, press_doors=FakePressDoors({"anna"})) as unit:
         names, homes = NameTable(dict(VOUCHED)), Homes()
         networks = read_networks(trusted, "trusted")
         reader = MailReader(
@@ -138,6 +142,7 @@ async def mail_unit(folder: Path, *, trusted: str = "") -> AsyncIterator[MailUni
             unit.accounts,
             unit.sender,
             MailReports(host="talk.example", due=unit.agenda.hint, wall_ms=unit.wall_ms),
+            unit.presses_in_words,
         )
         taker = MailIn({"talk.example": TENANT}, keeper, reader, homes)
         server = SmtpServer(
@@ -206,6 +211,39 @@ async def test_who_is_not_surely_the_participant_is_shown_as_unverified(
         (message,) = unit.messages()
     assert message.sender == CARLA
     assert content(message).by_mail.verified is verified
+
+
+async def test_the_number_of_a_button_presses_it_where_the_mail_is_surely_the_participants(
+    tmp_path: Path,
+) -> None:
+    async with mail_unit(tmp_path) as unit:
+        to = await unit.begin(json.dumps(document_of(actions=[submit("Yes", id="yes")])))
+        head = "From: {}\nMessage-ID: <{}@mail.example>\nIn-Reply-To: <" + (b"1" * 16).hex()
+        head += "@talk.example>{}"
+        body = "\n1\n\nOn Mon, Anna wrote:\n> Coming?\n"
+
+        async def mail(sender: str, name: str, more: str = "") -> str:
+            header = head.format(sender, name, more)
+            return await unit.mail(to, body, sender=sender, header=header)
+
+        def pressed() -> list[tuple[str, str]]:
+            found = unit.unit.accounts.read(
+                ANNA, lambda db, owner: presses.to_hand_on(db, owner, most=10)
+            )
+            return [(one.viewer, one.action) for one in found]
+
+        unit.names.silent = {"mail.example"}
+        await mail("carla@mail.example", "unverified")
+        unit.names.silent = set()
+        await mail("carla@mail.example", "unverified")  # it is a message already
+        await mail("eve@evil.example", "another")
+        await mail("carla@mail.example", "robot", "\nAuto-Submitted: auto-replied")
+        assert pressed() == []
+        words = len(unit.messages())
+        for _ in range(2):
+            assert await mail("carla@mail.example", "hers") == "2.0.0 kept"
+        assert pressed() == [(CARLA, "yes")]
+        assert len(unit.messages()) == words
 
 
 async def test_the_same_mail_twice_is_kept_once_whoever_vouches_then(tmp_path: Path) -> None:
