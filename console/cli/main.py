@@ -42,6 +42,7 @@ from console.cli.commands import (
     platforms,
     proofs,
     rules,
+    sign_in,
     store,
     tenants,
     tokens,
@@ -88,6 +89,7 @@ app.add_typer(platforms.app, name="platforms", rich_help_panel="Data sharing")
 app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
 app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
 account_names.add_to(accounts.app)
+accounts.app.command("sign-in")(sign_in.sign_in)
 app.add_typer(accounts.app, name="accounts", rich_help_panel="Messages")
 app.add_typer(cards.app, name="cards", rich_help_panel="Messages")
 app.add_typer(handles.app, name="handles", rich_help_panel="Messages")
