@@ -95,6 +95,9 @@ class StackOptions:
     etcd_port: int = 0  # of the etcd that is started here
     geo: Path | None = None
     workers: int = 1
+    lost_after_s: float | None = (
+        None  # clients leave a silent unit then; None: as the server has it
+    )
     transport: str = "auto"
     accounts: bool = False  # units keep accounts
     # Units with an agent process of their own, each with its part of the fleet file; empty: one
@@ -184,7 +187,9 @@ def plan_stack(options: StackOptions) -> StackPlan:
             "store",
             f"--store {options.store} is none of embedded, etcd, etcd://host:port,…",
         )
-    geo = (f"--geo={options.geo}",) if options.geo else ()
+    more = [f"--geo={options.geo}"] if options.geo else []
+    if options.lost_after_s is not None:
+        more.append(f"--lost-after-s={options.lost_after_s}")
     login: tuple[str, ...] = ()
     if options.store == "etcd":
         login = (
@@ -205,7 +210,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 f"--http-listen={LOOPBACK}:{options.http_port}",
                 f"--transport={options.transport}",
                 f"--workers={options.workers}",
-                *geo,
+                *more,
                 *kept,
                 *_code_senders(options),
                 *_pages(options.hosts),

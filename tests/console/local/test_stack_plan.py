@@ -81,6 +81,11 @@ def test_codes_are_sent_through_the_relay_that_is_named() -> None:
     assert "--directory-mail-from=codes@talk.example" in server.arguments
 
 
+def test_a_silent_unit_keeps_its_clients_as_long_as_is_said() -> None:
+    server, _ = plan_stack(replace(OPTIONS, lost_after_s=600.0)).programs
+    assert "--lost-after-s=600.0" in server.arguments
+
+
 @pytest.mark.parametrize("vouches", [False, True])
 def test_units_send_and_take_mail_and_texts(*, vouches: bool) -> None:
     """Those with accounts; nobody is believed on whose a mail is unless that is said."""
