@@ -39,8 +39,10 @@ def message_event(
     sender: str,
     text: str,
     in_reply_to: bytes = b"",
+    verified: bool | None = None,
 ) -> FeedEvent:
-    """A message to an application."""
+    """A message to an application. verified: of what came by mail or text, whether the sender is
+    who they say, as far as the unit that took it in could find out; None: it came otherwise."""
     source = member_uri(tenant, sender)
     data: dict[str, Any] = {
         "application": application,
@@ -51,6 +53,8 @@ def message_event(
     }
     if in_reply_to:
         data["in_reply_to"] = in_reply_to.hex()
+    if verified is not None:
+        data["verified"] = verified
     return FeedEvent(type=MESSAGE_FEED, source=source, id=message.hex(), data=data)
 
 

@@ -29,6 +29,7 @@ from deployment_units.services.cards.card import Card, CardAction
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import presses
 from deployment_units.services.conversations.card_checks import CardChecks
+from deployment_units.services.conversations.members import is_uri
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
 from deployment_units.services.conversations.press import KeptPress, PressState
 from deployment_units.services.conversations.press_judging import card_in
@@ -204,6 +205,7 @@ def at_card(
 
 def _of_message(resident: Resident, application: str, message: KeptMessage) -> FeedEvent:
     content = pb.Content.FromString(message.content)
+    anybody = is_uri(message.sender) or content.HasField("by_mail")
     return message_event(
         tenant=resident.tenant,
         application=application,
@@ -212,4 +214,5 @@ def _of_message(resident: Resident, application: str, message: KeptMessage) -> F
         sender=message.sender,
         text=content.text,
         in_reply_to=content.in_reply_to,
+        verified=content.by_mail.verified if anybody else None,
     )

@@ -5,6 +5,7 @@ the account's next home."""
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from deployment_units.services.applications.port import (
     REFUSED_FEED,
     OutcomePage,
 )
+from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.state import owners
 from deployment_units.services.state.port import read_state, replace_state
 from homeport.api.communication.v1 import conversation_pb2 as pb
@@ -76,6 +78,36 @@ async def test_a_message_is_answered_with_a_card_and_a_press_of_it_once(tmp_path
         shown = {one.id: one for one in await unit.read("anna")}[card.id]
         assert [one.state for one in shown.presses] == [pb.PRESS_STATE_DONE]
         assert texts(await unit.read("ben")) == texts(await unit.read("anna"))
+
+
+async def test_who_writes_by_mail_or_text_may_be_somebody_else_and_the_application_hears_so(
+    tmp_path: Path,
+) -> None:
+    sharing = FakeDataSharing(ROASTERY)
+    carla = "mailto:carla@mail.example"
+    async with application_unit(tmp_path / "u", sharing) as unit:
+        await unit.enter("anna", "roastery")
+        anna = unit.residents.find(TENANT, "anna")
+        assert anna is not None
+        rows = ((carla, None), (carla, False), (carla, True), ("anna", False))
+        for number, (sender, by_mail) in enumerate(rows):
+            said_by_mail = None if by_mail is None else pb.ByMail(verified=by_mail)
+            message = NewMessage(
+                id=number.to_bytes(16, "big"), conversation=TALK, sender=sender,
+                via="anna" if sender == carla else "",
+                content=pb.Content(text="hello", by_mail=said_by_mail).SerializeToString(),
+            )  # fmt: skip
+            members = [carla, "roastery"]
+            await unit.accounts.change(
+                anna, partial(unit.sender.send, resident=anna, message=message, members=members)
+            )
+
+        async def published() -> bool:
+            return len(sharing.of(MESSAGE_FEED)) == len(rows)
+
+        await until(published)
+        heard = {one.id[-1]: one.data["verified"] for one in sharing.of(MESSAGE_FEED)}
+        assert heard == {"0": False, "1": False, "2": True, "3": False}
 
 
 async def test_hours_later_another_event_brings_another_message(tmp_path: Path) -> None:
