@@ -74,3 +74,19 @@ def test_whatever_was_typed_is_quoted_once(word: str) -> None:
 @given(st.text(max_size=40))
 def test_a_message_in_which_words_stand_as_they_are_stays(word: str) -> None:
     assert reworded(f"No such option: --{word}") == f"No such option: --{word}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--with-directory", "--mail-relay", "127.0.0.1:25"],
+        ["--mail-relay", "127.0.0.1:25", "--mail-domain", "talk.example"],
+        ["--with-directory", "--text-number", "+442079460000"],
+        ["--text-line", "127.0.0.1:25", "--text-number", "+442079460000"],
+    ],
+    ids=["no domain", "mail without accounts", "no line", "texts without accounts"],
+)
+def test_a_relay_or_line_needs_what_belongs_to_it(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "go together, and with --with-directory" in said(["up", *arguments], capsys)

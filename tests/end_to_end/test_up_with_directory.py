@@ -30,9 +30,15 @@ def test_the_section_has_commands() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_what_readme_says_of_names_works_when_it_is_pasted(tmp_path: Path) -> None:
-    """Each command on the stack of two units, each with a process of its own."""
-    with Up(tmp_path / "data", "--with-directory") as up:
+    """Each command on the stack of two units, each with a process of its own, which take mail where
+    a relay is named, also one that is not there."""
+    outside = [
+        "--mail-relay=127.0.0.1:9", "--mail-domain=talk.example",
+        "--text-line=127.0.0.1:9", "--text-number=+442079460000",
+    ]  # fmt: skip
+    with Up(tmp_path / "data", "--with-directory", *outside) as up:
         assert set(up.ready["units"]) == {"eu-west", "eu-north"}
+        assert set(up.ready["mail"]) == {"eu-west", "eu-north"}
         assert {"agent-eu-west", "agent-eu-north"} <= set(up.ready["pids"])
         environ = {k: v for k, v in os.environ.items() if not k.startswith("HOMEPORT_")}
         for command in pasted():
