@@ -51,3 +51,6 @@ class HotCall:
 
 
 HotMethod: TypeAlias = Callable[[HotCall], None]
+
+HotForSome: TypeAlias = Callable[[HotCall], bool]
+"""False: nothing was done, and the ordinary method answers, behind the interceptors."""

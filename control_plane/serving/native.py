@@ -25,7 +25,7 @@ from pygrpc_native import EVENT_CALL, NativeGrpcFront
 from control_plane.errors import ServiceError, Unauthenticated
 from control_plane.serving.call_statistics import CallStatistics, MethodStatistics
 from control_plane.serving.call_turns import CallTurns, Event
-from control_plane.serving.calls import HotCall, HotMethod, Metadata
+from control_plane.serving.calls import HotCall, HotForSome, HotMethod, Metadata
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connections import Connection, Connections
 from control_plane.serving.errors_to_status import draining
@@ -104,7 +104,7 @@ class NativeServer(native_aio.Server):
     def __init__(
         self,
         *,
-        hot: Mapping[str, HotMethod],
+        hot: Mapping[str, HotMethod | HotForSome],
         interceptors: Sequence[Any],
         options: Sequence[tuple[str, Any]],
         connections: Connections | None = None,
@@ -117,7 +117,7 @@ class NativeServer(native_aio.Server):
         self._options = [(name, value) for name, value in options if name != MAX_STREAMS]
         self._options.append((MAX_STREAMS, BEHIND_STREAMS))
         self._hot = hot
-        self._hot_by_id: dict[int, tuple[HotMethod, MethodStatistics]] = {}
+        self._hot_by_id: dict[int, tuple[HotMethod | HotForSome, MethodStatistics]] = {}
         self._statistics = statistics or CallStatistics()
         self._turns = CallTurns(
             self._begin,
@@ -198,7 +198,9 @@ class NativeServer(native_aio.Server):
                 others.append(event)  # answers with grpcio's words
             else:
                 try:
-                    method(call)
+                    if method(call) is False:
+                        self.outstanding -= 1
+                        others.append(event)
                 except Exception:  # the boundary: one bad call must not take its batch along
                     log.exception("a hot method failed")
                     call.fail(ServiceError("internal error; see the server's log"))

@@ -12,7 +12,7 @@ import importlib.util
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from control_plane.errors import InvalidInput
 from control_plane.serving.call_statistics import CallCounter, CallStatistics
-from control_plane.serving.calls import HotMethod
+from control_plane.serving.calls import HotForSome, HotMethod
 from control_plane.serving.connection_limits import (
     FLOOD_BYTES,
     TLS_FLOOD_BYTES,
@@ -60,12 +60,14 @@ class Transport(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One servicer: the generated `add_…_to_server`, the object, its full name, and those
-    of its unary methods that are hot (method name -> function)."""
+    of its unary methods that are hot (method name -> function). hot_for_some: those that are so on
+    the native transport alone, for calls that they take; else the servicer answers."""
 
     add: Callable[[Any, Any], None]
     servicer: object
     name: str
     hot: Mapping[str, HotMethod]
+    hot_for_some: Mapping[str, HotForSome] = field(default_factory=dict)
 
 
 class Server:
@@ -96,8 +98,12 @@ class Server:
         self._ports: list[int] = []
         self.transport = choose_transport(transport)
         hot = {f"/{s.name}/{name}": method for s in services for name, method in s.hot.items()}
+        for_some = {
+            f"/{s.name}/{n}": method for s in services for n, method in s.hot_for_some.items()
+        }
         if tracer is not None:
             hot = {path: traced_hot(path, method, tracer) for path, method in hot.items()}
+            for_some = {path: traced_hot(path, one, tracer) for path, one in for_some.items()}
         options: list[tuple[str, Any]] = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", 4 * MAX_MESSAGE_BYTES),
@@ -136,7 +142,7 @@ class Server:
             from control_plane.serving.native import NativeServer
 
             self._server = NativeServer(
-                hot=hot,
+                hot={**hot, **for_some},
                 interceptors=behind,
                 options=options,
                 connections=connections,

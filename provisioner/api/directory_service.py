@@ -11,7 +11,7 @@ from grpc import aio
 from control_plane.auth.roles import Role
 from control_plane.errors import InvalidInput
 from control_plane.identity.names import check_client_id
-from control_plane.serving.calls import HotMethod
+from control_plane.serving.calls import HotForSome, HotMethod
 from control_plane.serving.server import Service
 from homeport.api.directory.v1 import directory_pb2 as pb
 from homeport.api.directory.v1 import directory_pb2_grpc as pb_grpc
@@ -48,19 +48,28 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
         self._callers = callers
         self._new_id = new_id
 
-    def service(self, resolve: HotMethod) -> Service:
-        """What control_plane.serving needs to serve it. resolve: Resolve."""
+    def service(self, resolve: HotMethod, claim: HotForSome) -> Service:
+        """What control_plane.serving needs to serve it. resolve: Resolve; claim: ClaimHandle, for
+        those whom it takes."""
         return Service(
             add=pb_grpc.add_DirectoryServiceServicer_to_server,
             servicer=self,
             name=NAME,
             hot={"Resolve": resolve},
+            hot_for_some={"ClaimHandle": claim},
         )
 
     async def ClaimHandle(
         self, request: pb.ClaimHandleRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ClaimHandleResponse:
-        tenant, account, acting = self._acts(request, context)
+        return await self.claim_handle(request, free=self._free(context, Role.OPERATOR))
+
+    async def claim_handle(
+        self, request: pb.ClaimHandleRequest, *, free: Callable[[], bool]
+    ) -> pb.ClaimHandleResponse:
+        """ClaimHandle, of a caller that was checked. free(): whether it need not say for which unit
+        it acts. Raises as the contract says."""
+        tenant, account, acting = self._acts(request, free)
         held = await self._directory.handles.claim(
             tenant,
             account,
@@ -74,7 +83,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
     async def ReleaseHandle(
         self, request: pb.ReleaseHandleRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ReleaseHandleResponse:
-        tenant, account, acting = self._acts(request, context)
+        tenant, account, acting = self._acts(request, self._free(context, Role.OPERATOR))
         released = await self._directory.handles.release(
             tenant, account, request.handle, acting, request=self._request_id(request)
         )
@@ -83,7 +92,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
     async def OfferHandle(
         self, request: pb.OfferHandleRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.OfferHandleResponse:
-        tenant, account, acting = self._acts(request, context)
+        tenant, account, acting = self._acts(request, self._free(context, Role.OPERATOR))
         to = check_client_id(request.to_account, "to_account")
         lasts_s = mapping.given_seconds(request, "ttl")
         lasts_s = OFFER_S if lasts_s is None else lasts_s
@@ -97,7 +106,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
     async def AcceptHandle(
         self, request: pb.AcceptHandleRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.AcceptHandleResponse:
-        tenant, account, acting = self._acts(request, context)
+        tenant, account, acting = self._acts(request, self._free(context, Role.OPERATOR))
         if len(request.offer) > MAX_OFFER:
             raise InvalidInput("offer", f"offer has more than {MAX_OFFER:,} characters")
         held = await self._directory.handles.accept(
@@ -113,7 +122,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
     async def BeginProof(
         self, request: pb.BeginProofRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.BeginProofResponse:
-        tenant, account, acting = self._acts(request, context)
+        tenant, account, acting = self._acts(request, self._free(context, Role.OPERATOR))
         begun = await self._directory.proofs.begin(
             tenant,
             account,
@@ -130,7 +139,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
     async def FinishProof(
         self, request: pb.FinishProofRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.FinishProofResponse:
-        tenant, account, acting = self._acts(request, context)
+        tenant, account, acting = self._acts(request, self._free(context, Role.OPERATOR))
         proved = await self._directory.proofs.finish(
             tenant,
             account,
@@ -151,7 +160,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
     async def ReleaseIdentifier(
         self, request: pb.ReleaseIdentifierRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ReleaseIdentifierResponse:
-        tenant, account, acting = self._acts(request, context)
+        tenant, account, acting = self._acts(request, self._free(context, Role.OPERATOR))
         released = await self._directory.proved.release(
             tenant,
             account,
@@ -166,7 +175,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
     ) -> pb.GetAccountResponse:
         tenant = self._fleet_view.tenant_or_raise(request.tenant).id
         account = check_client_id(request.account, "account")
-        acting = self._acting(request.home, context, Role.VIEWER)
+        acting = acting_home(request.home, free=self._free(context, Role.VIEWER))
         if len(request.known) > MOST_KNOWN:
             raise InvalidInput(
                 "known", f"known names {len(request.known)} identifiers; at most {MOST_KNOWN}"
@@ -192,19 +201,15 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
             known=map(_known_to_proto, found.known),
         )
 
-    def _acts(
-        self, request: Any, context: aio.ServicerContext[Any, Any]
-    ) -> tuple[str, str, ActingUnit | None]:
+    def _acts(self, request: Any, free: Callable[[], bool]) -> tuple[str, str, ActingUnit | None]:
         """Tenant and account of a request, and who acts for it. Raises NotFound, InvalidInput."""
         tenant = self._fleet_view.tenant_or_raise(request.tenant)
         account = check_client_id(request.account, "account")
-        return tenant.id, account, self._acting(request.home, context, Role.OPERATOR)
+        return tenant.id, account, acting_home(request.home, free=free)
 
-    def _acting(
-        self, home: pb.ActingHome, context: aio.ServicerContext[Any, Any], free: Role
-    ) -> ActingUnit | None:
-        """free: the role that need not say for which unit it acts. Raises InvalidInput."""
-        return acting_home(home, free=lambda: self._callers.of_context(context).may(free))
+    def _free(self, context: aio.ServicerContext[Any, Any], role: Role) -> Callable[[], bool]:
+        """Whether the caller has the role that need not say for which unit it acts."""
+        return lambda: self._callers.of_context(context).may(role)
 
     def _request_id(self, request: Any) -> str:
         given: str = request.request_id

@@ -1,16 +1,13 @@
 """LookupCalls: Resolve, as a hot method: answered at once by what this server remembers.
 
-What has to be read first is looked up by a task beside (`run`), with a deadline, and no more than
-MOST_WAITING at a time.
+What has to be read first is looked up by a task beside (`run`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from google.protobuf.message import DecodeError
 
@@ -20,20 +17,17 @@ from control_plane.identifiers.identifier import Flaw, Identifier, IdentifierKin
 from control_plane.identifiers.uris import read_any
 from control_plane.identity.names import check_client_id
 from control_plane.serving.calls import HotCall
-from control_plane.serving.errors_to_status import interrupted
 from homeport.api.directory.v1 import directory_pb2 as pb
 from provisioner.api import mapping
 from provisioner.api.callers import Callers
+from provisioner.api.waiting_calls import WaitingCalls
 from provisioner.directory.accounts import ActingUnit
 from provisioner.directory.budgets import Asker, network_of
 from provisioner.directory.residence import Residence
 from provisioner.directory.resolving import Resolution, Resolver
 from provisioner.fleet_view import FleetView
 
-log = logging.getLogger(__name__)
-
 RESOLVE = "/homeport.api.directory.v1.DirectoryService/Resolve"
-MOST_WAITING = 10_000
 WITHIN_S = 10.0  # a lookup, whatever deadline its caller has
 
 
@@ -42,7 +36,6 @@ class _Lookup:
     """One call, and what it asks for: an identifier, or an account by its id. acting: the home of
     its viewer; None: an operator asks."""
 
-    call: HotCall
     named: Identifier | str
     asker: Asker
     acting: ActingUnit | None
@@ -56,9 +49,8 @@ class LookupCalls:
         self._resolver = resolver
         self._fleet_view = fleet_view
         self._callers = callers
-        self._waiting: deque[_Lookup] = deque()
-        self._wake = asyncio.Event()
-        self._under_way = 0
+        self._calls = WaitingCalls(within_s=WITHIN_S, too_late=_too_late)
+        self.run = self._calls.run
 
     def begin(self, call: HotCall) -> None:
         """Resolve."""
@@ -69,48 +61,15 @@ class LookupCalls:
                 if found is not None:
                     call.reply(_encoded(found))
                     return
-            if len(self._waiting) + self._under_way >= MOST_WAITING:
-                raise Unavailable("too many lookups wait for the store; try again")
-            self._waiting.append(lookup)
-            self._wake.set()
+            self._calls.add(call, partial(self._look_up, lookup))
         except ServiceError as error:
             call.fail(error)
 
-    async def run(self) -> None:
-        """Looks up for ever what has to be read."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    while self._waiting:
-                        group.create_task(self._look_up(self._waiting.popleft()), name="lookup")
-                    self._wake.clear()
-                    await self._wake.wait()
-        finally:
-            while self._waiting:
-                self._waiting.popleft().call.fail(interrupted())
-
-    async def _look_up(self, lookup: _Lookup) -> None:
-        call, asker = lookup.call, lookup.asker
-        left_s = call.time_left_s()
-        self._under_way += 1
-        try:
-            async with asyncio.timeout(WITHIN_S if left_s is None else min(left_s, WITHIN_S)):
-                if lookup.acting is not None:
-                    await self._resolver.check_viewer(asker.tenant, asker.viewer, lookup.acting)
-                found = await self._found(lookup)
-            call.reply(_encoded(found))
-        except ServiceError as error:
-            call.fail(error)
-        except TimeoutError:
-            call.fail(Unavailable("the store does not answer; try again"))
-        except asyncio.CancelledError:
-            call.fail(interrupted())
-            raise
-        except Exception:  # the boundary: one bad call must not take the others along
-            log.exception("a lookup failed")
-            call.fail(ServiceError("internal error; see the server's log"))
-        finally:
-            self._under_way -= 1
+    async def _look_up(self, lookup: _Lookup) -> bytes:
+        asker = lookup.asker
+        if lookup.acting is not None:
+            await self._resolver.check_viewer(asker.tenant, asker.viewer, lookup.acting)
+        return _encoded(await self._found(lookup))
 
     def _remembered(self, lookup: _Lookup) -> Resolution | None:
         if isinstance(lookup.named, str):
@@ -137,7 +96,7 @@ class LookupCalls:
         named, home = _named(request), request.home
         alone = home.unit_id and not (home.epoch or request.viewer)
         if alone and caller.may(Role.UNIT):
-            return self._for_nobody(call, request, tenant, named)
+            return self._for_nobody(request, tenant, named)
         acting = acting_home(home, free=lambda: caller.may(Role.OPERATOR))
         viewer = check_client_id(request.viewer, "viewer") if request.viewer else ""
         if acting is not None and not viewer:
@@ -150,10 +109,10 @@ class LookupCalls:
             network=_network(request.viewer_address),
             unit_id=request.home.unit_id if is_unit else "",
         )
-        return _Lookup(call, named, asker, acting, request.fresh)
+        return _Lookup(named, asker, acting, request.fresh)
 
     def _for_nobody(
-        self, call: HotCall, request: pb.ResolveRequest, tenant: str, named: Identifier | str
+        self, request: pb.ResolveRequest, tenant: str, named: Identifier | str
     ) -> _Lookup:
         """A unit asks for nobody in particular, such as a stranger who brings mail: it finds what
         everybody may. Raises InvalidInput."""
@@ -164,7 +123,11 @@ class LookupCalls:
             network=_network(request.viewer_address),
             unit_id=request.home.unit_id,
         )
-        return _Lookup(call, named, asker, None, request.fresh)
+        return _Lookup(named, asker, None, request.fresh)
+
+
+def _too_late() -> ServiceError:
+    return Unavailable("the store does not answer; try again")
 
 
 def _named(request: pb.ResolveRequest) -> Identifier | str:

@@ -48,6 +48,7 @@ from provisioner.api import (
 )
 from provisioner.api.audited_objects import audited_objects, directory_objects
 from provisioner.api.callers import Callers
+from provisioner.api.claim_calls import ClaimCalls
 from provisioner.api.client_lines import ClientLines
 from provisioner.api.client_proofs import ClientProofs
 from provisioner.api.directory_metrics import DirectoryMetrics
@@ -100,6 +101,7 @@ class Services:
     quotas: Quotas
     removals: AbandonedRemovals
     lookups: LookupCalls
+    claims: ClaimCalls
     loop_lag: EventLoopLag
     collectors: tuple[Collector, ...]  # beside `metrics`
 
@@ -112,6 +114,7 @@ class Services:
             "audit log": self.audit.run,
             "removals of tenants": self.removals.run,
             "lookups": self.lookups.run,
+            "claims": self.claims.run,
             "event loop lag": self.loop_lag.run,
         }
 
@@ -224,6 +227,7 @@ def build_services(
         directory, fleet_view, callers, new_id=lambda: secrets.token_hex(16)
     )
     lookups = LookupCalls(directory.resolver, fleet_view, callers)
+    claims = ClaimCalls(directory_service, callers)
     methods = access_of_services(SERVICES)
     counting = QuotaInterceptor(METHOD_QUOTAS, quotas, methods, access.control, proxies)
     auditing = build_auditing(
@@ -247,7 +251,7 @@ def build_services(
         provisioning_service.service(),
         fleet_service.service(),
         tenant_service.service(),
-        directory_service.service(lookups.begin),
+        directory_service.service(lookups.begin, claims.begin),
         auditing.service.service(),
     ]
     interceptors = [access.interceptor, counting, auditing.interceptor]
@@ -283,6 +287,7 @@ def build_services(
         pages=pages,
         loop_lag=loop_lag,
         lookups=lookups,
+        claims=claims,
         watching=watching,
         access=access,
         issuers=issuers,
