@@ -27,6 +27,7 @@ from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.applications import kept as applications_kept
+from deployment_units.services.applications.agent import ApplicationAgent
 from deployment_units.services.applications.handing_on import HandingOn
 from deployment_units.services.channels import mail_kept, text_kept
 from deployment_units.services.contacts import book
@@ -77,7 +78,8 @@ async def _nothing() -> None:
 class UnitKeeping:
     """services: that stand on it; callers: theirs, None where there are none; tasks: what has to
     run for it, by name; close: ends it, once nobody is served any more; mail: takes mail in; None:
-    nobody does; confirmations: stand behind the links that it sends."""
+    nobody does; applications: acts for accounts of such; confirmations: stand behind the links that
+    it sends."""
 
     state: ClientState
     services: tuple[Service, ...] = ()
@@ -85,6 +87,7 @@ class UnitKeeping:
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     close: Callable[[], Awaitable[None]] = _nothing
     mail: UnitMail | None = None
+    applications: ApplicationAgent | None = None
     confirmations: CardConfirmations | None = None
 
 
@@ -213,6 +216,7 @@ def keeping(
         },
         close=close,
         mail=mail,
+        applications=answering.agent,
         confirmations=CardConfirmations(
             database,
             accounts,

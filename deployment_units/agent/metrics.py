@@ -32,6 +32,16 @@ class MeasuredSmtp(Protocol):
     def connections(self) -> int: ...
 
 
+class MeasuredApplications(Protocol):
+    """What it does for accounts of applications. counts: published, refused, replies, failures."""
+
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+
+    @property
+    def accounts(self) -> int: ...
+
+
 class MeasuredAgent(Protocol):
     """The agent of one unit, as far as it is told of."""
 
@@ -55,6 +65,9 @@ class MeasuredAgent(Protocol):
 
     @property
     def smtp(self) -> MeasuredSmtp | None: ...
+
+    @property
+    def applications(self) -> MeasuredApplications | None: ...
 
 
 class AgentMetrics(Collector):
@@ -87,6 +100,7 @@ class AgentMetrics(Collector):
         yield from self._admissions()
         yield from self._browsers()
         yield from self._mail()
+        yield from self._applications()
         yield certificate_expiry(self._certificates())
 
     def _registrations(self) -> Iterator[Metric]:
@@ -195,3 +209,39 @@ class AgentMetrics(Collector):
                 connections.add_metric([one.unit_id], one.smtp.connections)
         yield replies
         yield connections
+
+    def _applications(self) -> Iterator[Metric]:
+        accounts = GaugeMetricFamily(
+            "homeport_agent_applications",
+            "Accounts of its tenants that answer for applications, wherever they live; 0 while that"
+            " is not known.",
+            labels=["unit"],
+        )
+        events = CounterMetricFamily(
+            "homeport_agent_application_events",
+            "Messages and presses for applications: in their feeds, or refused by them for good.",
+            labels=["unit", "outcome"],
+        )
+        replies = CounterMetricFamily(
+            "homeport_agent_application_replies",
+            "Replies of applications that were taken in, also those that were refused or there.",
+            labels=["unit"],
+        )
+        failures = CounterMetricFamily(
+            "homeport_agent_application_failures",
+            "Times that something for an application did not go on, and is tried again.",
+            labels=["unit"],
+        )
+        for one in self._agents:
+            if one.applications is None:
+                continue
+            counts = one.applications.counts
+            accounts.add_metric([one.unit_id], one.applications.accounts)
+            for outcome in ("published", "refused"):
+                events.add_metric([one.unit_id, outcome], counts.get(outcome, 0))
+            replies.add_metric([one.unit_id], counts.get("replies", 0))
+            failures.add_metric([one.unit_id], counts.get("failures", 0))
+        yield accounts
+        yield events
+        yield replies
+        yield failures

@@ -39,6 +39,7 @@ from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.transport import connector
 from deployment_units.agent.unit_service import NAME, UnitService
+from deployment_units.services.applications.agent import ApplicationAgent
 from deployment_units.services.directory.client import DirectoryClient
 from deployment_units.services.web.server import WebServer
 from homeport.api.unit.v1 import unit_pb2_grpc
@@ -64,6 +65,11 @@ class Agent:
     keeping: UnitKeeping
     web: WebServer | None
     directory: DirectoryClient
+
+    @property
+    def applications(self) -> ApplicationAgent | None:
+        """What it does for accounts of applications; None: it keeps no accounts."""
+        return self.keeping.applications
 
     @property
     def smtp(self) -> SmtpServer | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -65,7 +64,12 @@ class ApplicationAgent:
         self._serving: dict[tuple[str, str, str], asyncio.Task[None]] = {}
         self.handing_on: HandingOn | None = None
         self._to_hand_on = asyncio.Event()
-        self.counts: Counter[str] = Counter()  # batches published, replies, failures
+        self.counts = publishing.counts  # and replies, failures
+
+    @property
+    def accounts(self) -> int:
+        """How many answer for applications, in all of its tenants; 0 while that is not known."""
+        return sum(map(len, self._known.values()))
 
     def answers_for(self, tenant: str, account: str) -> bool:
         """See PressDoors."""

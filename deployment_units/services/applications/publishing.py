@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -72,6 +73,7 @@ class Publishing:
         self._sharing = sharing
         self._checks = checks
         self._send = send
+        self.counts: Counter[str] = Counter()  # published, refused: events
 
     async def publish(self, resident: Resident, application: str) -> bool:
         """Publishes some of what waits; whether there is more. Raises ServiceError where it is to
@@ -112,6 +114,8 @@ class Publishing:
             lambda db, owner: self._published(db, owner, resident, batch, refused),
             grows=False,
         )
+        self.counts["refused"] += (gone := sum(map(bool, answers)))
+        self.counts["published"] += len(answers) - gone
         return batch.more
 
     def _published(

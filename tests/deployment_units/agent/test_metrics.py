@@ -238,3 +238,24 @@ async def test_mail_is_told_of_where_it_is_taken(tmp_path: Path) -> None:
         assert registry.get_sample_value("homeport_agent_smtp_connections", {"unit": "u"}) == 0
     finally:
         await agent.keeping.close()
+
+
+async def test_what_is_done_for_applications_is_told(tmp_path: Path) -> None:
+    given = AgentSettings(unit="u", server="127.0.0.1:1", accounts=True, state_dir=tmp_path)
+    agent = build_agent(given, None)
+    try:
+        assert agent.applications is not None
+        agent.applications.counts.update(published=3, refused=1, replies=2, failures=4)
+        registry = CollectorRegistry()
+        registry.register(AgentMetrics([agent]))
+        for name, labels, value in [
+            ("applications", {}, 0),
+            ("application_events_total", {"outcome": "published"}, 3),
+            ("application_events_total", {"outcome": "refused"}, 1),
+            ("application_replies_total", {}, 2),
+            ("application_failures_total", {}, 4),
+        ]:
+            found = registry.get_sample_value(f"homeport_agent_{name}", {"unit": "u", **labels})
+            assert found == value
+    finally:
+        await agent.keeping.close()
