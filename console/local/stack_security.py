@@ -90,9 +90,11 @@ def make_security(
     holders: Sequence[TokenHolder],
     now: datetime,
     random: Callable[[], bytes],
+    hosts: Sequence[str] = (),
 ) -> None:
     """Makes the files. programs: each gets a certificate that is named after it; so does the
-    operator, where it is mutual. random: 32 bytes from a cryptographic source, new at each call.
+    operator, where it is mutual. hosts: names at which these are reached, besides those of this
+    machine. random: 32 bytes from a cryptographic source, new at each call.
     Raises OSError; InvalidInput for a tokens file that cannot be read, Unavailable while somebody
     else edits it."""
     private_folder(security.folder)
@@ -105,7 +107,7 @@ def make_security(
         certificate, key = authority.issue(
             f"homeport {name}",
             now=now,
-            hosts=HOSTS if serves else (),
+            hosts=(*HOSTS, *hosts) if serves else (),
             addresses=ADDRESSES if serves else (),
             uris=[f"spiffe://{TRUST_DOMAIN}/{path}"],
         )

@@ -48,7 +48,13 @@ def prepare_stack(options: StackOptions) -> None:
             text = yaml.safe_dump({"units": [entry]}, sort_keys=False, allow_unicode=True)
             replace_file(fleet_file(options.data_dir, entry["id"]), text.encode())
     if options.security is not None:
-        make_stack_security(options.security, units, apart=options.apart, sharing=options.sharing)
+        make_stack_security(
+            options.security,
+            units,
+            apart=options.apart,
+            sharing=options.sharing,
+            hosts=tuple(options.hosts),
+        )
 
 
 def make_stack_security(
@@ -57,10 +63,11 @@ def make_stack_security(
     *,
     apart: Sequence[str] = (),
     sharing: Sharing | None = None,
+    hosts: Sequence[str] = (),
 ) -> None:
     """A CA, certificates and tokens; units: the ids of those in the fleet file, apart: of those
-    with an agent process of their own. To be called by whoever holds the data directory. Raises
-    StackFailed."""
+    with an agent process of their own; hosts: at which there are pages. To be called by whoever
+    holds the data directory. Raises StackFailed."""
     agents = {agent_name(unit): [unit] for unit in apart} or {AGENT: list(units)}
     programs = [SERVER, *agents]
     holders = [agent_holder(name, of) for name, of in agents.items()]
@@ -75,6 +82,7 @@ def make_stack_security(
             holders=holders,
             now=datetime.now(UTC),
             random=partial(secrets.token_bytes, TOKEN_BYTES),
+            hosts=hosts,
         )
     except OSError as error:
         raise StackFailed(f"{security.folder} cannot be used: {why_failed(error)}") from error

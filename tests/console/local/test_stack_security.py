@@ -10,15 +10,18 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
-from console.local.stack_plan import AGENT, SERVER
+from console.local.stack_plan import AGENT, SERVER, StackOptions
 from console.local.stack_security import OPERATOR, StackSecurity, agent_holder, make_security
+from console.local.stack_units import prepare_stack
 from control_plane.auth.callers import Caller
 from control_plane.auth.credentials import TOKEN_BYTES, is_issued_token
 from control_plane.auth.roles import Role
 from control_plane.auth.token_editor import NewToken, TokenEditor
 from control_plane.auth.tokens import Tokens
 from control_plane.errors import InvalidInput
+from control_plane.fleet.file import TWO_UNITS
 from control_plane.identity.authority import Authority
 from control_plane.serving.peer_identity import identity_of_certificate
 from control_plane.serving.tls import TlsFiles
@@ -61,6 +64,20 @@ def test_servers_can_serve_with_it_and_are_named(tmp_path: Path) -> None:
         TlsFiles(security.certificate(name), security.key(name), security.ca, clock=lambda: 0.0)
         identity = identity_of_certificate(security.certificate(name).read_bytes())
         assert str(identity) == f"spiffe://homeport.local/{name}"
+
+
+def test_certificates_are_for_the_hosts_of_pages_as_well(tmp_path: Path) -> None:
+    options = StackOptions(
+        data_dir=tmp_path,
+        units=TWO_UNITS,
+        hosts={"homeport.localhost": "default"},
+        security=StackSecurity(folder=tmp_path / "security"),
+    )
+    prepare_stack(options)
+    assert options.security is not None
+    shown = x509.load_pem_x509_certificate(options.security.certificate(SERVER).read_bytes())
+    names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["localhost", "homeport.localhost"]
 
 
 def test_the_operator_has_a_certificate_where_servers_ask_for_one(tmp_path: Path) -> None:
