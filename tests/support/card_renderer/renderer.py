@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-PACKAGES = ("adaptivecards@3.0.6", "jsdom@26.1.0", "markdown-it@14.1.0")
-FOLDER = Path.home() / ".cache" / "homeport" / "card-renderer-1"
+# jsdom: the newest that runs on Node.js 20; 30 and 31 need 22.
+PACKAGES = ("adaptivecards@3.0.6", "jsdom@29.1.1", "markdown-it@14.1.0")
+FOLDER = Path.home() / ".cache" / "homeport" / "card-renderer-2"
 LIMIT_S = 300.0
 
 

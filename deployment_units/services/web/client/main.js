@@ -5,7 +5,7 @@ import { watchDeliveries } from "./deliveries.js";
 import { follow } from "./events.js";
 import { members } from "./recipients.js";
 import { nameBook, Store } from "./store.js";
-import { arrange, conversationItem, messageItems, showPicture } from "./views.js";
+import { arrange, conversationItem, messageItems, showPicture, stayAtEnd } from "./views.js";
 
 const $ = (id) => document.getElementById(id);
 const RECENT = 300; // positions that are read again when the client is opened
@@ -155,7 +155,7 @@ function route() {
   open = found ? decodeURIComponent(found[1]) : location.hash === "#/new" ? "new" : "";
   $("composer-error").textContent = "";
   fresh = new Set();
-  draw();
+  paint();
   const conversation = store.conversations.get(open);
   if (conversation && before !== open) {
     loadEarlierAndDraw(conversation, true);
@@ -260,6 +260,7 @@ function markSeen(conversation) {
 }
 
 document.addEventListener("visibilitychange", draw);
+stayAtEnd($("messages"));
 addEventListener("hashchange", () => {
   const ticket = ticketOfLink();
   if (ticket) showSignIn("", ticket);
@@ -332,8 +333,8 @@ async function deliver(request, one, isNew) {
       store.addMessage({ ...answer.message, elsewhere: answer.elsewhere });
       if (answer.elsewhere.length) deliveries.sent();
       sending = sending.filter((each) => each !== one);
-      if (isNew) {
-        $("to").value = "";
+      if (isNew) $("to").value = "";
+      if (isNew && open === "new") {  // else somebody went elsewhere meanwhile
         location.hash = `#/c/${encodeURIComponent(request.conversation)}`;
       }
       draw();

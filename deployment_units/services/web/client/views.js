@@ -23,6 +23,17 @@ export function arrange(parent, wanted) {
   while (parent.children.length > wanted.length) parent.lastElementChild.remove();
 }
 
+// What was at its end stays there when it becomes smaller, such as by the keyboard of a telephone.
+export function stayAtEnd(log) {
+  let atEnd = true;
+  log.addEventListener("scroll", () => {
+    atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+  });
+  new ResizeObserver(() => {
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  }).observe(log);
+}
+
 export function showPicture(place, name) {
   let hash = 0;
   for (const sign of name) hash = (hash * 31 + sign.codePointAt(0)) % 8;

@@ -118,6 +118,7 @@ async def test_names_are_found_and_who_is_not_there_is_said(
     async with opened.window() as anna:
         await signed_in(anna, unit, "anna")
         await anna.click("#new")
+        await anna.until("document.activeElement.id === 'to'")
         await anna.type("#to", "@mallory")
         await anna.type("#composer-text", f"hello{ENTER}")
         await anna.sees("mallory", "#composer-error")
