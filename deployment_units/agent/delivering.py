@@ -20,12 +20,14 @@ from deployment_units.services.conversations.clicking import PressDoors
 from deployment_units.services.conversations.send_budget import SendBudget
 from deployment_units.services.conversations.service import ConversationService
 from deployment_units.services.directory.port import UnitDirectory
+from deployment_units.services.gateway.activity import ClientActivity
 from deployment_units.services.gateway.agenda import Agenda
 from deployment_units.services.gateway.carriers import Carriers
 from deployment_units.services.gateway.carrying_out import CarryingOut
 from deployment_units.services.gateway.composing import Composer
 from deployment_units.services.gateway.grpc_peers import GrpcPeers
 from deployment_units.services.gateway.handing_over import HandingOver
+from deployment_units.services.gateway.health import ChannelHealth
 from deployment_units.services.gateway.homes import Homes
 from deployment_units.services.gateway.outbox import Outbox
 from deployment_units.services.gateway.receipts import Telling
@@ -69,9 +71,16 @@ def delivering(
     """connect: opens a channel to another unit; jitter: 0 to 1, new at each call; channels: over
     which this unit sends, with what composer makes of a message."""
     agenda = Agenda()
-    recipients = Recipients(channels, arrivals.is_followed)
+    activity = ClientActivity(arrivals.is_followed)
+    health = ChannelHealth()
+    recipients = Recipients(channels, activity, health.down)
     sender = MessageSender(
-        accounts, arrivals, agenda, wall_ms=wall_ms, routed=recipients.has_more_than_one_way
+        accounts,
+        arrivals,
+        agenda,
+        wall_ms=wall_ms,
+        routed=recipients.has_more_than_one_way,
+        shown=activity.shown,
     )
     database.on_commit.append(sender.committed)
     conversations = ConversationService(
@@ -97,7 +106,9 @@ def delivering(
     )
     carriers = Carriers(
         HandingOver(database, accounts, peers, wall_ms=wall_ms, jitter=jitter),
-        CarryingOut(accounts, channels, composer, recipients, wall_ms=wall_ms, jitter=jitter),
+        CarryingOut(
+            accounts, channels, composer, recipients, health, wall_ms=wall_ms, jitter=jitter
+        ),
     )
     telling = Telling(database, accounts, peers, wall_ms=wall_ms, jitter=jitter)
     outbox = Outbox(database, agenda, carriers, telling.tell, wall_ms=wall_ms)

@@ -22,6 +22,7 @@ from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.clicking import PressDoors
 from deployment_units.services.conversations.service import ConversationService
+from deployment_units.services.gateway.activity import ClientActivity
 from deployment_units.services.gateway.agenda import Agenda
 from deployment_units.services.gateway.sending import MessageSender
 from deployment_units.services.profiles.naming import Naming
@@ -80,11 +81,12 @@ class AccountUnit:
         self.checks = CardChecks()
         self.agenda = Agenda()
         self.names = NamesFake()
+        self.activity = ClientActivity(self.arrivals.is_followed)
         # Whether what comes to an owner's account is routed beyond its clients.
         self.routed: Callable[[sqlite3.Connection, int], bool] = lambda db, owner: False
         self.sender = MessageSender(
             self.accounts, self.arrivals, self.agenda, wall_ms=self.wall_ms,
-            routed=lambda db, owner: self.routed(db, owner),
+            routed=lambda db, owner: self.routed(db, owner), shown=self.activity.shown,
         )  # fmt: skip
         self.database.on_commit.append(self.sender.committed)
         self.conversations = ConversationService(

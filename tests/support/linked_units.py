@@ -23,6 +23,7 @@ from deployment_units.services.gateway.carrying_out import CarryingOut
 from deployment_units.services.gateway.composing import Composer
 from deployment_units.services.gateway.grpc_peers import GrpcPeers
 from deployment_units.services.gateway.handing_over import HandingOver
+from deployment_units.services.gateway.health import ChannelHealth
 from deployment_units.services.gateway.homes import Homes
 from deployment_units.services.gateway.outbox import Outbox
 from deployment_units.services.gateway.receipts import Telling
@@ -93,7 +94,8 @@ class LinkedUnit:
         self.unit = unit
         self.directory = directory
         self.channels: dict[Channel, OutgoingChannel] = {}
-        self.recipients = Recipients(self.channels, unit.arrivals.is_followed)
+        self.health = ChannelHealth()
+        self.recipients = Recipients(self.channels, unit.activity, self.health.down)
         unit.routed = self.recipients.has_more_than_one_way
         self.deliveries = DeliveryService(
             unit.accounts, unit.callers, unit.agenda, self.recipients, wall_ms=unit.wall_ms
@@ -134,7 +136,9 @@ class LinkedUnit:
             unit.agenda,
             Carriers(
                 HandingOver(unit.database, unit.accounts, self.peers, **by_clock),
-                CarryingOut(unit.accounts, self.channels, composer, self.recipients, **by_clock),
+                CarryingOut(
+                    unit.accounts, self.channels, composer, self.recipients, self.health, **by_clock
+                ),
             ),
             Telling(unit.database, unit.accounts, self.peers, **by_clock).tell,
             wall_ms=unit.wall_ms,

@@ -33,7 +33,9 @@ from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.attempts import evidence_of_sending, next_attempt_ms
 from deployment_units.services.gateway.composing import Composed, Composer
+from deployment_units.services.gateway.health import ChannelHealth
 from deployment_units.services.gateway.kept import ITSELF, DeliveryRow
+from deployment_units.services.gateway.outcomes import note_outcome
 from deployment_units.services.gateway.plans import (
     CarriedPlan,
     begun,
@@ -84,6 +86,7 @@ class CarryingOut:
         channels: Mapping[Channel, OutgoingChannel],
         composer: Composer,
         recipients: Recipients,
+        health: ChannelHealth,
         *,
         wall_ms: Callable[[], int],
         jitter: Callable[[], float],
@@ -93,6 +96,7 @@ class CarryingOut:
         self._channels = channels
         self._composer = composer
         self._recipients = recipients
+        self._health = health
         self._wall_ms = wall_ms
         self._jitter = jitter
         self._send_s = send_s
@@ -107,6 +111,7 @@ class CarryingOut:
                 continue
             faultpoints.passing("outbox.sent.before")
             result = await self._send(attempt)
+            self._health.note(attempt.step.channel, result.outcome, self._wall_ms())
             faultpoints.passing("outbox.sent.after")
             await self._accounts.settle(
                 owner,
@@ -216,7 +221,8 @@ class CarryingOut:
         )
         plan = decoded_plan(row.plan)
         if plan is None or plan.current != step:
-            kept.put(db, owner.number, msgspec.structs.replace(row, record=encoded_record(record)))
+            changed = msgspec.structs.replace(row, record=encoded_record(record))
+            self._keep(db, owner, row, changed)
             return
         words = ""
         if result.outcome in (SendOutcome.HANDED_OVER, SendOutcome.DELIVERED):
@@ -254,8 +260,8 @@ class CarryingOut:
         ended = EndEvidence(end=end, at_ms=self._wall_ms(), words=row.words)
         self._put(db, owner, row, plan, advance(record, ended), None)
 
-    @staticmethod
     def _put(
+        self,
         db: sqlite3.Connection,
         owner: Owner,
         row: DeliveryRow,
@@ -266,7 +272,14 @@ class CarryingOut:
         changed = msgspec.structs.replace(
             row, plan=encoded_plan(plan), record=encoded_record(record), due_ms=due_ms
         )
-        kept.put(db, owner.number, changed)
+        self._keep(db, owner, row, changed)
+
+    def _keep(
+        self, db: sqlite3.Connection, owner: Owner, before: DeliveryRow, row: DeliveryRow
+    ) -> None:
+        kept.put(db, owner.number, row)
+        if row.recipient == ITSELF:
+            note_outcome(db, owner.number, row.position, before.record, row.record, self._wall_ms())
 
 
 def _interrupted(record: DeliveryRecord, now_ms: int) -> DeliveryRecord:

@@ -89,7 +89,7 @@ def receipts_of(request: pb.ReceiptRequest) -> list[MessageTold]:
         field = f"receipts[{number}]"
         state = _FROM_STATES.get(one.state)
         if state not in TELLABLE:
-            raise InvalidInput(f"{field}.state", f"{field}.state is neither DELIVERED nor SEEN")
+            raise InvalidInput(f"{field}.state", f"{field}.state is nothing that is told")
         at_ms = one.time.seconds * 1_000 + one.time.nanos // 1_000_000
         if not 0 <= at_ms <= _MOST_MS:
             raise InvalidInput(f"{field}.time", f"{field}.time is no time of a receipt")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -48,11 +48,27 @@ class ReceiptRow(msgspec.Struct, array_like=True, frozen=True):
     tries: int
 
 
+class OutcomeRow(msgspec.Struct, array_like=True, frozen=True):
+    """What became of a message that came to the account, and `writer` was not told yet. state: of a
+    DeliveryState; at_ms: Unix ms, when that was known."""
+
+    conversation: bytes
+    writer: str
+    position: int
+    state: str
+    at_ms: int
+
+
 class RulesRow(msgspec.Struct, array_like=True, frozen=True):
     """The account's own rules for how it is reached; one row."""
 
     revision: int
     document: str
+
+
+def _without_outcomes(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
+    """Version 1 told none: its other rows are as they were."""
+    return [(table, values)]
 
 
 PART = Part(
@@ -76,13 +92,21 @@ PART = Part(
                 "CREATE TABLE rules (owner INTEGER NOT NULL, revision INTEGER NOT NULL,"
                 " document TEXT NOT NULL, PRIMARY KEY (owner, revision)) WITHOUT ROWID",
             ),
+            (
+                "CREATE TABLE outcomes (owner INTEGER NOT NULL, conversation BLOB NOT NULL,"
+                " writer TEXT NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL,"
+                " at_ms INTEGER NOT NULL,"
+                " PRIMARY KEY (owner, conversation, writer, position)) WITHOUT ROWID",
+            ),
         ),
     ),
     tables=(
         Table(name="deliveries", row=DeliveryRow, key=2),
+        Table(name="outcomes", row=OutcomeRow, key=3),
         Table(name="receipts", row=ReceiptRow, key=2),
         Table(name="rules", row=RulesRow, key=1),
     ),
+    upgrades=(_without_outcomes,),
 )
 _DELIVERY = "position, recipient, due_ms, tries, words, plan, record, told"
 
@@ -146,20 +170,13 @@ def tell_later(db: sqlite3.Connection, owner: int, row: ReceiptRow, due_ms: int)
     )
 
 
-def was_told(
-    db: sqlite3.Connection, owner: int, before: ReceiptRow, now: ReceiptRow, due_ms: int | None
-) -> None:
-    """How far it was told. before: as it was read; where something more became due since, it stays
-    due."""
+def was_told(db: sqlite3.Connection, owner: int, row: ReceiptRow, due_ms: int | None) -> None:
+    """How far it was told, and when it is told more."""
     db.execute(
         "UPDATE receipts SET delivered = max(delivered, ?), seen = max(seen, ?), tries = 0,"
-        " due_ms = CASE WHEN due_ms IS ? THEN ? ELSE due_ms END"
-        " WHERE owner = ? AND conversation = ? AND writer = ?",
-        (
-            now.delivered, now.seen, before.due_ms, due_ms,
-            owner, before.conversation, before.writer,
-        ),
-    )  # fmt: skip
+        " due_ms = ? WHERE owner = ? AND conversation = ? AND writer = ?",
+        (row.delivered, row.seen, due_ms, owner, row.conversation, row.writer),
+    )
 
 
 def due_receipts(db: sqlite3.Connection, owner: int, *, now_ms: int, most: int) -> list[ReceiptRow]:

@@ -1,7 +1,8 @@
 """Receipts: what an account's clients had and showed of its messages, told to those who sent them.
 
 A client that subscribes from a position has what is before it: that is delivered. What it marks as
-seen is seen. Neither is written beside each message: for each conversation and writer there is how
+seen is seen. What became of a message beyond its clients is told as well (see outcomes). Neither of
+the first two is written beside each message: for each conversation and writer there is how
 far they were told, and when more is due; so marking ten thousand messages costs what one does. They
 are told by the message, a hundred at a time, and again where nobody knows whether that was heard.
 """
@@ -21,7 +22,8 @@ from deployment_units.services.conversations import progress
 from deployment_units.services.conversations.members import is_uri
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.handing_over import PAUSE
-from deployment_units.services.gateway.kept import ReceiptRow
+from deployment_units.services.gateway.kept import OutcomeRow, ReceiptRow
+from deployment_units.services.gateway.outcomes import forget_outcome, told_of, waiting_outcomes
 from deployment_units.services.gateway.peers import PeerOutcome, PeerResult, Peers
 from deployment_units.services.gateway.states import DeliveryState
 from deployment_units.services.gateway.told import MessageTold, ToldState, stronger
@@ -33,11 +35,11 @@ ACKNOWLEDGED_AT_ONCE = 500  # messages that one subscription acknowledges; the n
 
 
 class _Page(NamedTuple):
-    """What is told at once, and how far it has come then. more: there is more to be told."""
+    """What is told at once, and how far it has come then; outcomes: those among it."""
 
     told: list[MessageTold]
     row: ReceiptRow
-    more: bool
+    outcomes: list[OutcomeRow]
 
 
 def note_seen(
@@ -116,14 +118,26 @@ class Telling:
                 owner, lambda db: kept.tell_later(db, owner.number, row, due_ms)
             )
             return
-        due_ms_or_none = self._wall_ms() if page.more else None
         await self._accounts.settle(
-            owner, lambda db: kept.was_told(db, owner.number, row, page.row, due_ms_or_none)
+            owner, lambda db: _was_told(db, owner.number, page, self._wall_ms())
         )
+
+
+def _was_told(db: sqlite3.Connection, owner: int, page: _Page, now_ms: int) -> None:
+    """It was; what became known meanwhile, or did not fit, is due at once."""
+    for one in page.outcomes:
+        forget_outcome(db, owner, one)
+    left = _page(db, owner=owner, row=page.row, now_ms=now_ms)
+    more = left.told or left.outcomes
+    kept.was_told(db, owner, page.row, now_ms if more else None)
 
 
 def _page(db: sqlite3.Connection, *, owner: int, row: ReceiptRow, now_ms: int) -> _Page:
     """What the writer was not told yet: what was seen, and what was delivered alone."""
+    outcomes = waiting_outcomes(db, owner, row.conversation, row.writer, most=AT_ONCE)
+    if outcomes:  # by themselves: a unit of an older version refuses them
+        found_outcomes = [told_of(db, owner, one) for one in outcomes]
+        return _Page([one for one in found_outcomes if one is not None], row, outcomes)
     seen = progress.seen_up_to(db, owner, row.conversation)
     had = max(seen, progress.acknowledged(db, owner))
     told: list[MessageTold] = []
@@ -149,4 +163,4 @@ def _page(db: sqlite3.Connection, *, owner: int, row: ReceiptRow, now_ms: int) -
         conversation=row.conversation, writer=row.writer, delivered=row_delivered,
         seen=row_seen, due_ms=row.due_ms, tries=0,
     )  # fmt: skip
-    return _Page(told, reached_row, more)
+    return _Page(told, reached_row, [])

@@ -1,8 +1,8 @@
 """Recipients: the routes that messages take, as what is known here says.
 
-Of an account that lives here: by its profile, its rules, its quiet hours, who wrote, and whether
-one of its clients follows right now. Of somebody without an account: over the one channel that
-there is.
+Of an account that lives here: by its profile, its rules, its quiet hours, who wrote, when somebody
+was last at a client, and which channels are down. Of somebody without an account: over the one
+channel that there is, once it is up.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from deployment_units.services.conversations.handling import Handling, decoded
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import account_rules
 from deployment_units.services.gateway.account_rules import CompiledRules
+from deployment_units.services.gateway.activity import ClientActivity
 from deployment_units.services.gateway.kept import ITSELF
 from deployment_units.services.gateway.message import (
     NOTHING_KNOWN,
     ChannelAddress,
+    Health,
     ReachProfile,
     RoutedMessage,
     SenderTraits,
@@ -41,12 +43,18 @@ _OF_KIND = {IdentifierKind.EMAIL: Channel.MAIL, IdentifierKind.PHONE: Channel.TE
 
 
 class Recipients:
-    """Of one unit. channels: over which it sends, as they are when asked; follows: whether a client
-    of an account follows its messages right now (tenant, account)."""
+    """Of one unit. channels: over which it sends, as they are when asked; activity: of clients;
+    health: until when channels are down, Unix ms."""
 
-    def __init__(self, channels: Collection[Channel], follows: Callable[[str, str], bool]) -> None:
+    def __init__(
+        self,
+        channels: Collection[Channel],
+        activity: ClientActivity,
+        health: Callable[[], Health],
+    ) -> None:
         self._channels = channels
-        self._follows = follows
+        self._activity = activity
+        self._health = health
         self._rules = CompiledRules()
 
     def has_more_than_one_way(self, db: sqlite3.Connection, owner: int) -> bool:
@@ -70,7 +78,8 @@ class Recipients:
         if recipient != ITSELF:
             sender = SenderTraits(identifier=message.sender)
             routed = routed_message(handling, size, sender)
-            return route(routed, profile_of_uri(recipient), now_ms=now_ms)
+            reached = profile_of_uri(recipient)
+            return route(routed, reached, health=self._health(), now_ms=now_ms)
         writer = message.via or message.sender
         sender = SenderTraits(
             identifier=message.sender, contact=book.knows(db, owner.number, writer)
@@ -111,9 +120,9 @@ class Recipients:
             never=own.never,
             quiet_hours=own.quiet_hours,
         )
-        here = self._follows(tenant, account)
-        activity = {Channel.IN_APP: now_ms} if here else NOTHING_KNOWN
-        return route(routed, reached, activity, now_ms=now_ms, rules=own.rules)
+        last_ms = self._activity.last_ms(tenant, account, now_ms)
+        activity = NOTHING_KNOWN if last_ms is None else {Channel.IN_APP: last_ms}
+        return route(routed, reached, activity, self._health(), now_ms=now_ms, rules=own.rules)
 
 
 def routed_message(handling: Handling, size_bytes: int, sender: SenderTraits) -> RoutedMessage:

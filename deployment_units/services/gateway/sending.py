@@ -46,8 +46,8 @@ class OutboxFull(Exhausted):
 
 class MessageSender:
     """A MessageDoors. wall_ms: Unix ms; routed: whether what comes to an owner's account is routed
-    beyond its clients. Of one unit: `committed` is called after each transaction
-    of its database."""
+    beyond its clients; shown: a client of an account has shown messages. Of one unit:
+    `committed` is called after each transaction of its database."""
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class MessageSender:
         *,
         wall_ms: Callable[[], int],
         routed: Callable[[sqlite3.Connection, int], bool] = lambda db, owner: False,
+        shown: Callable[[str, str, int], None] = lambda tenant, account, now_ms: None,
         most_waiting: int = kept.MOST_WAITING,
     ) -> None:
         self._accounts = accounts
@@ -64,6 +65,7 @@ class MessageSender:
         self._agenda = agenda
         self._wall_ms = wall_ms
         self._routed = routed
+        self._shown = shown
         self._most_waiting = most_waiting
         self._kept_for: list[tuple[str, str]] = []
 
@@ -145,6 +147,7 @@ class MessageSender:
     ) -> None:
         """See MessageDoors."""
         now_ms = self._wall_ms()
+        self._shown(resident.tenant, resident.account, now_ms)
         if note_seen(db, owner, resident.account, conversation, now_ms):
             self._agenda.hint(owner, now_ms)
 

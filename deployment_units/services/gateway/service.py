@@ -104,7 +104,8 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
             row = message and kept.find(db, owner, message.position, recipient)
             if row is None:
                 raise NotFound("the account has no such message for that recipient")
-            if known_of(row.record, row.told).state not in _NOWHERE:
+            # What its unit has told something of is there, whatever became of it then.
+            if row.told or known_of(row.record, row.told).state not in _NOWHERE:
                 return False
             now_ms = self._wall_ms()
             changed = msgspec.structs.replace(row, due_ms=now_ms, tries=0)

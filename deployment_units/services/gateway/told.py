@@ -1,6 +1,7 @@
 """Told: what the unit of a recipient says became of a message, and what a delivery comes to. Pure.
 
-Delivered and seen are told; what says more stands, in whatever order it comes.
+Delivered and seen are told, and that nothing further is tried; what says more stands, in whatever
+order it comes: a receipt more than an end.
 """
 
 from __future__ import annotations
@@ -34,7 +35,13 @@ class Known(NamedTuple):
     at_ms: int | None
 
 
-_ORDER = {DeliveryState.DELIVERED: 1, DeliveryState.SEEN: 2}
+_ORDER = {
+    DeliveryState.EXPIRED: 1,
+    DeliveryState.UNDELIVERABLE: 2,
+    DeliveryState.WITHHELD: 3,
+    DeliveryState.DELIVERED: 4,
+    DeliveryState.SEEN: 5,
+}
 TELLABLE = frozenset(_ORDER)
 _decoder = msgspec.json.Decoder(ToldState)
 

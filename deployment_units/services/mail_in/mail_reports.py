@@ -20,6 +20,7 @@ from deployment_units.services.conversations.members import is_uri
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.mail_headers import message_id_of
+from deployment_units.services.gateway.outcomes import note_outcome
 from deployment_units.services.gateway.plans import decoded_plan, encoded_plan
 from deployment_units.services.gateway.records import decoded_record, encoded_record
 from deployment_units.services.gateway.states import AttemptState, advance
@@ -101,4 +102,8 @@ class MailReports:
             )
             self._due(owner, now_ms)
         kept.put(db, owner, changed)
+        if recipient == kept.ITSELF and note_outcome(
+            db, owner, row.position, row.record, changed.record, now_ms
+        ):
+            self._due(owner, now_ms)
         return True

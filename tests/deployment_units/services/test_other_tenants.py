@@ -36,7 +36,7 @@ SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
         unit.accounts,
         unit.callers,
         unit.agenda,
-        Recipients({}, unit.arrivals.is_followed),
+        Recipients({}, unit.activity, dict),
         wall_ms=unit.wall_ms,
     ),
 }

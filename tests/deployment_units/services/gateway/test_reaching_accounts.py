@@ -24,7 +24,7 @@ from deployment_units.services.state import owners
 from homeport.api.communication.v1 import conversation_pb2
 from homeport.api.communication.v1 import delivery_pb2 as pb
 from tests.support.account_units import TENANT
-from tests.support.fakes.scripted_channel import TAKEN, ScriptedChannel
+from tests.support.fakes.scripted_channel import LATER, TAKEN, THERE, ScriptedChannel
 from tests.support.linked_units import LinkedUnit, enter, linked_units
 
 BEN = Resident(tenant=TENANT, account="ben", epoch=1)
@@ -130,6 +130,65 @@ async def test_the_accounts_own_rules_decide(london: LinkedUnit) -> None:
         pb.ExplainRouteRequest(sender="anna"), london.unit.by_ticket("ben")
     )
     assert [one.channel for one in explained.steps] == [conversation_pb2.CHANNEL_IN_APP]
+
+
+async def test_the_sender_is_told_that_it_is_withheld_and_then_that_it_was_seen(
+    london: LinkedUnit,
+) -> None:
+    rule = {"name": "nothing", "when": "true", "then": {"withhold": True}}
+    await apply(london, {"rules": [rule]})
+    await london.send("anna", 1, "hello", "ben")
+    await london.settled()
+    assert await london.deliveries_of("anna", 1) == {"ben": "WITHHELD"}
+    request = pb.RedriveRequest(message=bytes(15) + b"\x01", recipient="ben")
+    assert not (await london.deliveries.Redrive(request, london.unit.by_ticket("anna"))).redriven
+    await london.mark_seen("ben", 1)
+    await london.settled()
+    assert await london.deliveries_of("anna", 1) == {"ben": "SEEN"}
+
+
+async def test_the_sender_is_told_what_another_channel_said_and_no_more(london: LinkedUnit) -> None:
+    london.channels[Channel.MAIL] = ScriptedChannel(Channel.MAIL, TAKEN, THERE)
+    for number in (1, 2):
+        await london.send("anna", number, "hello", "ben")
+    await london.settled()
+    await london.pass_time(121.0)
+    said = [await london.deliveries_of("anna", number) for number in (1, 2)]
+    assert said == [{"ben": "HANDED_OVER"}, {"ben": "DELIVERED"}]
+
+
+async def test_who_showed_something_a_minute_ago_is_there_first(london: LinkedUnit) -> None:
+    await london.unit.accounts.change(
+        BEN, lambda db, owner: profiles.set_preferred(db, owner, [profiles.Mode.MAIL])
+    )
+    await london.send("anna", 1, "hello", "ben")
+    await london.settled()
+    assert len(mails(london)) == 1
+    await london.mark_seen("ben", 1)
+    await london.pass_time(60.0)
+    await london.send("anna", 2, "again")
+    await london.settled()
+    assert len(mails(london)) == 1
+    await london.pass_time(121.0)
+    assert len(mails(london)) == 2
+
+
+async def test_a_channel_that_fails_again_and_again_is_left_alone_for_a_while(
+    london: LinkedUnit,
+) -> None:
+    mail = ScriptedChannel(Channel.MAIL, *[LATER] * 3, TAKEN)
+    london.channels[Channel.MAIL] = mail
+    carla = "mailto:carla@mail.example"
+    for number in (1, 2, 3):
+        talk = number.to_bytes(16, "big")
+        await london.send("anna", number, "hello", carla, talk=talk)
+        await london.settled()
+    assert len(mail.sent) == 3
+    await london.send("anna", 4, "hello", carla, talk=bytes(16))
+    await london.settled()
+    assert len(mail.sent) == 3
+    await london.pass_time(60.0)
+    assert await london.deliveries_of("anna", 4) == {carla: "HANDED_OVER"}
 
 
 async def test_rules_are_replaced_by_who_has_read_them(london: LinkedUnit) -> None:

@@ -24,7 +24,9 @@ from deployment_units.services.conversations import presses
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
 from deployment_units.services.gateway import kept as gateway
 from deployment_units.services.gateway.mail_headers import message_id_of
+from deployment_units.services.gateway.plans import CarriedPlan, decoded_plan, encoded_plan
 from deployment_units.services.gateway.records import decoded_record, encoded_record
+from deployment_units.services.gateway.route import RouteStep
 from deployment_units.services.gateway.states import AttemptEvidence, AttemptState, advance
 from deployment_units.services.mail_in.mail_keeper import MailKeeper
 from deployment_units.services.mail_in.mail_reader import MailReader
@@ -406,3 +408,38 @@ async def test_a_report_is_evidence_of_the_attempt_and_no_message(
         assert unit.messages() == []
     (attempt,) = decoded_record(row.record).attempts
     assert attempt.state is state
+
+
+async def test_a_bounce_makes_the_next_step_due_and_one_of_another_address_does_not(
+    tmp_path: Path,
+) -> None:
+    async with mail_unit(tmp_path) as unit:
+        to = await unit.begin()
+        accounts = unit.unit.accounts
+        steps = (
+            RouteStep(Channel.MAIL, "carla@mail.example", 0, 1),
+            RouteStep(Channel.MAIL, "carla@contoso.example", 1, 2),
+            RouteStep(Channel.TEXT, "+442079460302", 2, 3),
+        )
+
+        def sent(db, owner, step=0):  # type: ignore[no-untyped-def]
+            evidence = AttemptEvidence(
+                number=1, channel=Channel.MAIL, state=AttemptState.HANDED_OVER, at_ms=1
+            )
+            row = msgspec.structs.replace(
+                gateway.find(db, owner, 1, CARLA), due_ms=None,
+                plan=encoded_plan(CarriedPlan(steps=steps, step=step, begun=1)),
+                record=encoded_record(advance(decoded_record(""), evidence)),
+            )  # fmt: skip
+            gateway.put(db, owner, row)
+            return message_id_of(b"1" * 16, "anna", CARLA)
+
+        for at, due in ((1, False), (0, True)):
+            one = await accounts.change(ANNA, partial(sent, step=at))
+            head, _, body = report(one, "failed", "5.1.1").partition("\n\n")
+            assert await unit.mail(to, f"\n{body}", header=head, sender="") == "2.0.0 kept"
+            row = accounts.read(ANNA, lambda db, owner: gateway.find(db, owner, 1, CARLA))
+            plan = decoded_plan(row.plan)
+            assert plan is not None
+            assert plan.step == 1
+            assert (row.due_ms is not None) is due

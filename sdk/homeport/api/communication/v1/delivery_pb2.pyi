@@ -282,7 +282,7 @@ class MessageReceipt(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     message: _builtins.bytes
     state: Global___DeliveryState.ValueType
-    """DELIVERED or SEEN"""
+    """DELIVERED, SEEN, WITHHELD, EXPIRED or UNDELIVERABLE"""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """when, by the viewer's unit"""
