@@ -410,7 +410,7 @@ async def test_a_report_is_evidence_of_the_attempt_and_no_message(
     assert attempt.state is state
 
 
-async def test_a_bounce_makes_the_next_step_due_and_one_of_another_address_does_not(
+async def test_a_failed_mail_makes_the_next_step_due_and_one_to_another_address_does_not(
     tmp_path: Path,
 ) -> None:
     async with mail_unit(tmp_path) as unit:
