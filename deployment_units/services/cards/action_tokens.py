@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -25,6 +26,11 @@ _HEAD = 1 + 1 + MESSAGE_BYTES + 4 + 6  # form, key, message, revision, expiry
 _PURPOSE = b"homeport card action v1\0"
 _MOST_REVISION, _MOST_MS = 2**32 - 1, 2**48 - 1
 _MOST_TEXT = 255  # bytes of tenant, account and action
+
+
+# Its token has a head, a signature and three texts at least. Each part of an address is bounded.
+_LINK = re.compile(r"https?://[^\s<>\"]{1,300}?/a/[A-Za-z0-9_-]{56,1024}")
+LINK_LEFT_OUT = "(a link for the one it was sent to)"
 
 
 class TokenRefusal(StrEnum):
@@ -107,6 +113,16 @@ def claimed_by(token: str) -> ActionGrant | None:
     if content is None or len(content) <= _HEAD + _MAC_BYTES or content[0] != _FORM:
         return None
     return _grant(content[:-_MAC_BYTES])
+
+
+def without_links(text: str) -> str:
+    """A text without addresses of pages at which somebody presses in the name of whom the link was
+    sent to.
+
+    >>> without_links("Yes! https://talk.example/a/" + "x" * 80)
+    'Yes! (a link for the one it was sent to)'
+    """
+    return _LINK.sub(LINK_LEFT_OUT, text)
 
 
 def _content(grant: ActionGrant) -> bytes:

@@ -15,11 +15,14 @@ from functools import partial
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from control_plane.errors import NotFound, Refused
 from control_plane.identifiers.emails import read_email
 from control_plane.identifiers.identifier import Flaw, Identifier
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.cards.action_tokens import without_links
 from deployment_units.services.channels import mail_kept
 from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.conversations import kept as conversations
@@ -161,6 +164,9 @@ class MailKeeper:
             # A server's words on a mail, in its own form: nobody's message.
             raise NobodysMail("a program's mail, and not of the participant")
         verified = found.authenticity is Authenticity.VERIFIED
+        if whose.participant == account:
+            # What it was sent and sends back has links that press in its name.
+            reading = msgspec.structs.replace(reading, text=without_links(reading.text))
         message = NewMessage(
             id=_answer_id(reading, whose),
             conversation=whose.conversation,
