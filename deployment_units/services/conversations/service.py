@@ -198,7 +198,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         self, request: pb.SubscribeRequest, context: _Context
     ) -> AsyncIterator[pb.SubscribeResponse]:
         resident = self._resident(context)
-        after = request.after
+        after = min(request.after, _NEWEST)
         await self._acknowledge(resident, after)
         with self._arrivals.subscribed(resident.tenant, resident.account) as arrived:
             while True:
@@ -222,7 +222,9 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
     ) -> pb.ListConversationsResponse:
         resident = self._resident(context)
         size = page_size_of(request.page_size, usual=DEFAULT_CONVERSATIONS, most=MAX_CONVERSATIONS)
-        read = partial(kept.conversations, before=request.before or _NEWEST, most=size)
+        read = partial(
+            kept.conversations, before=min(request.before or _NEWEST, _NEWEST), most=size
+        )
         found, more = self._accounts.read(resident, read)
         return pb.ListConversationsResponse(
             conversations=map(conversation_to_proto, found), more=more

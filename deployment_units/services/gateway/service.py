@@ -80,7 +80,11 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
 
         def page(db: sqlite3.Connection, owner: int) -> tuple[list[pb.Delivery], bool]:
             rows, more = kept.listed(
-                db, owner, before=request.before or _NEWEST, most=size, waiting_only=request.open
+                db,
+                owner,
+                before=min(request.before or _NEWEST, _NEWEST),
+                most=size,
+                waiting_only=request.open,
             )
             messages: dict[int, KeptMessage | None] = {
                 at: conversations.at(db, owner, at) for at in {row.position for row in rows}

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployment_units.services.cards.action_tokens import (
+    LINK_LEFT_OUT,
     ActionGrant,
     ActionTokens,
     TokenKey,
     TokenRefusal,
+    without_links,
 )
 from tests.support.cards import card_of, coffee_card, submit
 
@@ -117,3 +119,11 @@ def test_what_fits_into_no_token_is_refused(make: object) -> None:
 
 def test_a_key_is_not_shown() -> None:
     assert "kkk" not in str(KEY)
+
+
+def test_the_shortest_token_is_left_out_and_other_addresses_stay() -> None:
+    shortest = replace(GRANT, tenant="t", account="a", action="b")
+    link = f"https://talk.example/a/{TOKENS.token(shortest)}"
+    assert without_links(f"({link})") == f"({LINK_LEFT_OUT})"
+    for other in ("https://talk.example/a/b", "https://talk.example/about", "see /a/ and b"):
+        assert without_links(other) == other

@@ -197,6 +197,23 @@ def waiting(unit: AccountUnit, account: str) -> asyncio.Task[pb.SubscribeRespons
     return asyncio.create_task(anext(stream))
 
 
+async def test_positions_beyond_all_that_there_can_be_are_behind_and_before_everything(
+    unit: AccountUnit,
+) -> None:
+    await send(unit, "anna", 1, "hello", "ben")
+    beyond, call = 2**64 - 1, unit.by_ticket("anna")
+    ask = pb.ListConversationsRequest(before=beyond)
+    assert len((await unit.conversations.ListConversations(ask, call)).conversations) == 1
+    stream = unit.conversations.Subscribe(pb.SubscribeRequest(after=beyond), call)
+    reading = asyncio.ensure_future(anext(stream))
+    async with asyncio.timeout(WAIT_S):
+        while not (len(unit.arrivals) or reading.done()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert not reading.done()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
 async def test_a_subscription_ends_where_the_account_has_left_and_with_its_ticket(
     unit: AccountUnit,
 ) -> None:

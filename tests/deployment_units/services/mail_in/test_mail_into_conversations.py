@@ -16,6 +16,12 @@ import pytest
 
 from control_plane.errors import Unavailable
 from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.cards.action_tokens import (
+    LINK_LEFT_OUT,
+    ActionGrant,
+    ActionTokens,
+    TokenKey,
+)
 from deployment_units.services.channels import mail_kept
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.reply_tokens import ReplyOwner
@@ -443,3 +449,33 @@ async def test_a_failed_mail_makes_the_next_step_due_and_one_to_another_address_
             assert plan is not None
             assert plan.step == 1
             assert (row.due_ms is not None) is due
+
+
+async def test_an_account_that_sends_on_what_it_was_sent_keeps_its_links(tmp_path: Path) -> None:
+    grant = ActionGrant(
+        tenant="t", account="a", message=b"m" * 16, revision=1, action="b", expires_ms=1
+    )
+    token = ActionTokens(TokenKey(number=1, secret=bytes(32))).token(grant)
+    link = f"https://london.talk.example/a/{token}"
+    async with mail_unit(tmp_path) as unit:
+        await unit.begin()
+        whose = ReplyOwner(
+            conversation=CONVERSATION, participant="anna", address="anna@mail.example"
+        )
+        to = await unit.unit.accounts.change(
+            ANNA,
+            lambda db, owner: mail_kept.address_for_replies(
+                db, owner, whose, account="anna", host="talk.example", new_key=lambda: bytes(32)
+            ),
+        )
+        header = "From: anna@mail.example\nSubject: Fwd: An offer\nMessage-ID: <f@mail.example>"
+        body = f"\nLook:\n\nBegin forwarded message:\n\nOrder: {link}\nMore: <{link}>\n"
+        assert await unit.mail(to, body, sender="anna@mail.example", header=header) == "2.0.0 kept"
+        found, _ = unit.unit.accounts.read(
+            ANNA, lambda db, owner: conversations.messages(db, owner, after=1, most=9)
+        )
+        (message,) = found
+        assert message.sender == "anna"
+        text = content(message).text
+        assert text.count(LINK_LEFT_OUT) == 2
+        assert token not in text
