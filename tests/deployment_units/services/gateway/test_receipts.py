@@ -86,6 +86,18 @@ async def test_receipts_wait_for_a_unit_that_is_away(units: list[LinkedUnit]) ->
     assert await london.deliveries_of("anna", 1) == {"ben": "SEEN"}
 
 
+async def test_what_its_unit_says_is_over_is_not_begun_anew(units: list[LinkedUnit]) -> None:
+    london, _ = units
+    await london.send("anna", 1, "one", "ben")
+    await settled(london)
+    receipt = pb.MessageReceipt(message=bytes(15) + b"\x01", state=pb.DELIVERY_STATE_UNDELIVERABLE)
+    ben = london.unit.by_introduction("anna", "ben")
+    await london.deliveries.Receipt(pb.ReceiptRequest(receipts=[receipt]), ben)
+    assert await london.deliveries_of("anna", 1) == {"ben": "UNDELIVERABLE"}
+    request = pb.RedriveRequest(message=bytes(15) + b"\x01", recipient="ben")
+    assert not (await london.deliveries.Redrive(request, london.unit.by_ticket("anna"))).redriven
+
+
 async def test_nobody_tells_of_others_messages(units: list[LinkedUnit]) -> None:
     london, oslo = units
     await london.send("anna", 1, "one", "ben")
