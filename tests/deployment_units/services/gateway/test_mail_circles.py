@@ -48,7 +48,7 @@ async def mail_for(unit: LinkedUnit) -> AsyncIterator[MailIn]:
         FakeOffload(tasks=TASKS), NameTable(), authserv_id=HOST, is_trusted=lambda peer: True
     )
     reports = MailReports(host=HOST, due=on.agenda.hint, wall_ms=on.wall_ms)
-    keeper = MailKeeper(on.database, on.accounts, on.sender, reports)
+    keeper = MailKeeper(on.database, on.accounts, on.sender, reports, on.presses_in_words)
     reading = asyncio.create_task(reader.run())
     try:
         yield MailIn({HOST: TENANT}, keeper, reader, NowhereElse())
