@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -219,7 +220,11 @@ def test_at_a_terminal(unit: FakeUnit, service: Served, tmp_path: Path, end: byt
             os.write(ours, b" said\n")
             os.write(ours, b"2\n")
             until(ours, b"no answer yet.*> ")
-            os.write(ours, end)
+            for _ in range(10):  # one between the prompt and the wait for keys is not noticed
+                os.write(ours, end)
+                with suppress(subprocess.TimeoutExpired):
+                    running.wait(WAIT_S / 10)
+                    break
             assert running.wait(WAIT_S) == 0
         finally:
             if running.poll() is None:
