@@ -242,7 +242,7 @@ def _units_fact(stack: LocalStack, options: StackOptions) -> str:
 def _browser_facts(stack: LocalStack, options: StackOptions) -> list[tuple[str, str]]:
     scheme = "http" if options.security is None else "https"
     port = str(stack.facts[SERVER].get("pages") or "").rpartition(":")[2]
-    at = [f"handles at {scheme}://{host}:{port}/@…" for host in options.hosts]
+    at = [f"handles at {scheme}://{host}:{port}/@HANDLE" for host in options.hosts]
     at += [f"{unit} at {scheme}://{web}/client/" for unit, web in stack.addresses("web").items()]
     return [("browsers", ", ".join(at))] if at else []
 

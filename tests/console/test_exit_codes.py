@@ -56,6 +56,7 @@ READS: dict[tuple[str, str], list[str]] = {
         "--rules",
         FILE,
     ],
+    ("deliveries rules", "apply"): ["deliveries", "rules", "anna", "--apply", FILE],
     ("deliveries convert", "content"): ["deliveries", "convert", FILE, "--for", "text"],
     ("deliveries convert", "named"): ["deliveries", "convert", "-f", FILE, "--for", "text"],
     ("mail explain", "mail"): ["mail", "explain", FILE],

@@ -158,10 +158,15 @@ def stack_and_options() -> tuple[Any, Any, str]:
         http="127.0.0.1:7702",
         units=[UNIT],
         addresses=lambda port: {UNIT: "127.0.0.1:7707"},
+        facts={"server": {"pages": "127.0.0.1:7706"}},
     )
     security = StackSecurity(folder=Path("/srv") / CLIENT / "security")
     options = SimpleNamespace(
-        data_dir=Path("/srv") / CLIENT, store="etcd", security=security, apart=None
+        data_dir=Path("/srv") / CLIENT,
+        store="etcd",
+        security=security,
+        apart=None,
+        hosts=["homeport.localhost"],
     )
     return stack, options, f"etcd://{UNIT}.example:2379"
 

@@ -92,6 +92,7 @@ ROWS: dict[str, Callable[[Named], Message]] = {
     "ConversationService.ListMessages": lambda of: talk.ListMessagesRequest(
         conversation=of.conversation
     ),
+    "ConversationService.FindMember": lambda of: talk.FindMemberRequest(name=of.account),
     "ConversationService.MarkSeen": lambda of: talk.MarkSeenRequest(
         conversation=of.conversation, device="laptop", position=1
     ),
