@@ -46,7 +46,7 @@ def bulk_client_id(run: str, number: int) -> str:
 def handle(run: str, worker: int, number: int) -> str:
     """The handle of the account `client_id` of these. No two look alike: of what is taken for one
     another, hexadecimal digits have one each."""
-    return f"{run[:8]}-{worker:02d}-{number:06x}"
+    return f"h{run[:8]}-{worker:02d}-{number:06x}"  # of digits alone it could be a number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
