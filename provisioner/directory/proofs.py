@@ -294,7 +294,7 @@ class Proofs:
             raise
         except TimeoutError as error:
             raise Unavailable("the code could not be sent in time; try again") from error
-        except Exception as error:
+        except Exception as error:  # a sender's own, of which nothing is promised: logged whole
             log.exception("a sender of codes failed")
             raise Unavailable("the code could not be sent; try again") from error
         sent = msgspec.structs.replace(proof, sent=True)

@@ -78,7 +78,7 @@ def run(options: Options) -> None:
         finally:
             with busy("stopping"):
                 stack.__exit__()
-    except BaseException:
+    except BaseException:  # Ctrl-C too: the logs say how far it was; it goes on upwards
         _save_logs(folder, options.output)
         raise
     finally:
