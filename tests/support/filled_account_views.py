@@ -22,7 +22,7 @@ _MESSAGE = {
 _DELIVERY = {
     "message": ID, "conversation": ID, "recipient": ADDRESS, "state": "handed_over",
     "since": "2026-11-28 11:30:00 UTC", "next": "2026-11-28 11:31:00 UTC", "words": TEXT,
-    "attempts": [],
+    "attempts": [{"evidence": TEXT, "lost": ["buttons", "formatting", "image"]}],
 }  # fmt: skip
 
 ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]] = {

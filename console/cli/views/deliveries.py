@@ -95,6 +95,7 @@ def delivery_document(delivery: pb.Delivery) -> dict[str, Any]:
                 "failed": one.failed,
                 "at": time_text(one.time.ToMilliseconds()),
                 "evidence": one.evidence,
+                "lost": list(one.lost),
             }
             for one in delivery.attempts
         ],
@@ -102,15 +103,20 @@ def delivery_document(delivery: pb.Delivery) -> dict[str, Any]:
 
 
 def deliveries_view(documents: list[dict[str, Any]]) -> Table:
-    table = Table(whole("message"), fold("recipient"), whole("state"), whole("next"), fold("said"))
+    table = Table(
+        whole("message"), fold("recipient"), whole("state"), whole("next"), fold("said"),
+        fold("lost"),
+    )  # fmt: skip
     for one in documents:
-        said = one["words"] or (one["attempts"][-1]["evidence"] if one["attempts"] else "")
+        last = one["attempts"][-1] if one["attempts"] else {"evidence": "", "lost": []}
+        said = one["words"] or last["evidence"]
         table.add_row(
             one["message"],
             escape(one["recipient"]),
             escape(one["state"]),
             escape(one["next"] or "–"),
             escape(said) or "–",
+            escape(", ".join(last["lost"])) or "–",
         )
     return table
 

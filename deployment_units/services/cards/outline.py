@@ -129,19 +129,33 @@ def pressed_in_order(card: Card) -> tuple[CardAction, ...]:
     return tuple([one.action for one in _presses(outline(card)) if one.action.enabled])
 
 
+def shows_pictures(card: Card) -> bool:
+    """Whether there is a picture in it, wherever."""
+    return any(isinstance(one, Picture) for one in _all(outline(card)))
+
+
 def _presses(blocks: tuple[Block, ...]) -> Iterator[Press]:
-    for block in blocks:
+    for block in _all(blocks):
         match block:
             case Press():
                 yield block
             case Runs():
                 yield from (one.button for one in block.runs if isinstance(one.button, Press))
+            case _:
+                pass
+
+
+def _all(blocks: tuple[Block, ...]) -> Iterator[Block]:
+    """Blocks, each before those within it."""
+    for block in blocks:
+        yield block
+        match block:
             case Group() | More():
-                yield from _presses(block.blocks)
+                yield from _all(block.blocks)
             case Grid():
                 for row in block.rows:
                     for cell in row:
-                        yield from _presses(cell)
+                        yield from _all(cell)
             case _:
                 pass
 

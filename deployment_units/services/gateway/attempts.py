@@ -27,15 +27,16 @@ _STATES = {
 
 
 def evidence_of_sending(
-    number: int, channel: Channel, result: SendResult, at_ms: int
+    number: int, channel: Channel, result: SendResult, at_ms: int, lost: tuple[str, ...] = ()
 ) -> AttemptEvidence:
-    """number: of the attempt, from 1."""
+    """number: of the attempt, from 1; lost: see AttemptEvidence."""
     return AttemptEvidence(
         number=number,
         channel=channel,
         state=_STATES[result.outcome],
         at_ms=at_ms,
         words=result.words,
+        lost=lost,
     )
 
 

@@ -9,10 +9,12 @@ the card is shown without them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from deployment_units.services.cards.action_tokens import ActionGrant, ActionTokens, TokenKey
 from deployment_units.services.cards.card import Card
 from deployment_units.services.cards.html_form import to_html
+from deployment_units.services.cards.outline import shows_pictures
 from deployment_units.services.cards.profile import check
 from deployment_units.services.cards.safe_text import safe_line
 from deployment_units.services.cards.text_form import to_text
@@ -35,21 +37,33 @@ class CardLetter:
     pages: str = ""
 
 
-def with_card(message: OutgoingMessage, letter: CardLetter) -> OutgoingMessage:
+class WrittenCard(NamedTuple):
+    """A mail with its card. lost: what of the card its reader does not get: "card", "buttons",
+    "image"."""
+
+    message: OutgoingMessage
+    lost: tuple[str, ...]
+
+
+def with_card(message: OutgoingMessage, letter: CardLetter) -> WrittenCard:
     """The mail with its card. Blocks: in a thread (see `to_html`)."""
     card = check(letter.card)
     if isinstance(card, list):  # kept by another version: the text stands for it
-        return message
+        return WrittenCard(message, ("card",))
     tokens: dict[str, str] = {}
     if letter.key is not None and letter.grant is not None:
         tokens = ActionTokens(letter.key).tokens(card, letter.grant)
     viewer = Viewer(account=letter.account, pages=letter.pages)
-    return replace(
+    lost = ["image"] if shows_pictures(card) else []  # no image is fetched for a mail
+    if any(one.enabled and one.id not in tokens for one in card.actions):
+        lost.append("buttons")
+    made = replace(
         message,
         text=f"{message.text.rstrip()}\n\n{to_text(card, viewer, answerable=False)}"
         + _links(card, tokens, viewer),
         html=to_html(card, tokens, viewer),
     )
+    return WrittenCard(made, tuple(lost))
 
 
 def _links(card: Card, tokens: dict[str, str], viewer: Viewer) -> str:

@@ -110,30 +110,32 @@ class CarryingOut:
             if attempt is None:
                 continue
             faultpoints.passing("outbox.sent.before")
-            result = await self._send(attempt)
+            result, lost = await self._send(attempt)
             self._health.note(attempt.step.channel, result.outcome, self._wall_ms())
             faultpoints.passing("outbox.sent.after")
             await self._accounts.settle(
                 owner,
                 partial(
                     self._sent, owner=owner, position=row.position, recipient=recipient,
-                    attempt=attempt, result=result,
+                    attempt=attempt, result=result, lost=lost,
                 ),
             )  # fmt: skip
 
-    async def _send(self, attempt: _Attempt) -> SendResult:
+    async def _send(self, attempt: _Attempt) -> tuple[SendResult, tuple[str, ...]]:
+        """With what of the message was lost."""
         try:
             async with asyncio.timeout(self._send_s):
-                message = await self._composer.finish(attempt.composed)
+                composed = await self._composer.finish(attempt.composed)
         except TimeoutError:
-            return SendResult(SendOutcome.NOT_NOW, "its card was not written in time")
+            return SendResult(SendOutcome.NOT_NOW, "its card was not written in time"), ()
         try:
             async with asyncio.timeout(self._send_s + 5.0):
-                return await attempt.channel.send(message, within_s=self._send_s)
+                result = await attempt.channel.send(composed.message, within_s=self._send_s)
         except InvalidInput as error:
-            return SendResult(SendOutcome.REFUSED, error.message)
+            result = SendResult(SendOutcome.REFUSED, error.message)
         except TimeoutError:
-            return SendResult(SendOutcome.UNKNOWN, "the channel did not answer in time")
+            result = SendResult(SendOutcome.UNKNOWN, "the channel did not answer in time")
+        return result, composed.lost
 
     def _next(
         self, db: sqlite3.Connection, *, owner: Owner, position: int, recipient: str
@@ -194,7 +196,7 @@ class CarryingOut:
             record,
             AttemptEvidence(
                 number=attempt.number, channel=attempt.step.channel, state=AttemptState.BEGUN,
-                at_ms=now_ms,
+                at_ms=now_ms, lost=attempt.composed.lost,
             ),
         )  # fmt: skip
         self._put(db, owner, row, plan, record, now_ms + LEASE_MS)
@@ -209,6 +211,7 @@ class CarryingOut:
         recipient: str,
         attempt: _Attempt,
         result: SendResult,
+        lost: tuple[str, ...],
     ) -> None:
         """Notes what the other side said, and when it goes on."""
         row = kept.find(db, owner.number, position, recipient)
@@ -217,7 +220,8 @@ class CarryingOut:
         now_ms = self._wall_ms()
         number, step = attempt.number, attempt.step
         record = advance(
-            decoded_record(row.record), evidence_of_sending(number, step.channel, result, now_ms)
+            decoded_record(row.record),
+            evidence_of_sending(number, step.channel, result, now_ms, lost),
         )
         plan = decoded_plan(row.plan)
         if plan is None or plan.current != step:

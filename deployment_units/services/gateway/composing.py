@@ -37,10 +37,11 @@ TEXT_MESSAGES = 3  # of one message
 
 class Composed(NamedTuple):
     """A message that is to be sent once `Composer.finish` has put its card into it; None: it has
-    none, or the channel shows none."""
+    none, or the channel shows none. lost: of what was written, a word for each kind."""
 
     message: OutgoingMessage
     letter: CardLetter | None
+    lost: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +87,21 @@ class Composer:
             answers_to=followed(db, owner, message, reader),
             passed_on=bool(message.via) or not recipient,
         )
-        if step.channel is not Channel.MAIL or not content.card:
-            return Composed(outgoing, None)
-        return Composed(outgoing, self._letter(db, owner, message, recipient, content.card))
+        if not content.card:
+            return Composed(outgoing, None, made.lost)
+        if step.channel is not Channel.MAIL:
+            return Composed(outgoing, None, (*made.lost, "card"))
+        letter = self._letter(db, owner, message, recipient, content.card)
+        return Composed(outgoing, letter, made.lost)
 
-    async def finish(self, composed: Composed) -> OutgoingMessage:
+    async def finish(self, composed: Composed) -> Composed:
         """The message as it is sent, its card written apart from the event loop."""
-        message, letter = composed
+        message, letter, lost = composed
         if letter is None:
-            return message
+            return composed
         whose = Bringer(letter.tenant, letter.account)
-        return await self.checks.run(whose, lambda: with_card(message, letter))
+        written = await self.checks.run(whose, lambda: with_card(message, letter))
+        return Composed(written.message, None, (*lost, *written.lost))
 
     def _letter(
         self, db: sqlite3.Connection, owner: Owner, message: KeptMessage, recipient: str, card: str

@@ -104,6 +104,7 @@ def _attempt_to_proto(attempt: AttemptRecord) -> pb.Attempt:
         state=_STATES[_ATTEMPTS[attempt.state]],
         evidence=attempt.words,
         failed=attempt.state is AttemptState.FAILED,
+        lost=attempt.lost,
     )
     made.time.FromMilliseconds(attempt.at_ms)
     return made

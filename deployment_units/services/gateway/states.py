@@ -25,6 +25,7 @@ from deployment_units.services.channels.channel import TRAITS, Channel, Proof
 
 MOST_ATTEMPTS = 32  # of one delivery
 MOST_WORDS = 500  # characters of the other side's words that are kept
+MOST_LOST, MOST_LOST_WORD = 16, 32  # kinds of what an attempt lost; characters of one
 
 
 class DeliveryState(StrEnum):
@@ -64,13 +65,15 @@ class DeliveryEnd(IntEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEvidence:
     """What was heard of one attempt. number: from 1. words: the other side's own, such as
-    "250 2.0.0 queued as 4F3"."""
+    "250 2.0.0 queued as 4F3". lost: of the message on its way into what the channel takes, a word
+    for each kind (see `convert`)."""
 
     number: int
     channel: Channel
     state: AttemptState
     at_ms: int
     words: str = ""
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +96,15 @@ Evidence = AttemptEvidence | EndEvidence | RoutedEvidence
 
 
 class AttemptRecord(NamedTuple):
-    """The strongest that is known of one attempt, the earliest of several alike."""
+    """The strongest that is known of one attempt, the earliest of several alike. lost: all that any
+    evidence of it said, in order."""
 
     number: int
     channel: Channel
     state: AttemptState
     at_ms: int
     words: str
+    lost: tuple[str, ...] = ()
 
 
 class EndRecord(NamedTuple):
@@ -186,6 +191,7 @@ def _attempted(delivery: DeliveryRecord, evidence: AttemptEvidence) -> DeliveryR
         _claimable(evidence),
         evidence.at_ms,
         _words(evidence.words),
+        _lost(evidence.lost),
     )
     known = {one.number: one for one in delivery.attempts}
     before = known.get(heard.number)
@@ -195,7 +201,9 @@ def _attempted(delivery: DeliveryRecord, evidence: AttemptEvidence) -> DeliveryR
                 "attempt",
                 f"attempt {heard.number} went over {before.channel}, and not {heard.channel}",
             )
-        if _order(before) <= _order(heard):
+        strongest = min(before, heard, key=_order)
+        heard = strongest._replace(lost=_lost(before.lost + heard.lost))
+        if heard == before:
             return delivery
     known[heard.number] = heard
     return replace(delivery, attempts=tuple(known[number] for number in sorted(known)))
@@ -215,6 +223,12 @@ def _order(attempt: AttemptRecord) -> tuple[int, int, str]:
 
 def _end_order(end: EndRecord) -> tuple[int, int, str]:
     return -end.end, end.at_ms, end.words
+
+
+def _lost(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """Each once, in order; the first ones of too many, so that their order does not matter."""
+    found = sorted({printable(one[:MOST_LOST_WORD]) for one in kinds})
+    return tuple(found[:MOST_LOST])
 
 
 def _words(text: str) -> str:

@@ -46,9 +46,15 @@ export function watchDeliveries(store, changed) {
   };
 }
 
-// In words, with the other side's own where there are any.
+// In words, with the other side's own where there are any, and with what was lost on the way.
 export function deliveryLine(delivery, name) {
   const state = delivery.state.replace("DELIVERY_STATE_", "");
   const why = delivery.words && state !== "DELIVERED" && state !== "SEEN" ? ` (${delivery.words})` : "";
-  return `${SAID[state] ?? "kept for"} ${name}${why}`;
+  return `${SAID[state] ?? "kept for"} ${name}${why}${without(delivery)}`;
+}
+
+// What the last attempt lost of the message: " without buttons, image".
+export function without(delivery) {
+  const lost = delivery.attempts?.at(-1)?.lost ?? [];
+  return lost.length ? ` without ${lost.join(", ")}` : "";
 }

@@ -2,7 +2,7 @@
 // becomes text, never HTML.
 
 import { rendered, spent, titleOf } from "./cards.js";
-import { deliveryLine } from "./deliveries.js";
+import { deliveryLine, without } from "./deliveries.js";
 import { shortName } from "./store.js";
 
 export function element(tag, attributes = {}, ...inside) {
@@ -144,7 +144,7 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
 // By which a message that is shown is known from one that has changed since.
 function keyOf(message, presses, deliveries) {
   const states = presses.map((one) => `${one.id}${one.state}`);
-  const made = deliveries.map((one) => `${one.recipient}${one.state}${one.words}`);
+  const made = deliveries.map((one) => `${one.recipient}${one.state}${one.words}${without(one)}`);
   return [message.id, message.revision ?? 1, ...states, ...made, ...(message.elsewhere ?? [])].join(" ");
 }
 

@@ -30,6 +30,7 @@ from deployment_units.services.profiles import kept as profiles
 from deployment_units.services.profiles.profile import Mode
 from deployment_units.services.state.port import read_state, replace_state
 from homeport.api.communication.v1 import conversation_pb2 as pb
+from homeport.api.communication.v1 import delivery_pb2
 from tests.support.account_units import TENANT
 from tests.support.cards import document_of, submit, text_block
 from tests.support.fakes.scripted_channel import TAKEN, ScriptedChannel
@@ -38,6 +39,12 @@ from tests.support.linked_units import LinkedUnit, enter, linked_units
 CARD = document_of(
     text_block("New harvest"),
     actions=[submit("Order <now>", id="order"), submit("Sold out", isEnabled=False)],
+)
+PICTURED = document_of(
+    {
+        "type": "Container",
+        "items": [{"type": "Image", "url": "https://talk.example/a.png", "altText": "a cup"}],
+    },
 )
 MAIL = OutgoingMessage(message_id="1", attempt_id="1-1", address="anna@mail.example", text="A card")
 GRANT = ActionGrant(
@@ -52,7 +59,7 @@ def test_both_parts_have_a_link_for_each_button_that_can_be_pressed() -> None:
         tenant=TENANT, account="anna", card=json.dumps(CARD), key=key, grant=GRANT,
         pages="https://u.talk.example/a/",
     )  # fmt: skip
-    made = with_card(MAIL, letter)
+    made, lost = with_card(MAIL, letter)
     found = [
         re.findall(r"https://u\.talk\.example/a/([\w-]+)", one) for one in (made.text, made.html)
     ]
@@ -63,11 +70,21 @@ def test_both_parts_have_a_link_for_each_button_that_can_be_pressed() -> None:
     assert (read.action, claimed_by(token)) == ("order", read)
     assert made.text.startswith("A card\n\nNew harvest\n")
     assert "Order &lt;now&gt;" in made.html
+    assert lost == ()
 
 
-@pytest.mark.parametrize("card", [json.dumps(CARD), '{"type": "Newer"}'])
-def test_without_a_key_nothing_leads_anywhere(card: str) -> None:
-    made = with_card(MAIL, CardLetter(tenant=TENANT, account="anna", card=card))
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        pytest.param(CARD, ("buttons",), id="nobody-can-press"),
+        pytest.param({"type": "Newer"}, ("card",), id="of-another-version"),
+        pytest.param(PICTURED, ("image",), id="no-image-is-fetched-for-a-mail"),
+    ],
+)
+def test_without_a_key_nothing_leads_anywhere(card: object, expected: tuple[str, ...]) -> None:
+    letter = CardLetter(tenant=TENANT, account="anna", card=json.dumps(card))
+    made, lost = with_card(MAIL, letter)
+    assert lost == expected
     assert "href" not in made.html
     assert made.text.startswith("A card")
 
@@ -133,12 +150,14 @@ async def test_who_has_no_account_is_shown_the_card_without_links(units: list[Li
     await token_of_card(units[0])
     channel = units[0].channels[Channel.MAIL]
     assert isinstance(channel, ScriptedChannel)
+    units[0].channels[Channel.TEXT] = ScriptedChannel(Channel.TEXT, TAKEN)
     content = pb.Content(text="A card", card=json.dumps(CARD)).SerializeToString()
 
     def put(db: sqlite3.Connection, owner: int) -> None:
         """As an application's reply does."""
         message = NewMessage(id=b"2" * 16, conversation=b"d" * 16, sender="anna", content=content)
-        units[0].unit.sender.send(db, owner, ANNA, message, ["mailto:carla@mail.example"])
+        members = ["mailto:carla@mail.example", "tel:+442079460302"]
+        units[0].unit.sender.send(db, owner, ANNA, message, members)
 
     await units[0].unit.accounts.change(ANNA, put)
     await units[0].settled()
@@ -146,3 +165,8 @@ async def test_who_has_no_account_is_shown_the_card_without_links(units: list[Li
     assert mail.address == "carla@mail.example"
     assert "New harvest" in mail.html
     assert "/a/" not in mail.html + mail.text
+    listed = await units[0].deliveries.ListDeliveries(
+        delivery_pb2.ListDeliveriesRequest(message=b"2" * 16), units[0].unit.by_ticket("anna")
+    )
+    lost = {one.recipient: list(one.attempts[0].lost) for one in listed.deliveries}
+    assert lost == {"mailto:carla@mail.example": ["buttons"], "tel:+442079460302": ["card"]}

@@ -10,6 +10,7 @@ import pytest
 
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import OutgoingMessage, SendResult
+from homeport.api.communication.v1 import conversation_pb2
 from homeport.api.communication.v1 import delivery_pb2 as pb
 from tests.support.fakes.scripted_channel import (
     LATER,
@@ -21,6 +22,7 @@ from tests.support.fakes.scripted_channel import (
 )
 from tests.support.linked_units import LinkedUnit, enter, linked_units
 
+pb_content = conversation_pb2.Content
 CARLA, DEV = "mailto:carla@mail.example", "tel:+442079460302"
 
 
@@ -84,6 +86,35 @@ async def test_refused_for_good_and_no_such_channel_end_it(london: LinkedUnit) -
     await london.deliveries.Redrive(again, london.unit.by_ticket("anna"))
     await london.settled()
     assert (await london.deliveries_of("anna", 1))[DEV] == "DELIVERED"
+
+
+@pytest.mark.parametrize(
+    ("content", "recipient", "expected"),
+    [
+        pytest.param(pb_content(text="hello"), CARLA, [], id="nothing"),
+        pytest.param(
+            pb_content(html="<p>hello <img src=x alt=you></p>"), CARLA, ["formatting", "image"],
+            id="html-as-text",
+        ),
+        pytest.param(pb_content(text="“hello”"), DEV, ["typography"], id="text-in-segments"),
+    ],
+)  # fmt: skip
+async def test_what_was_lost_stands_with_the_attempt_also_when_it_was_made_again(
+    london: LinkedUnit, content: conversation_pb2.Content, recipient: str, expected: list[str]
+) -> None:
+    for channel in (Channel.MAIL, Channel.TEXT):
+        london.channels[channel] = ScriptedChannel(channel, LATER, TAKEN)
+    request = conversation_pb2.SendMessageRequest(
+        conversation=b"c" * 16, id=b"7" * 16, content=content, members=[recipient]
+    )
+    await london.unit.conversations.SendMessage(request, london.unit.by_ticket("anna"))
+    await london.settled()
+    await london.pass_time(300.0)
+    listed = await london.deliveries.ListDeliveries(
+        pb.ListDeliveriesRequest(), london.unit.by_ticket("anna")
+    )
+    (delivery,) = listed.deliveries
+    assert [list(one.lost) for one in delivery.attempts] == [expected] * 2
 
 
 class Dying(ScriptedChannel):

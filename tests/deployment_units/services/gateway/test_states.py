@@ -27,9 +27,15 @@ from deployment_units.services.gateway.states import (
 CHANNELS = {1: Channel.IN_APP, 2: Channel.MAIL, 3: Channel.PUSH}
 
 
-def heard(number: int, state: AttemptState, at_ms: int = 5, words: str = "") -> AttemptEvidence:
+def heard(
+    number: int,
+    state: AttemptState,
+    at_ms: int = 5,
+    words: str = "",
+    lost: tuple[str, ...] = (),
+) -> AttemptEvidence:
     return AttemptEvidence(
-        number=number, channel=CHANNELS[number], state=state, at_ms=at_ms, words=words
+        number=number, channel=CHANNELS[number], state=state, at_ms=at_ms, words=words, lost=lost
     )
 
 
@@ -56,6 +62,7 @@ pieces = st.one_of(
         st.sampled_from(AttemptState),
         st.integers(0, 9),
         st.text("ab", max_size=2),
+        st.lists(st.integers(0, 40).map(str), max_size=20).map(tuple),
     ),
     st.builds(ended, st.sampled_from(DeliveryEnd), st.integers(0, 9), st.text("ab", max_size=2)),
 )

@@ -247,9 +247,13 @@ async def test_a_message_says_what_became_of_it(unit: WebUnit, opened: Browsers)
         known = delivery_pb2.Delivery(
             message=one.messages[0].id, recipient="nina", words="no such account",
             state=delivery_pb2.DELIVERY_STATE_UNDELIVERABLE,
+            attempts=[delivery_pb2.Attempt(number=1, lost=["formatting", "image"])],
         )  # fmt: skip
         unit.deliveries.known = [known]
-        await anna.sees("could not be delivered to nina (no such account)", "#messages .mine")
+        await anna.sees(
+            "could not be delivered to nina (no such account) without formatting, image",
+            "#messages .mine",
+        )
         assert await anna.complaints() == []
 
 

@@ -27,7 +27,7 @@ from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot
 from homeport.api.communication.v1 import conversation_pb2 as homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,homeport/api/communication/v1/delivery.proto\x12\x1dhomeport.api.communication.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a\x30homeport/api/communication/v1/conversation.proto\"\xbb\x02\n\x08\x44\x65livery\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63onversation\x18\x02 \x01(\x0c\x12\x11\n\trecipient\x18\x03 \x01(\t\x12;\n\x05state\x18\x04 \x01(\x0e\x32,.homeport.api.communication.v1.DeliveryState\x12.\n\nstate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x08\x61ttempts\x18\x06 \x03(\x0b\x32&.homeport.api.communication.v1.Attempt\x12\r\n\x05words\x18\x07 \x01(\t\x12-\n\tnext_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\t \x01(\x04\"\xdb\x01\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x37\n\x07\x63hannel\x18\x02 \x01(\x0e\x32&.homeport.api.communication.v1.Channel\x12;\n\x05state\x18\x03 \x01(\x0e\x32,.homeport.api.communication.v1.DeliveryState\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65vidence\x18\x05 \x01(\t\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x08\"Y\n\x15ListDeliveriesRequest\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12\x0c\n\x04open\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\x04\"c\n\x16ListDeliveriesResponse\x12;\n\ndeliveries\x18\x01 \x03(\x0b\x32\'.homeport.api.communication.v1.Delivery\x12\x0c\n\x04more\x18\x02 \x01(\x08\"4\n\x0eRedriveRequest\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12\x11\n\trecipient\x18\x02 \x01(\t\"#\n\x0fRedriveResponse\x12\x10\n\x08redriven\x18\x01 \x01(\x08\"Q\n\x0eReceiptRequest\x12?\n\x08receipts\x18\x01 \x03(\x0b\x32-.homeport.api.communication.v1.MessageReceipt\"\x88\x01\n\x0eMessageReceipt\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12;\n\x05state\x18\x02 \x01(\x0e\x32,.homeport.api.communication.v1.DeliveryState\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x11\n\x0fReceiptResponse\"\x11\n\x0fGetRulesRequest\"6\n\x10GetRulesResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\"7\n\x11\x41pplyRulesRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\"&\n\x12\x41pplyRulesResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"t\n\x13\x45xplainRouteRequest\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12\x39\n\x08handling\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Handling\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\"\x9a\x01\n\x14\x45xplainRouteResponse\x12\x37\n\x05steps\x18\x01 \x03(\x0b\x32(.homeport.api.communication.v1.RouteStep\x12\x37\n\x03why\x18\x02 \x03(\x0b\x32*.homeport.api.communication.v1.RouteReason\x12\x10\n\x08no_route\x18\x03 \x01(\t\"\xad\x01\n\tRouteStep\x12\x37\n\x07\x63hannel\x18\x01 \x01(\x0e\x32&.homeport.api.communication.v1.Channel\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x0bRouteReason\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0e\n\x06\x63lause\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t*\xb1\x02\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45LIVERY_STATE_KEPT\x10\x01\x12\x19\n\x15\x44\x45LIVERY_STATE_ROUTED\x10\x02\x12\x1e\n\x1a\x44\x45LIVERY_STATE_HANDED_OVER\x10\x03\x12\x1c\n\x18\x44\x45LIVERY_STATE_DELIVERED\x10\x04\x12\x17\n\x13\x44\x45LIVERY_STATE_SEEN\x10\x05\x12 \n\x1c\x44\x45LIVERY_STATE_UNDELIVERABLE\x10\x06\x12\x1a\n\x16\x44\x45LIVERY_STATE_EXPIRED\x10\x07\x12\x1b\n\x17\x44\x45LIVERY_STATE_WITHHELD\x10\x08\x12\x1a\n\x16\x44\x45LIVERY_STATE_UNKNOWN\x10\t2\x81\x06\n\x0f\x44\x65liveryService\x12\x86\x01\n\x0eListDeliveries\x12\x34.homeport.api.communication.v1.ListDeliveriesRequest\x1a\x35.homeport.api.communication.v1.ListDeliveriesResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12u\n\x07Redrive\x12-.homeport.api.communication.v1.RedriveRequest\x1a..homeport.api.communication.v1.RedriveResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12t\n\x08GetRules\x12..homeport.api.communication.v1.GetRulesRequest\x1a/.homeport.api.communication.v1.GetRulesResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12~\n\nApplyRules\x12\x30.homeport.api.communication.v1.ApplyRulesRequest\x1a\x31.homeport.api.communication.v1.ApplyRulesResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x80\x01\n\x0c\x45xplainRoute\x12\x32.homeport.api.communication.v1.ExplainRouteRequest\x1a\x33.homeport.api.communication.v1.ExplainRouteResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12u\n\x07Receipt\x12-.homeport.api.communication.v1.ReceiptRequest\x1a..homeport.api.communication.v1.ReceiptResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,homeport/api/communication/v1/delivery.proto\x12\x1dhomeport.api.communication.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a\x30homeport/api/communication/v1/conversation.proto\"\xbb\x02\n\x08\x44\x65livery\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63onversation\x18\x02 \x01(\x0c\x12\x11\n\trecipient\x18\x03 \x01(\t\x12;\n\x05state\x18\x04 \x01(\x0e\x32,.homeport.api.communication.v1.DeliveryState\x12.\n\nstate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x08\x61ttempts\x18\x06 \x03(\x0b\x32&.homeport.api.communication.v1.Attempt\x12\r\n\x05words\x18\x07 \x01(\t\x12-\n\tnext_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\t \x01(\x04\"\xe9\x01\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x37\n\x07\x63hannel\x18\x02 \x01(\x0e\x32&.homeport.api.communication.v1.Channel\x12;\n\x05state\x18\x03 \x01(\x0e\x32,.homeport.api.communication.v1.DeliveryState\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65vidence\x18\x05 \x01(\t\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x08\x12\x0c\n\x04lost\x18\x07 \x03(\t\"Y\n\x15ListDeliveriesRequest\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12\x0c\n\x04open\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\x04\"c\n\x16ListDeliveriesResponse\x12;\n\ndeliveries\x18\x01 \x03(\x0b\x32\'.homeport.api.communication.v1.Delivery\x12\x0c\n\x04more\x18\x02 \x01(\x08\"4\n\x0eRedriveRequest\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12\x11\n\trecipient\x18\x02 \x01(\t\"#\n\x0fRedriveResponse\x12\x10\n\x08redriven\x18\x01 \x01(\x08\"Q\n\x0eReceiptRequest\x12?\n\x08receipts\x18\x01 \x03(\x0b\x32-.homeport.api.communication.v1.MessageReceipt\"\x88\x01\n\x0eMessageReceipt\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12;\n\x05state\x18\x02 \x01(\x0e\x32,.homeport.api.communication.v1.DeliveryState\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x11\n\x0fReceiptResponse\"\x11\n\x0fGetRulesRequest\"6\n\x10GetRulesResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\"7\n\x11\x41pplyRulesRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\"&\n\x12\x41pplyRulesResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"t\n\x13\x45xplainRouteRequest\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12\x39\n\x08handling\x18\x02 \x01(\x0b\x32\'.homeport.api.communication.v1.Handling\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\"\x9a\x01\n\x14\x45xplainRouteResponse\x12\x37\n\x05steps\x18\x01 \x03(\x0b\x32(.homeport.api.communication.v1.RouteStep\x12\x37\n\x03why\x18\x02 \x03(\x0b\x32*.homeport.api.communication.v1.RouteReason\x12\x10\n\x08no_route\x18\x03 \x01(\t\"\xad\x01\n\tRouteStep\x12\x37\n\x07\x63hannel\x18\x01 \x01(\x0e\x32&.homeport.api.communication.v1.Channel\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x0bRouteReason\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0e\n\x06\x63lause\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t*\xb1\x02\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45LIVERY_STATE_KEPT\x10\x01\x12\x19\n\x15\x44\x45LIVERY_STATE_ROUTED\x10\x02\x12\x1e\n\x1a\x44\x45LIVERY_STATE_HANDED_OVER\x10\x03\x12\x1c\n\x18\x44\x45LIVERY_STATE_DELIVERED\x10\x04\x12\x17\n\x13\x44\x45LIVERY_STATE_SEEN\x10\x05\x12 \n\x1c\x44\x45LIVERY_STATE_UNDELIVERABLE\x10\x06\x12\x1a\n\x16\x44\x45LIVERY_STATE_EXPIRED\x10\x07\x12\x1b\n\x17\x44\x45LIVERY_STATE_WITHHELD\x10\x08\x12\x1a\n\x16\x44\x45LIVERY_STATE_UNKNOWN\x10\t2\x81\x06\n\x0f\x44\x65liveryService\x12\x86\x01\n\x0eListDeliveries\x12\x34.homeport.api.communication.v1.ListDeliveriesRequest\x1a\x35.homeport.api.communication.v1.ListDeliveriesResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12u\n\x07Redrive\x12-.homeport.api.communication.v1.RedriveRequest\x1a..homeport.api.communication.v1.RedriveResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12t\n\x08GetRules\x12..homeport.api.communication.v1.GetRulesRequest\x1a/.homeport.api.communication.v1.GetRulesResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12~\n\nApplyRules\x12\x30.homeport.api.communication.v1.ApplyRulesRequest\x1a\x31.homeport.api.communication.v1.ApplyRulesResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x80\x01\n\x0c\x45xplainRoute\x12\x32.homeport.api.communication.v1.ExplainRouteRequest\x1a\x33.homeport.api.communication.v1.ExplainRouteResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12u\n\x07Receipt\x12-.homeport.api.communication.v1.ReceiptRequest\x1a..homeport.api.communication.v1.ReceiptResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,42 +46,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELIVERYSERVICE'].methods_by_name['ExplainRoute']._serialized_options = b'\252\350\"\003\n\001\001'
   _globals['_DELIVERYSERVICE'].methods_by_name['Receipt']._loaded_options = None
   _globals['_DELIVERYSERVICE'].methods_by_name['Receipt']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
-  _globals['_DELIVERYSTATE']._serialized_start=1947
-  _globals['_DELIVERYSTATE']._serialized_end=2252
+  _globals['_DELIVERYSTATE']._serialized_start=1961
+  _globals['_DELIVERYSTATE']._serialized_end=2266
   _globals['_DELIVERY']._serialized_start=200
   _globals['_DELIVERY']._serialized_end=515
   _globals['_ATTEMPT']._serialized_start=518
-  _globals['_ATTEMPT']._serialized_end=737
-  _globals['_LISTDELIVERIESREQUEST']._serialized_start=739
-  _globals['_LISTDELIVERIESREQUEST']._serialized_end=828
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=830
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=929
-  _globals['_REDRIVEREQUEST']._serialized_start=931
-  _globals['_REDRIVEREQUEST']._serialized_end=983
-  _globals['_REDRIVERESPONSE']._serialized_start=985
-  _globals['_REDRIVERESPONSE']._serialized_end=1020
-  _globals['_RECEIPTREQUEST']._serialized_start=1022
-  _globals['_RECEIPTREQUEST']._serialized_end=1103
-  _globals['_MESSAGERECEIPT']._serialized_start=1106
-  _globals['_MESSAGERECEIPT']._serialized_end=1242
-  _globals['_RECEIPTRESPONSE']._serialized_start=1244
-  _globals['_RECEIPTRESPONSE']._serialized_end=1261
-  _globals['_GETRULESREQUEST']._serialized_start=1263
-  _globals['_GETRULESREQUEST']._serialized_end=1280
-  _globals['_GETRULESRESPONSE']._serialized_start=1282
-  _globals['_GETRULESRESPONSE']._serialized_end=1336
-  _globals['_APPLYRULESREQUEST']._serialized_start=1338
-  _globals['_APPLYRULESREQUEST']._serialized_end=1393
-  _globals['_APPLYRULESRESPONSE']._serialized_start=1395
-  _globals['_APPLYRULESRESPONSE']._serialized_end=1433
-  _globals['_EXPLAINROUTEREQUEST']._serialized_start=1435
-  _globals['_EXPLAINROUTEREQUEST']._serialized_end=1551
-  _globals['_EXPLAINROUTERESPONSE']._serialized_start=1554
-  _globals['_EXPLAINROUTERESPONSE']._serialized_end=1708
-  _globals['_ROUTESTEP']._serialized_start=1711
-  _globals['_ROUTESTEP']._serialized_end=1884
-  _globals['_ROUTEREASON']._serialized_start=1886
-  _globals['_ROUTEREASON']._serialized_end=1944
-  _globals['_DELIVERYSERVICE']._serialized_start=2255
-  _globals['_DELIVERYSERVICE']._serialized_end=3024
+  _globals['_ATTEMPT']._serialized_end=751
+  _globals['_LISTDELIVERIESREQUEST']._serialized_start=753
+  _globals['_LISTDELIVERIESREQUEST']._serialized_end=842
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=844
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=943
+  _globals['_REDRIVEREQUEST']._serialized_start=945
+  _globals['_REDRIVEREQUEST']._serialized_end=997
+  _globals['_REDRIVERESPONSE']._serialized_start=999
+  _globals['_REDRIVERESPONSE']._serialized_end=1034
+  _globals['_RECEIPTREQUEST']._serialized_start=1036
+  _globals['_RECEIPTREQUEST']._serialized_end=1117
+  _globals['_MESSAGERECEIPT']._serialized_start=1120
+  _globals['_MESSAGERECEIPT']._serialized_end=1256
+  _globals['_RECEIPTRESPONSE']._serialized_start=1258
+  _globals['_RECEIPTRESPONSE']._serialized_end=1275
+  _globals['_GETRULESREQUEST']._serialized_start=1277
+  _globals['_GETRULESREQUEST']._serialized_end=1294
+  _globals['_GETRULESRESPONSE']._serialized_start=1296
+  _globals['_GETRULESRESPONSE']._serialized_end=1350
+  _globals['_APPLYRULESREQUEST']._serialized_start=1352
+  _globals['_APPLYRULESREQUEST']._serialized_end=1407
+  _globals['_APPLYRULESRESPONSE']._serialized_start=1409
+  _globals['_APPLYRULESRESPONSE']._serialized_end=1447
+  _globals['_EXPLAINROUTEREQUEST']._serialized_start=1449
+  _globals['_EXPLAINROUTEREQUEST']._serialized_end=1565
+  _globals['_EXPLAINROUTERESPONSE']._serialized_start=1568
+  _globals['_EXPLAINROUTERESPONSE']._serialized_end=1722
+  _globals['_ROUTESTEP']._serialized_start=1725
+  _globals['_ROUTESTEP']._serialized_end=1898
+  _globals['_ROUTEREASON']._serialized_start=1900
+  _globals['_ROUTEREASON']._serialized_end=1958
+  _globals['_DELIVERYSERVICE']._serialized_start=2269
+  _globals['_DELIVERYSERVICE']._serialized_end=3038
 # @@protoc_insertion_point(module_scope)

@@ -126,6 +126,7 @@ class Attempt(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """from 1"""
     channel: _conversation_pb2.Channel.ValueType
@@ -136,6 +137,12 @@ class Attempt(_message.Message):
     failed: _builtins.bool
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the message on its way into what the channel takes, a word for each kind (docs/reference/
+        gateway.md#conversions); at most 16.
+        """
+
     def __init__(
         self,
         *,
@@ -145,10 +152,11 @@ class Attempt(_message.Message):
         time: _timestamp_pb2.Timestamp | None = ...,
         evidence: _builtins.str = ...,
         failed: _builtins.bool = ...,
+        lost: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "evidence", b"evidence", "failed", b"failed", "number", b"number", "state", b"state", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "evidence", b"evidence", "failed", b"failed", "lost", b"lost", "number", b"number", "state", b"state", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
