@@ -102,13 +102,16 @@ def delivery_document(delivery: pb.Delivery) -> dict[str, Any]:
     }
 
 
+_NO_ATTEMPT = {"evidence": "", "lost": []}
+
+
 def deliveries_view(documents: list[dict[str, Any]]) -> Table:
     table = Table(
         whole("message"), fold("recipient"), whole("state"), whole("next"), fold("said"),
         fold("lost"),
     )  # fmt: skip
     for one in documents:
-        last = one["attempts"][-1] if one["attempts"] else {"evidence": "", "lost": []}
+        last: dict[str, Any] = one["attempts"][-1] if one["attempts"] else _NO_ATTEMPT
         said = one["words"] or last["evidence"]
         table.add_row(
             one["message"],

@@ -129,8 +129,8 @@ def pressed_in_order(card: Card) -> tuple[CardAction, ...]:
     return tuple([one.action for one in _presses(outline(card)) if one.action.enabled])
 
 
-def shows_pictures(card: Card) -> bool:
-    """Whether there is a picture in it, wherever."""
+def shows_images(card: Card) -> bool:
+    """Whether there is an image in it, wherever."""
     return any(isinstance(one, Picture) for one in _all(outline(card)))
 
 

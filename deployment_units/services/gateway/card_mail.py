@@ -14,7 +14,7 @@ from typing import NamedTuple
 from deployment_units.services.cards.action_tokens import ActionGrant, ActionTokens, TokenKey
 from deployment_units.services.cards.card import Card
 from deployment_units.services.cards.html_form import to_html
-from deployment_units.services.cards.outline import shows_pictures
+from deployment_units.services.cards.outline import shows_images
 from deployment_units.services.cards.profile import check
 from deployment_units.services.cards.safe_text import safe_line
 from deployment_units.services.cards.text_form import to_text
@@ -54,7 +54,7 @@ def with_card(message: OutgoingMessage, letter: CardLetter) -> WrittenCard:
     if letter.key is not None and letter.grant is not None:
         tokens = ActionTokens(letter.key).tokens(card, letter.grant)
     viewer = Viewer(account=letter.account, pages=letter.pages)
-    lost = ["image"] if shows_pictures(card) else []  # no image is fetched for a mail
+    lost = ["image"] if shows_images(card) else []  # no image is fetched for a mail
     if any(one.enabled and one.id not in tokens for one in card.actions):
         lost.append("buttons")
     made = replace(
