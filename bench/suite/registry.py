@@ -9,6 +9,7 @@ from bench.suite.bulk import BULK
 from bench.suite.deciding import DECIDING
 from bench.suite.enrolling import ENROLLING
 from bench.suite.http_calls import HTTP_CALLS
+from bench.suite.inviting import INVITING
 from bench.suite.invoking import INVOKING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
@@ -32,6 +33,7 @@ ALL: tuple[Measurement, ...] = (
     BULK,
     PURE,
     ROUTING,
+    INVITING,
     DECIDING,
     SHARING,
     INVOKING,
