@@ -15,10 +15,10 @@ from enum import StrEnum
 from provisioner.organisations.policy import OrganisationPolicy
 from provisioner.organisations.routing import (
     Choose,
+    InviteReason,
     NewAccount,
     NotRouted,
     Route,
-    InviteReason,
     ToAccount,
     Why,
 )
