@@ -10,6 +10,7 @@ import sys
 from enum import IntEnum
 
 from control_plane.errors import (
+    AlreadyExists,
     Exhausted,
     InvalidInput,
     NotFound,
@@ -25,7 +26,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     NOT_FOUND = 3
-    REFUSED = 4  # by policy or capacity
+    REFUSED = 4  # by policy or capacity, or because somebody else has it
     UNAVAILABLE = 5
     INTERRUPTED = 130  # by Ctrl-C, as shells have it
 
@@ -43,6 +44,7 @@ _BY_STATUS = {
     "INVALID_ARGUMENT": ExitCode.USAGE,
     "NOT_FOUND": ExitCode.NOT_FOUND,
     "FAILED_PRECONDITION": ExitCode.REFUSED,
+    "ALREADY_EXISTS": ExitCode.REFUSED,
     "RESOURCE_EXHAUSTED": ExitCode.REFUSED,
     "UNAVAILABLE": ExitCode.UNAVAILABLE,
     "DEADLINE_EXCEEDED": ExitCode.UNAVAILABLE,
@@ -52,6 +54,7 @@ _BY_ERROR: tuple[tuple[type[ServiceError], ExitCode], ...] = (
     (InvalidInput, ExitCode.USAGE),
     (NotFound, ExitCode.NOT_FOUND),
     (Refused, ExitCode.REFUSED),
+    (AlreadyExists, ExitCode.REFUSED),
     (Exhausted, ExitCode.REFUSED),
     (Unavailable, ExitCode.UNAVAILABLE),
 )

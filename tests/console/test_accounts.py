@@ -52,10 +52,13 @@ class FakeProfiles(profile_pb2_grpc.ProfileServiceServicer):
     def __init__(self) -> None:
         self.asked: list[tuple[str, Message]] = []
         self.shown: set[str] = set()
+        self.refusal: tuple[grpc.StatusCode, str] | None = None
 
     def _heard(self, method: str, request: Message, context: grpc.ServicerContext) -> None:
         self.asked.append((method, request))
         self.shown.add(str(dict(context.invocation_metadata())["authorization"]))
+        if self.refusal is not None:
+            context.abort(*self.refusal)
 
     def GetProfile(self, request, context):
         self._heard("GetProfile", request, context)
@@ -223,6 +226,23 @@ def test_what_another_account_has_is_an_exit_code(cli: CommandLine, alice: FakeP
     ran = cli("accounts", "confirm", "alice", WORK, "0", "-o", "json")
     assert (ran.code, ran.document["identifiers"][0]["state"]) == (4, "contested")
     assert "another account has it" in ran.err
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(grpc.StatusCode.ALREADY_EXISTS, id="TAKEN, LOOKS_LIKE, RESERVED, QUARANTINED"),
+        pytest.param(grpc.StatusCode.FAILED_PRECONDITION, id="HOLDS_ANOTHER"),
+        pytest.param(grpc.StatusCode.RESOURCE_EXHAUSTED, id="TOO_MANY_CLAIMS"),
+    ],
+)
+def test_a_handle_that_cannot_be_had_is_one_exit_code_whatever_the_reason(
+    cli: CommandLine, alice: FakeProfiles, status: grpc.StatusCode
+) -> None:
+    alice.refusal = (status, "it is somebody else's; choose another")
+    ran = cli("accounts", "claim", "alice", "@anna")
+    assert (ran.code, ran.out) == (4, "")
+    assert "choose another" in ran.err
 
 
 def test_settings_for_programs(cli: CommandLine, alice: FakeProfiles) -> None:

@@ -12,8 +12,6 @@ import pytest
 from deployment_units.services.cards.card_text import card_text
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc
-from homeport.api.directory.v1 import directory_pb2, directory_pb2_grpc
-from homeport.api.provisioning.v1 import provisioning_pb2_grpc
 from tests.support.cards import coffee_card
 from tests.support.command_line import CommandLine
 from tests.support.fakes.server import Served
@@ -37,6 +35,7 @@ class FakeConversations(conversation_pb2_grpc.ConversationServiceServicer):
     def __init__(self) -> None:
         self.sent: list[pb.SendMessageRequest] = []
         self.removals = 0
+        self.found: list[tuple[str, str]] = []
         self.clicks: list[pb.ClickRequest] = []
         self.offer = message(5)
         self.offer.revision = 2
@@ -57,7 +56,23 @@ class FakeConversations(conversation_pb2_grpc.ConversationServiceServicer):
         )
         return pb.ListConversationsResponse(conversations=[one], more=not request.before)
 
+    def FindMember(self, request, context):
+        """@anna is anna-1's, and ben is there; an address and a number are of people without an
+        account."""
+        shown = dict(context.invocation_metadata())["authorization"]
+        self.found.append((request.name, str(shown)))
+        member = {
+            "@anna": "anna-1", "ben": "ben", "carla": "carla",
+            "+442079460301": "tel:+442079460301",
+            "carla@mail.example": "mailto:carla@mail.example",
+        }.get(request.name.lower())  # fmt: skip
+        if member is None:
+            context.abort(grpc.StatusCode.NOT_FOUND, "nobody is found")
+        return pb.FindMemberResponse(member=member, shown=request.name.lower())
+
     def ListMessages(self, request, context):
+        if request.conversation != TALK:
+            return pb.ListMessagesResponse()
         if request.after:
             return pb.ListMessagesResponse(messages=[message(3)])
         return pb.ListMessagesResponse(messages=[message(1), message(2)], more=True)
@@ -206,66 +221,84 @@ def test_what_presses_nothing_is_said_without_a_call(
     assert alice.clicks == []
 
 
-class FakeDirectory(directory_pb2_grpc.DirectoryServiceServicer):
-    """@anna is anna-1's; nobody else is found."""
-
-    def __init__(self) -> None:
-        self.asked: list[directory_pb2.ResolveRequest] = []
-
-    def Resolve(self, request, context):
-        self.asked.append(request)
-        if request.identifier.uri != "@anna":
-            context.abort(grpc.StatusCode.NOT_FOUND, "nobody is found by this identifier")
-        found = directory_pb2.Residence(account="anna-1")
-        return directory_pb2.ResolveResponse(residences=[found])
+WRITTEN = [
+    pytest.param(["--to", "@anna", "--to", "ben"], ["anna-1", "ben"], id="one by one"),
+    pytest.param(["--to", "@anna, ben,"], ["anna-1", "ben"], id="with commas"),
+    pytest.param(["--to", "ben,ben", "--to", "ben"], ["ben"], id="each once"),
+    pytest.param(["--to", "account:a, b"], ["a, b"], id="an id as it stands"),
+    pytest.param(["--to", "+44 (20) 7946-0301"], ["tel:+442079460301"], id="a number"),
+]
 
 
-@pytest.fixture
-def directory(cli: CommandLine, service: Served) -> Iterator[tuple[FakeDirectory, str]]:
-    """One beside the provisioning service, and where both are."""
-    fake = FakeDirectory()
-    server = grpc.server(ThreadPoolExecutor(4))
-    directory_pb2_grpc.add_DirectoryServiceServicer_to_server(fake, server)
-    assert service.provisioning is not None
-    provisioning_pb2_grpc.add_ProvisioningServiceServicer_to_server(service.provisioning, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield fake, f"127.0.0.1:{port}"
-    finally:
-        server.stop(None).wait(10)
-
-
-def test_members_are_named_by_handle_as_well(
-    cli: CommandLine, alice: FakeConversations, directory: tuple[FakeDirectory, str]
+@pytest.mark.parametrize(("words", "members"), WRITTEN)
+def test_members_are_named_as_people_do(
+    cli: CommandLine, alice: FakeConversations, words: list[str], members: list[str]
 ) -> None:
-    fake, at = directory
-    words = (
-        "conversations",
-        "send",
-        "alice",
-        "hi",
-        "--to",
-        "@anna",
-        "--to",
-        "mailto:c@mail.example",
-    )
-    ran = cli(*words, "--to", "ben", "--server", at)
-    assert (ran.code, ran.err) == (0, "")
-    assert list(alice.sent[0].members) == ["anna-1", "mailto:c@mail.example", "ben"]
-    assert [(one.identifier.uri, one.viewer) for one in fake.asked] == [("@anna", "alice")]
+    ran = cli("conversations", "send", "alice", "hi", *words)
+    assert ran.code == 0
+    assert list(alice.sent[0].members) == members
 
 
-@pytest.mark.parametrize(
-    "words",
-    [("conversations", "send", "alice", "hi", "--to"), ("chat", "--as", "alice", "--send=x")],
-)
-def test_a_handle_that_nobody_has_is_named_and_nothing_is_sent(
-    cli: CommandLine,
-    alice: FakeConversations,
-    directory: tuple[FakeDirectory, str],
-    words: tuple[str, ...],
+def test_members_are_found_by_the_account_itself_with_its_own_ticket(
+    cli: CommandLine, alice: FakeConversations
 ) -> None:
-    ran = cli(*words, "@anan", "--server", directory[1])
+    assert cli("conversations", "send", "alice", "hi", "--to", "@anna").code == 0
+    assert alice.found == [("@anna", "Bearer ticket:default:alice:unit-0:1")]
+
+
+def test_who_has_no_account_is_said_before_anything_is_sent(
+    cli: CommandLine, alice: FakeConversations
+) -> None:
+    ran = cli("conversations", "send", "alice", "hi", "--to", "carla@mail.example", "-o", "json")
+    assert (ran.code, list(alice.sent[0].members)) == (0, ["mailto:carla@mail.example"])
+    assert "alice finds no account as carla@mail.example: messages go there by mail" in ran.err
+
+
+SENDS = [("conversations", "send", "alice", "hi", "--to"), ("chat", "--as", "alice", "--send=x")]
+
+
+@pytest.mark.parametrize("words", SENDS, ids=lambda words: words[0])
+@pytest.mark.parametrize("name", ["@anan", "nobody"])
+def test_whom_nobody_finds_is_named_and_nothing_is_sent(
+    cli: CommandLine, alice: FakeConversations, words: tuple[str, ...], name: str
+) -> None:
+    ran = cli(*words, name)
     assert (ran.code, alice.sent) == (3, [])
-    assert "nobody is found as @anan; look at how it is written" in ran.err
+    assert f"nobody is found as {name}; look at how it is written" in ran.err
+
+
+@pytest.mark.parametrize("words", SENDS, ids=lambda words: words[0])
+@pytest.mark.parametrize("name", ["anna ben", "", ",", "account:"])
+def test_a_name_that_means_nothing_is_a_usage_error(
+    cli: CommandLine, alice: FakeConversations, words: tuple[str, ...], name: str
+) -> None:
+    ran = cli(*words, name)
+    assert (ran.code, alice.found, alice.sent) == (2, [], [])
+
+
+def test_a_space_between_names_is_answered_with_what_would_do(
+    cli: CommandLine, alice: FakeConversations
+) -> None:
+    assert "anna,ben" in cli("conversations", "send", "alice", "hi", "--to", "anna ben").err
+
+
+def test_a_conversation_that_is_not_there_is_not_found(
+    cli: CommandLine, alice: FakeConversations
+) -> None:
+    ran = cli("conversations", "read", "alice", "ff" * 16, "-o", "json")
+    assert (ran.code, ran.out) == (3, "")
+    assert "homeport conversations list alice" in ran.err
+
+
+def test_a_client_resolves_names_with_its_own_ticket(
+    cli: CommandLine, alice: FakeConversations
+) -> None:
+    ran = cli("resolve", "@Anna", "--client", "alice", "-o", "json")
+    assert (ran.code, ran.document) == (0, {"account": "anna-1", "shown": "@anna"})
+    assert "anna-1" in cli("resolve", "@Anna", "--client", "alice").out
+    assert cli("resolve", "nobody", "--client", "alice").code == 3
+    away = cli("resolve", "carla@mail.example", "--client", "alice")
+    assert away.code == 3
+    assert "goes by mail" in away.err
+    for more in (["--as", "ben"], ["--fresh"]):
+        assert cli("resolve", "@anna", "--client", "alice", *more).code == 2

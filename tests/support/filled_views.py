@@ -262,6 +262,7 @@ VIEWS: dict[Callable[..., Any], Make] = {
     directory.account_view: lambda: directory.account_view(
         filled_with_long_texts(directory_pb2.GetAccountResponse())
     ),
+    directory.found_view: lambda: directory.found_view({"account": CLIENT, "shown": TEXT}),
     directory.residences_table: lambda: directory.residences_table(
         [filled_with_long_texts(directory_pb2.Residence())]
     ),

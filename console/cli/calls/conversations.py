@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import grpc
 
 from console.cli.calls.accounts import AccountCalls
+from console.cli.failure import CommandFailed, ExitCode
+from console.cli.input.recipients import ACCOUNT
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc
-from homeport.errors import error_of
+from homeport.errors import NotFound, error_of
 from homeport.status_details import failure_of
 
 MOST_INT64 = 2**63 - 1
 
 
+class FoundName(NamedTuple):
+    """member: as conversations have it; shown: the name in normal form, for people."""
+
+    member: str
+    shown: str
+
+    @property
+    def way(self) -> str:
+        """How messages go to somebody without an account; empty: it is an account."""
+        scheme = self.member.partition(":")[0]
+        return {"mailto": "mail", "tel": "text"}.get(scheme, "")
+
+
 class ConversationCalls(AccountCalls):
     """See the module."""
+
+    def found(self, names: Sequence[str], known: Collection[str] = ()) -> list[FoundName]:
+        """Whom the account finds by each name, in order. known: members that need not be looked
+        up, as they are. Raises CommandFailed where nobody is found."""
+        return [self._found(name, known) for name in names]
+
+    def _found(self, name: str, known: Collection[str]) -> FoundName:
+        if name in known or name.startswith(ACCOUNT):
+            return FoundName(name.removeprefix(ACCOUNT), name.removeprefix(ACCOUNT))
+        try:
+            answer = self._talk("FindMember", pb.FindMemberRequest(name=name))
+        except NotFound as error:
+            raise CommandFailed(
+                f"nobody is found as {name}; look at how it is written, or write to an @handle, an "
+                "e-mail address or a number with its +",
+                ExitCode.NOT_FOUND,
+            ) from error
+        return FoundName(answer.member, answer.shown)
 
     def send(
         self, conversation: bytes, message: bytes, members: Sequence[str], text: str

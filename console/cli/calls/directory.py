@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from console.cli.calls.channel import Calls
-from console.cli.failure import CommandFailed, ExitCode
 from console.cli.profile import Target
 from homeport.api.directory.v1 import directory_pb2 as pb
 from homeport.api.directory.v1 import directory_pb2_grpc as pb_grpc
-from homeport.errors import NotFound
 
 SEND_S = 30.0  # a code is handed to a relay within the call
 
@@ -113,25 +110,3 @@ class DirectoryCalls(Calls):
 
     def _ask(self, method: str, request: object, deadline_s: float | None = None) -> Any:
         return self._call(pb_grpc.DirectoryServiceStub, method, request, deadline_s)
-
-
-def accounts_named(target: Target, viewer: str, names: Sequence[str]) -> list[str]:
-    """The account of each name, in order: of a handle, as the viewer finds it; anything else is an
-    account, or somebody's URI, already. Raises CommandFailed where nobody is found."""
-    if not any(name.startswith("@") for name in names):
-        return list(names)
-    with DirectoryCalls(target) as directory:
-        return [_account_of(directory, viewer, name) for name in names]
-
-
-def _account_of(directory: DirectoryCalls, viewer: str, name: str) -> str:
-    if not name.startswith("@"):
-        return name
-    try:
-        found = directory.resolve(name, viewer=viewer).residences
-    except NotFound as error:
-        raise CommandFailed(
-            f"nobody is found as {name}; look at how it is written, or name the account by its id",
-            ExitCode.NOT_FOUND,
-        ) from error
-    return found[0].account

@@ -56,15 +56,17 @@ class _Shown:
 
 
 class ChatSession:
-    """Between an account and members of its tenant, one or more. open_calls: at the account's home,
-    with a new ticket; asked again where a ticket is over or the account has moved. random: so many
-    bytes. Two threads may use it: one takes what comes, one acts."""
+    """Between an account and others, one or more. names: of these, as the account finds them; those
+    with whom it has a conversation are known by their ids. open_calls: at the account's home, with
+    a new ticket; asked again where a ticket is over or the account has moved. random: so many
+    bytes. Two threads may use it: one takes what comes, one acts. Raises CommandFailed where nobody
+    is found by a name."""
 
     def __init__(
         self,
         open_calls: Callable[[], ConversationCalls],
         account: str,
-        members: Sequence[str],
+        names: Sequence[str],
         *,
         random: Callable[[int], bytes],
     ) -> None:
@@ -72,11 +74,14 @@ class ChatSession:
         self.last = 0  # the position of the newest message that was taken
         self._open_calls = open_calls
         self._calls = open_calls()
-        self._members = sorted(set(members))
         self._random = random
         self._shown: _Shown | None = None
         self._lock = threading.Lock()
-        found = [one for one in self._calls.conversations() if sorted(one.members) == self._members]
+        conversations = self._calls.conversations()
+        known = {member for one in conversations for member in one.members}
+        self.others = self._calls.found(names, known)
+        self._members = sorted({one.member for one in self.others})
+        found = [one for one in conversations if sorted(one.members) == self._members]
         self._begun = bool(found)
         self.conversation = found[0].id if found else random(16)
 

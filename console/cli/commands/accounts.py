@@ -40,7 +40,11 @@ AsStranger: TypeAlias = Annotated[
     bool, typer.Option("--as-stranger", help="As nobody in particular sees it.")
 ]
 Uri: TypeAlias = Annotated[
-    str, typer.Argument(help="mailto:, tel:, sip:, sips: or xmpp:", metavar="URI")
+    str,
+    typer.Argument(
+        help="An address, a number with its +, or a URI: mailto:, tel:, sip:, sips: or xmpp:",
+        metavar="URI",
+    ),
 ]
 To: TypeAlias = Annotated[
     list[str],

@@ -29,7 +29,8 @@ def chat(
     who: Annotated[
         list[str],
         typer.Argument(
-            help="With whom: an account, or a handle with its @. Several: one conversation.",
+            help="With whom: an account, a handle with its @, an address, or a number with its +. "
+            "Several: one conversation.",
             metavar="WHO...",
         ),
     ],
@@ -63,18 +64,20 @@ def chat(
     every line of stdin is sent, and with -o json a line of JSON says what became of it."""
     import secrets
 
-    from console.cli.calls.directory import accounts_named
     from console.cli.chat.lines import acted_document, acted_line
     from console.cli.chat.session import ChatSession
+    from console.cli.commands.conversations import say_who_has_no_account
+    from console.cli.input.recipients import names_of
 
+    names = names_of(who, "WHO")
     target = target_of(server, tenant, token, profile, ca)
-    members = accounts_named(target, client, who)
     with ExitStack() as opened:
 
         def calls() -> ConversationCalls:
             return opened.enter_context(_at_home(target, client))
 
-        session = ChatSession(calls, client, members, random=secrets.token_bytes)
+        session = ChatSession(calls, client, names, random=secrets.token_bytes)
+        say_who_has_no_account(session.others, client)
         if text is not None:
             session.recent(MOST_BACK)  # among them is the card that it may answer
             acted = session.act(text)

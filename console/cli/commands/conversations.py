@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from console.cli.commands.card_clicks import click
+from console.cli.failure import CommandFailed, ExitCode
 from console.cli.input.message_ids import id_of
+from console.cli.markup import escape
 from console.cli.options import (
     MOST_INT64,
     Ca,
@@ -21,12 +23,12 @@ from console.cli.options import (
     Token,
     target_of,
 )
-from console.cli.output import Format, busy, show
+from console.cli.output import Format, busy, note, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from console.cli.calls.conversations import ConversationCalls
+    from console.cli.calls.conversations import ConversationCalls, FoundName
     from console.cli.profile import Target
 
 app = typer.Typer(help="Conversations: messages between accounts.", no_args_is_help=True)
@@ -45,8 +47,8 @@ def send(
         list[str] | None,
         typer.Option(
             "--to",
-            help="A member of a new conversation: an account, a handle with its @, or the URI of "
-            "somebody without an account; may be repeated.",
+            help="A member of a new conversation: an account, a handle with its @, an address, or "
+            "a number with its +; several with commas, or repeated.",
             metavar="WHO",
         ),
     ] = None,
@@ -70,16 +72,18 @@ def send(
     """Sends a message from a client: to members of a new conversation, or in one that goes on."""
     import secrets
 
-    from console.cli.calls.directory import accounts_named
+    from console.cli.input.recipients import names_of
     from console.cli.views.conversations import sent_document, sent_view
 
     if (to is None) == (conversation is None):
         raise typer.BadParameter("to whom? --to, or --in", param_hint="--to")
     about = secrets.token_bytes(16) if conversation is None else id_of(conversation, "--in")
     message = secrets.token_bytes(16) if message_id is None else id_of(message_id, "--id")
-    target = target_of(server, tenant, token, profile, ca)
-    members = accounts_named(target, client, to or [])
-    with _conversations(target, client) as calls:
+    names = [] if to is None else names_of(to, "--to")
+    with conversation_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+        others = calls.found(names)
+        say_who_has_no_account(others, client)
+        members = [one.member for one in others]
         document = sent_document(calls.send(about, message, members, text))
     show(document, output, lambda: sent_view(document))
 
@@ -97,7 +101,7 @@ def list_conversations(
     """Lists a client's conversations, those first that had a message last."""
     from console.cli.views.conversations import conversation_document, conversations_view
 
-    with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
+    with conversation_calls(target_of(server, tenant, token, profile, ca), client) as calls:
         documents = [conversation_document(one) for one in calls.conversations()]
     show({"conversations": documents}, output, lambda: conversations_view(documents))
 
@@ -117,8 +121,14 @@ def read(
     from console.cli.views.conversations import message_document, messages_view
 
     about = id_of(conversation, "CONVERSATION")
-    with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
+    with conversation_calls(target_of(server, tenant, token, profile, ca), client) as calls:
         documents = [message_document(one) for one in calls.messages(about)]
+    if not documents:
+        raise CommandFailed(
+            f"{client} has no conversation {about.hex()}; "
+            f"`homeport conversations list {client}` shows those that it has",
+            ExitCode.NOT_FOUND,
+        )
     show({"messages": documents}, output, lambda: messages_view(documents))
 
 
@@ -145,7 +155,7 @@ def follow(
 
     from console.cli.views.conversations import message_document
 
-    with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
+    with conversation_calls(target_of(server, tenant, token, profile, ca), client) as calls:
         for number, message in enumerate(calls.follow(after), 1):
             typer.echo(json.dumps(message_document(message), ensure_ascii=False))
             if number == count:
@@ -167,14 +177,24 @@ def remove(
     from rich.text import Text
 
     about = id_of(conversation, "CONVERSATION")
-    with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
+    with conversation_calls(target_of(server, tenant, token, profile, ca), client) as calls:
         calls.remove(about)
     document = {"conversation": about.hex(), "removed": True}
     show(document, output, lambda: Text("removed"))
 
 
+def say_who_has_no_account(others: Iterable[FoundName], client: str) -> None:
+    """On stderr: to whom messages go by mail or text."""
+    for one in others:
+        if one.way:
+            note(
+                f"{escape(client)} finds no account as {escape(one.shown)}: "
+                f"messages go there by {one.way}"
+            )
+
+
 @contextmanager
-def _conversations(target: Target, client: str) -> Iterator[ConversationCalls]:
+def conversation_calls(target: Target, client: str) -> Iterator[ConversationCalls]:
     """Calls for the client's conversations, at its home."""
     from console.cli.calls.conversations import ConversationCalls
     from console.cli.commands.clients import connect

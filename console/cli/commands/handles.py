@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.failure import CommandFailed, ExitCode
 from console.cli.markup import escape
 from console.cli.options import (
     Ca,
@@ -18,6 +19,9 @@ from console.cli.options import (
     target_of,
 )
 from console.cli.output import Format, note, show
+
+if TYPE_CHECKING:
+    from console.cli.profile import Target
 
 app = typer.Typer(help="Handles: the unique names of accounts.", no_args_is_help=True)
 
@@ -162,6 +166,15 @@ def resolve(
             metavar="CLIENT",
         ),
     ] = "",
+    client: Annotated[
+        str | None,
+        typer.Option(
+            "--client",
+            help="As this client finds it, with its own ticket and at its unit: who it is, not "
+            "where. For whoever is no operator.",
+            metavar="CLIENT",
+        ),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="From the store, not from what the server remembers.")
     ] = False,
@@ -176,7 +189,13 @@ def resolve(
     from console.cli.calls.directory import DirectoryCalls
     from console.cli.views.directory import residence_document, residences_table
 
-    with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
+    target = target_of(server, tenant, token, profile, ca)
+    if client is not None:
+        if viewer or fresh:
+            raise typer.BadParameter("goes without --as and --fresh", param_hint="--client")
+        _find(target, client, name, output)
+        return
+    with DirectoryCalls(target) as service:
         found = service.resolve(name, viewer=viewer, fresh=fresh)
     document = {
         "residences": [residence_document(one) for one in found.residences],
@@ -186,3 +205,19 @@ def resolve(
     if found.stale:
         note("the store is away: this is what the server remembers")
     show(document, output, lambda: residences_table(found.residences))
+
+
+def _find(target: Target, client: str, name: str, output: Format) -> None:
+    """Whom a client finds by a name. Raises CommandFailed where that is no account."""
+    from console.cli.commands.conversations import conversation_calls
+    from console.cli.views.directory import found_view
+
+    with conversation_calls(target, client) as calls:
+        (found,) = calls.found([name])
+    if found.way:
+        raise CommandFailed(
+            f"{client} finds no account as {found.shown}; what it writes there goes by {found.way}",
+            ExitCode.NOT_FOUND,
+        )
+    document = {"account": found.member, "shown": found.shown}
+    show(document, output, lambda: found_view(document))

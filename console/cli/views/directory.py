@@ -23,6 +23,11 @@ def residence_document(one: pb.Residence) -> dict[str, Any]:
     }
 
 
+def found_view(document: dict[str, str]) -> Table:
+    """Whom a client found by a name, for people."""
+    return facts(("account", escape(document["account"])), ("found as", escape(document["shown"])))
+
+
 def account_document(found: pb.GetAccountResponse) -> dict[str, Any]:
     """An account for programs; times are Unix seconds."""
     from homeport.api.directory.v1 import directory_pb2

@@ -236,6 +236,17 @@ def remove_identifier(db: sqlite3.Connection, owner: int, uri: str) -> None:
     db.execute("DELETE FROM disclosures WHERE owner = ? AND uri = ?", (owner, uri))
 
 
+def take_back(db: sqlite3.Connection, owner: int, uri: str) -> None:
+    """Removes an identifier that was added for a code alone, unless its owner has done more with it
+    meanwhile."""
+    db.execute(
+        "DELETE FROM identifiers WHERE owner = ? AND uri = ? AND state = 'begun' AND label = ''"
+        " AND NOT EXISTS (SELECT 1 FROM disclosures AS shown"
+        " WHERE shown.owner = identifiers.owner AND shown.uri = identifiers.uri)",
+        (owner, uri),
+    )
+
+
 def set_disclosure(db: sqlite3.Connection, owner: int, uri: str, audience: Audience) -> None:
     """Instead of the one before. Raises NotFound."""
     found = db.execute(

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from weakref import WeakValueDictionary
 
 from google.protobuf.duration_pb2 import Duration
 
-from control_plane.errors import NotFound, ServiceError, Unavailable
+from control_plane.errors import InvalidInput, NotFound, Refused, ServiceError, Unavailable
 from control_plane.identifiers.identifier import Identifier, IdentifierKind
 from control_plane.printable import quoted
 from deployment_units.services.accounts.accounts import Accounts
@@ -109,21 +110,32 @@ class Naming:
     async def begin_proof(
         self, resident: Resident, identifier: Identifier, *, request_id: str
     ) -> pb.BeginProofResponse:
-        """The identifier is added where it is not there."""
+        """The identifier is added where it is not there, and taken out again where the directory
+        sends no code to such a one."""
 
-        def note(db: sqlite3.Connection, owner: int) -> None:
-            if kept_names.state_of(db, owner, identifier.uri) is None:
+        def note(db: sqlite3.Connection, owner: int) -> bool:
+            is_new = kept_names.state_of(db, owner, identifier.uri) is None
+            if is_new:
                 kept.add_identifier(db, owner, identifier, "")
             kept_names.begin(db, owner, identifier.uri)
             kept_names.ask_at(db, owner, self._wall_ms() + SETTLE_MS)
+            return is_new
 
-        await self._accounts.change(resident, note)
+        is_new = await self._accounts.change(resident, note)
         request = pb.BeginProofRequest(
             identifier=_sent_to(identifier), request_id=self._id(request_id)
         )
-        begun: pb.BeginProofResponse = await self._directory.call(
-            port.BEGIN_PROOF, resident, request
-        )
+        try:
+            begun: pb.BeginProofResponse = await self._directory.call(
+                port.BEGIN_PROOF, resident, request
+            )
+        except (InvalidInput, Refused):  # for good, and nothing was sent
+            if is_new:
+                with suppress(ServiceError):  # the account moves: there it is shown as not proved
+                    await self._accounts.change(
+                        resident, lambda db, owner: kept.take_back(db, owner, identifier.uri)
+                    )
+            raise
         return begun
 
     async def confirm(

@@ -8,9 +8,14 @@ from collections.abc import Sequence
 
 from control_plane.errors import InvalidInput
 from control_plane.identifiers.handles import read_handle
-from control_plane.identifiers.identifier import MAX_TEXT, Flaw, Identifier
+from control_plane.identifiers.identifier import (
+    MAX_TEXT,
+    Flaw,
+    Identifier,
+    IdentifierKind,
+)
 from control_plane.identifiers.precis import PrecisError, nickname
-from control_plane.identifiers.uris import read_uri
+from control_plane.identifiers.uris import read_any
 from control_plane.identity.names import check_client_id
 from control_plane.printable import quoted
 from deployment_units.services.profiles.profile import (
@@ -29,7 +34,10 @@ DEFAULT_PAGE = 100
 MAX_CODE = 64  # characters
 MAX_OFFER = 2_048  # characters
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{0,64}\Z")
-_ADDED = "mailto:, tel:, sip:, sips: or xmpp:"
+_ADDED = (
+    "an address (anna@talk.example), a number with its + (+442079460018), or a URI (mailto:, tel:, "
+    "sip:, sips: or xmpp:)"
+)
 
 _MODES = {
     pb.MODE_IN_APP: Mode.IN_APP,
@@ -63,17 +71,16 @@ def label_of(text: str, field: str = "label") -> str:
 
 
 def identifier_of(uri: str, field: str = "uri") -> Identifier:
-    """An identifier of a kind that an account adds itself."""
+    """An identifier of a kind that an account adds itself: a URI, or an address or a number without
+    its scheme."""
     if len(uri) > MAX_TEXT:
         raise InvalidInput(field, f"{field} has more than {MAX_TEXT} characters")
-    read = read_uri(uri)
-    if isinstance(read, Flaw):
-        raise InvalidInput(field, str(read))
-    if read.kind not in KINDS:
-        raise InvalidInput(
-            field, f"{quoted(uri)} is no identifier that an account adds itself; use {_ADDED}"
-        )
-    return read
+    read = read_any(uri)
+    if isinstance(read, Identifier) and read.kind in KINDS:
+        return read
+    if isinstance(read, Flaw) and read.kind is not IdentifierKind.HANDLE:
+        raise InvalidInput(field, f"{field}: {read}")
+    raise InvalidInput(field, f"{quoted(uri)} is neither address nor number; write {_ADDED}")
 
 
 def handle_of(text: str, field: str = "handle") -> str:

@@ -153,6 +153,62 @@ async def test_what_was_never_begun_is_removed_without_the_directory(unit: Accou
     assert unit.directory.asked == []
 
 
+async def test_what_no_code_goes_to_is_not_left_half_added(unit: AccountUnit):
+    with pytest.raises(Refused) as refused:
+        await begin(unit, "xmpp:anna@talk.example")
+    assert refused.value.reason == "NO_CHANNEL"
+    assert await states(unit) == {}
+
+
+async def test_what_its_owner_had_added_stays_where_no_code_goes(unit: AccountUnit):
+    chat = "xmpp:anna@talk.example"
+    add = pb.AddIdentifierRequest(uri=chat)
+    await unit.profiles.AddIdentifier(add, unit.by_ticket("anna"))
+    with pytest.raises(Refused):
+        await begin(unit, chat)
+    assert await states(unit) == {chat: NOTHING}
+
+
+async def test_what_its_owner_does_meanwhile_stays_where_no_code_goes(unit: AccountUnit):
+    chat, call = "xmpp:anna@talk.example", unit.directory.call
+
+    async def shown_meanwhile(method, resident, request):
+        shown = pb.SetDisclosureRequest(uri=chat, audience=pb.Audience(contacts=True))
+        await unit.profiles.SetDisclosure(shown, unit.by_ticket("anna"))
+        return await call(method, resident, request)
+
+    unit.directory.call = shown_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(Refused):
+        await begin(unit, chat)
+    assert await states(unit) == {chat: NOTHING}
+
+
+@pytest.mark.parametrize("uri", [" Anna@northwind.example", "+44 20 7946 0301"])
+async def test_an_address_and_a_number_need_no_scheme(unit: AccountUnit, uri: str):
+    (normal,) = {WORK, PHONE} - {WORK if uri.startswith("+") else PHONE}
+    await prove(unit, uri)
+    assert await states(unit) == {normal: PROVED}
+    remove = pb.RemoveIdentifierRequest(uri=uri)
+    await unit.profiles.RemoveIdentifier(remove, unit.by_ticket("anna"))
+    assert await states(unit) == {}
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("anna", "an address (anna@talk.example), a number with its +"),
+        ("@anna", "an address (anna@talk.example), a number with its +"),
+        ("northwind.example", "an address (anna@talk.example), a number with its +"),
+        ("020 7946 0301", "write + and the country code"),
+        ("fax:+442079460301", "use acct:, mailto:, tel:"),
+    ],
+)
+async def test_what_could_be_anything_is_told_what_to_write(unit: AccountUnit, uri: str, said: str):
+    with pytest.raises(InvalidInput) as refused:
+        await begin(unit, uri)
+    assert said in str(refused.value)
+
+
 async def test_what_is_not_there_is_not_confirmed(unit: AccountUnit):
     with pytest.raises(NotFound):
         await confirm(unit, "12345678")

@@ -544,7 +544,7 @@ class AddIdentifierRequest(_message.Message):
     URI_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
-    """mailto:, tel:, sip:, sips: or xmpp:"""
+    """mailto:, tel:, sip:, sips: or xmpp:, or an address, or a number with its +"""
     label: _builtins.str
     def __init__(
         self,

@@ -172,7 +172,7 @@ class ProfileServiceServicer:
 
     def BeginProof(self, request, context):
         """Adds an identifier, if it is not there, and has a code sent to it, for ConfirmIdentifier. It is
-        told over which channel, never the code. Idempotent per request_id, once the code is on its way.
+        told over which channel, never the code. What was added goes again where it is refused. Idempotent per request_id, once the code is on its way.
         Caller: a client. Errors: INVALID_ARGUMENT; FAILED_PRECONDITION and RESOURCE_EXHAUSTED as
         DirectoryService.BeginProof; UNAVAILABLE the directory does not answer, or the code could not be
         sent, with the reason STORE_OUTCOME_UNKNOWN where it may have been.
