@@ -9,13 +9,13 @@ import grpc
 
 from console.cli.calls.accounts import AccountCalls
 from console.cli.failure import CommandFailed, ExitCode
-from console.cli.input.recipients import ACCOUNT
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc
 from homeport.errors import NotFound, error_of
 from homeport.status_details import failure_of
 
 MOST_INT64 = 2**63 - 1
+ACCOUNT = "account:"  # what follows is an id as it stands, and nobody is looked up
 
 
 class FoundName(NamedTuple):

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import typer
 
+from console.cli.calls.conversations import ACCOUNT
 from control_plane.printable import quoted
 
-ACCOUNT = "account:"  # what follows is an id as it stands, and nobody is looked up
 _NUMBER = re.compile(r"(?:tel:)?\+[\d\s().-]+\Z")
 _BETWEEN_DIGITS = re.compile(r"[\s().-]+")
 
