@@ -29,11 +29,13 @@ from deployment_units.services.gateway.grpc_peers import GrpcPeers
 from deployment_units.services.gateway.handing_over import HandingOver
 from deployment_units.services.gateway.health import ChannelHealth
 from deployment_units.services.gateway.homes import Homes
+from deployment_units.services.gateway.measures import OutboxMeasures
 from deployment_units.services.gateway.outbox import Outbox
 from deployment_units.services.gateway.receipts import Telling
 from deployment_units.services.gateway.recipients import Recipients
 from deployment_units.services.gateway.sending import MessageSender
 from deployment_units.services.gateway.service import DeliveryService
+from deployment_units.services.gateway.waiting import OutboxLimits
 from deployment_units.services.state.database import UnitDatabase
 
 
@@ -41,13 +43,15 @@ from deployment_units.services.state.database import UnitDatabase
 class Delivering:
     """sender: the one way in for messages; conversations, deliveries: servicers; tasks: what has to
     run, by name; peers, close: its connections, and what ends them; due: says inside a
-    transaction that an owner has something to do at a time, Unix ms."""
+    transaction that an owner has something to do at a time, Unix ms; measures: what is told of
+    deliveries."""
 
     sender: MessageSender
     peers: GrpcPeers
     conversations: ConversationService
     deliveries: DeliveryService
     due: Callable[[int, int], None]
+    measures: OutboxMeasures
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     close: Callable[[], Awaitable[None]]
 
@@ -67,10 +71,12 @@ def delivering(
     jitter: Callable[[], float],
     channels: Mapping[Channel, OutgoingChannel],
     composer: Composer,
+    limits: OutboxLimits,
 ) -> Delivering:
     """connect: opens a channel to another unit; jitter: 0 to 1, new at each call; channels: over
-    which this unit sends, with what composer makes of a message."""
+    which this unit sends, with what composer makes of a message; limits: of what waits."""
     agenda = Agenda()
+    measures = OutboxMeasures()
     activity = ClientActivity(arrivals.is_followed)
     health = ChannelHealth()
     recipients = Recipients(channels, activity, health.down)
@@ -81,6 +87,7 @@ def delivering(
         wall_ms=wall_ms,
         routed=recipients.has_more_than_one_way,
         shown=activity.shown,
+        limits=limits,
     )
     database.on_commit.append(sender.committed)
     conversations = ConversationService(
@@ -105,9 +112,16 @@ def delivering(
         take_press=conversations.take_press,
     )
     carriers = Carriers(
-        HandingOver(database, accounts, peers, wall_ms=wall_ms, jitter=jitter),
+        HandingOver(database, accounts, peers, wall_ms=wall_ms, jitter=jitter, measures=measures),
         CarryingOut(
-            accounts, channels, composer, recipients, health, wall_ms=wall_ms, jitter=jitter
+            accounts,
+            channels,
+            composer,
+            recipients,
+            health,
+            wall_ms=wall_ms,
+            jitter=jitter,
+            measures=measures,
         ),
     )
     telling = Telling(database, accounts, peers, wall_ms=wall_ms, jitter=jitter)
@@ -118,6 +132,7 @@ def delivering(
         conversations=conversations,
         deliveries=deliveries,
         due=agenda.hint,
-        tasks={"outbox": outbox.run},
+        measures=measures,
+        tasks={"outbox": outbox.run, "what waits": lambda: measures.run(database)},
         close=peers.close,
     )

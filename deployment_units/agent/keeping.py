@@ -39,7 +39,9 @@ from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.gateway import kept as gateway
+from deployment_units.services.gateway.measures import OutboxMeasures
 from deployment_units.services.gateway.service import NAME as DELIVERIES
+from deployment_units.services.gateway.waiting import OutboxLimits
 from deployment_units.services.profiles import kept as profiles
 from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.service import NAME as PROFILES
@@ -79,7 +81,7 @@ class UnitKeeping:
     """services: that stand on it; callers: theirs, None where there are none; tasks: what has to
     run for it, by name; close: ends it, once nobody is served any more; mail: takes mail in; None:
     nobody does; applications: acts for accounts of such; confirmations: stand behind the links that
-    it sends."""
+    it sends; outbox: what is told of its deliveries."""
 
     state: ClientState
     services: tuple[Service, ...] = ()
@@ -89,6 +91,7 @@ class UnitKeeping:
     mail: UnitMail | None = None
     applications: ApplicationAgent | None = None
     confirmations: CardConfirmations | None = None
+    outbox: OutboxMeasures | None = None
 
 
 class Whereabouts:
@@ -157,6 +160,9 @@ def keeping(
         unit_id, database, accounts, callers, directory, arrivals=arrivals, checks=checks,
         press_doors=answering.agent, connect=connect, wall_ms=wall_ms, jitter=jitter,
         channels=channels.all, composer=channels.composer,
+        limits=OutboxLimits(
+            of_account=settings.outbox_account_limit, of_tenant=settings.outbox_tenant_limit
+        ),
     )  # fmt: skip
     presses_in_words = AnswerPresses(accounts, messages.conversations.clicking, checks)
     channels.taken_in_by(database, accounts, messages.sender, presses_in_words)
@@ -217,6 +223,7 @@ def keeping(
         close=close,
         mail=mail,
         applications=answering.agent,
+        outbox=messages.measures,
         confirmations=CardConfirmations(
             database,
             accounts,

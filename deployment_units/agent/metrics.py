@@ -42,6 +42,19 @@ class MeasuredApplications(Protocol):
     def accounts(self) -> int: ...
 
 
+class MeasuredOutbox(Protocol):
+    """Deliveries of its accounts, as far as they are told of: see OutboxMeasures."""
+
+    @property
+    def attempts(self) -> Mapping[tuple[str, str], int]: ...
+
+    @property
+    def ended(self) -> Mapping[str, int]: ...
+
+    @property
+    def waiting(self) -> tuple[int, int | None]: ...
+
+
 class MeasuredAgent(Protocol):
     """The agent of one unit, as far as it is told of."""
 
@@ -68,6 +81,9 @@ class MeasuredAgent(Protocol):
 
     @property
     def applications(self) -> MeasuredApplications | None: ...
+
+    @property
+    def outbox(self) -> MeasuredOutbox | None: ...
 
 
 class AgentMetrics(Collector):
@@ -101,6 +117,7 @@ class AgentMetrics(Collector):
         yield from self._browsers()
         yield from self._mail()
         yield from self._applications()
+        yield from self._deliveries()
         yield certificate_expiry(self._certificates())
 
     def _registrations(self) -> Iterator[Metric]:
@@ -245,3 +262,42 @@ class AgentMetrics(Collector):
         yield events
         yield replies
         yield failures
+
+    def _deliveries(self) -> Iterator[Metric]:
+        waiting = GaugeMetricFamily(
+            "homeport_agent_outbox_waiting_deliveries",
+            "Deliveries to other accounts and people that are not over, of all accounts.",
+            labels=["unit"],
+        )
+        oldest = GaugeMetricFamily(
+            "homeport_agent_outbox_oldest_timestamp_seconds",
+            "Since when the one that waits for longest does; Unix time; not told while none does.",
+            labels=["unit"],
+        )
+        attempts = CounterMetricFamily(
+            "homeport_agent_delivery_attempts",
+            "Attempts to deliver, by channel (unit: to an account at another unit) and by what the"
+            " other side said.",
+            labels=["unit", "channel", "outcome"],
+        )
+        ended = CounterMetricFamily(
+            "homeport_agent_deliveries_ended",
+            "Deliveries of which nothing further was due, by what was known of them then; receipts"
+            " that come later do not count.",
+            labels=["unit", "state"],
+        )
+        for one in self._agents:
+            if one.outbox is None:
+                continue
+            count, since_ms = one.outbox.waiting
+            waiting.add_metric([one.unit_id], count)
+            if since_ms is not None:
+                oldest.add_metric([one.unit_id], since_ms / 1_000)
+            for (channel, outcome), number in sorted(dict(one.outbox.attempts).items()):
+                attempts.add_metric([one.unit_id, channel, outcome], number)
+            for state, number in sorted(dict(one.outbox.ended).items()):
+                ended.add_metric([one.unit_id, state], number)
+        yield waiting
+        yield oldest
+        yield attempts
+        yield ended

@@ -21,6 +21,7 @@ from control_plane.telemetry.log_settings import LogSettings
 from deployment_units.agent.capacity_limit import DEFAULT_MARGIN
 from deployment_units.agent.mail_settings import MailSettings
 from deployment_units.agent.web_settings import WebSettings
+from deployment_units.services.gateway.waiting import MOST_OF_ACCOUNT, MOST_OF_TENANT
 
 
 class AgentSettings(MailSettings, WebSettings, ConnectionSettings, LogSettings):
@@ -75,6 +76,22 @@ class AgentSettings(MailSettings, WebSettings, ConnectionSettings, LogSettings):
         bool,
         Field(description="keep accounts in state_dir, and serve them: profiles, contacts"),
     ] = False
+    outbox_account_limit: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="deliveries of one account that may wait; more is refused (OUTBOX_FULL)",
+        ),
+    ] = MOST_OF_ACCOUNT
+    outbox_tenant_limit: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000_000,
+            description="the same of all accounts of a tenant in this unit",
+        ),
+    ] = MOST_OF_TENANT
     data_sharing: Annotated[
         str,
         Field(

@@ -41,6 +41,7 @@ from deployment_units.agent.transport import connector
 from deployment_units.agent.unit_service import NAME, UnitService
 from deployment_units.services.applications.agent import ApplicationAgent
 from deployment_units.services.directory.client import DirectoryClient
+from deployment_units.services.gateway.measures import OutboxMeasures
 from deployment_units.services.web.server import WebServer
 from homeport.api.unit.v1 import unit_pb2_grpc
 
@@ -70,6 +71,11 @@ class Agent:
     def applications(self) -> ApplicationAgent | None:
         """What it does for accounts of applications; None: it keeps no accounts."""
         return self.keeping.applications
+
+    @property
+    def outbox(self) -> OutboxMeasures | None:
+        """What is told of its deliveries; None: it keeps no accounts."""
+        return self.keeping.outbox
 
     @property
     def smtp(self) -> SmtpServer | None:

@@ -25,6 +25,7 @@ from deployment_units.services.conversations.service import ConversationService
 from deployment_units.services.gateway.activity import ClientActivity
 from deployment_units.services.gateway.agenda import Agenda
 from deployment_units.services.gateway.sending import MessageSender
+from deployment_units.services.gateway.waiting import OutboxLimits
 from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.service import ProfileService
 from deployment_units.services.state.accounts import AccountState
@@ -54,6 +55,7 @@ class AccountUnit:
         issuer: TicketIssuer,
         now: float = NOW,
         press_doors: PressDoors | None = None,
+        limits: OutboxLimits | None = None,
     ) -> None:
         self.unit_id = unit_id
         self.issuer = issuer
@@ -87,6 +89,7 @@ class AccountUnit:
         self.sender = MessageSender(
             self.accounts, self.arrivals, self.agenda, wall_ms=self.wall_ms,
             routed=lambda db, owner: self.routed(db, owner), shown=self.activity.shown,
+            limits=limits or OutboxLimits(),
         )  # fmt: skip
         self.database.on_commit.append(self.sender.committed)
         self.conversations = ConversationService(
@@ -131,8 +134,9 @@ async def account_unit(
     issuer: TicketIssuer | None = None,
     now: float = NOW,
     press_doors: PressDoors | None = None,
+    limits: OutboxLimits | None = None,
 ) -> AsyncIterator[AccountUnit]:
-    unit = AccountUnit(unit_id, folder, issuer or an_issuer(now), now, press_doors)
+    unit = AccountUnit(unit_id, folder, issuer or an_issuer(now), now, press_doors, limits)
     try:
         yield unit
     finally:

@@ -25,11 +25,13 @@ from deployment_units.services.gateway.grpc_peers import GrpcPeers
 from deployment_units.services.gateway.handing_over import HandingOver
 from deployment_units.services.gateway.health import ChannelHealth
 from deployment_units.services.gateway.homes import Homes
+from deployment_units.services.gateway.measures import OutboxMeasures
 from deployment_units.services.gateway.outbox import Outbox
 from deployment_units.services.gateway.receipts import Telling
 from deployment_units.services.gateway.recipients import Recipients
 from deployment_units.services.gateway.service import NAME as DELIVERIES
 from deployment_units.services.gateway.service import DeliveryService
+from deployment_units.services.gateway.waiting import OutboxLimits
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import (
     conversation_pb2_grpc,
@@ -123,6 +125,8 @@ class LinkedUnit:
             take_press=unit.conversations.take_press,
         )
         by_clock: Any = {"wall_ms": unit.wall_ms, "jitter": lambda: 1.0}
+        self.measures = OutboxMeasures()
+        measured: Any = {**by_clock, "measures": self.measures}
         self.composer = composer = Composer(
             pages=f"https://{unit.unit_id}.talk.example/a/",
             checks=unit.checks,
@@ -135,9 +139,9 @@ class LinkedUnit:
             unit.database,
             unit.agenda,
             Carriers(
-                HandingOver(unit.database, unit.accounts, self.peers, **by_clock),
+                HandingOver(unit.database, unit.accounts, self.peers, **measured),
                 CarryingOut(
-                    unit.accounts, self.channels, composer, self.recipients, self.health, **by_clock
+                    unit.accounts, self.channels, composer, self.recipients, self.health, **measured
                 ),
             ),
             Telling(unit.database, unit.accounts, self.peers, **by_clock).tell,
@@ -231,13 +235,16 @@ async def linked_unit(unit: AccountUnit, directory: FakeDirectory) -> AsyncItera
 
 
 @asynccontextmanager
-async def linked_units(folder: Path, *units: str) -> AsyncIterator[list[LinkedUnit]]:
+async def linked_units(
+    folder: Path, *units: str, limits: OutboxLimits | None = None
+) -> AsyncIterator[list[LinkedUnit]]:
+    """limits: of what waits in each; None: as by default."""
     directory = FakeDirectory()
     async with AsyncExitStack() as stack:
         made = []
         for name in units:
             unit = await stack.enter_async_context(
-                account_unit(folder / name, name, directory.issuer)
+                account_unit(folder / name, name, directory.issuer, limits=limits)
             )
             linked = await stack.enter_async_context(linked_unit(unit, directory))
             made.append(linked)

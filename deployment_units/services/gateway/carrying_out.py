@@ -35,6 +35,7 @@ from deployment_units.services.gateway.attempts import evidence_of_sending, next
 from deployment_units.services.gateway.composing import Composed, Composer
 from deployment_units.services.gateway.health import ChannelHealth
 from deployment_units.services.gateway.kept import ITSELF, DeliveryRow
+from deployment_units.services.gateway.measures import OutboxMeasures
 from deployment_units.services.gateway.outcomes import note_outcome
 from deployment_units.services.gateway.plans import (
     CarriedPlan,
@@ -77,8 +78,7 @@ class _Attempt(NamedTuple):
 
 class CarryingOut:
     """A Carrier of deliveries to people without an account, and of what came to an account itself.
-    wall_ms: Unix ms; jitter: 0 to 1, new
-    at each call."""
+    wall_ms: Unix ms; jitter: 0 to 1, new at each call; measures: what is told of it."""
 
     def __init__(
         self,
@@ -91,7 +91,9 @@ class CarryingOut:
         wall_ms: Callable[[], int],
         jitter: Callable[[], float],
         send_s: float = SEND_S,
+        measures: OutboxMeasures | None = None,
     ) -> None:
+        self._measures = measures or OutboxMeasures()
         self._accounts = accounts
         self._channels = channels
         self._composer = composer
@@ -112,6 +114,7 @@ class CarryingOut:
             faultpoints.passing("outbox.sent.before")
             result, lost = await self._send(attempt)
             self._health.note(attempt.step.channel, result.outcome, self._wall_ms())
+            self._measures.attempted(attempt.step.channel.value, result.outcome)
             faultpoints.passing("outbox.sent.after")
             await self._accounts.settle(
                 owner,
@@ -282,6 +285,8 @@ class CarryingOut:
         self, db: sqlite3.Connection, owner: Owner, before: DeliveryRow, row: DeliveryRow
     ) -> None:
         kept.put(db, owner.number, row)
+        if before.due_ms is not None and row.due_ms is None:
+            self._measures.over(decoded_record(row.record))
         if row.recipient == ITSELF:
             note_outcome(db, owner.number, row.position, before.record, row.record, self._wall_ms())
 

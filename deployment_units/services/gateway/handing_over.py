@@ -24,12 +24,14 @@ from deployment_units.services.conversations.handling import decoded
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.kept import DeliveryRow
+from deployment_units.services.gateway.measures import TO_UNIT, OutboxMeasures
 from deployment_units.services.gateway.peers import PeerOutcome, PeerResult, Peers
 from deployment_units.services.gateway.records import decoded_record, encoded_record
 from deployment_units.services.gateway.states import (
     AttemptEvidence,
     AttemptState,
     DeliveryEnd,
+    DeliveryRecord,
     EndEvidence,
     Evidence,
     advance,
@@ -43,7 +45,8 @@ _FIRST = 1  # the one attempt: however often it is repeated, it arrives once
 
 
 class HandingOver:
-    """A Carrier. wall_ms: Unix ms; jitter: 0 to 1, new at each call."""
+    """A Carrier. wall_ms: Unix ms; jitter: 0 to 1, new at each call; measures: what is told of
+    it."""
 
     def __init__(
         self,
@@ -53,7 +56,9 @@ class HandingOver:
         *,
         wall_ms: Callable[[], int],
         jitter: Callable[[], float],
+        measures: OutboxMeasures | None = None,
     ) -> None:
+        self._measures = measures or OutboxMeasures()
         self._database = database
         self._accounts = accounts
         self._peers = peers
@@ -92,6 +97,7 @@ class HandingOver:
         faultpoints.passing("outbox.sent.before")
         result = await self._peers.deliver(resident_of(owner), row.recipient, message, members)
         faultpoints.passing("outbox.sent.after")
+        self._measures.attempted(TO_UNIT, result.outcome)
         now_ms = self._wall_ms()
         if result.outcome is PeerOutcome.NOT_NOW:
             await self._again(
@@ -129,16 +135,20 @@ class HandingOver:
     async def _ended(self, owner: Owner, row: DeliveryRow, evidence: Evidence) -> bool:
         """Notes it: True, always."""
 
-        def note(db: sqlite3.Connection) -> None:
+        def note(db: sqlite3.Connection) -> DeliveryRecord | None:
             found = kept.find(db, owner.number, row.position, row.recipient)
-            if found is not None:
-                record = advance(decoded_record(found.record), evidence)
-                changed = msgspec.structs.replace(
-                    found, due_ms=None, words="", record=encoded_record(record)
-                )
-                kept.put(db, owner.number, changed)
+            if found is None:
+                return None
+            record = advance(decoded_record(found.record), evidence)
+            changed = msgspec.structs.replace(
+                found, due_ms=None, words="", record=encoded_record(record)
+            )
+            kept.put(db, owner.number, changed)
+            return record
 
-        await self._accounts.settle(owner, note)
+        record = await self._accounts.settle(owner, note)
+        if record is not None:
+            self._measures.over(record)
         return True
 
 

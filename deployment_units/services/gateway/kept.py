@@ -15,16 +15,17 @@ from typing import Any, NamedTuple
 import msgspec
 
 from control_plane.sqlite.schema import Schema
+from deployment_units.services.gateway.waiting import SCHEMA_STEP
 from deployment_units.services.state.parts import Part, Table
 
 ITSELF = ""  # the recipient of what came to the account
-MOST_WAITING = 10_000  # deliveries to others that are not over, of one account
 
 
 class DeliveryRow(msgspec.Struct, array_like=True, frozen=True):
     """position: of the message in the account; due_ms: Unix ms, when something is to be done; None:
     nothing is. tries: in vain, in a row; words: what was said to the last one. plan: JSON of a
-    route; record: of what is known (see records); told: of what its unit said became of it."""
+    route; record: of what is known (see records); told: of what its unit said became of it.
+    since_ms: when it was first due; None: it never was, or that is not known."""
 
     position: int
     recipient: str
@@ -34,6 +35,7 @@ class DeliveryRow(msgspec.Struct, array_like=True, frozen=True):
     plan: str
     record: str
     told: str
+    since_ms: int | None
 
 
 class ReceiptRow(msgspec.Struct, array_like=True, frozen=True):
@@ -71,6 +73,11 @@ def _without_outcomes(table: str, values: list[Any]) -> list[tuple[str, list[Any
     return [(table, values)]
 
 
+def _without_times(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
+    """Version 2 does not say since when a delivery waits."""
+    return [(table, [*values, None] if table == "deliveries" else values)]
+
+
 PART = Part(
     schema=Schema(
         part="gateway",
@@ -98,6 +105,7 @@ PART = Part(
                 " at_ms INTEGER NOT NULL,"
                 " PRIMARY KEY (owner, conversation, writer, position)) WITHOUT ROWID",
             ),
+            SCHEMA_STEP,
         ),
     ),
     tables=(
@@ -106,9 +114,9 @@ PART = Part(
         Table(name="receipts", row=ReceiptRow, key=2),
         Table(name="rules", row=RulesRow, key=1),
     ),
-    upgrades=(_without_outcomes,),
+    upgrades=(_without_outcomes, _without_times),
 )
-_DELIVERY = "position, recipient, due_ms, tries, words, plan, record, told"
+_DELIVERY = "position, recipient, due_ms, tries, words, plan, record, told, since_ms"
 
 
 class Waiting(NamedTuple):
@@ -124,8 +132,8 @@ def add(
     """A delivery of which nothing is known yet; without a time: of a message that was kept for the
     recipient at once."""
     db.execute(
-        f"INSERT INTO deliveries (owner, {_DELIVERY}) VALUES (?, ?, ?, ?, 0, '', '', '', '')",
-        (owner, position, recipient, due_ms),
+        f"INSERT INTO deliveries (owner, {_DELIVERY}) VALUES (?, ?, ?, ?, 0, '', '', '', '', ?)",
+        (owner, position, recipient, due_ms, due_ms),
     )
 
 
@@ -257,16 +265,6 @@ def release_line(db: sqlite3.Connection, owner: int, recipient: str, due_ms: int
         " WHERE owner = ? AND recipient = ? AND due_ms > ?",
         (due_ms, owner, recipient, due_ms),
     )
-
-
-def waiting(db: sqlite3.Connection, owner: int) -> int:
-    """How many deliveries to others are not over; counted up to MOST_WAITING."""
-    found: int = db.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE owner = ? AND recipient > ''"
-        " AND due_ms IS NOT NULL LIMIT ?)",
-        (owner, MOST_WAITING),
-    ).fetchone()[0]
-    return found
 
 
 def next_due(db: sqlite3.Connection, owner: int) -> int | None:

@@ -33,12 +33,20 @@ from deployment_units.services.conversations.sending import Sent
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.agenda import Agenda
 from deployment_units.services.gateway.receipts import note_acknowledged, note_seen
+from deployment_units.services.gateway.waiting import (
+    OutboxLimits,
+    waiting_of_account,
+    waiting_of_tenant,
+)
 from deployment_units.services.profiles.profile import Mode
 from deployment_units.services.profiles.relations import is_open_to
 
+NO_MORE = OutboxLimits()
+
 
 class OutboxFull(Exhausted):
-    """Too much of the account's waits to be delivered; some of it will be, or expires."""
+    """Too much of the account's, or of its tenant's in this unit, waits to be delivered; some of it
+    will be, or expires."""
 
     reason = "OUTBOX_FULL"
     retry_after_s = 30.0
@@ -46,8 +54,8 @@ class OutboxFull(Exhausted):
 
 class MessageSender:
     """A MessageDoors. wall_ms: Unix ms; routed: whether what comes to an owner's account is routed
-    beyond its clients; shown: a client of an account has shown messages. Of one unit:
-    `committed` is called after each transaction of its database."""
+    beyond its clients; shown: a client of an account has shown messages; limits: of what waits for
+    others. Of one unit: `committed` is called after each transaction of its database."""
 
     def __init__(
         self,
@@ -58,7 +66,7 @@ class MessageSender:
         wall_ms: Callable[[], int],
         routed: Callable[[sqlite3.Connection, int], bool] = lambda db, owner: False,
         shown: Callable[[str, str, int], None] = lambda tenant, account, now_ms: None,
-        most_waiting: int = kept.MOST_WAITING,
+        limits: OutboxLimits = NO_MORE,
     ) -> None:
         self._accounts = accounts
         self._arrivals = arrivals
@@ -66,7 +74,7 @@ class MessageSender:
         self._wall_ms = wall_ms
         self._routed = routed
         self._shown = shown
-        self._most_waiting = most_waiting
+        self._limits = limits
         self._kept_for: list[tuple[str, str]] = []
 
     def send(
@@ -109,8 +117,7 @@ class MessageSender:
         )
         elsewhere = tuple(one for one in others if one not in kept_for)
         if elsewhere:
-            if kept.waiting(db, owner) + len(elsewhere) > self._most_waiting:
-                raise OutboxFull("too much of this account waits to be delivered; wait for some")
+            self._check_room(db, owner, resident.tenant, len(elsewhere))
             for one in elsewhere:
                 kept.add(db, owner, mine.position, one, now_ms)
             self._agenda.hint(owner, now_ms)
@@ -166,6 +173,19 @@ class MessageSender:
             for tenant, account in kept_for:
                 self._arrivals.tell(tenant, account)
         self._agenda.committed()
+
+    def _check_room(self, db: sqlite3.Connection, owner: int, tenant: str, more: int) -> None:
+        """Raises OutboxFull, and with it undoes the transaction of whoever sends."""
+        most = self._limits.of_account
+        if waiting_of_account(db, owner, most=most) + more > most:
+            raise OutboxFull(
+                f"more than {most:,} deliveries of this account would wait; wait for some"
+            )
+        most = self._limits.of_tenant
+        if waiting_of_tenant(db, tenant) + more > most:
+            raise OutboxFull(
+                f"more than {most:,} deliveries of this unit's accounts would wait; wait for some"
+            )
 
     def _keep_beside(
         self,

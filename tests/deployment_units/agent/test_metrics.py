@@ -25,6 +25,7 @@ from deployment_units.agent.metrics import AgentMetrics
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.transport import connector
 from deployment_units.agent.wiring import ServingUnits, build_agent, run_agents
+from deployment_units.services.gateway.waiting import WaitingNow
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
 from tests.support.certificates import Authority
 from tests.support.fakes.fleet_service import FakeFleet
@@ -236,6 +237,30 @@ async def test_mail_is_told_of_where_it_is_taken(tmp_path: Path) -> None:
         }
         assert found == {("mail", "250"): 3, ("recipient", "550"): 2}
         assert registry.get_sample_value("homeport_agent_smtp_connections", {"unit": "u"}) == 0
+    finally:
+        await agent.keeping.close()
+
+
+async def test_deliveries_are_told_of(tmp_path: Path) -> None:
+    given = AgentSettings(unit="u", server="127.0.0.1:1", accounts=True, state_dir=tmp_path)
+    agent = build_agent(given, None)
+    try:
+        assert agent.outbox is not None
+        agent.outbox.attempts |= {("mail", "handed_over"): 3}
+        agent.outbox.ended |= {"delivered": 2}
+        registry = CollectorRegistry()
+        registry.register(AgentMetrics([agent]))
+
+        def told_of(name: str, **labels: str) -> float | None:
+            return registry.get_sample_value(f"homeport_agent_{name}", {"unit": "u", **labels})
+
+        assert told_of("delivery_attempts_total", channel="mail", outcome="handed_over") == 3
+        assert told_of("deliveries_ended_total", state="delivered") == 2
+        assert told_of("outbox_waiting_deliveries") == 0
+        assert told_of("outbox_oldest_timestamp_seconds") is None
+        agent.outbox.waiting = WaitingNow(7, 1_500)
+        assert told_of("outbox_waiting_deliveries") == 7
+        assert told_of("outbox_oldest_timestamp_seconds") == 1.5
     finally:
         await agent.keeping.close()
 
