@@ -15,6 +15,7 @@ from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import OutgoingChannel
 from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.bring_budget import BringBudget
 from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.clicking import PressDoors
 from deployment_units.services.conversations.send_budget import SendBudget
@@ -99,6 +100,7 @@ def delivering(
         directory=directory,
         press_doors=press_doors,
         budget=SendBudget(clock=time.monotonic),
+        brings=BringBudget(clock=time.monotonic),
         wall_ms=wall_ms,
     )
     deliveries = DeliveryService(accounts, callers, agenda, recipients, wall_ms=wall_ms)

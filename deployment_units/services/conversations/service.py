@@ -19,6 +19,7 @@ from deployment_units.services.accounts.callers import Callers, introduced
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations import kept, presses, progress
 from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.bring_budget import BringBudget
 from deployment_units.services.conversations.card_checks import Bringer, CardChecks
 from deployment_units.services.conversations.clicking import (
     Clicking,
@@ -78,16 +79,19 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         directory: UnitDirectory | None = None,
         press_doors: PressDoors | None = None,
         budget: SendBudget | None = None,
+        brings: BringBudget | None = None,
         wall_ms: Callable[[], int],
         look_s: float = LOOK_S,
     ) -> None:
         """doors: where messages go in; directory: finds members, press_doors: who hands presses
-        on; None: nobody here."""
+        on; None: nobody here. budget, brings: of this unit's accounts, and of other units; None:
+        as much as they like."""
         self._accounts = accounts
         self._callers = callers
         self._arrivals = arrivals
         self._doors = doors
         self._budget = budget
+        self.brings = brings
         self._directory = directory
         self._look_s = look_s
         self._cards = checks
@@ -127,6 +131,8 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         caller = self._callers.caller(context.invocation_metadata() or ())
         if not isinstance(caller, Introduction):
             raise PermissionDenied("show an introduction that names who sends the message")
+        if self.brings is not None:
+            self.brings.take(caller)
         await self.take_in(caller, request)
         return pb.DeliverResponse()
 

@@ -222,7 +222,9 @@ def _result(error: aio.AioRpcError) -> PeerResult:
     words = f"{error.code().name}: {error.details() or ''}"
     if error.code() in _REFUSED:
         return PeerResult(PeerOutcome.REFUSED, words)
-    return PeerResult(PeerOutcome.NOT_NOW, words)
+    said = error_of(error)
+    retry_after_s = 0.0 if said is None else said.retry_after_s or 0.0
+    return PeerResult(PeerOutcome.NOT_NOW, words, retry_after_s)
 
 
 def _request(sender: Resident, message: KeptMessage, members: Sequence[str]) -> pb.DeliverRequest:
