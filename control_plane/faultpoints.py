@@ -92,6 +92,9 @@ DELIVERING = (
     "outbox.sent.before",  # a message is about to be brought to somebody's unit
     "outbox.sent.after",  # it is there, and nothing here says so
     "receipt.kept.before",  # somebody was told that it was seen, and nothing here says so
+    "mail.handed.before",  # a mail is about to be handed to the unit of its account
+    "mail.handed.after",  # it is kept there, and who brought it is not told
+    "mail.brought.after",  # another unit brought it, it is kept, and that unit is not told
 )
 
 

@@ -174,7 +174,7 @@ def keeping(
 
         mail = mail_of(
             settings, unit_id, database, accounts, callers, messages.sender, directory,
-            presses=presses_in_words, due=messages.due, wall_ms=wall_ms,
+            connect=connect, presses=presses_in_words, due=messages.due, wall_ms=wall_ms,
         )  # fmt: skip
 
     def moved(tenant: str, account: str, resident: Resident | None) -> NewHome | None:
@@ -210,6 +210,7 @@ def keeping(
                 name=DELIVERIES,
                 hot={},
             ),
+            *((mail.service,) if mail is not None else ()),
         ),
         tasks={
             "accounts that are gone": state.run,

@@ -1,5 +1,6 @@
 """What of one unit takes mail in, built in one pass: the SMTP server, what reads mail in child
-processes, and where each account is. Imported where mail is switched on alone."""
+processes, where each account is, and the ways to and from other units. Imported where mail is
+switched on alone."""
 
 from __future__ import annotations
 
@@ -7,9 +8,12 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from grpc import aio
+
 from control_plane.errors import InvalidInput, Refused
 from control_plane.offloading.pool import ProcessPool
 from control_plane.process import serving_tls
+from control_plane.serving.server import Service
 from control_plane.serving.tls import HTTP1, following
 from deployment_units.agent.mail_settings import mail_domains
 from deployment_units.agent.settings import AgentSettings
@@ -20,13 +24,16 @@ from deployment_units.services.conversations.sending import MessageDoors
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.mail_in.directory_homes import DirectoryHomes
 from deployment_units.services.mail_in.dns_names import DnsNames
+from deployment_units.services.mail_in.grpc_mail_peers import GrpcMailPeers
 from deployment_units.services.mail_in.mail_keeper import MailKeeper
 from deployment_units.services.mail_in.mail_reader import LIMITS, TASKS, MailReader
 from deployment_units.services.mail_in.mail_reports import MailReports
+from deployment_units.services.mail_in.service import NAME, MailService
 from deployment_units.services.mail_in.smtp_limits import NetworkCounts, SmtpLimits, read_networks
 from deployment_units.services.mail_in.smtp_server import SmtpServer
 from deployment_units.services.mail_in.taking import MailIn
 from deployment_units.services.state.database import UnitDatabase
+from homeport.api.communication.v1 import mail_pb2_grpc
 
 READERS = 2  # child processes that read mail
 
@@ -34,10 +41,23 @@ READERS = 2  # child processes that read mail
 class UnitMail:
     """Listens between `start` and `close`."""
 
-    def __init__(self, listen: str, server: SmtpServer, pool: ProcessPool, reader: MailReader):
+    def __init__(
+        self,
+        listen: str,
+        server: SmtpServer,
+        pool: ProcessPool,
+        reader: MailReader,
+        service: MailService,
+        peers: GrpcMailPeers,
+    ) -> None:
         host, _, port = listen.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._reader = reader
+        self._peers = peers
+        self.service = Service(
+            add=mail_pb2_grpc.add_MailServiceServicer_to_server,
+            servicer=service, name=NAME, hot={},
+        )  # fmt: skip
         self.server = server
         self.address = ""
         self.tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = {
@@ -59,6 +79,7 @@ class UnitMail:
         """Takes no more; what was being brought comes again."""
         await self.server.close()
         self._reader.close()
+        await self._peers.close()
 
 
 def mail_of(
@@ -70,12 +91,14 @@ def mail_of(
     doors: MessageDoors,
     directory: UnitDirectory,
     *,
+    connect: Callable[[str], aio.Channel],
     presses: AnswerPresses,
     due: Callable[[int, int], None],
     wall_ms: Callable[[], int],
 ) -> UnitMail:
-    """callers: who reads introductions to this unit; doors: the way in of messages; presses: what
-    presses a button; due: as MailReports has it. Raises InvalidInput."""
+    """callers: who reads introductions to this unit; doors: the way in of messages; connect: to
+    other units; presses: what presses a button; due: as MailReports has it. Raises
+    InvalidInput."""
     tenants = mail_domains(settings.mail_domain)
     trusted = read_networks(settings.mail_trusted, "mail_trusted")
     host = next(iter(tenants), "")
@@ -90,17 +113,13 @@ def mail_of(
         is_trusted=NetworkCounts(limits, trusted).is_trusted,
         readers=READERS,
     )
-    taker = MailIn(
-        tenants,
-        MailKeeper(
-            database,
-            accounts,
-            doors,
-            MailReports(host=host, due=due, wall_ms=wall_ms),
-            presses,
-        ),
-        reader,
-        DirectoryHomes(unit_id, directory, callers.introduction),
+    reports = MailReports(host=host, due=due, wall_ms=wall_ms)
+    keeper = MailKeeper(database, accounts, doors, reports, presses)
+    peers = GrpcMailPeers(connect)
+    homes = DirectoryHomes(unit_id, directory, callers.introduction)
+    taker = MailIn(tenants, keeper, reader, homes, peers, has_left=callers.has_left)
+    service = MailService(
+        tenants, callers, keeper, reader, most_bytes=limits.max_bytes, clock=time.monotonic
     )
     tls = serving_tls(settings.tls_certificate, settings.tls_key, None)
     server = SmtpServer(
@@ -111,4 +130,4 @@ def mail_of(
         limits=limits,
         trusted=trusted,
     )
-    return UnitMail(settings.smtp_listen, server, pool, reader)
+    return UnitMail(settings.smtp_listen, server, pool, reader, service, peers)

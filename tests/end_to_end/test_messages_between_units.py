@@ -16,9 +16,8 @@ import pytest
 from console.cli.main import main
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc, delivery_pb2, delivery_pb2_grpc
-from homeport.api.provisioning.v1 import provisioning_pb2, provisioning_pb2_grpc
 from tests.support import servers
-from tests.support.agent_processes import unit_agent
+from tests.support.agent_processes import somebody_at, unit_agent
 
 WAIT_S = 60.0
 TALK = b"conversation-one"
@@ -34,25 +33,6 @@ async def called(endpoint: str, ticket: str) -> AsyncIterator[tuple[Any, Any, di
             delivery_pb2_grpc.DeliveryServiceStub(channel),
             {"metadata": shown, "timeout": WAIT_S, "wait_for_ready": True},
         )
-
-
-async def ticket_at(server: str, client: str, unit: str) -> str:
-    """The ticket of a client that is at home there; empty: it is elsewhere."""
-    async with grpc.aio.insecure_channel(server) as channel:
-        home = await provisioning_pb2_grpc.ProvisioningServiceStub(channel).Provision(
-            provisioning_pb2.ProvisionRequest(client_id=client), timeout=WAIT_S
-        )
-    return home.ticket if home.assignment.unit_id == unit else ""
-
-
-async def somebody_at(server: str, unit: str) -> tuple[str, str]:
-    """A client at home there, and its ticket."""
-    async with asyncio.timeout(WAIT_S):
-        for number in range(10_000):
-            if ticket := await ticket_at(server, f"client-{number}", unit):
-                return f"client-{number}", ticket
-            await asyncio.sleep(0.01)
-    raise AssertionError(f"nobody is at home in {unit}")
 
 
 async def state_of(deliveries: Any, to: dict[str, Any], wanted: int) -> delivery_pb2.Delivery:

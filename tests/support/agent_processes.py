@@ -13,9 +13,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
+
 from control_plane import faultpoints
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
+from homeport.api.provisioning.v1 import provisioning_pb2, provisioning_pb2_grpc
 from tests.support.fakes.fleet_service import FakeFleet
 from tests.support.servers import PLACES
 
@@ -98,3 +101,22 @@ async def unit_agent(
         else:
             process.kill() if killed else process.terminate()
             await process.wait()
+
+
+async def ticket_at(server: str, client: str, unit: str) -> str:
+    """The ticket of a client that is at home there; empty: it is elsewhere."""
+    async with grpc.aio.insecure_channel(server) as channel:
+        home = await provisioning_pb2_grpc.ProvisioningServiceStub(channel).Provision(
+            provisioning_pb2.ProvisionRequest(client_id=client), timeout=WAIT_S
+        )
+    return home.ticket if home.assignment.unit_id == unit else ""
+
+
+async def somebody_at(server: str, unit: str) -> tuple[str, str]:
+    """A client at home there, and its ticket."""
+    async with asyncio.timeout(WAIT_S):
+        for number in range(10_000):
+            if ticket := await ticket_at(server, f"client-{number}", unit):
+                return f"client-{number}", ticket
+            await asyncio.sleep(0.01)
+    raise AssertionError(f"nobody is at home in {unit}")

@@ -79,6 +79,11 @@ class Callers:
             raise Unavailable("this unit has no ticket keys yet; try again shortly")
         return self._introduced(introduction, "this is no introduction", self._wall())
 
+    def has_left(self, resident: Resident) -> bool:
+        """Whether the account is known to have its home elsewhere since it lived here so."""
+        departed = self._verifier.departures.find(resident.tenant, resident.account)
+        return departed is not None and departed.ends(resident.epoch, 0, resident.first_ms)
+
     def _introduced(self, introduction: str, no_ticket: str, now: float) -> Introduction:
         """no_ticket: what is said of what is no introduction either."""
         checked = check_introduction(introduction, self._verifier, self._unit_id, now)

@@ -42,7 +42,11 @@ class AuthenticityFinding(NamedTuple):
 
 
 # Where the domain of each method stands (RFC 8601, 2.7).
-_DOMAIN_OF = {"dkim": ("header.d", "header.i"), "spf": ("smtp.mailfrom",)}
+_DOMAIN_OF = {
+    "dkim": ("header.d", "header.i"),
+    "spf": ("smtp.mailfrom",),
+    "dmarc": ("header.from",),
+}
 _DENIED = frozenset({"fail", "softfail", "hardfail", "policy"})  # and not "none" or an error
 
 
@@ -83,6 +87,19 @@ def is_aligned(sender: str, results: Sequence[MethodResult]) -> bool:
     return not isinstance(read, Flaw) and _is_aligned(read, results, [])
 
 
+def counted(results: Sequence[MethodResult]) -> tuple[MethodResult, ...]:
+    """Those that say something of a domain, each with that domain alone: judged as all of them."""
+    found: list[MethodResult] = []
+    for one in results:
+        domain = _domain_of(one)
+        if domain is not None:
+            name = _names(one.method)[0]
+            found.append(
+                MethodResult(method=one.method, result=one.result, properties={name: domain})
+            )
+    return tuple(found)
+
+
 def _is_aligned(
     sender: Identifier, results: Sequence[MethodResult], why: list[RouteReason]
 ) -> bool:
@@ -116,13 +133,16 @@ def _is_aligned(
 
 def _domain_of(result: MethodResult) -> str | None:
     """In A-labels; None where it names none, or it is no domain."""
-    names = ("header.from",) if result.method == "dmarc" else _DOMAIN_OF.get(result.method, ())
-    for name in names:
+    for name in _names(result.method):
         value = result.properties.get(name, "").rpartition("@")[2]
         if value:
             read = read_domain(value)
             return None if isinstance(read, Flaw) else read.normal
     return None
+
+
+def _names(method: str) -> tuple[str, ...]:
+    return _DOMAIN_OF.get(method, ())
 
 
 def _related(one: str, other: str) -> bool:

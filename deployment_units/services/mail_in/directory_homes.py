@@ -10,7 +10,7 @@ from control_plane.identity.introductions import Introduction
 from deployment_units.services.accounts.callers import introduced
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.directory.port import RESOLVE, UnitDirectory
-from deployment_units.services.mail_in.taking import OtherUnit
+from deployment_units.services.mail_in.other_units import OtherUnit
 from homeport.api.directory.v1 import directory_pb2 as pb
 
 
@@ -27,14 +27,20 @@ class DirectoryHomes:
         self._directory = directory
         self._read_introduction = read_introduction
 
-    async def of_handle(self, tenant: str, handle: str, peer: str) -> Resident | OtherUnit | None:
+    async def of_handle(
+        self, tenant: str, handle: str, peer: str, *, fresh: bool = False
+    ) -> Resident | OtherUnit | None:
         """See MailHomes."""
-        request = pb.ResolveRequest(identifier=pb.Identifier(uri=f"@{handle}"), viewer_address=peer)
+        name = pb.Identifier(uri=f"@{handle}")
+        request = pb.ResolveRequest(identifier=name, viewer_address=peer, fresh=fresh)
         return await self._resolved(tenant, request)
 
-    async def of_account(self, tenant: str, account: str, peer: str) -> Resident | OtherUnit | None:
+    async def of_account(
+        self, tenant: str, account: str, peer: str, *, fresh: bool = False
+    ) -> Resident | OtherUnit | None:
         """See MailHomes."""
-        return await self._resolved(tenant, pb.ResolveRequest(account=account, viewer_address=peer))
+        request = pb.ResolveRequest(account=account, viewer_address=peer, fresh=fresh)
+        return await self._resolved(tenant, request)
 
     async def _resolved(
         self, tenant: str, request: pb.ResolveRequest
@@ -46,5 +52,5 @@ class DirectoryHomes:
             return None
         home = found.residences[0]
         if home.unit_id != self._unit_id:
-            return OtherUnit(unit_id=home.unit_id)
+            return OtherUnit(home.unit_id, home.endpoint, home.introduction)
         return introduced(self._read_introduction(home.introduction))

@@ -19,6 +19,7 @@ from control_plane.offloading.port import Offload, TaskLimits, TooCostly
 from deployment_units.services.mail_in.authenticity import is_aligned
 from deployment_units.services.mail_in.incoming import MailSession
 from deployment_units.services.mail_in.names import DomainNames, NamesUnavailable
+from deployment_units.services.mail_in.other_units import HandedMail
 from deployment_units.services.mail_in.reading import MailReading, MailToRead
 from deployment_units.services.mail_in.reading_tasks import READ
 from deployment_units.services.mail_in.sending_hosts import SendingHosts
@@ -84,13 +85,23 @@ class MailReader:
             authserv_id=self._authserv_id if trusted else "",
             keys={} if trusted else await self._keys(content),
         )
-        waiting = _Waiting(mail, asyncio.get_running_loop().create_future())
-        await self._queue.put(waiting)
-        reading = await waiting.answer
+        reading = await self._once(mail)
         if trusted or not reading.sender or is_aligned(reading.sender, reading.results):
             return reading
         found = await self._hosts.check(session)
         return msgspec.structs.replace(reading, results=(*reading.results, *found))
+
+    async def read_handed(self, mail: HandedMail) -> MailReading:
+        """Of one that another unit has taken, and looked at. Raises as `read`."""
+        reading = await self._once(
+            MailToRead(content=mail.content, envelope_from=mail.sender, recipient=mail.recipient)
+        )
+        return msgspec.structs.replace(reading, results=mail.results)
+
+    async def _once(self, mail: MailToRead) -> MailReading:
+        waiting = _Waiting(mail, asyncio.get_running_loop().create_future())
+        await self._queue.put(waiting)
+        return await waiting.answer
 
     async def _keys(self, content: bytes) -> dict[str, bytes]:
         """Of names that DNS has nothing for, no bytes."""

@@ -2,14 +2,15 @@
 
 Recipients are of our own domains: a reply address, or a handle whose account strangers reach by
 mail. Whoever lives here is looked for here; others are asked for where they are at home, and their
-mail is taken there before anybody is told that it was. Nobody who is hidden is told from nobody.
+mail is kept there before anybody is told that it was taken. Nobody who is hidden is told from
+nobody.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 from control_plane.errors import (
     Exhausted,
@@ -19,6 +20,7 @@ from control_plane.errors import (
     Refused,
     ServiceError,
 )
+from control_plane.faultpoints import passing
 from control_plane.identifiers.handles import read_handle
 from control_plane.identifiers.identifier import Flaw
 from control_plane.printable import printable
@@ -36,37 +38,27 @@ from deployment_units.services.mail_in.incoming import (
 from deployment_units.services.mail_in.loops import MailOrigin
 from deployment_units.services.mail_in.mail_keeper import Mailbox, MailKeeper, NobodysMail
 from deployment_units.services.mail_in.mail_reader import MailReader
+from deployment_units.services.mail_in.other_units import (
+    HandedMail,
+    MailHomes,
+    MailPeers,
+    OtherUnit,
+)
+from deployment_units.services.mail_in.reading import MailReading
+from deployment_units.services.mail_in.recipient_domains import domain_of
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 KEPT = SmtpReply(250, "2.0.0", "kept")
-_OTHER_UNIT = SmtpReply(451, "4.4.4", "another of our servers takes mail for it; try again there")
 _LOOP = SmtpReply(550, "5.4.6", "it goes in circles")
 _FULL = SmtpReply(452, "4.2.2", "the mailbox has no room for it; try again later")
 MOST_WORDS = 200
 
 
-class OtherUnit(NamedTuple):
-    """The account is at home at another unit, whose server takes its mail."""
-
-    unit_id: str
-
-
-class MailHomes(Protocol):
-    """Where accounts are at home that get mail. peer: who asks for them. None: there is no such
-    account. Raises Exhausted, Unavailable and what else the directory says."""
-
-    async def of_handle(self, tenant: str, handle: str, peer: str) -> Resident | OtherUnit | None:
-        """handle: in normal form."""
-        ...
-
-    async def of_account(self, tenant: str, account: str, peer: str) -> Resident | OtherUnit | None:
-        """account: its id."""
-        ...
-
-
 class MailIn:
-    """A MailTaker. tenants: by our domains, in A-labels and small letters."""
+    """A MailTaker. tenants: by our domains, in A-labels and small letters; has_left: whether an
+    account that is kept here is known to have its home elsewhere, though its rows are not gone."""
 
     def __init__(
         self,
@@ -74,24 +66,33 @@ class MailIn:
         keeper: MailKeeper,
         reader: MailReader,
         homes: MailHomes,
+        peers: MailPeers,
+        *,
+        has_left: Callable[[Resident], bool],
     ) -> None:
         self._tenants = tenants
         self._keeper = keeper
         self._reader = reader
         self._homes = homes
+        self._peers = peers
+        self._has_left = has_left
 
     async def recipient(self, session: MailSession, address: str) -> SmtpReply:
         """See MailTaker."""
         tenant = self._tenants.get(domain_of(address))
         if tenant is None:
             return NO_RELAY
+
+        async def look(fresh: bool) -> SmtpReply:
+            found = await self._mailbox(tenant, address, session.peer, fresh=fresh)
+            if isinstance(found, OtherUnit):
+                await self._peers.check(found, address)
+            return NOBODY if found is None else RECIPIENT_OK
+
         try:
-            found = await self._mailbox(tenant, address, session.peer)
+            return await _also_where_it_moved(look)
         except ServiceError as error:
             return _reply(error)
-        if isinstance(found, OtherUnit):
-            return _OTHER_UNIT
-        return NOBODY if found is None else RECIPIENT_OK
 
     async def take(self, session: MailSession, recipient: str, content: bytes) -> SmtpReply:
         """See MailTaker."""
@@ -102,53 +103,68 @@ class MailIn:
             reading = await self._reader.read(session, recipient, content)
             if reading.origin is MailOrigin.LOOP:
                 return _LOOP
-            found = await self._mailbox(tenant, recipient, session.peer)
-            if found is None:
-                return NOBODY
-            if isinstance(found, OtherUnit):
-                return _OTHER_UNIT
-            await self._keeper.keep(found, reading, content)
+            mail = HandedMail(session.sender, recipient, content, reading.results)
+
+            async def keep(fresh: bool) -> None:
+                found = await self._mailbox(tenant, recipient, session.peer, fresh=fresh)
+                await self._kept(found, mail, reading)
+
+            await _also_where_it_moved(keep)
         except ServiceError as error:
             return _reply(error)
         return KEPT
 
-    async def _mailbox(self, tenant: str, address: str, peer: str) -> Mailbox | OtherUnit | None:
+    async def _kept(
+        self, found: Mailbox | OtherUnit | None, mail: HandedMail, reading: MailReading
+    ) -> None:
+        """It is on disk, here or there, when this returns. Raises NotFound, StaleEpoch and what
+        else becomes of it."""
+        if found is None:
+            raise NotFound("nobody has that address")
+        if isinstance(found, OtherUnit):
+            passing("mail.handed.before")
+            await self._peers.deliver(found, mail)
+            passing("mail.handed.after")
+        else:
+            await self._keeper.keep(found, reading, mail.content)
+
+    async def _mailbox(
+        self, tenant: str, address: str, peer: str, *, fresh: bool = False
+    ) -> Mailbox | OtherUnit | None:
+        """fresh: what the directory said last has turned out to be wrong."""
         token = token_of(address)
         if token is not None:
             here = self._keeper.of_token(tenant, token)
-            if here is not None:
+            if here is not None and not self._has_left(here.resident):
                 return here
             account = home_of(address)
             if account is None:
                 return None
-            found = await self._homes.of_account(tenant, account, peer)
-            return found if isinstance(found, OtherUnit) else None
+            found = await self._homes.of_account(tenant, account, peer, fresh=fresh)
+            if found is None or isinstance(found, OtherUnit):
+                return found
+            if here is None or here.resident.account != account:
+                return None
+            return Mailbox(found, here.whose)  # it came back, by a later assignment
         local = address.rpartition("@")[0].partition("+")[0]
         handle = read_handle(local)
         if isinstance(handle, Flaw):
             return None
         mine = self._keeper.of_handle(tenant, handle.normal)
-        if mine is not None:
+        if mine is not None and not self._has_left(mine):
             return self._keeper.of_account(mine)
-        found = await self._homes.of_handle(tenant, handle.normal, peer)
+        found = await self._homes.of_handle(tenant, handle.normal, peer, fresh=fresh)
         if found is None or isinstance(found, OtherUnit):
             return found
         return self._keeper.of_account(found)
 
 
-def domain_of(address: str) -> str:
-    """Of an address, as our domains are written; empty: it has none.
-
-    >>> domain_of("anna@TALK.example.")
-    'talk.example'
-    """
-    domain = address.rpartition("@")[2].rstrip(".").lower() if "@" in address else ""
-    if domain.isascii():
-        return domain
+async def _also_where_it_moved(work: Callable[[bool], Awaitable[T]]) -> T:
+    """work: given whether to ask anew where the account is at home."""
     try:
-        return domain.encode("idna").decode()
-    except UnicodeError:
-        return ""
+        return await work(False)
+    except StaleEpoch:
+        return await work(True)
 
 
 def _reply(error: ServiceError) -> SmtpReply:

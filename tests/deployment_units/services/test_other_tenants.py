@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,34 @@ import homeport.api.communication.v1 as contract
 from control_plane.errors import ServiceError
 from deployment_units.services.gateway.recipients import Recipients
 from deployment_units.services.gateway.service import DeliveryService
+from deployment_units.services.mail_in.mail_keeper import MailKeeper
+from deployment_units.services.mail_in.mail_reader import MailReader
+from deployment_units.services.mail_in.mail_reports import MailReports
+from deployment_units.services.mail_in.reading_tasks import TASKS
+from deployment_units.services.mail_in.service import MailService
 from homeport.api.communication.v1 import conversation_pb2 as talk
 from homeport.api.communication.v1 import delivery_pb2 as delivery
+from homeport.api.communication.v1 import mail_pb2 as mail
 from homeport.api.communication.v1 import profile_pb2 as profile
-from tests.support.account_units import AccountUnit, account_unit, an_issuer
+from tests.support.account_units import TENANT, AccountUnit, account_unit, an_issuer
 from tests.support.fakes.call_context import FakeContext
+from tests.support.fakes.domain_names import NameTable
+from tests.support.fakes.offload import FakeOffload
 
 FOREIGN = "northwind"
+
+
+def mail_service(unit: AccountUnit) -> MailService:
+    """Of a unit that takes mail for both tenants."""
+    reports = MailReports(host="talk.example", due=unit.agenda.hint, wall_ms=unit.wall_ms)
+    keeper = MailKeeper(unit.database, unit.accounts, unit.sender, reports, unit.presses_in_words)
+    reader = MailReader(
+        FakeOffload(tasks=TASKS), NameTable(), authserv_id="", is_trusted=lambda peer: False
+    )
+    tenants = {"talk.example": TENANT, "northwind.example": FOREIGN}
+    return MailService(tenants, unit.callers, keeper, reader, most_bytes=1_000, clock=lambda: 0.0)
+
+
 SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
     "ProfileService": lambda unit: unit.profiles,
     "ConversationService": lambda unit: unit.conversations,
@@ -39,6 +60,7 @@ SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
         Recipients({}, unit.activity, dict),
         wall_ms=unit.wall_ms,
     ),
+    "MailService": mail_service,
 }
 LISTEN_S = 0.2
 KEPT_OF_EACH = (
@@ -112,6 +134,12 @@ ROWS: dict[str, Callable[[Named], Message]] = {
         document='{"never": ["mail"]}'
     ),
     "DeliveryService.ExplainRoute": lambda of: delivery.ExplainRouteRequest(sender=of.account),
+    "MailService.CheckMailRecipient": lambda of: mail.CheckMailRecipientRequest(
+        recipient=f"{of.handle}@talk.example"
+    ),
+    "MailService.DeliverMail": lambda of: mail.DeliverMailRequest(
+        envelope=mail.MailEnvelope(recipient=f"{of.handle}@talk.example")
+    ),
     "ProfileService.GetProfile": lambda of: profile.GetProfileRequest(),
     "ProfileService.Reach": lambda of: profile.ReachRequest(),
     "ProfileService.GetSettings": lambda of: profile.GetSettingsRequest(),
@@ -181,7 +209,8 @@ async def furnished(unit: AccountUnit) -> Named:
 async def outcome(unit: AccountUnit, name: str, request: Message, context: FakeContext) -> Any:
     """What a call comes to, as text."""
     service, _, method = name.partition(".")
-    answering = getattr(SERVICERS[service](unit), method)(request, context)
+    asked: Any = _alone(request) if methods()[name].client_streaming else request
+    answering = getattr(SERVICERS[service](unit), method)(asked, context)
     try:
         async with asyncio.timeout(LISTEN_S if hasattr(answering, "__anext__") else 30):
             answer = await (anext(answering) if hasattr(answering, "__anext__") else answering)
@@ -190,6 +219,10 @@ async def outcome(unit: AccountUnit, name: str, request: Message, context: FakeC
         return "nothing to say"
     except ServiceError as error:
         return f"{type(error).__name__} {error.reason} {error.message} {error.metadata}"
+
+
+async def _alone(request: Message) -> AsyncIterator[Message]:
+    yield request
 
 
 async def told(unit: AccountUnit, context: FakeContext, of: Named) -> dict[str, str]:

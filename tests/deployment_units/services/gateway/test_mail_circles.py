@@ -17,10 +17,12 @@ from deployment_units.services.mail_in.incoming import MailSession, SmtpReply
 from deployment_units.services.mail_in.mail_keeper import MailKeeper
 from deployment_units.services.mail_in.mail_reader import MailReader
 from deployment_units.services.mail_in.mail_reports import MailReports
+from deployment_units.services.mail_in.other_units import OtherUnit
 from deployment_units.services.mail_in.reading_tasks import TASKS
-from deployment_units.services.mail_in.taking import MailIn, OtherUnit
+from deployment_units.services.mail_in.taking import MailIn
 from tests.support.account_units import TENANT
 from tests.support.fakes.domain_names import NameTable
+from tests.support.fakes.mail_peers import MailPeersFake
 from tests.support.fakes.offload import FakeOffload
 from tests.support.fakes.scripted_channel import TAKEN, ScriptedChannel
 from tests.support.linked_units import LinkedUnit, enter, linked_units
@@ -34,10 +36,14 @@ ROUNDS = 4
 class NowhereElse:
     """A MailHomes of accounts that all live here."""
 
-    async def of_handle(self, tenant: str, handle: str, peer: str) -> Resident | OtherUnit | None:
+    async def of_handle(
+        self, tenant: str, handle: str, peer: str, *, fresh: bool = False
+    ) -> Resident | OtherUnit | None:
         return None
 
-    async def of_account(self, tenant: str, account: str, peer: str) -> Resident | OtherUnit | None:
+    async def of_account(
+        self, tenant: str, account: str, peer: str, *, fresh: bool = False
+    ) -> Resident | OtherUnit | None:
         return None
 
 
@@ -51,7 +57,10 @@ async def mail_for(unit: LinkedUnit) -> AsyncIterator[MailIn]:
     keeper = MailKeeper(on.database, on.accounts, on.sender, reports, on.presses_in_words)
     reading = asyncio.create_task(reader.run())
     try:
-        yield MailIn({HOST: TENANT}, keeper, reader, NowhereElse())
+        yield MailIn(
+            {HOST: TENANT}, keeper, reader, NowhereElse(), MailPeersFake(),
+            has_left=on.callers.has_left,
+        )  # fmt: skip
     finally:
         reading.cancel()
         with suppress(asyncio.CancelledError):

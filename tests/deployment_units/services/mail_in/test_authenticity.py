@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from control_plane.identifiers.identifier import Flaw, Identifier
 from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.mail_in.authentication_results import MethodResult, read_results
-from deployment_units.services.mail_in.authenticity import Authenticity, authenticity
+from deployment_units.services.mail_in.authenticity import Authenticity, authenticity, counted
 from deployment_units.services.mail_in.mail import ReceivedMail, read_mail
 from deployment_units.services.mail_in.sender import sender_of
 
@@ -195,3 +195,23 @@ def test_results_are_read(text: str, expected: list[tuple[str, str, dict[str, st
 def test_any_results_are_read(pieces: list[str]) -> None:
     for one in read_results(["".join(pieces)], RELAY):
         assert one.method == one.method.lower()
+
+
+_DOMAINS = st.sampled_from(["mail.example", "@mail.example", "x" * 900 + "@b.mail.example",
+                            "evil.example", "no domain", "", "MAIL.example"])  # fmt: skip
+_RESULTS = st.builds(
+    MethodResult,
+    method=st.sampled_from(["dkim", "spf", "dmarc", "arc", "x"]),
+    result=st.sampled_from(["pass", "fail", "none", "softfail", "policy", "temperror"]),
+    properties=st.dictionaries(
+        st.sampled_from(["header.d", "header.i", "smtp.mailfrom", "header.from", "reason"]),
+        _DOMAINS,
+    ),
+)
+
+
+@given(st.lists(_RESULTS, max_size=5))
+def test_what_counts_of_results_is_judged_as_all_of_them(found: list[MethodResult]) -> None:
+    whole, part = (authenticity(mail(FROM), one, OWNER) for one in (found, counted(found)))
+    assert (whole.authenticity, whole.aligned) == (part.authenticity, part.aligned)
+    assert counted(counted(found)) == counted(found)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import quopri
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-import aiosmtplib
 import msgspec
 import pytest
 
 from control_plane.errors import Unavailable
-from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.cards.action_tokens import (
     LINK_LEFT_OUT,
     ActionGrant,
@@ -27,146 +22,18 @@ from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import presses
-from deployment_units.services.conversations.message import KeptMessage, NewMessage
+from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import kept as gateway
 from deployment_units.services.gateway.mail_headers import message_id_of
 from deployment_units.services.gateway.plans import CarriedPlan, decoded_plan, encoded_plan
 from deployment_units.services.gateway.records import decoded_record, encoded_record
 from deployment_units.services.gateway.route import RouteStep
 from deployment_units.services.gateway.states import AttemptEvidence, AttemptState, advance
-from deployment_units.services.mail_in.mail_keeper import MailKeeper
-from deployment_units.services.mail_in.mail_reader import MailReader
-from deployment_units.services.mail_in.mail_reports import MailReports
-from deployment_units.services.mail_in.reading_tasks import TASKS
-from deployment_units.services.mail_in.smtp_limits import SmtpLimits, read_networks
-from deployment_units.services.mail_in.smtp_server import SmtpServer
-from deployment_units.services.mail_in.taking import MailIn, OtherUnit
-from deployment_units.services.profiles import kept as profiles
-from deployment_units.services.profiles.profile import EVERYONE, Mode
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from tests.deployment_units.services.mail_in.reply_rows import MAILS, TEXTS
-from tests.support.account_units import TENANT, AccountUnit, account_unit
 from tests.support.cards import document_of, submit
-from tests.support.fakes.domain_names import NameTable
-from tests.support.fakes.offload import FakeOffload
-from tests.support.fakes.press_doors import FakePressDoors
-
-ANNA = Resident(tenant=TENANT, account="anna", epoch=1)
-CARLA = "mailto:carla@mail.example"
-CONVERSATION = b"c" * 16
-SPF = ("mail.example", "TXT")
-VOUCHED = {SPF: (b"v=spf1 ip4:127.0.0.1 -all",)}
-
-
-class Homes:
-    """A MailHomes: a table of handles and ids."""
-
-    def __init__(self) -> None:
-        self.there: dict[str, Resident | OtherUnit] = {}
-        self.away = False
-
-    async def of_handle(self, tenant: str, handle: str, peer: str) -> Resident | OtherUnit | None:
-        if self.away:
-            raise Unavailable("the directory is away")
-        return self.there.get(handle)
-
-    async def of_account(self, tenant: str, account: str, peer: str) -> Resident | OtherUnit | None:
-        return await self.of_handle(tenant, account, peer)
-
-
-class MailUnit:
-    """A unit that takes mail for talk.example. names: in place of DNS."""
-
-    def __init__(self, unit: AccountUnit, port: int, homes: Homes, names: NameTable) -> None:
-        self.unit = unit
-        self.port = port
-        self.homes = homes
-        self.names = names
-
-    async def begin(self, card: str = "") -> str:
-        """Anna writes to Carla; where her answers come to."""
-
-        def write(db, owner):  # type: ignore[no-untyped-def]
-            message = NewMessage(
-                id=b"1" * 16, conversation=CONVERSATION, sender="anna",
-                content=pb.Content(text="Coming?", card=card).SerializeToString(),
-            )  # fmt: skip
-            self.unit.sender.send(db, owner, ANNA, message, [CARLA])
-            whose = ReplyOwner(
-                conversation=CONVERSATION, participant=CARLA, address="carla@mail.example"
-            )
-            return mail_kept.address_for_replies(
-                db, owner, whose, account="anna", host="talk.example", new_key=lambda: bytes(32)
-            )
-
-        return await self.unit.accounts.change(ANNA, write)
-
-    async def has_handle(self, *, open_to_all: bool = True) -> None:
-        def claim(db, owner):  # type: ignore[no-untyped-def]
-            db.execute(
-                "INSERT INTO handles (owner, handle, state) VALUES (?, 'anna', 'held')", (owner,)
-            )
-            if open_to_all:
-                profiles.set_reachability(db, owner, Mode.MAIL, EVERYONE)
-
-        await self.unit.accounts.change(ANNA, claim)
-
-    async def mail(
-        self, to: str, body: str, *, sender: str = "carla@mail.example", header: str = ""
-    ) -> str:
-        """What was said to it at last."""
-        head = (
-            header or f"From: Carla <{sender}>\nSubject: Re: Beans\nMessage-ID: <m1@mail.example>"
-        )
-        content = f"{head}\n{body}".replace("\n", "\r\n").encode()
-        client = aiosmtplib.SMTP(hostname="127.0.0.1", port=self.port, timeout=30)
-        async with client:
-            try:
-                _, said = await client.sendmail(sender, [to], content)
-            except aiosmtplib.SMTPRecipientsRefused as refused:
-                return f"RCPT {refused.recipients[0].code}"
-            except aiosmtplib.SMTPResponseException as refused:
-                return f"{refused.code} {refused.message}"
-        return said
-
-    def messages(self) -> list[KeptMessage]:
-        """Of Anna, behind her own."""
-        read = partial(conversations.messages, after=0, most=100)
-        found, _ = self.unit.accounts.read(ANNA, lambda db, owner: read(db, owner))
-        return [one for one in found if one.sender != "anna"]
-
-
-@asynccontextmanager
-async def mail_unit(folder: Path, *, trusted: str = "") -> AsyncIterator[MailUnit]:
-    async with account_unit(folder, press_doors=FakePressDoors({"anna"})) as unit:
-        names, homes = NameTable(dict(VOUCHED)), Homes()
-        networks = read_networks(trusted, "trusted")
-        reader = MailReader(
-            FakeOffload(tasks=TASKS), names, authserv_id="mx.talk.example",
-            is_trusted=lambda peer: bool(networks),
-        )  # fmt: skip
-        keeper = MailKeeper(
-            unit.database,
-            unit.accounts,
-            unit.sender,
-            MailReports(host="talk.example", due=unit.agenda.hint, wall_ms=unit.wall_ms),
-            unit.presses_in_words,
-        )
-        taker = MailIn({"talk.example": TENANT}, keeper, reader, homes)
-        server = SmtpServer(
-            taker, host="mx.talk.example", clock=lambda: 0.0, limits=SmtpLimits(),
-            trusted=networks,
-        )  # fmt: skip
-        port = await server.start("127.0.0.1", 0)
-        reading = asyncio.create_task(reader.run())
-        try:
-            yield MailUnit(unit, port, homes, names)
-        finally:
-            await server.close()
-            reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await reading
-            reader.close()
+from tests.support.fakes.mail_peers import MailPeersFake
+from tests.support.mail_units import ANNA, CARLA, CONVERSATION, SPF, VOUCHED, mail_unit
 
 
 def content(message: KeptMessage) -> pb.Content:
@@ -326,11 +193,13 @@ async def test_who_is_not_reached_by_strangers_is_told_from_nobody_by_nothing(
 
 
 async def test_an_account_elsewhere_or_not_to_be_found_now_is_for_later(tmp_path: Path) -> None:
-    async with mail_unit(tmp_path) as unit:
+    peers = MailPeersFake()
+    async with mail_unit(tmp_path, peers=peers) as unit:
         await unit.has_handle()
-        unit.homes.there["ben"] = OtherUnit(unit_id="other")
+        unit.directory.homes["ben"] = ("other", 1)
+        peers.errors = [Unavailable("its unit is away")]
         assert await unit.mail("ben@talk.example", "\nHi.\n") == "RCPT 451"
-        unit.homes.away = True
+        unit.directory.away = Unavailable("the directory is away")
         assert await unit.mail("dev@talk.example", "\nHi.\n") == "RCPT 451"
         # who lives here is found without the directory
         assert await unit.mail("anna@talk.example", "\nHi.\n") == "2.0.0 kept"
