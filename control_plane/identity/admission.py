@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -24,6 +23,7 @@ from control_plane.identity.tickets import ISSUER, VerifyingKey
 
 MAX_TICKET_BYTES = 4096
 LEEWAY_S = 5.0  # how far clocks may be apart
+MOST_OPENED = 4_096  # tokens that are remembered, of MAX_TICKET_BYTES at most
 
 
 class AdmissionReason(StrEnum):
@@ -38,8 +38,7 @@ class AdmissionReason(StrEnum):
     UNIT_FULL = "unit-full"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome. Who the client is stands here only when the signature was good."""
 
     reason: AdmissionReason
@@ -135,6 +134,13 @@ _read_audience = msgspec.json.Decoder(_Audience).decode
 _read_claims = msgspec.json.Decoder(_Claims).decode
 
 
+class _Opened(NamedTuple):
+    """A token that a key has signed. expires_at: of that key, Unix seconds; None: it does not."""
+
+    content: tuple[Header, bytes]
+    expires_at: float | None
+
+
 class TicketVerifier:
     """Checks tickets for one unit. `tenants` empty: serves all."""
 
@@ -147,10 +153,12 @@ class TicketVerifier:
         leeway_s: float = LEEWAY_S,
         epochs: EpochMemory | None = None,
         departures: DepartureMemory | None = None,
+        most_opened: int = MOST_OPENED,
     ) -> None:
         self._unit_id = unit_id
         self._tenants = frozenset(tenants)
         self._leeway_s = leeway_s
+        self._most_opened = most_opened
         self.epochs = epochs if epochs is not None else EpochMemory()
         self.departures = departures if departures is not None else DepartureMemory()
         self.use(keys)
@@ -164,10 +172,16 @@ class TicketVerifier:
             for key in keys
             if key.algorithm in (HS256, EDDSA)
         }
+        self._opened: dict[str, _Opened] = {}  # the oldest first; by none but these keys
 
     @property
     def has_keys(self) -> bool:
         return bool(self._checks)
+
+    @property
+    def tokens_remembered(self) -> int:
+        """How many that are signed."""
+        return len(self._opened)
 
     def verify(self, ticket: str, now: float) -> Admission:
         """What to make of `ticket` at `now` (Unix seconds)."""
@@ -180,7 +194,21 @@ class TicketVerifier:
 
     def open(self, token: str, now: float) -> tuple[Header, bytes] | AdmissionReason:
         """Header and claims of a token whose signature is good; else why there are none:
-        malformed, forged, or wrong-unit."""
+        malformed, forged, or wrong-unit. A client shows the same token with each call: that it is
+        signed is found out once, and everything else about it each time."""
+        known = self._opened.get(token)
+        if known is not None and (known.expires_at is None or known.expires_at >= now):
+            return known.content
+        opened = self._open(token, now)
+        if not isinstance(opened, AdmissionReason):
+            while len(self._opened) >= self._most_opened:
+                del self._opened[next(iter(self._opened))]
+            self._opened[token] = opened
+            return opened.content
+        return opened
+
+    def _open(self, token: str, now: float) -> _Opened | AdmissionReason:
+        """As `open`, of a token that was not seen before."""
         found = jws.parse(token, max_bytes=MAX_TICKET_BYTES)
         if found is None:
             return AdmissionReason.MALFORMED
@@ -197,7 +225,7 @@ class TicketVerifier:
                 if known and self._names_another(claims)
                 else AdmissionReason.FORGED
             )
-        return header, claims
+        return _Opened((header, claims), expires_at)
 
     def _names_another(self, claims: bytes) -> bool:
         """Whether a ticket that we cannot check says it is another unit's. Each unit has its

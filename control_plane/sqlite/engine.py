@@ -144,7 +144,7 @@ class Engine:
 
     async def transact(self, work: Work[T]) -> T:
         """`submit`, waited for. A caller that is cancelled stops waiting; the work is done."""
-        return await asyncio.shield(self.submit(work))
+        return await self.submit(work)  # one that is cancelled is passed over when it is done
 
     def read(self, work: Work[T]) -> T:
         """Runs `work` on what is committed, all of it as of one moment. Blocks."""

@@ -123,13 +123,13 @@ class Accounts:
     def _enter(self, db: sqlite3.Connection, resident: Resident) -> tuple[int, int]:
         """The number of the resident's owner, and what its rows take. Raises StaleEpoch,
         AccountLeaving."""
-        now_ms = self._wall_ms()
         kept = owners.find(db, resident.tenant, resident.account)
         entry = judge(kept, resident)
         if entry is Entry.STALE:
             raise _stale()
         if entry is Entry.LEAVING:
             raise AccountLeaving
+        now_ms = self._wall_ms()
         if kept is not None and entry is not Entry.ANEW:
             if entry is Entry.LATER or kept.first_ms != (resident.first_ms or kept.first_ms):
                 owners.become(

@@ -8,14 +8,14 @@ assignment tells lives apart (see control_plane.identity.departures).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from deployment_units.services.state.owners import Owner, OwnerState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resident:
+class Resident(msgspec.Struct, frozen=True, kw_only=True):
     """Whose home the unit is, as a good ticket says."""
 
     tenant: str

@@ -160,10 +160,11 @@ def keep_once(
     same account, or the conversation has other members; NothingToReplace where it is to be the next
     revision of what is not there."""
     wanted = msgspec.json.encode(sorted(members)).decode()
-    there, known = db.execute(
+    there, known, last = db.execute(
         "SELECT (SELECT members FROM conversations WHERE owner = ? AND id = ?),"
-        f" (SELECT position FROM messages WHERE owner = ? AND id = ? AND {_BRINGER} = ?)",
-        (owner, message.conversation, owner, message.id, message.bringer),
+        f" (SELECT position FROM messages WHERE owner = ? AND id = ? AND {_BRINGER} = ?),"
+        " (SELECT value FROM counters WHERE owner = ? AND name = ?)",
+        (owner, message.conversation, owner, message.id, message.bringer, owner, LAST),
     ).fetchone()
     if there is not None and there != wanted:
         raise AlreadyExists("the conversation has other members; begin one with another id")
@@ -177,17 +178,9 @@ def keep_once(
     if message.answers:
         answered(db, owner, message.answers, message.sender, refused=message.refused)
     kept = KeptMessage(
-        position=_next_position(db, owner),
-        id=message.id,
-        conversation=message.conversation,
-        sender=message.sender,
-        content=message.content,
-        kept_ms=now_ms,
-        replaces=message.replaces,
-        revision=revision,
-        via=message.via,
-        handling=message.handling,
-    )
+        _next_position(db, owner, last), message.id, message.conversation, message.sender,
+        message.content, now_ms, message.replaces, revision, message.via, message.handling,
+    )  # fmt: skip
     if there is None:
         db.execute(
             "INSERT INTO conversations (owner, id, members, last) VALUES (?, ?, ?, ?)",
@@ -367,13 +360,18 @@ def remove_some(db: sqlite3.Connection, owner: int, conversation: bytes) -> bool
     return left is not None
 
 
-def _next_position(db: sqlite3.Connection, owner: int) -> int:
-    names = (owner, LAST)
-    counted = "UPDATE counters SET value = value + 1 WHERE owner = ? AND name = ? RETURNING value"
-    row = db.execute(counted, names).fetchone()
-    if row is None:
-        db.execute("INSERT INTO counters (owner, name, value) VALUES (?, ?, 1)", names)
-    return row[0] if row else 1
+def _next_position(db: sqlite3.Connection, owner: int, last: int | None) -> int:
+    """last: the one before, as this transaction read it; None: there was none."""
+    position = (last or 0) + 1
+    if last is None:
+        db.execute(
+            "INSERT INTO counters (owner, name, value) VALUES (?, ?, ?)", (owner, LAST, position)
+        )
+    else:
+        db.execute(
+            "UPDATE counters SET value = ? WHERE owner = ? AND name = ?", (position, owner, LAST)
+        )
+    return position
 
 
 def _seen(db: sqlite3.Connection, owner: int, conversation: bytes) -> tuple[tuple[str, int], ...]:

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
 ID_BYTES = 16
 MAX_TEXT_BYTES = 64 << 10  # of UTF-8
 MAX_HTML_BYTES = 256 << 10  # of UTF-8
@@ -13,8 +15,7 @@ MAX_MEMBERS = 64  # without the account itself
 MAX_DEVICES = 64  # that one conversation was seen on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewMessage:
+class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message that is to be kept. sender: who wrote it, an account or a URI (see members); via:
     of a URI's, the account that took it in; handling: as `handling` encodes it."""
 

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+import msgspec
 
 from control_plane.errors import AlreadyExists, Exhausted, NotFound, PermissionDenied
 from deployment_units.services.accounts.accounts import Accounts
@@ -105,7 +106,7 @@ class MessageSender:
                 tuple(one for one in others if one in sent_to),
             )
         if message.replaces:
-            message = replace(message, revision=mine.revision)
+            message = msgspec.structs.replace(message, revision=mine.revision)
         # What was sent to somebody before goes before it, wherever they live by now.
         some_wait = kept.anything_waits(db, owner)
         kept_for = tuple(

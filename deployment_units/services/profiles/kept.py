@@ -200,9 +200,9 @@ def may_reach(db: sqlite3.Connection, owner: int, mode: Mode) -> Audience:
     """Who may reach the owner by a mode."""
     rows = db.execute(
         "SELECT mode, audience, account FROM reachabilities WHERE owner = ? AND mode = ?",
-        (owner, mode),
-    )
-    return _audiences(rows).get(mode, OPEN_AT_FIRST[mode])
+        (owner, mode.value),
+    ).fetchall()
+    return _audiences(rows)[mode] if rows else OPEN_AT_FIRST[mode]
 
 
 def set_name(db: sqlite3.Connection, owner: int, name: str) -> None:

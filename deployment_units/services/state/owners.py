@@ -9,8 +9,9 @@ never used again. Functions of a connection, for works of the engine.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from control_plane.sqlite.schema import Schema
 
@@ -25,9 +26,9 @@ class OwnerState(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """One row of the table. An account has at most one that is live or leaving."""
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table. An account has at most one that is live or leaving. A Struct is made in
+    a fraction of the time of a dataclass, and every change makes one of each account in it."""
 
     number: int
     tenant: str
@@ -52,6 +53,7 @@ SCHEMA = Schema(
         ),
     ),
 )
+_STATES = {state.value: state for state in OwnerState}
 _COLUMNS = "owner, tenant, account, epoch, first_ms, state, since_ms, bytes"
 
 
@@ -152,7 +154,7 @@ def _owner(row: tuple[int, str, str, int, int, str, int, int]) -> Owner:
         account=account,
         epoch=epoch,
         first_ms=first_ms,
-        state=OwnerState(state),
+        state=_STATES[state],
         since_ms=since_ms,
         bytes=size,
     )
