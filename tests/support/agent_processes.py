@@ -71,10 +71,12 @@ async def unit_agent(
     arguments: Sequence[str] = (),
     killed: bool = False,
     fault_point: str = "",
+    killed_within_s: float = WAIT_S,
 ) -> AsyncIterator[str]:
     """The agent of one of the units that `servers` knows; where it answers.
     It is told to end when the block does; `killed`: by SIGKILL, as a machine that is lost.
-    fault_point: label:n, where it kills itself; the block ends after that."""
+    fault_point: label:n, where it kills itself; the block ends after that, within so many seconds.
+    The address is empty where it did so before it was ready."""
     latitude, longitude, country = PLACES[unit]
     file, ready = folder / f"{unit}.yaml", folder / f"{unit}.json"
     ready.unlink(missing_ok=True)
@@ -83,21 +85,28 @@ async def unit_agent(
         f"position: {{latitude: {latitude}, longitude: {longitude}}}, country: {country}, "
         f"capacity: {capacity}}}\n"
     )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deployment_units.agent", f"--units={file}",
-        f"--server={','.join(servers)}", f"--ready-file={ready}", "--ttl-s=3", *arguments,
-        env={**os.environ, faultpoints.VARIABLE: fault_point},
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    with (folder / f"{unit}.log").open("a") as sink:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "deployment_units.agent", f"--units={file}",
+            f"--server={','.join(servers)}", f"--ready-file={ready}", "--ttl-s=3", *arguments,
+            env={**os.environ, faultpoints.VARIABLE: fault_point},
+            stdout=sink, stderr=sink,
+        )  # fmt: skip
     try:
         async with asyncio.timeout(READY_S):
-            while not ready.exists():  # noqa: ASYNC110 - the other side is a process
+            while not ready.exists() and process.returncode is None:  # noqa: ASYNC110 - a process
                 await asyncio.sleep(0.05)
-        yield json.loads(ready.read_text())["units"][unit]
+        assert ready.exists() or fault_point, f"the agent of {unit} ended at once"
+        yield json.loads(ready.read_text())["units"][unit] if ready.exists() else ""
     finally:
         if fault_point:
-            async with asyncio.timeout(WAIT_S):
-                assert await process.wait() == -signal.SIGKILL
+            try:
+                async with asyncio.timeout(killed_within_s):
+                    assert await process.wait() == -signal.SIGKILL
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
         else:
             process.kill() if killed else process.terminate()
             await process.wait()

@@ -27,7 +27,7 @@ from homeport.api.datasharing.v1 import (
     rule_pb2,
     rule_pb2_grpc,
 )
-from tests.support.agent_processes import fake_fleet, unit_agent
+from tests.support.agent_processes import WAIT_S, fake_fleet, unit_agent
 from tests.support.data_sharing_server import SharingServer, submission
 from tests.support.platforms import PlatformProcess
 
@@ -37,6 +37,7 @@ KEPT = ROOT / "build" / "applications"  # what was built and compiled before
 UNIT, TENANT = "dublin", "default"
 ANSWER_S = 120.0
 CALL_S = 20.0
+AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class AnsweringStack:
@@ -57,14 +58,16 @@ class AnsweringStack:
             environment=environment,
         )  # fmt: skip
 
-    def platform(self) -> PlatformProcess:
+    def platform(self, **environment: str) -> PlatformProcess:
         return PlatformProcess(
             self.folder, self.port, f"--applications={self.application}",
-            f"--compiled-dir={KEPT / 'served'}",
+            f"--compiled-dir={KEPT / 'served'}", environment=environment,
         )  # fmt: skip
 
     @asynccontextmanager
-    async def agent(self, *, killed: bool = False, fault_point: str = "") -> AsyncIterator[None]:
+    async def agent(
+        self, *, killed: bool = False, fault_point: str = "", killed_within_s: float = WAIT_S
+    ) -> AsyncIterator[None]:
         """The unit's agent, inside. killed, fault_point: how it ends, see unit_agent."""
         arguments = (
             "--accounts", f"--state-dir={self.folder / 'units'}",
@@ -72,9 +75,9 @@ class AnsweringStack:
         )  # fmt: skip
         async with unit_agent(
             self.folder, self.fleet_address, unit=UNIT, arguments=arguments, killed=killed,
-            fault_point=fault_point,
+            fault_point=fault_point, killed_within_s=killed_within_s,
         ) as address:  # fmt: skip
-            self.unit = address
+            self.unit = address or self.unit
             yield
 
     def ticket(self, account: str) -> str:
@@ -112,7 +115,7 @@ class AnsweringStack:
             rule_pb2.ApplyRulesRequest(document=yaml.safe_dump(document)), timeout=CALL_S
         )
 
-    async def outcomes(self) -> list[tuple[str, str]]:
+    async def outcomes(self, *, within_s: float = CALL_S) -> list[tuple[str, str]]:
         """Rule and status of each outcome so far."""
         import json
 
@@ -121,7 +124,7 @@ class AnsweringStack:
                 feed_pb2.TailRequest(
                     application=MESSAGES, feeds=["homeport.instruction.outcome"], after_position=0
                 ),
-                timeout=CALL_S,
+                timeout=within_s,
             )
             found = []
             async for page in tail:
@@ -152,15 +155,17 @@ class Person:
                         metadata=(("authorization", f"Bearer {self._ticket}"),),
                     )  # fmt: skip
                 except grpc.aio.AioRpcError as error:
-                    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    if error.code() not in AGAIN:
                         raise
                     await asyncio.sleep(0.05)
 
     async def _open(self) -> grpc.aio.Channel:
         if self._channel is None or self._at != self._stack.unit:
-            await self.close()
-            self._at = self._stack.unit
-            self._channel = grpc.aio.insecure_channel(self._at)
+            before, self._at = self._channel, self._stack.unit
+            self._channel = made = grpc.aio.insecure_channel(self._at)
+            if before is not None:
+                await before.close()
+            return made
         return self._channel
 
     async def close(self) -> None:
