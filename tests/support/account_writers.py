@@ -27,6 +27,7 @@ CALL_S = 10.0
 WITHIN_S = 120.0
 PAUSE_S = 0.1
 RENAMES_EVERY = 10  # messages
+HANDLES_EACH = 6  # fewer than an account may have given back
 AGAIN = frozenset({
     grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED, grpc.StatusCode.UNKNOWN,
     grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED,
@@ -77,13 +78,13 @@ class Writers:
 
         return await self._insist(account, method, once)
 
-    async def rename(self, account: str, handle: str) -> None:
+    async def rename(self, account: str, handle: str, request_id: str) -> None:
         """Its home takes a handle for it, in place of the one before."""
 
         async def once(home: provisioning.ProvisionResponse) -> Any:
             at = home.assignment
             request = names.ClaimHandleRequest(
-                account=account, handle=handle, rename=True, request_id=handle,
+                account=account, handle=handle, rename=True, request_id=request_id,
                 home=names.ActingHome(unit_id=at.unit_id, epoch=at.epoch),
             )  # fmt: skip
             async with grpc.aio.insecure_channel(self.directory) as channel:
@@ -134,7 +135,11 @@ class Writers:
                 )  # fmt: skip
                 self.sent[account] += 1
                 if number % RENAMES_EVERY == 0:
-                    await self.rename(account, f"{account}-n{number // RENAMES_EVERY:03}")
+                    # One that it gave back is its own for long enough; others it may not keep.
+                    nth = number // RENAMES_EVERY
+                    await self.rename(
+                        account, f"{account}-n{nth % HANDLES_EACH}", f"{account}-{nth:03}"
+                    )
 
         async with asyncio.TaskGroup() as group:
             for place, account in enumerate(self.accounts):
