@@ -11,14 +11,12 @@ asks for more than keys, goes by itself. The idea of the ledger's group commit (
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
+from typing import Any, TypeAlias
 
 from control_plane.histogram import SIZES, Histogram
 from control_plane.store.port import (
-    Compare,
-    Delete,
     Get,
     Health,
     KeyValue,
@@ -28,30 +26,80 @@ from control_plane.store.port import (
     Put,
     Store,
     StoreUnavailable,
-    Target,
     Txn,
     TxnResult,
     WatchBatch,
 )
+from control_plane.store.transaction_groups import (
+    ReadGroup,
+    Waiting,
+    WriteGroup,
+    is_small_write,
+    joined,
+    only_reads,
+    without_losers,
+)
 from control_plane.turns import Turns
 
-MOST_IN_A_LIST = 120  # compares, and operations, of one group; a store takes 128
+log = logging.getLogger(__name__)
+
 MOST_IN_A_GROUP = 60
 MOST_ASIDE = 30  # that are passed over for one group
-MOST_OF_ONE = 40  # compares, and operations, of one transaction that goes with others
-MOST_BYTES_OF_ONE = 16 << 10  # keys and values that it writes: 960 KiB in a group at most
 MOST_WAITING = 20_000
 WAIT_S = 5.0  # for its turn; while the store is away each transaction before it takes its own time
 
+Told: TypeAlias = Callable[[TxnResult | Exception], None]
+"""Whom a transaction's result is told, or what `commit` would raise."""
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """A transaction that waits for its turn. turn: whose it is."""
 
-    txn: Txn
-    turn: Hashable
-    expires_at: float
-    done: asyncio.Future[TxnResult]
+class _Awaited(Waiting):
+    """A call awaits it."""
+
+    __slots__ = ("done",)
+
+    def __init__(self, txn: Txn, turn: Hashable, expires_at: float) -> None:
+        super().__init__(txn, turn, expires_at)
+        self.done: asyncio.Future[TxnResult] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_gone(self) -> bool:
+        return self.done.done()
+
+    def answer(self, result: TxnResult) -> None:
+        if not self.done.done():
+            self.done.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class _Submitted(Waiting):
+    """Somebody is to be told."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, txn: Txn, turn: Hashable, expires_at: float, told: Told) -> None:
+        super().__init__(txn, turn, expires_at)
+        self._told: Told | None = told
+
+    @property
+    def is_gone(self) -> bool:
+        return False
+
+    def answer(self, result: TxnResult) -> None:
+        self._tell(result)
+
+    def fail(self, error: Exception) -> None:
+        self._tell(error)
+
+    def _tell(self, said: TxnResult | Exception) -> None:
+        told, self._told = self._told, None
+        if told is not None:
+            try:
+                told(said)
+            except Exception:  # the boundary: others of the group are to hear of theirs
+                log.exception("what became of a transaction could not be told")
 
 
 class GroupedStore(Store):
@@ -71,8 +119,8 @@ class GroupedStore(Store):
         self._turn_of = turn_of
         self._alone = alone
         self._clock = clock
-        self._writers: Turns[_Waiting] = Turns(_turn)
-        self._readers: Turns[_Waiting] = Turns(_turn)
+        self._writers: Turns[Waiting] = Turns(_turn)
+        self._readers: Turns[Waiting] = Turns(_turn)
         self._writing = asyncio.Event()
         self._reading = asyncio.Event()
         self.sizes = Histogram(SIZES)  # of groups that write, in transactions
@@ -90,9 +138,9 @@ class GroupedStore(Store):
     async def commit(self, txn: Txn, *, timeout_s: float | None = None) -> TxnResult:
         """See Store. Others' changes may have the same revision."""
         if timeout_s is None and not txn.creates and not txn.otherwise:
-            if _only_reads(txn):
+            if only_reads(txn):
                 return await self._wait(self._readers, self._reading, txn)
-            if _is_small_write(txn) and not self._alone():
+            if is_small_write(txn) and not self._alone():
                 return await self._wait(self._writers, self._writing, txn)
         return await self._inner.commit(txn, timeout_s=timeout_s)
 
@@ -102,55 +150,63 @@ class GroupedStore(Store):
         found = (await self.commit(Txn(then=[Get(key)]))).results[0]
         return found[0] if found else None
 
-    async def _wait(self, line: Turns[_Waiting], wake: asyncio.Event, txn: Txn) -> TxnResult:
+    def submit(self, txn: Txn, told: Told, *, within_s: float = WAIT_S) -> None:
+        """Has a small write committed, as `commit` does, for a call without a task: `told` is
+        called once, from the event loop; of one that is refused no more than that. within_s: for
+        its turn. Raises ValueError where it cannot
+        go with others; StoreUnavailable where too many wait."""
+        if not is_small_write(txn) or self._alone():
+            raise ValueError("a transaction that does not go with others is to be awaited")
+        expires_at = self._clock() + min(within_s, WAIT_S)
+        entry = _Submitted(txn, self._turn(txn), expires_at, told)
+        self._line_up(self._writers, self._writing, entry)
+
+    async def _wait(self, line: Turns[Waiting], wake: asyncio.Event, txn: Txn) -> TxnResult:
+        entry = _Awaited(txn, self._turn(txn), self._clock() + WAIT_S)
+        self._line_up(line, wake, entry)
+        return await entry.done
+
+    def _turn(self, txn: Txn) -> Hashable:
+        return self._turn_of(txn.creates[0][0] if txn.creates else txn.then[0].key)
+
+    def _line_up(self, line: Turns[Waiting], wake: asyncio.Event, entry: Waiting) -> None:
         if len(line) >= MOST_WAITING:
             raise StoreUnavailable("too many wait for the store; try again")
-        entry = _Waiting(
-            txn=txn,
-            turn=self._turn_of(txn.then[0].key),
-            expires_at=self._clock() + WAIT_S,
-            done=asyncio.get_running_loop().create_future(),
-        )
         line.append(entry)
         wake.set()
-        return await entry.done
 
     # -- groups that write ---------------------------------------------------------------
 
     async def run_writes(self) -> None:
         """Commits for ever."""
         while True:
-            group = await self._next(self._writers, self._writing, _WriteGroup())
+            group = await self._next(self._writers, self._writing, WriteGroup())
             if group:
                 await _told_all(group, self._commit(group))
 
-    async def _commit(self, group: Sequence[_Waiting]) -> None:
+    async def _commit(self, group: Sequence[Waiting]) -> None:
         self.sizes.observe(len(group))
         while group:
-            compares = [compare for one in group for compare in one.txn.compares]
-            compared = list(dict.fromkeys(compare.key for compare in compares))
-            then = [write for one in group for write in one.txn.then]
-            otherwise = [Get(key) for key in compared]
+            txn, keys = joined(group)
             try:
-                result = await self._inner.commit(
-                    Txn(compares=compares, then=then, otherwise=otherwise)
-                )
+                result = await self._inner.commit(txn)
             except LeaseLost:  # of some of them; nothing was applied
                 group = await self._without_leases(group)
                 continue
             if result.succeeded:
-                for one in group:
-                    none = [()] * len(one.txn.then)
-                    _answer(one, TxnResult(succeeded=True, revision=result.revision, results=none))
+                # Two rounds of the loop later the next transaction is on its way, and the answers
+                # are given while the store works on it.
+                loop = asyncio.get_running_loop()
+                loop.call_soon(loop.call_soon, _answer_all, group, result.revision)
                 return
             self.refused += 1
             found = {
                 key: pairs[0] if pairs else None
-                for key, pairs in zip(compared, result.results, strict=True)
+                for key, pairs in zip(keys, result.results, strict=True)
             }
-            group = _without_losers(group, found, result.revision)
+            group = without_losers(group, found, result.revision)
 
-    async def _without_leases(self, group: Sequence[_Waiting]) -> list[_Waiting]:
+    async def _without_leases(self, group: Sequence[Waiting]) -> list[Waiting]:
         """Has those with a lease go by themselves, and returns the others."""
         rest = []
         for one in group:
@@ -158,9 +214,9 @@ class GroupedStore(Store):
                 rest.append(one)
                 continue
             try:
-                _answer(one, await self._inner.commit(one.txn))
+                one.answer(await self._inner.commit(one.txn))
             except (LeaseLost, StoreUnavailable, OutcomeUnknown) as error:
-                _fail(one, error)
+                one.fail(error)
         return rest
 
     # -- groups that read ----------------------------------------------------------------
@@ -168,35 +224,35 @@ class GroupedStore(Store):
     async def run_reads(self) -> None:
         """Reads for ever; several of these may run."""
         while True:
-            group = await self._next(self._readers, self._reading, _ReadGroup())
+            group = await self._next(self._readers, self._reading, ReadGroup())
             if group:
                 await _told_all(group, self._read(group))
 
-    async def _read(self, group: Sequence[_Waiting]) -> None:
+    async def _read(self, group: Sequence[Waiting]) -> None:
         keys = list(dict.fromkeys(read.key for one in group for read in one.txn.then))
         result = await self._inner.commit(Txn(then=[Get(key) for key in keys]))
         found = dict(zip(keys, result.results, strict=True))
         for one in group:
             pairs = [found[read.key] for read in one.txn.then]
-            _answer(one, TxnResult(succeeded=True, revision=result.revision, results=pairs))
+            one.answer(TxnResult(succeeded=True, revision=result.revision, results=pairs))
 
     # -- what both share -----------------------------------------------------------------
 
     async def _next(
-        self, line: Turns[_Waiting], wake: asyncio.Event, group: _WriteGroup | _ReadGroup
-    ) -> list[_Waiting]:
+        self, line: Turns[Waiting], wake: asyncio.Event, group: WriteGroup | ReadGroup
+    ) -> list[Waiting]:
         """Who goes out with the next transaction; those who waited too long are told."""
         while not line:
             wake.clear()
             await wake.wait()
         now = self._clock()
-        aside: list[_Waiting] = []
+        aside: list[Waiting] = []
         while line and len(aside) < MOST_ASIDE and len(group.members) < MOST_IN_A_GROUP:
             one = line.popleft()
-            if one.done.done():  # whoever asked has gone
+            if one.is_gone:
                 continue
             if one.expires_at < now:
-                _fail(one, StoreUnavailable("the store was too slow; try again"))
+                one.fail(StoreUnavailable("the store was too slow; try again"))
             elif not group.take(one):
                 aside.append(one)
         line.extendleft(reversed(aside))
@@ -242,120 +298,25 @@ class GroupedStore(Store):
         """Nothing: `inner` is somebody else's."""
 
 
-class _WriteGroup:
-    """Of transactions none of which writes what another one looks at or writes."""
-
-    def __init__(self) -> None:
-        self.members: list[_Waiting] = []
-        self._written: set[bytes] = set()
-        self._compared: set[bytes] = set()
-        self._compares = self._writes = 0
-
-    def take(self, one: _Waiting) -> bool:
-        """Whether it goes along."""
-        txn = one.txn
-        compared = {compare.key for compare in txn.compares}
-        written = {write.key for write in txn.then}
-        if (
-            self._compares + len(txn.compares) > MOST_IN_A_LIST
-            or self._writes + len(txn.then) > MOST_IN_A_LIST
-            or not written.isdisjoint(self._written)
-            or not written.isdisjoint(self._compared)
-            or not compared.isdisjoint(self._written)
-        ):
-            return False
-        self._compares += len(txn.compares)
-        self._writes += len(txn.then)
-        self._written |= written
-        self._compared |= compared
-        self.members.append(one)
-        return True
-
-
-class _ReadGroup:
-    """Of transactions that read."""
-
-    def __init__(self) -> None:
-        self.members: list[_Waiting] = []
-        self._keys: set[bytes] = set()
-
-    def take(self, one: _Waiting) -> bool:
-        """Whether it goes along."""
-        keys = {read.key for read in one.txn.then} - self._keys
-        if len(self._keys) + len(keys) > MOST_IN_A_LIST:
-            return False
-        self._keys |= keys
-        self.members.append(one)
-        return True
-
-
-def _without_losers(
-    group: Sequence[_Waiting], found: Mapping[bytes, KeyValue | None], revision: int
-) -> list[_Waiting]:
-    """Tells those whose compares did not hold, and returns the others."""
-    rest = []
+def _answer_all(group: Sequence[Waiting], revision: int) -> None:
+    """Tells those of a group that was committed."""
     for one in group:
-        if all(holds(compare, found[compare.key]) for compare in one.txn.compares):
-            rest.append(one)
-        else:
-            _answer(one, TxnResult(succeeded=False, revision=revision))
-    if len(rest) == len(group):
-        raise RuntimeError("the store refused what holds in the same snapshot")
-    return rest
+        none: list[tuple[KeyValue, ...]] = [()] * len(one.txn.then)
+        one.answer(TxnResult(succeeded=True, revision=revision, results=none))
 
 
-def holds(compare: Compare, pair: KeyValue | None) -> bool:
-    """Whether a compare holds of what stands at its key; None: nothing."""
-    if compare.target is Target.VALUE:
-        return pair is not None and pair.value == compare.operand
-    if pair is None:
-        return compare.operand == 0
-    return bool(getattr(pair, compare.target.value) == compare.operand)
-
-
-def _only_reads(txn: Txn) -> bool:
-    return (
-        not txn.compares
-        and 0 < len(txn.then) <= MOST_IN_A_LIST
-        and all(type(one) is Get and not one.prefix for one in txn.then)
-    )
-
-
-def _is_small_write(txn: Txn) -> bool:
-    """Whether it only writes, each key once, and leaves others room."""
-    if not 0 < len(txn.then) <= MOST_OF_ONE or len(txn.compares) > MOST_OF_ONE:
-        return False
-    size = 0
-    for one in txn.then:
-        if type(one) is Put:
-            size += len(one.key) + len(one.value)
-        elif type(one) is not Delete or one.prefix:
-            return False
-    return size <= MOST_BYTES_OF_ONE and len({one.key for one in txn.then}) == len(txn.then)
-
-
-async def _told_all(group: Sequence[_Waiting], work: Coroutine[Any, Any, None]) -> None:
+async def _told_all(group: Sequence[Waiting], work: Coroutine[Any, Any, None]) -> None:
     """Does it, and whoever is in the group hears of it whatever goes wrong."""
     try:
         await work
     except (StoreUnavailable, OutcomeUnknown) as error:
         for one in group:
-            _fail(one, error)
+            one.fail(error)
     except BaseException:  # nobody foresaw it: it may be done
         for one in group:
-            _fail(one, OutcomeUnknown("the store did not say whether it was done"))
+            one.fail(OutcomeUnknown("the store did not say whether it was done"))
         raise
 
 
-def _turn(one: _Waiting) -> Hashable:
+def _turn(one: Waiting) -> Hashable:
     return one.turn
-
-
-def _answer(one: _Waiting, result: TxnResult) -> None:
-    if not one.done.done():
-        one.done.set_result(result)
-
-
-def _fail(one: _Waiting, error: Exception) -> None:
-    if not one.done.done():
-        one.done.set_exception(error)

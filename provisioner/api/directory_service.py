@@ -24,6 +24,7 @@ from provisioner.directory.directory import Directory
 from provisioner.directory.holdings import MOST_KNOWN, Holding
 from provisioner.directory.known_names import KnownName, NameState
 from provisioner.directory.offers import MAX_OFFER
+from provisioner.directory.optimistic_claims import Told
 from provisioner.fleet_view import FleetView
 
 NAME = "homeport.api.directory.v1.DirectoryService"
@@ -79,6 +80,31 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
             rename=request.rename,
         )
         return pb.ClaimHandleResponse(handle=held.handle, revision=held.revision)
+
+    def begin_claim(
+        self,
+        request: pb.ClaimHandleRequest,
+        *,
+        free: Callable[[], bool],
+        within_s: float,
+        told: Told,
+    ) -> bool:
+        """Begins the same without reading, where that can be: see OptimisticClaims. False: nothing
+        was done."""
+        claims = self._directory.optimistic
+        if claims is None:
+            return False
+        tenant, account, acting = self._acts(request, free)
+        return acting is not None and claims.begin(
+            tenant,
+            account,
+            request.handle,
+            acting,
+            request=self._request_id(request),
+            rename=request.rename,
+            within_s=within_s,
+            told=told,
+        )
 
     async def ReleaseHandle(
         self, request: pb.ReleaseHandleRequest, context: aio.ServicerContext[Any, Any]

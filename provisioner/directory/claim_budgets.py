@@ -52,3 +52,9 @@ class ClaimBudgets:
         self._left.move_to_end((tenant, account))
         if len(self._left) > self._most:
             self._left.popitem(last=False)
+
+    def give_back(self, tenant: str, account: str) -> None:
+        """It was none: the account has what it asked for."""
+        if (found := self._left.get((tenant, account))) is not None:
+            left, at_s = found
+            self._left[tenant, account] = min(self._a_day, left + 1.0), at_s

@@ -12,6 +12,7 @@ from control_plane.identifiers.uris import read_any
 from control_plane.identity.introductions import IntroductionIssuer
 from control_plane.identity.pepper_ring import PepperSource
 from control_plane.store.grouped_store import GroupedStore
+from control_plane.store.port import KeyValue
 from provisioner.directory.accounts import AccountStore
 from provisioner.directory.budgets import LookupBudgets
 from provisioner.directory.claim_budgets import ClaimBudgets
@@ -21,6 +22,7 @@ from provisioner.directory.contact_lookups import ContactLookups
 from provisioner.directory.handles import Handles
 from provisioner.directory.holdings import Holdings
 from provisioner.directory.offers import OfferSigner
+from provisioner.directory.optimistic_claims import OptimisticClaims
 from provisioner.directory.proofs import Proofs
 from provisioner.directory.proved_claims import ProvedClaims
 from provisioner.directory.registrar import Registrar, ServerSession
@@ -38,12 +40,14 @@ _OF_EACH_KIND = ("@anna", "anna@mail.example", "+442079460018", "sip:anna@mail.e
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """homes None: where clients are in several clusters, and nothing of them is remembered."""
+    """homes, optimistic None: where clients are in several clusters, and nothing of them is
+    remembered."""
 
     store: GroupedStore
     pepper: PepperSource
     registrar: Registrar
     handles: Handles
+    optimistic: OptimisticClaims | None
     proved: ProvedClaims
     proofs: Proofs
     holdings: Holdings
@@ -86,10 +90,11 @@ def build_directory(
     clock: Callable[[], float],
     wall: Callable[[], float],
     random: Callable[[int], bytes],
+    recent: Callable[[bytes], KeyValue | None] | None = None,
 ) -> Directory:
     """store: with the claims; its tasks are the directory's. sharded_homes None: clients are in it,
-    too. clock: monotonic seconds; wall: Unix seconds; random(n): n bytes from a cryptographic
-    source."""
+    too. recent: as OptimisticClaims has it; None: every claim reads. clock: monotonic seconds;
+    wall: Unix seconds; random(n): n bytes from a cryptographic source."""
 
     def secrets() -> Any:
         return pepper.secrets
@@ -110,12 +115,20 @@ def build_directory(
     if sharded_homes is None:
         homes = ReadReplica(store, keys.WHO_LEFT, clients_that_left, keeps_absent=False)
     budgets = LookupBudgets(clock=clock)
+    claim_budgets = ClaimBudgets(clock=clock)
+    handles = Handles(registrar, OfferSigner(secrets), claim_budgets)
+    optimistic = None
+    if recent is not None and accounts.shared is store:
+        optimistic = OptimisticClaims(
+            handles, registrar, claim_budgets, store.submit, recent=recent
+        )
     reader: HomeReader = sharded_homes or homes  # type: ignore[assignment]
     return Directory(
         store=store,
         pepper=pepper,
         registrar=registrar,
-        handles=Handles(registrar, OfferSigner(secrets), ClaimBudgets(clock=clock)),
+        handles=handles,
+        optimistic=optimistic,
         proved=proved,
         proofs=Proofs(proved, sender, secrets=secrets, lease=proof_lease, random=random),
         holdings=Holdings(registrar, secrets=secrets),

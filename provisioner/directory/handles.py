@@ -67,12 +67,14 @@ class Handles:
         *,
         request: str,
         rename: bool = False,
+        counted: bool = False,
     ) -> HeldHandle:
         """Has the account take a handle; one that it has is answered. rename: it gives the one it
-        has back. Raises NameRefused; ClaimNotAllowed; NotFound no such account; Exhausted."""
+        has back; counted: its budget was asked already. Raises NameRefused; ClaimNotAllowed;
+        NotFound no such account; Exhausted."""
         handle = handle_of(text)
         key = keys.handle_claim(tenant, stored_key(handle.normal))
-        counted = acting is None
+        paid, counted = counted, counted or acting is None
         for _ in range(ATTEMPTS):
             view, pair, claim = await self._registrar.account_and_claim(tenant, account, key)
             check_home(view, acting)
@@ -82,6 +84,8 @@ class Handles:
             if pair is not None and claim is not None and claim.holder(account) is not None:
                 if not await self._is_gone(tenant, claim, request, key):
                     if claim.handle == handle.normal:
+                        if paid:
+                            self._budgets.give_back(tenant, account)
                         return _held(claim, account, pair.mod_revision)
                 else:
                     continue

@@ -90,6 +90,20 @@ def together(
     return Txn(compares=compares, then=then)
 
 
+def first_claim(
+    key: bytes,
+    claim: DirectoryClaim,
+    account_key: bytes,
+    account: DirectoryAccount,
+    home: KeyValue,
+) -> Txn:
+    """C and A absent, H unchanged → both: `together` for an account's first claim."""
+    return Txn(
+        compares=[unchanged(home.key, home.mod_revision)],
+        creates=[(key, encode(claim)), (account_key, encode(account))],
+    )
+
+
 def announce(change: ClaimChange, pending: PendingClaim, session: Compare, guards: Guards) -> Txn:
     """S stands, C unchanged → C claiming."""
     before = change.before

@@ -168,11 +168,11 @@ class Registrar:
         try:
             result = await self.claims.commit(txn)
         except OutcomeUnknown:
-            return await self._looked_up(key, request, gain.holder.account)
+            return await self.looked_up(key, request, gain.holder.account)
         faultpoints.passing("claim.commit.after")
         return result.revision if result.succeeded else 0
 
-    async def _looked_up(self, key: bytes, request: str, account: str) -> int:
+    async def looked_up(self, key: bytes, request: str, account: str) -> int:
         """The revision at which a request was carried out whose outcome is not known. Raises
         OutcomeUnknown where nothing shows that it was: it may be yet."""
         pair = await self.claims.get(key)
@@ -260,7 +260,7 @@ class Registrar:
         except OutcomeUnknown:
             pass
         with suppress(OutcomeUnknown):  # somebody may have settled it, as was wanted or not
-            return await self._looked_up(change.key, request, account)
+            return await self.looked_up(change.key, request, account)
         return 0
 
     async def _withdraw(self, change: ClaimChange, announced: int) -> None:

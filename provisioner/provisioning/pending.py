@@ -20,6 +20,7 @@ from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord, encode_assignment
 from provisioner.ledger.holds import hold
 from provisioner.ledger.operations import Claim
+from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.moves.move_operation import Moved
 from provisioner.placement.choice import Choice
 from provisioner.provisioning.client_proof import ANYONES, ClientProof
@@ -33,6 +34,7 @@ class ProvisionFlow(Protocol):
     or hands it to whoever will."""
 
     placer: Placer
+    recent: RecentAssignments | None  # where what single calls assign is remembered
 
     def claim(self, pending: AnyPending, /) -> None:
         """Chooses a unit for the client and asks the ledger for a slot there."""

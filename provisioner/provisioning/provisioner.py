@@ -30,6 +30,7 @@ from provisioner.fleet_view import FleetView
 from provisioner.geo.locator import Locator
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.port import Ledger
+from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.moves.move_operation import Moved
 from provisioner.provisioning.admission_control import MAX_WAITING, TURNED_AWAY, AdmissionController
 from provisioner.provisioning.answers import Answers
@@ -68,6 +69,7 @@ class Provisioner:
         admission: AdmissionController,
         move_on_contact: MoveOnContact | None,
         binder: KeyBinder | None = None,
+        recent: RecentAssignments | None = None,
         clock: Callable[[], float],
         wall: Callable[[], float],
         most_waiting: int = MAX_WAITING,
@@ -75,6 +77,7 @@ class Provisioner:
         self.locator = locator
         self.placer = placer
         self.answers = answers
+        self.recent = recent
         self.admission = admission
         self._fleet_view = fleet_view
         self._ledger = ledger

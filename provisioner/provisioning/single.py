@@ -23,6 +23,12 @@ class SingleProvision(PendingProvision[Sink]):
 
     __slots__ = ()
 
+    def assigned(self, revision: int) -> None:
+        recent = self.flow.recent
+        if recent is not None:
+            recent.give(self.key, self.value, revision)
+        self.flow.assigned(self)
+
     def reply(self, response: bytes) -> None:
         self.receiver.reply(response)
 

@@ -60,6 +60,7 @@ async def open_directory(settings: Settings, state: ServerState) -> Directory:
         clock=time.monotonic,
         wall=time.time,
         random=secrets.token_bytes,
+        recent=None if state.recent is None else state.recent.take,
     )
     try:
         await directory.start()

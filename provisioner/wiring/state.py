@@ -26,6 +26,7 @@ from control_plane.supervision import Supervisor
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.port import Ledger
+from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.ledger.sharded.cluster_counts import ClusterCounts
 from provisioner.ledger.tenant_fence import TenantFence
 from provisioner.settings import Settings
@@ -42,7 +43,8 @@ from provisioner.wiring.tasks import Task
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerState:
     """assignments: the stores with clients' assignments by name, "" where it is `store`;
-    health: of all stores together; keeper None: no snapshot is kept."""
+    health: of all stores together; recent None: with several clusters, where nobody asks; keeper
+    None: no snapshot is kept."""
 
     store: Store
     store_statistics: StoreStatistics
@@ -53,6 +55,7 @@ class ServerState:
     issuer: TicketIssuer
     enrolment_groups: EnrolmentGroups
     ledger: Ledger
+    recent: RecentAssignments | None
     client_keys: ClientKeys
     fleet_view: FleetView
     registry: UnitRegistry
@@ -148,6 +151,7 @@ async def read_state(
         issuer=issuer,
         enrolment_groups=groups,
         ledger=ledger,
+        recent=None if cluster_set else RecentAssignments(),
         client_keys=client_keys(store, cluster_set),
         fleet_view=fleet_view,
         registry=UnitRegistry(

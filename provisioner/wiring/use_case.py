@@ -87,6 +87,7 @@ def build_use_case(
         admission=AdmissionController(jitter=rng.random),
         move_on_contact=MoveOnContact(fleet_view, placer, mover, policy, clock=time.monotonic),
         binder=binder,
+        recent=state.recent,
         clock=time.monotonic,
         wall=time.time,
     )

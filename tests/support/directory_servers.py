@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import itertools
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from control_plane import keys
 from control_plane.identifiers.identifier import Identifier
 from control_plane.identity.pepper_ring import DirectorySecrets, PepperRing, StoredPepper
-from control_plane.store.port import Compare, Put, Target, Txn
+from control_plane.store.grouped_store import GroupedStore
+from control_plane.store.port import Compare, KeyValue, Put, Target, Txn
 from provisioner.directory.accounts import AccountStore, SharedAccountStore
 from provisioner.directory.claim_budgets import ClaimBudgets
 from provisioner.directory.claim_rules import QUARANTINE_MS
 from provisioner.directory.handles import Handles
 from provisioner.directory.offers import OfferSigner
+from provisioner.directory.optimistic_claims import OptimisticClaims
 from provisioner.directory.proofs import Proofs
 from provisioner.directory.proved_claims import ProvedClaims
 from provisioner.directory.registrar import Registrar
@@ -106,9 +109,8 @@ class DirectoryServer:
             quarantine=quarantine,
             wall=self.clock,
         )
-        self.handles = Handles(
-            self.registrar, OfferSigner(lambda: self.secrets), ClaimBudgets(clock=self.clock)
-        )
+        self.budgets = ClaimBudgets(clock=self.clock)
+        self.handles = Handles(self.registrar, OfferSigner(lambda: self.secrets), self.budgets)
         self.proved = ProvedClaims(self.registrar, secrets=lambda: self.secrets)
         self.proofs = Proofs(
             self.proved,
@@ -116,6 +118,14 @@ class DirectoryServer:
             secrets=lambda: self.secrets,
             lease=SharedLease(claims, lasts_s=90_000, shared_s=60, clock=self.clock),
             random=source.randbytes,
+        )
+
+    def optimistic(self, recent: Callable[[bytes], KeyValue | None]) -> OptimisticClaims:
+        """Its claims that read nothing, where `claims` is a GroupedStore."""
+        store = self.registrar.claims
+        assert isinstance(store, GroupedStore)
+        return OptimisticClaims(
+            self.handles, self.registrar, self.budgets, store.submit, recent=recent
         )
 
 

@@ -215,6 +215,67 @@ async def test_who_left_is_not_written_for():
     assert set(inner.model.state) == {b"b"}
 
 
+def submitted(store: GroupedStore, txn: Txn) -> asyncio.Future:
+    """What is told of a transaction that nobody awaits."""
+    told = asyncio.get_running_loop().create_future()
+    store.submit(txn, told.set_result)
+    return told
+
+
+def made(name: bytes, *compares: Compare) -> Txn:
+    return Txn(compares=compares, creates=[(name, b"1")])
+
+
+async def test_what_is_submitted_goes_with_the_others_and_its_loser_loses_alone():
+    inner = Counted()
+    inner.model.commit(claim(b"7"))
+    async with Grouped(inner) as store:
+        told = [submitted(store, made(b"%d" % one)) for one in range(25)]
+        done = [*await asyncio.gather(*told), *await at_once(store, claim(b"x"))]
+    assert [place for place, one in enumerate(done) if not one.succeeded] == [7]
+    assert len(inner.model.state) == 26
+
+
+async def test_what_was_submitted_and_is_unknown_is_told_so_once():
+    inner = Counted()
+    inner.fails = [OutcomeUnknown("no answer")]
+    async with Grouped(inner) as store:
+        said = await submitted(store, made(b"a"))
+    assert type(said) is OutcomeUnknown
+    assert inner.model.state == {}
+
+
+async def test_who_cannot_be_told_takes_no_other_along():
+    inner = Counted()
+
+    def fails(_) -> None:
+        raise RuntimeError("a defect")
+
+    async with Grouped(inner) as store:
+        store.submit(made(b"a"), fails)
+        assert (await submitted(store, made(b"b"))).succeeded
+        assert (await submitted(store, made(b"c"))).succeeded
+
+
+@pytest.mark.parametrize(
+    "txn",
+    [
+        pytest.param(Txn(then=[Get(b"a")]), id="one that reads"),
+        pytest.param(Txn(creates=[(b"a", b"")], otherwise=[Get(b"b")]), id="with more to tell"),
+        pytest.param(Txn(creates=[(b"a", b"x" * (17 << 10))]), id="a large one"),
+        pytest.param(Txn(creates=[(b"a", b"")], then=[Put(b"a", b"")]), id="a key twice"),
+    ],
+)
+async def test_what_does_not_go_with_others_is_not_submitted(txn):
+    with pytest.raises(ValueError, match="awaited"):
+        Grouped(Counted()).store.submit(txn, pytest.fail)
+
+
+async def test_what_is_to_be_marked_is_not_submitted():
+    with pytest.raises(ValueError, match="awaited"):
+        Grouped(Counted(), alone=lambda: True).store.submit(made(b"a"), pytest.fail)
+
+
 KEYS = st.sampled_from([b"a", b"b", b"c", b"d"])
 COMPARES = st.lists(
     st.builds(
@@ -226,11 +287,20 @@ WRITES = st.lists(
     st.one_of(st.builds(Put, KEYS, st.binary(max_size=1), st.just(0)), st.builds(Delete, KEYS)),
     min_size=1, max_size=3, unique_by=lambda one: one.key,
 )  # fmt: skip
+CREATES = st.lists(
+    st.tuples(KEYS, st.just(b"c")), min_size=1, max_size=2, unique_by=lambda one: one[0]
+)
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    txns=st.lists(st.builds(Txn, compares=COMPARES, then=WRITES), max_size=12),
+    txns=st.lists(
+        st.one_of(
+            st.builds(Txn, compares=COMPARES, then=WRITES),
+            st.builds(Txn, compares=COMPARES, creates=CREATES),
+        ),
+        max_size=12,
+    ),
     seed=st.integers(0, 1 << 30),
 )
 def test_a_group_comes_to_what_some_order_of_its_transactions_comes_to(txns, seed):
@@ -240,20 +310,22 @@ def test_a_group_comes_to_what_some_order_of_its_transactions_comes_to(txns, see
     async def run() -> None:
         inner = NetworkStore(random.Random(seed))
         async with Grouped(inner) as store:
-            done = await at_once(store, *txns)
+            asked = [submitted(store, one) if one.creates else store.commit(one) for one in txns]
+            done = await asyncio.gather(*asked)
+        txns_made = [one.expanded() for one in txns]
         again = NetworkStore()
         made = sorted(
             (result.revision, place) for place, result in enumerate(done) if result.succeeded
         )
         for _, place in made:
-            bare = Txn(then=txns[place].then)
+            bare = Txn(then=txns_made[place].then)
             assert (await again.commit(bare)).succeeded
         values = [
             {key: pair.value for key, pair in one.model.state.items()} for one in (inner, again)
         ]
         assert values[0] == values[1]
         states = inner.model.states
-        for result, txn in zip(done, txns, strict=True):
+        for result, txn in zip(done, txns_made, strict=True):
             if result.succeeded:  # what only deletes what is not there changes nothing
                 before = states.get(result.revision - 1, {})
                 assert _holds(txn, before) or _holds(txn, states[result.revision])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from control_plane import keys
 from control_plane.auth.access_control import AccessControl
 from control_plane.auth.callers import Caller
 from control_plane.auth.method_access import access_of_services
@@ -23,14 +24,18 @@ from control_plane.errors import (
 )
 from control_plane.serving.calls import HotCall
 from control_plane.serving.peers import Proxies
+from control_plane.store.grouped_store import GroupedStore
+from control_plane.store.port import Put, Txn
 from homeport.api.directory.v1 import directory_pb2 as pb
 from provisioner.api.callers import Callers
 from provisioner.api.claim_calls import ClaimCalls
 from provisioner.api.directory_service import NAME, DirectoryService
 from provisioner.api.waiting_calls import WaitingCalls
+from provisioner.ledger.recent_assignments import RecentAssignments
 from tests.support.credentials import authenticator_of, bearer, tokens_of
 from tests.support.directory_servers import TENANT, DirectoryServer, homes
 from tests.support.fakes.network_store import NetworkStore
+from tests.support.grouped_stores import running_groups
 
 LONDON = Caller(name="london", roles=with_implied({Role.UNIT}), units=frozenset({"london"}))
 PARIS = Caller(name="paris", roles=with_implied({Role.UNIT}), units=frozenset({"paris"}))
@@ -74,9 +79,10 @@ class Call(HotCall):
 class Door:
     """Claims over a store without faults."""
 
-    def __init__(self) -> None:
-        self.store = NetworkStore()
-        self.server = DirectoryServer(self.store)
+    def __init__(self, store: NetworkStore, grouped: GroupedStore) -> None:
+        self.store = store
+        self.server = DirectoryServer(grouped)
+        self.recent = RecentAssignments()
         control = AccessControl(
             access_of_services([NAME]),
             authenticator_of(
@@ -91,7 +97,9 @@ class Door:
             ),
         )
         view: Any = SimpleNamespace(tenant_or_raise=self._tenant)
-        directory: Any = SimpleNamespace(handles=self.server.handles)
+        directory: Any = SimpleNamespace(
+            handles=self.server.handles, optimistic=self.server.optimistic(self.recent.take)
+        )
         callers = Callers(Proxies(), control)
         service = DirectoryService(directory, view, callers, new_id=lambda: "r")
         self.calls = ClaimCalls(service, callers)
@@ -114,12 +122,22 @@ class Door:
 
 @pytest.fixture
 async def door():
-    made = Door()
-    await homes(made.store, "anna")
-    task = asyncio.create_task(made.calls.run())
-    yield made
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    store = NetworkStore()
+    await homes(store, "anna")
+    async with running_groups(store) as grouped:
+        made = Door(store, grouped)
+        task = asyncio.create_task(made.calls.run())
+        yield made
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def knowing(door):
+    """A door whose server has just given the account its home."""
+    found = await door.store.get(keys.assignment(TENANT, "anna"))
+    door.recent.give(found.key, found.value, found.mod_revision)
+    return door
 
 
 def asked(**more: Any) -> pb.ClaimHandleRequest:
@@ -136,6 +154,30 @@ async def test_a_home_claims_for_its_account(door):
     assert answer.handle == "anna"
     assert answer.revision > 0
     assert await door.holder() == "anna"
+
+
+async def test_nothing_is_read_for_an_account_that_has_just_got_its_home(knowing):
+    before = knowing.store.commits
+    call, taken = knowing.begin(asked(), "london")
+    answer = pb.ClaimHandleResponse.FromString(await call.answered)
+    assert taken
+    assert (answer.handle, knowing.store.commits) == ("anna", before + 1)
+    assert await knowing.holder() == "anna"
+
+
+async def test_what_was_supposed_wrongly_is_read_and_claimed_all_the_same(knowing):
+    found = await knowing.store.get(keys.assignment(TENANT, "anna"))
+    await knowing.store.commit(Txn(then=[Put(found.key, found.value)]))
+    call, _ = knowing.begin(asked(), "london")
+    assert pb.ClaimHandleResponse.FromString(await call.answered).handle == "anna"
+    assert knowing.server.registrar.claims.refused == 1
+
+
+async def test_while_the_store_is_away_a_claim_is_told_so(knowing):
+    knowing.store.away = True
+    call, _ = knowing.begin(asked(), "london")
+    with pytest.raises(Unavailable):
+        await call.answered
 
 
 @pytest.mark.parametrize("token", ["operator", "both"])

@@ -17,7 +17,10 @@ from control_plane import keys
 from control_plane.errors import ServiceError
 from control_plane.store.grouped_store import GroupedStore
 from control_plane.store.port import Delete, Put, Txn, TxnResult
+from provisioner.directory.accounts import ActingUnit
 from provisioner.directory.claims import DirectoryClaim, decode_account, decode_claim
+from provisioner.directory.handles import HeldHandle
+from provisioner.directory.optimistic_claims import Rest
 from provisioner.directory.registrar import split_claim_key
 from provisioner.ledger.assignment import decode_assignment
 from tests.support.directory_servers import (
@@ -49,6 +52,7 @@ class BlindStore(NetworkStore):
 
     def _apply(self, txn: Txn) -> TxnResult:
         if self.blind_to:
+            txn = txn.expanded()
             kept = [one for one in txn.compares if not one.key.startswith(self.blind_to)]
             txn = replace(txn, compares=kept)
         return super()._apply(txn)
@@ -100,7 +104,7 @@ class SimulatedDirectory:
         self.handed_over: set[tuple[bytes, str, str]] = set()
         self.before: dict[bytes, DirectoryClaim] = {}
         self.lives = dict.fromkeys(ACCOUNTS, 1_000)
-        self.claimed = self.refused = self.settled = self.accepted = 0
+        self.claimed = self.refused = self.settled = self.accepted = self.at_once = 0
         self.violation: Violation | None = None
         count = self.rng.choice((1, 3)) if grouped else 3
         self.servers = [self.start_server() for _ in range(count)]
@@ -167,7 +171,9 @@ class SimulatedDirectory:
         account, handle = self.rng.choice(ACCOUNTS), self.rng.choice(HANDLES)
         chosen = self.rng.random()
         try:
-            if chosen < 0.55:
+            if chosen < 0.25 and self.grouped and not self.split:
+                await self.claim_at_once(server, account, handle)
+            elif chosen < 0.55:
                 rename = self.rng.random() < 0.5
                 await server.handles.claim(
                     TENANT, account, handle, None, request=request(), rename=rename
@@ -179,6 +185,30 @@ class SimulatedDirectory:
                 await self.hand_over(server, account, handle)
         except ServiceError:
             self.refused += 1
+
+    async def claim_at_once(self, server: DirectoryServer, account: str, handle: str) -> None:
+        """As one that supposes that the account is new, whose home is as it was some time ago."""
+        key = keys.assignment(TENANT, account)
+        once = self.claims.model.states[self.rng.choice(list(self.claims.model.states)[-6:])].get(
+            key
+        )
+        told: asyncio.Future[HeldHandle | ServiceError | Rest] = (
+            asyncio.get_running_loop().create_future()
+        )
+        begun = server.optimistic(lambda _: once).begin(
+            TENANT, account, handle, ActingUnit(unit_id="london", epoch=1), request=request(),
+            rename=self.rng.random() < 0.5, within_s=5.0, told=told.set_result,
+        )  # fmt: skip
+        if not begun:
+            return
+        said = await told
+        if isinstance(said, ServiceError):
+            raise said
+        if isinstance(said, HeldHandle):
+            self.at_once += 1
+        else:
+            await said()
+        self.claimed += 1
 
     async def hand_over(self, server: DirectoryServer, account: str, handle: str) -> None:
         to = self.rng.choice([one for one in ACCOUNTS if one != account])

@@ -45,6 +45,7 @@ def test_in_groups_it_gets_around_as_well():
     done = [simulate(seed, split=False, grouped=True) for seed in range(40)]
     assert sum(one.claimed for one in done) > 50
     assert sum(one.accepted for one in done) > 5
+    assert sum(one.at_once for one in done) > 20
     assert sum(one.shared_commits for one in done) > 20
     assert sum(store.refused for one in done for store, _ in one.groups) > 10
 

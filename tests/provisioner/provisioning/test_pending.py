@@ -14,6 +14,7 @@ from provisioner.geo.location import NOWHERE
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import decode_assignment
 from provisioner.ledger.provenance import Provenance, encode_provenance
+from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.placement.choice import Choice
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.provisioning.pending import LookupBeforeRefusal
@@ -42,6 +43,7 @@ class RecordingFlow:
 
     def __init__(self) -> None:
         self.placer = FixedPlacer()
+        self.recent = RecentAssignments()
         self.told: list[tuple[object, ...]] = []
 
     def __getattr__(self, name: str):
@@ -99,6 +101,7 @@ def test_where_there_is_no_room_it_writes_nothing(flow: RecordingFlow) -> None:
 
 def test_each_outcome_is_passed_on_once(flow: RecordingFlow) -> None:
     one, error = pending(flow), Exhausted("full")
+    one.choose()
     one.assigned(7)
     one.existing(FOUND)
     one.found(FOUND)
@@ -111,6 +114,13 @@ def test_each_outcome_is_passed_on_once(flow: RecordingFlow) -> None:
         ("absent",),
         ("failed", error),
     ]
+
+
+def test_what_a_single_call_assigns_is_remembered(flow: RecordingFlow) -> None:
+    one = pending(flow)
+    one.choose()
+    one.assigned(7)
+    assert flow.recent.take(one.key) == KeyValue(one.key, one.value, 7, 7, 1)
 
 
 def test_before_a_refusal_the_store_has_the_last_word(flow: RecordingFlow) -> None:
