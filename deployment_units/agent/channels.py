@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,13 +11,18 @@ from typing import Any
 from control_plane.certificates import read_bounded
 from control_plane.errors import InvalidInput
 from control_plane.secret_files import read_secret
+from control_plane.serving.server import Service
 from deployment_units.agent.mail_settings import mail_domains
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.web_settings import address_of
 from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.mail_out import MailOut, MailRelay
 from deployment_units.services.channels.port import OutgoingChannel
+from deployment_units.services.channels.push import Push, read_allowed
+from deployment_units.services.channels.push_service import NAME as PUSH_SERVICE
+from deployment_units.services.channels.push_service import PushService
 from deployment_units.services.channels.text_link import TextLink, TextOnLine
 from deployment_units.services.conversations.answering import AnswerPresses
 from deployment_units.services.conversations.card_checks import CardChecks
@@ -24,16 +30,40 @@ from deployment_units.services.conversations.sending import MessageDoors
 from deployment_units.services.gateway.composing import Composer
 from deployment_units.services.gateway.text_answers import TextAnswers
 from deployment_units.services.state.database import UnitDatabase
+from homeport.api.communication.v1 import push_pb2_grpc
 
 
 @dataclass(slots=True, kw_only=True)
 class UnitChannels:
-    """all: by what they are; composer: what they are given; tasks: what has to run for them."""
+    """all: by what they are; composer: what they are given; tasks: what has to run for them;
+    allowed: hosts of push services, by schema."""
 
     all: Mapping[Channel, OutgoingChannel]
     composer: Composer
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     answers: TextAnswers | None = None
+    allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    push: Push | None = None
+
+    def push_service(
+        self, accounts: Accounts, callers: Callers, *, wall_ms: Callable[[], int]
+    ) -> Service:
+        """Of the accounts' push addresses."""
+        servicer = PushService(
+            accounts, callers, self.allowed, self.push,
+            new_id=lambda: secrets.token_hex(4),
+            new_code=lambda: f"{secrets.randbelow(10**8):08}",
+            wall_ms=wall_ms, clock=time.monotonic,
+        )  # fmt: skip
+        return Service(
+            add=push_pb2_grpc.add_PushServiceServicer_to_server,
+            servicer=servicer, name=PUSH_SERVICE, hot={},
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Once nothing is sent any more."""
+        if self.push is not None:
+            self.push.close()
 
     async def take_text(self, text: TextOnLine) -> int:
         """A text that came in; nobody is there before the unit takes any."""
@@ -79,6 +109,9 @@ def channels_of(
         )
         found[Channel.TEXT] = line
         made.tasks = {"line for texts": line.run}
+    if allowed := read_allowed(settings.push):
+        made.allowed = allowed
+        made.push = found[Channel.PUSH] = Push(allowed)
     return made
 
 

@@ -29,7 +29,7 @@ from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.applications import kept as applications_kept
 from deployment_units.services.applications.agent import ApplicationAgent
 from deployment_units.services.applications.handing_on import HandingOn
-from deployment_units.services.channels import mail_kept, text_kept
+from deployment_units.services.channels import mail_kept, push_kept, text_kept
 from deployment_units.services.contacts import book
 from deployment_units.services.conversations import card_links, presses
 from deployment_units.services.conversations import kept as conversations
@@ -68,6 +68,7 @@ PARTS = (
     mail_kept.PART,
     presses.PART,
     profiles.PART,
+    push_kept.PART,
     text_kept.PART,
 )
 
@@ -187,6 +188,7 @@ def keeping(
             await mail.close()
         await database.close()
         await messages.close()
+        channels.close()
 
     return UnitKeeping(
         state=state,
@@ -210,6 +212,7 @@ def keeping(
                 name=DELIVERIES,
                 hot={},
             ),
+            channels.push_service(accounts, callers, wall_ms=wall_ms),
             *((mail.service,) if mail is not None else ()),
         ),
         tasks={

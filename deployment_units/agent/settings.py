@@ -20,11 +20,12 @@ from control_plane.settings import read, said_by
 from control_plane.telemetry.log_settings import LogSettings
 from deployment_units.agent.capacity_limit import DEFAULT_MARGIN
 from deployment_units.agent.mail_settings import MailSettings
+from deployment_units.agent.push_settings import PushSettings
 from deployment_units.agent.web_settings import WebSettings
 from deployment_units.services.gateway.waiting import MOST_OF_ACCOUNT, MOST_OF_TENANT
 
 
-class AgentSettings(MailSettings, WebSettings, ConnectionSettings, LogSettings):
+class AgentSettings(MailSettings, PushSettings, WebSettings, ConnectionSettings, LogSettings):
     """One agent, or one for each unit of a fleet file."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_AGENT_", cli_prog_name="homeport agent")
@@ -155,6 +156,7 @@ class AgentSettings(MailSettings, WebSettings, ConnectionSettings, LogSettings):
         if self.data_sharing and not self.accounts:
             yield "applications answer at accounts; add --accounts to --data-sharing"
         yield from self.mail_misfits(accounts=self.accounts)
+        yield from self.push_misfits(accounts=self.accounts)
         if self.accounts and self.state_dir is None:
             yield "accounts are kept in a folder; name it with --state-dir"
         yield from said_by(

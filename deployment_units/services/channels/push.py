@@ -148,11 +148,22 @@ def checked_address(address: str, allowed: Mapping[str, frozenset[str]]) -> str:
     return address
 
 
+def shown_address(address: str) -> str:
+    """Its service and host, without what is secret.
+
+    >>> shown_address("rockets://ben:secret@push.example:8443/room/token")
+    'rockets://push.example:8443/…'
+    """
+    schema, _, rest = address.partition("://")
+    return f"{schema}://{rest.partition('/')[0].rpartition('@')[2]}/…"
+
+
 def by_apprise(address: str, title: str, text: str, ask_s: float) -> Notified:
     """See Notify."""
     import apprise  # with 170 plug-ins: units without push do without
 
     _quiet(logging.getLogger("apprise"))
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it tells paths, which are secret
     limits = f"rto={ask_s:.1f}&cto={min(ask_s, 10.0):.1f}&redirect=no&format=text&overflow=truncate"
     target: Any = apprise.Apprise.instantiate(f"{address}?{limits}", suppress_exceptions=True)
     if target is None or (target.host or "").lower() != urlsplit(address).hostname:

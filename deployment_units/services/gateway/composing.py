@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from control_plane.errors import InvalidInput
 from deployment_units.services.cards.action_tokens import ActionGrant
-from deployment_units.services.channels import mail_kept
+from deployment_units.services.channels import mail_kept, push_kept
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import OutgoingMessage
 from deployment_units.services.channels.reply_tokens import ReplyOwner
@@ -77,7 +78,7 @@ class Composer:
         outgoing = OutgoingMessage(
             message_id=one,
             attempt_id=f"{one}-{attempt}",
-            address=step.address,
+            address=_address(db, owner, step),
             text=made.text,
             html=made.html,
             texts=tuple(part.text for part in made.messages.segments) if made.messages else (),
@@ -151,3 +152,13 @@ class Composer:
         return mail_kept.address_for_replies(
             db, owner.number, whose, account=owner.account, host=self.host, new_key=self.new_key
         )
+
+
+def _address(db: sqlite3.Connection, owner: Owner, step: RouteStep) -> str:
+    """Whole, as the channel takes it. Raises InvalidInput."""
+    if step.channel is not Channel.PUSH:
+        return step.address
+    found = push_kept.address_of(db, owner.number, step.address)
+    if found is None:
+        raise InvalidInput("address", "the push address was removed")
+    return found

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from control_plane.errors import InvalidInput
 from control_plane.identifiers.identifier import Flaw, IdentifierKind
 from control_plane.identifiers.uris import read_uri
+from deployment_units.services.channels import push_kept
 from deployment_units.services.channels.channel import Channel, ContentKind
 from deployment_units.services.contacts import book
 from deployment_units.services.conversations.handling import Handling, decoded
@@ -62,7 +63,9 @@ class Recipients:
         that say something of them."""
         if not self._channels:
             return False
-        return profiles.has_proved(db, owner) or account_rules.find(db, owner).revision > 0
+        if profiles.has_proved(db, owner) or account_rules.find(db, owner).revision > 0:
+            return True
+        return Channel.PUSH in self._channels and bool(push_kept.proved(db, owner))
 
     def plan(
         self,
@@ -115,6 +118,13 @@ class Recipients:
             if is_open(profile, viewer, mode):
                 addresses.append(ChannelAddress(channel=channel, address=address))
         prefers = [_OF_MODE[one] for one in in_order(profile.preferred) if one in _OF_MODE]
+        if Channel.PUSH in self._channels and is_open(profile, viewer, Mode.IN_APP):
+            # A notice of what is in the app: who may write there, and right behind it.
+            addresses += [
+                ChannelAddress(channel=Channel.PUSH, address=one)
+                for one in push_kept.proved(db, owner)
+            ]
+            prefers.insert(prefers.index(Channel.IN_APP) + 1, Channel.PUSH)
         reached = ReachProfile(
             addresses=in_preference(tuple(addresses), tuple(prefers)),
             never=own.never,

@@ -20,6 +20,9 @@ from google.protobuf.message import Message
 
 import homeport.api.communication.v1 as contract
 from control_plane.errors import ServiceError
+from deployment_units.services.channels.channel import Channel
+from deployment_units.services.channels.push import read_allowed
+from deployment_units.services.channels.push_service import PushService
 from deployment_units.services.gateway.recipients import Recipients
 from deployment_units.services.gateway.service import DeliveryService
 from deployment_units.services.mail_in.mail_keeper import MailKeeper
@@ -31,10 +34,12 @@ from homeport.api.communication.v1 import conversation_pb2 as talk
 from homeport.api.communication.v1 import delivery_pb2 as delivery
 from homeport.api.communication.v1 import mail_pb2 as mail
 from homeport.api.communication.v1 import profile_pb2 as profile
+from homeport.api.communication.v1 import push_pb2 as push
 from tests.support.account_units import TENANT, AccountUnit, account_unit, an_issuer
 from tests.support.fakes.call_context import FakeContext
 from tests.support.fakes.domain_names import NameTable
 from tests.support.fakes.offload import FakeOffload
+from tests.support.fakes.scripted_channel import TAKEN, ScriptedChannel
 
 FOREIGN = "northwind"
 
@@ -61,6 +66,16 @@ SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
         wall_ms=unit.wall_ms,
     ),
     "MailService": mail_service,
+    "PushService": lambda unit: PushService(
+        unit.accounts,
+        unit.callers,
+        read_allowed("ntfys=ntfy.talk.example"),
+        ScriptedChannel(Channel.PUSH, TAKEN),
+        new_id=lambda: "1",
+        new_code=lambda: "12345678",
+        wall_ms=unit.wall_ms,
+        clock=lambda: 0.0,
+    ),
 }
 LISTEN_S = 0.2
 KEPT_OF_EACH = (
@@ -69,6 +84,7 @@ KEPT_OF_EACH = (
     "ConversationService.ListConversations",
     "ConversationService.ListMessages",
     "DeliveryService.GetRules",
+    "PushService.ListPushAddresses",
 )
 
 
@@ -140,6 +156,14 @@ ROWS: dict[str, Callable[[Named], Message]] = {
     "MailService.DeliverMail": lambda of: mail.DeliverMailRequest(
         envelope=mail.MailEnvelope(recipient=f"{of.handle}@talk.example")
     ),
+    "PushService.ListPushAddresses": lambda of: push.ListPushAddressesRequest(),
+    "PushService.AddPushAddress": lambda of: push.AddPushAddressRequest(
+        address=f"ntfys://ntfy.talk.example/{of.account}"
+    ),
+    "PushService.ConfirmPushAddress": lambda of: push.ConfirmPushAddressRequest(
+        id=of.press.hex(), code="00000000"
+    ),
+    "PushService.RemovePushAddress": lambda of: push.RemovePushAddressRequest(id=of.press.hex()),
     "ProfileService.GetProfile": lambda of: profile.GetProfileRequest(),
     "ProfileService.Reach": lambda of: profile.ReachRequest(),
     "ProfileService.GetSettings": lambda of: profile.GetSettingsRequest(),

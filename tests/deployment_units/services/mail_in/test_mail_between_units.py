@@ -118,16 +118,18 @@ async def test_an_account_that_moved_since_it_was_looked_for_gets_its_mail(tmp_p
 async def test_rows_that_an_account_has_left_behind_get_no_mail(tmp_path: Path) -> None:
     async with mail_units(tmp_path, "london", "paris") as (london, paris):
         await london.has_handle()
-        await london.begin()
+        to = await london.begin()
         moved = Resident(tenant=TENANT, account="anna", epoch=2)
         await paris.has_handle(epoch=2)
         london.left("anna", "paris", 2)
         london.directory.homes["anna"] = ("paris", 2)
-        assert await london.mail("anna@talk.example", "\nHi.\n") == "2.0.0 kept"
-        assert len(paris.messages(moved)) == 1
+        assert await paris.begin(resident=moved) == to
+        for n, address in enumerate((to, "anna@talk.example")):
+            said = await london.mail(address, "\nHi.\n", header=HEAD.format(n))
+            assert said == "2.0.0 kept"
+        assert len(paris.messages(moved)) == 2
         assert london.messages() == []
         # It comes back, by a later assignment, and its rows are its own again.
-        to = await london.begin()
         back = Resident(tenant=TENANT, account="anna", epoch=3)
         london.directory.homes["anna"] = ("london", 3)
         assert await london.mail(to, "\nYes.\n") == "2.0.0 kept"
