@@ -113,8 +113,8 @@ class DirectoryDoor:
         return response
 
     async def _answer(self, request: web.Request, path: str, query: str) -> web.Response:
-        finger, handle = path == webfinger.PATH, path.startswith("/@")
-        if not finger and not handle:
+        finger, name = path == webfinger.PATH, webfinger.behind_sign(path)
+        if not finger and name is None:
             raise NotFound(_NOBODY)
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=204, headers={"Allow": _ALLOWED})
@@ -140,10 +140,10 @@ class DirectoryDoor:
                 content_type=webfinger.MEDIA_TYPE,
                 headers={"Cache-Control": seen, "Vary": "Authorization"},
             )
-        return await self._page(request, path, asker, seen)
+        assert name is not None
+        return await self._page(request, name, asker, seen)
 
-    async def _page(self, request: web.Request, path: str, asker: Asker, seen: str) -> web.Response:
-        name = path.removeprefix("/@")
+    async def _page(self, request: web.Request, name: str, asker: Asker, seen: str) -> web.Response:
         as_card = name.lower().endswith(".vcf")
         identifier = webfinger.handle_in(name[:-4] if as_card else name)
         (profile,) = await self._found(identifier, asker)

@@ -114,6 +114,15 @@ def page_of(handle: str, host: str) -> str:
     return f"https://{host}/@{_user(handle)}"
 
 
+def behind_sign(path: str) -> str | None:
+    """What follows the sign in the path of a page; None: it is none. Encoders for one part of an
+    address write the sign as %40."""
+    for sign in ("/@", "/%40"):
+        if path.startswith(sign):
+            return path[len(sign) :]
+    return None
+
+
 def handle_in(segment: str) -> Identifier | None:
     """The handle that a segment of a path is, percent-encoded; None: it is none."""
     try:
@@ -135,9 +144,10 @@ def _of_page(resource: str, own_hosts: Collection[str]) -> Identifier | None:
         return None
     if isinstance(host, Flaw) or host.normal not in own_hosts or port not in (None, 443):
         return None
-    if not parts.path.startswith("/@") or parts.query or parts.fragment or "@" in parts.netloc:
+    name = behind_sign(parts.path)
+    if name is None or parts.query or parts.fragment or "@" in parts.netloc:
         return None
-    return handle_in(parts.path[2:])
+    return handle_in(name)
 
 
 def _decoded(name: str, value: str) -> str:

@@ -88,6 +88,7 @@ async def test_an_account_is_a_jrd(pages: Pages) -> None:
         "acct:anna@www.talk.example",
         "https://talk.example/@anna",
         "https://talk.example:443/@anna",
+        "https://talk.example/%40anna",
         WORK,
         "mailto:Anna@northwind.example",
     ],
@@ -179,6 +180,8 @@ async def test_a_page_is_html_that_runs_nothing(pages: Pages) -> None:
         ("/@anna", "text/vcard;q=x", "text/html"),
         ("/@Anna.VCF", "text/html", "text/vcard"),
         ("/@%61nna.vcf", "*/*", "text/vcard"),
+        ("/%40anna", "*/*", "text/html"),
+        ("/%40anna.vcf", "*/*", "text/vcard"),
     ],
 )
 async def test_accept_decides_what_a_handle_is(
