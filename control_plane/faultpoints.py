@@ -65,6 +65,7 @@ CLAIMING = (
     "claim.commit.before",  # all is decided, and the claim is nobody's yet
     "claim.commit.after",  # it is, and the caller has no answer
     "proof.try.after",  # a wrong code is counted, and not answered
+    "domain.checked.after",  # name servers have said it, and nothing is written yet
 )
 MOVING = (
     "moves.claim.after",

@@ -46,9 +46,21 @@ DIRECTORY_ACCOUNTS = (ROOT + "directory/accounts/").encode()
 DIRECTORY_PROOFS = (ROOT + "directory-proofs/").encode()
 DIRECTORY_CODES = (ROOT + "directory-codes/").encode()
 PEPPER_RING = (ROOT + "keys/pepper").encode()
+# Organisations, their domains and groups, and invitations (docs/reference/organisations.md).
+ORGANISATIONS = (ROOT + "organisations/").encode()
+ORGANISATION_DOMAINS = (ROOT + "organisation-domains/").encode()
+MEMBERSHIPS = (ROOT + "memberships/").encode()
+GROUPS = (ROOT + "groups/").encode()
+GROUP_MEMBERS = (ROOT + "group-members/").encode()
+DOMAINS = (ROOT + "domains/").encode()
+DOMAIN_CHECKER = (ROOT + "domain-checker").encode()
+INVITATIONS = (ROOT + "invitations/").encode()
+OF_ORGANISATIONS = (
+    ORGANISATIONS, ORGANISATION_DOMAINS, MEMBERSHIPS, GROUPS, GROUP_MEMBERS, DOMAINS, INVITATIONS,
+)  # fmt: skip
 _OF_TENANTS = (
     DIRECTORY_HANDLES, DIRECTORY_IDENTIFIERS, DIRECTORY_ACCOUNTS, ASSIGNMENTS, DIRECTORY_PROOFS,
-    DIRECTORY_CODES,
+    DIRECTORY_CODES, *OF_ORGANISATIONS,
 )  # fmt: skip
 
 # Where assignments are spread over several clusters (docs/reference/scale-out.md).
@@ -191,8 +203,8 @@ def directory_account(tenant_id: str, account: str) -> bytes:
 
 
 def directory_tenant(key: bytes) -> bytes:
-    """The tenant in the key of a claim, an account's record, a proof or a count of codes, or of an
-    assignment; of another key anything."""
+    """The tenant in the key of a claim, an account's record, a proof or a count of codes, of an
+    assignment or of what organisations have; of another key anything."""
     for prefix in _OF_TENANTS:
         if key.startswith(prefix):
             return key[len(prefix) : key.find(b"/", len(prefix))]
@@ -217,6 +229,47 @@ def sent_codes(tenant_id: str, kind: str, digest: str) -> bytes:
 def sent_codes_of(tenant_id: str) -> bytes:
     """A prefix: the same of all of a tenant's."""
     return DIRECTORY_CODES + f"{tenant_id}/".encode()
+
+
+def organisation(tenant_id: str, organisation_id: str) -> bytes:
+    """Organisation; without an id: the prefix of the tenant's."""
+    return ORGANISATIONS + f"{tenant_id}/{organisation_id}".encode()
+
+
+def organisation_domains(tenant_id: str, organisation_id: str) -> bytes:
+    """DomainBook: which domains an organisation has, and which it is to prove."""
+    return ORGANISATION_DOMAINS + f"{tenant_id}/{organisation_id}".encode()
+
+
+def membership(tenant_id: str, account: str) -> bytes:
+    """Membership: the organisation of an account."""
+    return MEMBERSHIPS + f"{tenant_id}/{account}".encode()
+
+
+def group(tenant_id: str, organisation_id: str, group_id: str) -> bytes:
+    """Group of an organisation; without an id: the prefix of the organisation's."""
+    return GROUPS + f"{tenant_id}/{organisation_id}/{group_id}".encode()
+
+
+def group_member(tenant_id: str, organisation_id: str, group_id: str, account: str) -> bytes:
+    """GroupMember; without an account: the prefix of the group's."""
+    return GROUP_MEMBERS + f"{tenant_id}/{organisation_id}/{group_id}/{account}".encode()
+
+
+def domain(tenant_id: str, name: str) -> bytes:
+    """Domain that an organisation has proved, by its name in A-labels; without: the prefix of the
+    tenant's."""
+    return DOMAINS + f"{tenant_id}/{name}".encode()
+
+
+def invitation(tenant_id: str, invitation_id: str) -> bytes:
+    """Invitation, under a lease."""
+    return INVITATIONS + f"{tenant_id}/{invitation_id}".encode()
+
+
+def of_organisations(tenant_id: str) -> list[bytes]:
+    """Prefixes: all of a tenant's that has to do with organisations."""
+    return [prefix + f"{tenant_id}/".encode() for prefix in OF_ORGANISATIONS]
 
 
 def audit_entry(sequence: int) -> bytes:

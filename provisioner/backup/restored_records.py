@@ -29,6 +29,7 @@ from control_plane.store.damaged import UNREADABLE, name_in
 LEFT_BEHIND = (
     keys.SESSIONS, keys.LIVE, keys.USAGE, keys.STARVING, keys.MOVES, keys.HOLDS,
     keys.BOOTSTRAP_TOKENS, keys.DIRECTORY_PROOFS, keys.DIRECTORY_CODES,
+    keys.INVITATIONS, keys.DOMAIN_CHECKER,
 )  # fmt: skip
 _ONCE = frozenset({keys.RELEASED, keys.KEY_RING, keys.RESTORING})
 

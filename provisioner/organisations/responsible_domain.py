@@ -25,6 +25,8 @@ MAIL_PROVIDERS = frozenset({
     "zoho.com", "163.com", "126.com",
 })  # fmt: skip
 
+MOST_ASKED = 16  # names that are looked for; of a longer one itself and those next to the suffix
+
 
 class DomainClause(StrEnum):
     """Why a domain speaks for an address, or none does. For programs; values never change."""
@@ -53,7 +55,8 @@ def asked_domains(name: Identifier) -> tuple[str, ...]:
     suffix = public_suffix(name)
     labels = name.normal.split(".")
     kept = len(labels) - len(suffix.split("."))
-    return tuple(".".join(labels[place:]) for place in range(kept))
+    places = [*range(min(1, kept)), *range(max(1, kept - MOST_ASKED + 1), kept)]
+    return tuple(".".join(labels[place:]) for place in places)
 
 
 def responsible_domain(name: Identifier | None, domains: Mapping[str, Domain]) -> ResponsibleDomain:

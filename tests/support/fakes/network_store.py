@@ -17,6 +17,7 @@ from control_plane.store.port import (
     Health,
     KeyValue,
     OutcomeUnknown,
+    Page,
     StoreUnavailable,
     Txn,
     TxnResult,
@@ -51,6 +52,17 @@ class NetworkStore:
     async def get(self, key: bytes, *, timeout_s: float | None = None) -> KeyValue | None:
         found = (await self.commit(Txn(then=[Get(key)]))).results[0]
         return found[0] if found else None
+
+    async def range(
+        self, prefix: bytes, *, start_after: bytes | None = None, limit: int = 0
+    ) -> Page:
+        """As of now."""
+        await self._travel()
+        if self.away:
+            raise StoreUnavailable("the store is away")
+        found = [pair for pair in self.model.under(prefix) if pair.key > (start_after or b"")]
+        items = found[: limit or None]
+        return Page(items=items, revision=self.model.revision, more=len(items) < len(found))
 
     async def commit(self, txn: Txn, *, timeout_s: float | None = None) -> TxnResult:
         await self._travel()

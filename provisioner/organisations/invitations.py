@@ -1,0 +1,374 @@
+"""Invitations to groups: routed, kept, accepted, declined and withdrawn.
+
+An invitation is routed when it is made, and again when it is accepted: the transaction that makes
+somebody a member of a group compares everything that was judged by, and where any of it has changed
+it is judged anew, three times at most. What the directory keeps of an invitation has no address:
+whoever accepts shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from control_plane import keys
+from control_plane.errors import Conflict, InvalidInput, NotFound
+from control_plane.identifiers.identifier import Identifier, IdentifierKind
+from control_plane.printable import quoted
+from control_plane.store.port import Compare, LeaseLost, Operation, Put, Txn, unchanged
+from provisioner.directory.claim_budgets import ClaimBudgets
+from provisioner.directory.claim_rules import ClaimNotAllowed
+from provisioner.directory.shared_lease import SharedLease
+from provisioner.organisations.actors import Actor, LiveAccount, live_account
+from provisioner.organisations.addressed import Addressed, AddressedReader
+from provisioner.organisations.admission import (
+    InvitedTo,
+    JoiningAccount,
+    NotAdmitted,
+    judge_acceptance,
+)
+from provisioner.organisations.reads import Reads
+from provisioner.organisations.records import (
+    Group,
+    GroupMember,
+    Invitation,
+    InvitationState,
+    Membership,
+    encoded,
+)
+from provisioner.organisations.routing import Invite, NotRouted, Route, Why, route
+
+ATTEMPTS = 3
+KINDS = frozenset({IdentifierKind.EMAIL, IdentifierKind.HANDLE, IdentifierKind.PHONE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedInvitation:
+    """id empty: it was only asked where one would go. judged_by: revisions, by name."""
+
+    id: str
+    invitation: Invitation
+    route: Route
+    judged_by: dict[str, int]
+
+
+class InvitationRefused(ClaimNotAllowed):
+    """It may not be accepted by this account now; `why` has the rules."""
+
+    def __init__(self, refused: NotAdmitted) -> None:
+        said = "; ".join(f"{one.rule} {one.clause} {one.value}".rstrip() for one in refused.why)
+        super().__init__(str(refused.rule), f"the invitation cannot be accepted: {said}")
+        self.why: Why = refused.why
+
+
+class Invitations:
+    """lease: of invitations, as long as the longest; wall: Unix seconds. Every method raises
+    NotFound, also for what is none of the actor's; InvalidInput; what check_home raises;
+    Unavailable, OutcomeUnknown."""
+
+    def __init__(
+        self,
+        reader: AddressedReader,
+        *,
+        lease: SharedLease,
+        budgets: ClaimBudgets,
+        wall: Callable[[], float],
+    ) -> None:
+        self._reader = reader
+        self._store = reader.registrar.claims
+        self._accounts = reader.registrar.accounts
+        self._lease = lease
+        self._budgets = budgets
+        self._wall = wall
+
+    async def route(
+        self, tenant: str, organisation: str, group: str, address: Identifier, actor: Actor
+    ) -> RoutedInvitation:
+        """Where an invitation would go. Nothing is written."""
+        return (await self._routed(tenant, organisation, group, address, actor, 0, ""))[0]
+
+    async def create(
+        self,
+        tenant: str,
+        invitation_id: str,
+        organisation: str,
+        group: str,
+        address: Identifier,
+        actor: Actor,
+        *,
+        lasts_s: float,
+    ) -> RoutedInvitation:
+        """Keeps an invitation under an id of the inviter's; the same one again is answered. Raises
+        ClaimNotAllowed where it goes nowhere; Conflict where the id is another one's; Exhausted."""
+        expires_ms = self.now_ms() + int(lasts_s * 1_000)
+        made, reads = await self._routed(
+            tenant, organisation, group, address, actor, expires_ms, invitation_id
+        )
+        key = keys.invitation(tenant, invitation_id)
+        stands = await reads.get(key, Invitation)
+        if stands is not None:
+            if not _same(stands, made.invitation):
+                raise Conflict("another invitation has this id; choose another")
+            return RoutedInvitation(
+                id=invitation_id, invitation=stands, route=made.route, judged_by=made.judged_by
+            )
+        if isinstance(made.route, NotRouted):
+            raise InvitationRefused(NotAdmitted(rule=made.route.rule, why=made.route.why))
+        if not actor.is_operator:
+            self._budgets.take(tenant, actor.account)
+        try:
+            put = Put(key, encoded(made.invitation), await self._lease.current())
+            result = await self._store.commit(Txn(compares=[unchanged(key, 0)], then=[put]))
+        except LeaseLost:
+            self._lease.lost()
+            raise Conflict("the invitation was not kept; try again") from None
+        if not result.succeeded:
+            raise Conflict("the invitation was made just now; try again")
+        return RoutedInvitation(
+            id=invitation_id, invitation=made.invitation, route=made.route, judged_by=made.judged_by
+        )
+
+    async def accept(
+        self, tenant: str, invitation_id: str, address: Identifier, actor: Actor
+    ) -> Invitation:
+        """Makes the account a member of the group, judged as of now; what it has accepted already
+        is answered. Raises InvitationRefused; ClaimNotAllowed where it is not open; Conflict where
+        what it is judged by changes each time."""
+        for _ in range(ATTEMPTS):
+            reads, key, stands = await self._of_address(tenant, invitation_id, address)
+            account = await live_account(self._accounts, tenant, actor.account, actor.unit)
+            if stands.state is InvitationState.ACCEPTED and stands.account == actor.account:
+                return stands
+            _check_open(stands)
+            writes = await self._judged(reads, tenant, invitation_id, stands, address, account)
+            compares = [*reads.compares(), *self._account_compares(account)]
+            ended = msgspec.structs.replace(
+                stands, state=InvitationState.ACCEPTED, account=actor.account,
+                ended_ms=self.now_ms(), judged_by=reads.revisions(),
+            )  # fmt: skip
+            lease = reads.lease(key)
+            txn = Txn(compares=compares, then=[Put(key, encoded(ended), lease), *writes])
+            if await self._committed(txn):
+                return ended
+        raise Conflict(
+            "the rules that the invitation is judged by keep changing; try again in a moment"
+        )
+
+    async def decline(
+        self, tenant: str, invitation_id: str, address: Identifier, actor: Actor
+    ) -> Invitation:
+        """Says no to it, by an account that has the address."""
+        return await self._end(tenant, invitation_id, address, actor, InvitationState.DECLINED)
+
+    async def withdraw(self, tenant: str, invitation_id: str, actor: Actor) -> Invitation:
+        """Takes it back, by who made it, or an operator."""
+        return await self._end(tenant, invitation_id, None, actor, InvitationState.WITHDRAWN)
+
+    async def get(self, tenant: str, invitation_id: str, actor: Actor) -> Invitation:
+        """One that the actor made, accepted or declined."""
+        if not actor.is_operator:
+            await live_account(self._accounts, tenant, actor.account, actor.unit)
+        reads = Reads(self._store)
+        found = await reads.get(keys.invitation(tenant, invitation_id), Invitation)
+        if found is None or not (
+            actor.is_operator or actor.account in (found.inviter, found.account)
+        ):
+            raise _no_invitation()
+        return found
+
+    def now_ms(self) -> int:
+        return int(self._wall() * 1_000)
+
+    async def _routed(
+        self,
+        tenant: str,
+        organisation: str,
+        group: str,
+        address: Identifier,
+        actor: Actor,
+        expires_ms: int,
+        request: str,
+    ) -> tuple[RoutedInvitation, Reads]:
+        if address.kind not in KINDS:
+            raise InvalidInput(
+                "identifier", "identifier is none that is invited: name an e-mail address, a "
+                "handle or a telephone number",
+            )  # fmt: skip
+        reads = Reads(self._store)
+        await self._check_inviter(reads, tenant, organisation, group, actor)
+        addressed = await self._reader.read(reads, tenant, address)
+        invitation = Invitation(
+            inviter=actor.account,
+            organisation=organisation,
+            group=group,
+            kind=address.kind.value,
+            digest=self._reader.digests(tenant, address)[0],
+            expires_ms=expires_ms,
+            request=request,
+        )
+        found = self._route(invitation, address, addressed, lasts=expires_ms > 0)
+        made = RoutedInvitation(
+            id="", invitation=invitation, route=found, judged_by=reads.revisions()
+        )
+        return made, reads
+
+    def _route(
+        self, invitation: Invitation, address: Identifier, addressed: Addressed, *, lasts: bool
+    ) -> Route:
+        now_ms = self.now_ms()
+        invite = Invite(
+            kind=address.kind,
+            inviter=invitation.inviter,
+            expires_ms=invitation.expires_ms if lasts else now_ms + 1,
+        )
+        return route(invite, addressed.accounts, addressed.domain, addressed.policies, now_ms)
+
+    async def _check_inviter(
+        self, reads: Reads, tenant: str, organisation: str, group: str, actor: Actor
+    ) -> None:
+        """Whoever invites is an active member of the organisation whose group it is. Raises
+        NotFound otherwise, as for a group that is not there."""
+        there = await reads.get(keys.group(tenant, organisation, group), Group)
+        if not actor.is_operator:
+            account = await live_account(self._accounts, tenant, actor.account, actor.unit)
+            first_ms = account.home.first_ms
+            member = await self._reader.member(reads, tenant, actor.account, first_ms)
+            if member is None or not member.active or member.organisation != organisation:
+                raise _no_group(group)
+        if there is None:
+            raise _no_group(group)
+
+    async def _judged(
+        self,
+        reads: Reads,
+        tenant: str,
+        invitation_id: str,
+        invitation: Invitation,
+        address: Identifier,
+        account: LiveAccount,
+    ) -> list[Operation]:
+        """What accepting it writes. Raises InvitationRefused."""
+        addressed = await self._reader.read(reads, tenant, address)
+        organisation, group = invitation.organisation, invitation.group
+        group_key = keys.group(tenant, organisation, group)
+        there = await reads.get(group_key, Group, name=f"group {group}")
+        name, life_ms = account.view.account, account.home.first_ms
+        member = await self._reader.member(reads, tenant, name, life_ms)
+        own = member.organisation if member is not None else ""
+        policies = await self._reader.policies(reads, tenant, [organisation, own])
+        policies |= addressed.policies
+        joining = JoiningAccount(
+            account=name,
+            organisation=own,
+            active=member is None or member.active,
+            single_sign_on=member is not None and member.single_sign_on,
+            two_factors=member is not None and member.two_factors,
+        )
+        judged = judge_acceptance(
+            self._route(invitation, address, addressed, lasts=True),
+            InvitedTo(
+                organisation=organisation if there is not None else "",
+                group=group,
+                guests=there is not None and there.guests,
+            ),
+            joining,
+            has_address=name != invitation.inviter
+            and any(one.account == name for one in addressed.accounts),
+            policies=policies,
+        )
+        if isinstance(judged, NotAdmitted):
+            raise InvitationRefused(judged)
+        now_ms = self.now_ms()
+        record = GroupMember(invitation=invitation_id, life_ms=life_ms, since_ms=now_ms)
+        writes: list[Operation] = [
+            Put(keys.group_member(tenant, organisation, group, name), encoded(record))
+        ]
+        if judged.joins:
+            joined = Membership(organisation=judged.joins, life_ms=life_ms, since_ms=now_ms)
+            writes.append(Put(keys.membership(tenant, name), encoded(joined)))
+        return writes
+
+    def _account_compares(self, account: LiveAccount) -> list[Compare]:
+        """That the account is as it was read, where it is in the same store."""
+        if self._accounts.shared is None:
+            return []
+        view = account.view
+        home_key = keys.assignment(view.tenant, view.account)
+        return [
+            unchanged(key, 0 if pair is None else pair.mod_revision)
+            for key, pair in ((view.key, view.pair), (home_key, view.home_pair))
+        ]
+
+    async def _committed(self, txn: Txn) -> bool:
+        try:
+            return (await self._store.commit(txn)).succeeded
+        except LeaseLost:  # and with it the invitation
+            raise _no_invitation() from None
+
+    async def _of_address(
+        self, tenant: str, invitation_id: str, address: Identifier | None
+    ) -> tuple[Reads, bytes, Invitation]:
+        """One that went to this address; None: whichever. Raises NotFound."""
+        reads, key = Reads(self._store), keys.invitation(tenant, invitation_id)
+        stands = await reads.get(key, Invitation)
+        if stands is None:
+            raise _no_invitation()
+        if address is not None and (
+            stands.kind != address.kind.value
+            or stands.digest not in self._reader.digests(tenant, address)
+        ):
+            raise _no_invitation()
+        return reads, key, stands
+
+    async def _end(
+        self,
+        tenant: str,
+        invitation_id: str,
+        address: Identifier | None,
+        actor: Actor,
+        state: InvitationState,
+    ) -> Invitation:
+        for _ in range(ATTEMPTS):
+            if not actor.is_operator:
+                await live_account(self._accounts, tenant, actor.account, actor.unit)
+            reads, key, stands = await self._of_address(tenant, invitation_id, address)
+            if address is None and not actor.is_operator and stands.inviter != actor.account:
+                raise _no_invitation()
+            if address is not None:
+                addressed = await self._reader.read(reads, tenant, address)
+                if all(one.account != actor.account for one in addressed.accounts):
+                    raise _no_invitation()
+            if stands.state is state:
+                return stands
+            _check_open(stands)
+            ended = msgspec.structs.replace(
+                stands, state=state, account=actor.account if address is not None else "",
+                ended_ms=self.now_ms(),
+            )  # fmt: skip
+            put = Put(key, encoded(ended), reads.lease(key))
+            if await self._committed(Txn(compares=reads.compares(), then=[put])):
+                return ended
+        raise Conflict("the invitation keeps changing; try again")
+
+
+def _same(one: Invitation, other: Invitation) -> bool:
+    """Whether two are one, made twice; of an address by either of its digests the newer counts."""
+    fields = ("inviter", "organisation", "group", "kind", "digest", "request")
+    return all(getattr(one, field) == getattr(other, field) for field in fields)
+
+
+def _check_open(invitation: Invitation) -> None:
+    if invitation.state is not InvitationState.OPEN:
+        raise ClaimNotAllowed(
+            "NOT_OPEN", f"the invitation was {invitation.state}; ask for another one"
+        )
+
+
+def _no_group(group: str) -> NotFound:
+    return NotFound(f"there is no group {quoted(group)} here that you may invite to")
+
+
+def _no_invitation() -> NotFound:
+    return NotFound("there is no such invitation; it may have ended")
