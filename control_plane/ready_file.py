@@ -19,13 +19,19 @@ from control_plane.service_manager import READY, notify
 
 
 def write_ready_file(
-    path: Path | None, content: Mapping[str, object], *, indent: int | None = None
+    path: Path | None,
+    content: Mapping[str, object],
+    *,
+    indent: int | None = None,
+    serves: bool = True,
 ) -> None:
     """Says that this process serves, and where; nothing where no file is asked for. `pid` and
     `started` are added: the process, and when it began as proc(5) has it, in clock ticks since
     boot, null where the system does not tell. Readers, who must be the same user, see all of it or
-    nothing. The service manager is told in any case."""
-    notify(READY)
+    nothing. The service manager is told in any case, unless this process starts yet and only says
+    so (serves)."""
+    if serves:
+        notify(READY)
     if path is None:
         return
     pid = os.getpid()

@@ -188,7 +188,7 @@ class Settings(
         dict[str, str],
         Field(
             description="hosts at which names are served there, as JSON: host to tenant, such as "
-            '{"talk.example": "talk"}'
+            '{"talk.example": "talk"}; a host has a port where people come to another than 443'
         ),
     ] = {}  # noqa: RUF012  # pydantic copies it
     directory_write_at: Annotated[

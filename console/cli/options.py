@@ -15,6 +15,7 @@ from console.cli.common_options import (
     named_token_file,
     on_command_line,
 )
+from console.cli.local_start import wait_for_start
 from console.cli.output import Format
 from console.cli.profile import Flags, Target, choose_target, config_path
 from control_plane.secret_files import visible_secret_warning
@@ -173,6 +174,8 @@ def _flags(tenant: str | None, token: str | None, profile: str | None, ca: str |
 def _chosen(flags: Flags, *, data_sharing: bool) -> Target:
     named = named_config()
     config = named or config_path(os.environ)
-    return choose_target(
+    target = choose_target(
         flags, os.environ, config, required=named is not None, data_sharing=data_sharing
     )
+    wait_for_start(target.servers)
+    return target

@@ -6,7 +6,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -26,17 +26,12 @@ from console.local.stack import (
     record_document,
     secured,
 )
-from console.local.stack_plan import (
-    ETCD,
-    ETCD_USER,
-    SERVER,
-    StackOptions,
-    password_file,
-    plan_stack,
-)
+from console.local.stack_options import StackOptions
+from console.local.stack_plan import ETCD, ETCD_USER, LOOPBACK, SERVER, password_file, plan_stack
 from console.local.stack_security import OPERATOR, StackSecurity
 from console.local.stack_units import prepare_stack
 from control_plane.fleet.file import read_fleet
+from control_plane.fleet.unit import UnitId
 from control_plane.private_files import private_folder
 from control_plane.ready_file import clear_ready_file, write_ready_file
 from control_plane.written_paths import check_written_file, check_written_folder
@@ -81,24 +76,33 @@ def run_until_stopped(
         file.unlink(missing_ok=True)
     record = records_folder() / f"{quote(str(options.data_dir.resolve()), safe='')[-200:]}.json"
     reporter = _StepReporter(notes)
+
+    def prepare() -> None:
+        prepare_stack(options)
+        if options.port:  # else nobody knows yet where it will be
+            _write_record(record, [f"{LOOPBACK}:{options.port}"], options.security, starting=True)
+
     stack = LocalStack(
         plan,
         options.data_dir,
         on_step=reporter.report,
         on_trouble=lambda trouble: notes.print(trouble, style="yellow", markup=False),
         interrupted=stop.is_set,
-        prepare=lambda: prepare_stack(options),
+        prepare=prepare,
     )
     with _stopping_on_signals(stop, stack):
         try:
             with busy("starting") as reporter.update:
                 stack.start()
-        except StartInterrupted:
-            return
+        except BaseException as ended:  # whatever ended the start: nobody is to wait for it
+            clear_ready_file(record)
+            if isinstance(ended, StartInterrupted):
+                return
+            raise
         try:
             store = _store_url(options, stack)
             announced = ready_document(stack, store, options.security)
-            _write_record(record, stack, options.security)
+            _write_record(record, [stack.grpc, *stack.units.values()], options.security)
             for file in files:
                 write_ready_file(file, announced, indent=2)
             show({}, Format.TABLE, lambda: _where_next(stack, options, store))
@@ -109,7 +113,7 @@ def run_until_stopped(
                 stack.tend()
                 if announced != (now := ready_document(stack, store, options.security)):
                     announced = now  # a program was started again: other pids, other ports
-                    _write_record(record, stack, options.security)
+                    _write_record(record, [stack.grpc, *stack.units.values()], options.security)
                     for file in files:
                         write_ready_file(file, announced, indent=2)
         finally:
@@ -120,12 +124,19 @@ def run_until_stopped(
     notes.print(f"stopped; everything is kept in {options.data_dir}", markup=False)
 
 
-def _write_record(record: Path, stack: LocalStack, security: StackSecurity | None) -> None:
+def _write_record(
+    record: Path,
+    addresses: Sequence[str],
+    security: StackSecurity | None,
+    *,
+    starting: bool = False,
+) -> None:
     """How commands and clients on this machine find CA and token by themselves."""
     if security is None:
         return
     private_folder(record.parent)
-    write_ready_file(record, record_document(stack, security))
+    document = record_document(addresses, security, starting=starting)
+    write_ready_file(record, document, serves=not starting)
 
 
 @contextmanager
@@ -215,6 +226,7 @@ def _next_commands(stack: LocalStack, options: StackOptions, store: str) -> list
             f"homeport provision anna --ip 81.2.69.142{there}",
             f"homeport handles claim @anna --account anna{there}",
             f"homeport resolve @anna{there}",
+            *_sign_in_command(options, there),
         ]
     commands = [
         f"homeport provision alice --ip 81.2.69.142{there}",
@@ -233,6 +245,12 @@ def _next_commands(stack: LocalStack, options: StackOptions, store: str) -> list
     return commands
 
 
+def _sign_in_command(options: StackOptions, there: str) -> list[str]:
+    """How somebody gets into the web client."""
+    web = " ".join(f"--web {one}" for one in options.web_url.split(",") if one)
+    return [f"homeport accounts sign-in anna {web}{there}"] if web else []
+
+
 def _units_fact(stack: LocalStack, options: StackOptions) -> str:
     if options.apart:
         return ", ".join(f"{unit} at {at}" for unit, at in stack.units.items())
@@ -242,8 +260,11 @@ def _units_fact(stack: LocalStack, options: StackOptions) -> str:
 def _browser_facts(stack: LocalStack, options: StackOptions) -> list[tuple[str, str]]:
     scheme = "http" if options.security is None else "https"
     port = str(stack.facts[SERVER].get("pages") or "").rpartition(":")[2]
-    at = [f"handles at {scheme}://{host}:{port}/@HANDLE" for host in options.hosts]
-    at += [f"{unit} at {scheme}://{web}/client/" for unit, web in stack.addresses("web").items()]
+    hosts = [one.partition(":")[0] for one in options.hosts]
+    at = [f"handles at {scheme}://{host}:{port}/@HANDLE" for host in hosts]
+    for unit, web in stack.addresses("web").items():
+        host = options.unit_hosts.get(UnitId(unit), LOOPBACK)
+        at.append(f"{unit} at {scheme}://{host}:{web.rpartition(':')[2]}/client/")
     return [("browsers", ", ".join(at))] if at else []
 
 

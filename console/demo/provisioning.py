@@ -26,7 +26,8 @@ from console.cli.progress import counting
 from console.cli.tables import Table, fold, number, optional, whole
 from console.cli.views.homes import explanation_view
 from console.local.stack import LocalStack, secured
-from console.local.stack_plan import StackOptions, StackPlan, plan_stack
+from console.local.stack_options import StackOptions
+from console.local.stack_plan import StackPlan, plan_stack
 from console.local.stack_security import StackSecurity
 from console.local.stack_units import make_stack_security
 from control_plane.fleet.file import SAMPLE, read_fleet

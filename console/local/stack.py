@@ -11,13 +11,14 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from console.local.child import Child
+from console.local.stack_options import StackOptions
 from console.local.stack_plan import (
     AGENT,
     DATA_FOLDER,
@@ -26,7 +27,6 @@ from console.local.stack_plan import (
     LOOPBACK,
     SERVER,
     Program,
-    StackOptions,
     StackPlan,
     password_file,
     restart_delay_s,
@@ -286,13 +286,16 @@ def secured(options: StackOptions, *, mutual: bool = False) -> StackOptions:
 
 def first_free_port(ports: Iterable[int]) -> int:
     """The first of these loopback ports on which nobody listens; 0: any, where none is free."""
-    for port in ports:
-        try:
-            check_port_is_free("", port)
-        except StackFailed:
-            continue
-        return port
-    return 0
+    return next((port for port in ports if is_free_port(port)), 0)
+
+
+def is_free_port(port: int) -> bool:
+    """Whether nobody listens on this loopback port now."""
+    try:
+        check_port_is_free("", port)
+    except StackFailed:
+        return False
+    return True
 
 
 def check_port_is_free(flag: str, port: int) -> None:
@@ -338,10 +341,14 @@ def ready_document(
     }
 
 
-def record_document(stack: LocalStack, security: StackSecurity) -> Mapping[str, object]:
-    """What clients on this machine read of it (see homeport.local_stack)."""
+def record_document(
+    addresses: Sequence[str], security: StackSecurity, *, starting: bool = False
+) -> Mapping[str, object]:
+    """What clients on this machine read of a stack (see homeport.local_stack). starting: it does
+    not serve yet."""
     return {
-        "addresses": [stack.grpc, *stack.units.values()],
+        "addresses": list(addresses),
+        "starting": starting,
         "ca": str(security.ca.resolve()),
         "token": security.operator_token(),
         **_operator_certificate(security),

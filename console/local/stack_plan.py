@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from console.local.stack_options import Sharing, StackOptions
 from console.local.stack_security import StackSecurity
 from control_plane.backoff import Backoff
 from control_plane.data_folder import SQLITE, DataFolder
@@ -51,66 +52,6 @@ def fleet_file(data_dir: Path, unit: str) -> Path:
 def password_file(data_dir: Path) -> Path:
     """Holds the password of the etcd that is started here."""
     return data_dir / "etcd-password"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailRelay:
-    """Who takes mail that goes out, host:port, and the domain that it comes from, and to which
-    answers are sent. vouches: who brings mail from this machine is believed on whose it is."""
-
-    address: str
-    domain: str
-    tenant: str = "default"  # whose accounts are written to there
-    vouches: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextLine:
-    """The line for texts, host:port, and the number of the service, +44…"""
-
-    address: str
-    number: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sharing:
-    """A data-sharing server, and units that are agents of the applications of one tenant. clock: of
-    the server; None: the machine's."""
-
-    tenant: str
-    clock: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackOptions:
-    """What the operator asked for. `store` is `embedded`, `etcd` (started here) or the URL of
-    an etcd that runs already. Port 0 means any free port."""
-
-    data_dir: Path
-    units: Path
-    store: str = "embedded"
-    port: int = 7700
-    metrics_port: int = 7701
-    http_port: int = 0  # for clients that have HTTP and JSON alone
-    etcd_port: int = 0  # of the etcd that is started here
-    geo: Path | None = None
-    workers: int = 1
-    lost_after_s: float | None = (
-        None  # clients leave a silent unit then; None: as the server has it
-    )
-    transport: str = "auto"
-    accounts: bool = False  # units keep accounts
-    # Units with an agent process of their own, each with its part of the fleet file; empty: one
-    # process for all.
-    apart: tuple[str, ...] = ()
-    web: bool = False  # units serve browsers
-    web_url: str = ""  # where these reach {unit}, for links in mail; empty: mail has none
-    mail: MailRelay | None = None  # None: no mail goes out
-    text: TextLine | None = None  # None: no texts
-    # Hosts at which handles have pages, and WebFinger finds them: host to tenant; none: no pages.
-    hosts: Mapping[str, str] = field(default_factory=dict)
-    sharing: Sharing | None = None  # needs `security`; None: no applications
-    security: StackSecurity | None = None  # None: plain, and everybody may do all
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +154,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 *more,
                 *kept,
                 *_code_senders(options),
-                *_pages(options.hosts),
+                *_pages(options),
                 *_server_security(options.security),
             ),
             ready_within_s=READY_WITHIN_S,
@@ -249,8 +190,7 @@ def _agents(options: StackOptions) -> list[Program]:
                 ReportedValue(SERVER, "grpc", prefix="--server="),
                 f"--listen={LOOPBACK}:0",
                 *_unit_state(options),
-                *((f"--http-listen={LOOPBACK}:0",) if options.web else ()),
-                *((f"--web-url={options.web_url}",) if options.web_url else ()),
+                *_web(options, name),
                 *_applications(options),
                 *_outside(options),
                 *_agent_security(name, options.security),
@@ -260,6 +200,15 @@ def _agents(options: StackOptions) -> list[Program]:
         )
         for name, file in files.items()
     ]
+
+
+def _web(options: StackOptions, name: str) -> list[str]:
+    """Where a unit serves browsers, and how links lead there."""
+    if not options.web:
+        return []
+    ports = {agent_name(unit): port for unit, port in options.web_ports.items()}
+    url = [f"--web-url={options.web_url}"] if options.web_url else []
+    return [f"--http-listen={LOOPBACK}:{ports.get(name, 0)}", *url]
 
 
 def _outside(options: StackOptions) -> list[str]:
@@ -308,12 +257,12 @@ def _sharing(options: StackOptions, sharing: Sharing, security: StackSecurity) -
     )
 
 
-def _pages(hosts: Mapping[str, str]) -> tuple[str, ...]:
-    if not hosts:
+def _pages(options: StackOptions) -> tuple[str, ...]:
+    if not options.hosts:
         return ()
     return (
-        f"--directory-http-listen={LOOPBACK}:0",
-        f"--directory-hosts={json.dumps(hosts)}",
+        f"--directory-http-listen={LOOPBACK}:{options.pages_port}",
+        f"--directory-hosts={json.dumps(options.hosts)}",
     )
 
 

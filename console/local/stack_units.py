@@ -11,14 +11,13 @@ from functools import partial
 import yaml
 
 from console.local.stack import StackFailed
+from console.local.stack_options import Sharing, StackOptions
 from console.local.stack_plan import (
     AGENT,
     MESSAGES,
     PLATFORM,
     SERVER,
     SHARING,
-    Sharing,
-    StackOptions,
     agent_name,
     fleet_file,
 )
@@ -53,7 +52,7 @@ def prepare_stack(options: StackOptions) -> None:
             units,
             apart=options.apart,
             sharing=options.sharing,
-            hosts=tuple(options.hosts),
+            hosts=tuple(options.host_names),
         )
 
 

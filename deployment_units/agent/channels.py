@@ -89,11 +89,12 @@ def channels_of(
     jitter: Callable[[], float],
 ) -> UnitChannels:
     """checks: reads cards that go by mail. Raises InvalidInput for what cannot be used."""
+    reached = address_of(settings.web_url, unit_id)
     host = next(iter(mail_domains(settings.mail_domain)), "")
     composer = Composer(
         host=host,
         number=settings.text_number,
-        pages=f"{address_of(settings.web_url, unit_id)}/a/" if settings.web_url else "",
+        pages=f"{reached}/a/" if reached else "",
         checks=checks,
         new_key=lambda: secrets.token_bytes(32),
         wall_ms=wall_ms,

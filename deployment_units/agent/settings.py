@@ -150,7 +150,7 @@ class AgentSettings(MailSettings, PushSettings, WebSettings, ConnectionSettings,
                 continue
             if not host or not port.isdigit() or int(port) > 65535:
                 yield f"{flag} {listen} is not host:port"
-            elif self.units is not None and int(port) != 0:
+            elif self.units is not None and int(port) != 0 and flag != "--http-listen":
                 yield f"with --units each unit needs a port of its own; use {flag} HOST:0"
         yield from self.web_misfits(accounts=self.accounts, fleet=self.units is not None)
         if self.data_sharing and not self.accounts:

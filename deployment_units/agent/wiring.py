@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from grpc import aio
 
-from control_plane.fleet.file import read_fleet
 from control_plane.fleet.unit import UnitSpec
 from control_plane.fleet_messages import spec_to_proto
 from control_plane.identity.admission import Admission, TicketVerifier
@@ -30,6 +29,7 @@ from control_plane.supervision import Supervisor
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.capacity_limit import CapacityLimit
+from deployment_units.agent.config_checks import specs_of
 from deployment_units.agent.departures import record_departures
 from deployment_units.agent.keeping import UnitKeeping, Whereabouts, keeping
 from deployment_units.agent.load import AdmittedClients
@@ -109,7 +109,7 @@ async def run_agents(
     rng = random.Random(secrets.randbits(64))
     ended = asyncio.Event()
     supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=ended.set)
-    specs: Sequence[UnitSpec | None] = read_fleet(settings.units) if settings.units else [None]
+    specs = specs_of(settings)
     watch = ConnectionWatch()
     connect = connector(settings)
     agents = [build_agent(settings, spec, watch, connect) for spec in specs]

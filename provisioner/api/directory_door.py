@@ -134,7 +134,7 @@ class DirectoryDoor:
             identifier = webfinger.identifier_of(asked.resource, self._hosts.of(host.tenant))
             found = await self._found(identifier, asker)
             assert identifier is not None
-            document = webfinger.jrd(asked, identifier, found, host.name)
+            document = webfinger.jrd(asked, identifier, found, host)
             return web.Response(
                 body=dumped(document),
                 content_type=webfinger.MEDIA_TYPE,

@@ -7,7 +7,7 @@ answer: not found. The links of a JRD may be narrowed by `rel`; everything else 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -17,6 +17,7 @@ from control_plane.identifiers.domains import read_domain
 from control_plane.identifiers.handles import read_handle
 from control_plane.identifiers.identifier import MAX_TEXT, Flaw, Identifier, IdentifierKind
 from control_plane.identifiers.uris import read_uri
+from provisioner.directory.public_hosts import HTTPS, PublicHost
 from provisioner.directory.public_profiles import PublicProfile
 
 PATH = "/.well-known/webfinger"
@@ -69,9 +70,10 @@ def read_query(query: str) -> WebFingerQuery:
     return WebFingerQuery(resource=resource, rels=tuple(rels))
 
 
-def identifier_of(resource: str, own_hosts: Collection[str]) -> Identifier | None:
-    """Whose name a resource is: an account or the page of one at these hosts (A-labels), a mail
-    address, a number, a SIP or XMPP URI. None: it is nobody's here."""
+def identifier_of(resource: str, own_hosts: Mapping[str, int]) -> Identifier | None:
+    """Whose name a resource is: an account or the page of one at these hosts (A-labels, with the
+    ports of their pages), a mail address, a number, a SIP or XMPP URI. None: it is nobody's
+    here."""
     if resource[:8].lower() == "https://":
         return _of_page(resource, own_hosts)
     found = read_uri(resource, own_hosts=own_hosts)
@@ -81,9 +83,13 @@ def identifier_of(resource: str, own_hosts: Collection[str]) -> Identifier | Non
 
 
 def jrd(
-    asked: WebFingerQuery, identifier: Identifier, profiles: Sequence[PublicProfile], host: str
+    asked: WebFingerQuery,
+    identifier: Identifier,
+    profiles: Sequence[PublicProfile],
+    at: PublicHost,
 ) -> dict[str, Any]:
-    """The answer, as JSON has it (RFC 7033, 4.4). host: at which it was asked, in A-labels."""
+    """The answer, as JSON has it (RFC 7033, 4.4). at: where it was asked."""
+    host, pages = at.name, at.authority
     single = profiles[0] if len(profiles) == 1 else None
     accounts = [f"acct:{_user(one.handle)}@{host}" for one in profiles if one.handle]
     own = identifier.kind is IdentifierKind.HANDLE or (single is not None and single.handle != "")
@@ -92,11 +98,11 @@ def jrd(
     links = []
     for one in profiles:
         if one.handle:
-            aliases[page_of(one.handle, host)] = None
+            aliases[page_of(one.handle, pages)] = None
             aliases[f"acct:{_user(one.handle)}@{host}"] = None
             links += [
-                {"rel": PROFILE_PAGE, "type": "text/html", "href": page_of(one.handle, host)},
-                {"rel": VCARD, "type": "text/vcard", "href": f"{page_of(one.handle, host)}.vcf"},
+                {"rel": PROFILE_PAGE, "type": "text/html", "href": page_of(one.handle, pages)},
+                {"rel": VCARD, "type": "text/vcard", "href": f"{page_of(one.handle, pages)}.vcf"},
             ]
         aliases.update(dict.fromkeys(seen.uri for seen in one.seen.identifiers))
     aliases.pop(subject, None)
@@ -109,9 +115,9 @@ def jrd(
     return document
 
 
-def page_of(handle: str, host: str) -> str:
-    """The address of a handle's page."""
-    return f"https://{host}/@{_user(handle)}"
+def page_of(handle: str, authority: str) -> str:
+    """The address of a handle's page. authority: its host, with the port unless that is HTTPS's."""
+    return f"https://{authority}/@{_user(handle)}"
 
 
 def behind_sign(path: str) -> str | None:
@@ -136,13 +142,15 @@ def _user(handle: str) -> str:
     return quote(handle, safe="")
 
 
-def _of_page(resource: str, own_hosts: Collection[str]) -> Identifier | None:
+def _of_page(resource: str, own_hosts: Mapping[str, int]) -> Identifier | None:
     try:
         parts = urlsplit(resource)
         host, port = read_domain(parts.hostname or ""), parts.port
     except ValueError:
         return None
-    if isinstance(host, Flaw) or host.normal not in own_hosts or port not in (None, 443):
+    if isinstance(host, Flaw) or host.normal not in own_hosts:
+        return None
+    if (port or HTTPS) not in (HTTPS, own_hosts[host.normal]):
         return None
     name = behind_sign(parts.path)
     if name is None or parts.query or parts.fragment or "@" in parts.netloc:

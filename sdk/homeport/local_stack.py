@@ -25,13 +25,15 @@ MOST_BYTES = 4 << 20  # of one: an address for each unit of a large fleet
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalStack:
     """One that runs. addresses: host:port of its servers and units; ca: PEM file; certificate,
-    certificate_key: PEM files of its operator, empty where it asks nobody for a certificate."""
+    certificate_key: PEM files of its operator, empty where it asks nobody for a certificate.
+    is_starting: it does not serve yet."""
 
     addresses: frozenset[str]
     ca: str
     token: str
     certificate: str = ""
     certificate_key: str = ""
+    is_starting: bool = False
 
 
 def records_folder() -> Path:
@@ -86,7 +88,11 @@ def _read(path: Path) -> LocalStack | None:
         texts |= {name: content.get(name, "") for name in ("certificate", "certificate_key")}
         if not all(isinstance(text, str) for text in texts.values()):
             return None
-        record = LocalStack(addresses=frozenset(content["addresses"]), **texts)
+        record = LocalStack(
+            addresses=frozenset(content["addresses"]),
+            is_starting=content.get("starting") is True,
+            **texts,
+        )
         return record if _runs(content["pid"], content.get("started")) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from console.cli.options import GeoFile
 
-if TYPE_CHECKING:
-    pass
-
+PAGES_HOST = "homeport.localhost"  # leads to this machine (RFC 6761)
+# Behind --port: the first port of what browsers reach, and how many are tried.
+FIRST_BROWSED, MOST_BROWSED = 20, 40
 # The wrapped programs read their own flags; --help shows theirs, too.
 PASSES_EVERYTHING_ON: dict[str, Any] = {
     "context_settings": {
@@ -124,8 +124,8 @@ def up(
     and keeps its data between runs.
     """
     from console.cli.up import run_until_stopped
-    from console.local.stack import first_free_port
-    from console.local.stack_plan import MailRelay, StackOptions, TextLine
+    from console.local.stack import first_free_port, is_free_port
+    from console.local.stack_options import MailRelay, StackOptions, TextLine, with_pages
     from control_plane.fleet.file import SAMPLE, TWO_UNITS, read_fleet
 
     if transport not in ("auto", "native", "grpcio"):
@@ -147,6 +147,7 @@ def up(
         taken = (metrics_port, etcd_port)
         after = [one for one in range(port + 2, min(port + 12, 65536)) if one not in taken]
         http_port = first_free_port(after) if port else 0
+    apart = tuple(unit.id for unit in read_fleet(fleet)) if with_directory else ()
     options = StackOptions(
         data_dir=data_dir,
         units=fleet,
@@ -159,14 +160,20 @@ def up(
         workers=workers,
         transport=transport,
         accounts=accounts or with_directory,
-        apart=tuple(unit.id for unit in read_fleet(fleet)) if with_directory else (),
-        web=with_directory,
-        hosts={"homeport.localhost": "default"} if with_directory else {},
+        apart=apart,
         mail=MailRelay(address=mail_relay, domain=mail_domain)
         if mail_relay and mail_domain
         else None,
         text=TextLine(address=text_line, number=text_number) if text_line and text_number else None,
     )
+    if with_directory:
+        # The same ones each time, so that links keep leading there.
+        first = port + FIRST_BROWSED if port else 65536
+        browsed = range(first, min(first + MOST_BROWSED, 65536))
+        free = (one for one in browsed if is_free_port(one))
+        pages_port = next(free, 0)
+        web_ports = {unit: next(free, 0) for unit in apart}
+        options = with_pages(options, PAGES_HOST, pages_port, web_ports, secured=not insecure)
     run_until_stopped(options, ready_file, insecure=insecure, mutual=mtls)
 
 

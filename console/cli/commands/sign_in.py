@@ -80,7 +80,8 @@ def addresses(texts: list[str]) -> Mapping[str, str]:
             unit, url = "", text
         parts = urlsplit(url.replace(UNIT, "u"))
         plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
-        is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        host = parts.hostname or ""
+        is_local = host in ("127.0.0.1", "::1") or host.rpartition(".")[2] == "localhost"
         if not (parts.hostname and plain) or parts.scheme not in ("https", "http"):
             raise typer.BadParameter(f"{text} is not https://name", param_hint="--web")
         if parts.scheme == "http" and not is_local:

@@ -26,16 +26,8 @@ from console.demo.directory.demo_children import DemoChild
 from console.demo.directory.mail_provider import Mailboxes
 from console.demo.directory.person import Person
 from console.local.stack import LocalStack, secured
-from console.local.stack_plan import (
-    PLATFORM,
-    SERVER,
-    SHARING,
-    MailRelay,
-    Sharing,
-    StackOptions,
-    TextLine,
-    plan_stack,
-)
+from console.local.stack_options import MailRelay, Sharing, StackOptions, TextLine
+from console.local.stack_plan import PLATFORM, SERVER, SHARING, plan_stack
 from console.local.stack_units import prepare_stack
 from control_plane.fleet.file import TWO_UNITS, read_fleet
 from data_sharing.clock import SimulatedClock, wall_ms

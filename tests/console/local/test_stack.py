@@ -9,13 +9,7 @@ from pathlib import Path
 import pytest
 
 from console.local.stack import LocalStack, StackFailed, StartInterrupted
-from console.local.stack_plan import (
-    MOST_RESTARTS,
-    Argument,
-    Program,
-    ReportedValue,
-    StackPlan,
-)
+from console.local.stack_plan import MOST_RESTARTS, Argument, Program, ReportedValue, StackPlan
 
 LIMIT_S = 30.0
 

@@ -7,19 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from console.local.stack_options import MailRelay, Sharing, StackOptions, TextLine, with_pages
 from console.local.stack_plan import (
     MOST_RESTARTS,
     RESTART_WINDOW_S,
-    MailRelay,
-    Sharing,
-    StackOptions,
-    TextLine,
     plan_stack,
     restart_delay_s,
     settled_arguments,
 )
 from console.local.stack_security import StackSecurity
 from control_plane.errors import InvalidInput
+from control_plane.fleet.unit import UnitId
 
 OPTIONS = StackOptions(data_dir=Path("data"), units=Path("fleet.yaml"))
 
@@ -115,6 +113,30 @@ def test_units_are_agents_of_applications_where_a_server_decides() -> None:
     assert agent.needs == {"server", "sharing"}
     assert "--data-sharing-token-file=data/security/messages.token" in agent.arguments
     assert '--directory-hosts={"talk.example": "talk"}' in server.arguments
+
+
+def test_links_lead_to_the_ports_of_pages_and_units() -> None:
+    """Each unit at a name of its own, so that a browser keeps a session for each."""
+    units = ("eu-west", "eu-north")
+    base = replace(OPTIONS, accounts=True, apart=units)
+    ports = {UnitId("eu-west"): 7721, UnitId("eu-north"): 7722}
+    options = with_pages(base, "homeport.localhost", 7720, ports, secured=True)
+    server, west, _ = plan_stack(options).programs
+    assert '--directory-hosts={"homeport.localhost:7720": "default"}' in server.arguments
+    assert "--directory-http-listen=127.0.0.1:7720" in server.arguments
+    assert "--http-listen=127.0.0.1:7721" in west.arguments
+    urls = "eu-west=https://eu-west.localhost:7721,eu-north=https://eu-north.localhost:7722"
+    assert f"--web-url={urls}" in west.arguments
+    assert options.host_names == ["homeport.localhost", "eu-west.localhost", "eu-north.localhost"]
+
+
+def test_where_ports_are_not_known_no_link_names_one() -> None:
+    base = replace(OPTIONS, accounts=True, apart=("eu-west",))
+    options = with_pages(base, "homeport.localhost", 0, {UnitId("eu-west"): 0}, secured=True)
+    server, west = plan_stack(options).programs
+    assert '--directory-hosts={"homeport.localhost": "default"}' in server.arguments
+    assert "--http-listen=127.0.0.1:0" in west.arguments
+    assert not any(str(one).startswith("--web-url") for one in west.arguments)
 
 
 def test_only_fixed_ports_are_checked() -> None:

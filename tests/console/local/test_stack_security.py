@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from console.local.stack_plan import AGENT, SERVER, StackOptions
+from console.local.stack_options import StackOptions
+from console.local.stack_plan import AGENT, SERVER
 from console.local.stack_security import OPERATOR, StackSecurity, agent_holder, make_security
 from console.local.stack_units import prepare_stack
 from control_plane.auth.callers import Caller
@@ -70,7 +71,7 @@ def test_certificates_are_for_the_hosts_of_pages_as_well(tmp_path: Path) -> None
     options = StackOptions(
         data_dir=tmp_path,
         units=TWO_UNITS,
-        hosts={"homeport.localhost": "default"},
+        hosts={"homeport.localhost:7720": "default"},
         security=StackSecurity(folder=tmp_path / "security"),
     )
     prepare_stack(options)
