@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
 
 import grpc
 import pytest
 
+from console.cli.chat.lines import message_lines
+from console.cli.views.conversations import mail_document, mail_notes
 from deployment_units.services.cards.card_text import card_text
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc
@@ -37,6 +40,7 @@ class FakeConversations(conversation_pb2_grpc.ConversationServiceServicer):
         self.removals = 0
         self.found: list[tuple[str, str]] = []
         self.clicks: list[pb.ClickRequest] = []
+        self.first = message(1)
         self.offer = message(5)
         self.offer.revision = 2
         self.offer.content.card = card_text(coffee_card())
@@ -75,7 +79,7 @@ class FakeConversations(conversation_pb2_grpc.ConversationServiceServicer):
             return pb.ListMessagesResponse()
         if request.after:
             return pb.ListMessagesResponse(messages=[message(3)])
-        return pb.ListMessagesResponse(messages=[message(1), message(2)], more=True)
+        return pb.ListMessagesResponse(messages=[self.first, message(2)], more=True)
 
     def Subscribe(self, request, context):
         for position in range(request.after + 1, 4):
@@ -151,6 +155,45 @@ def test_people_see_texts_as_they_are_and_nothing_turned_around(
     said = cli("conversations", "read", "alice", TALK.hex()).out
     assert "hello [bold]" in said
     assert "\u202e" not in said
+
+
+CARLA = "mailto:carla%25x@mail.example"
+
+
+@pytest.mark.parametrize(
+    ("sender", "mail", "notes"),
+    [
+        pytest.param(CARLA, None, [], id="no mail"),
+        pytest.param(CARLA, pb.ByMail(address="carla%x@mail.example", verified=True), [],
+                     id="her own, vouched for"),
+        pytest.param("anna", pb.ByMail(address="anna@x.example", verified=True), ["by mail"],
+                     id="an account's, vouched for"),
+        pytest.param(CARLA, pb.ByMail(address="carla%x@mail.example"), ["by mail, unverified"],
+                     id="her address, not vouched for"),
+        pytest.param(CARLA, pb.ByMail(), ["by mail, unverified"], id="of nobody's address"),
+        pytest.param(CARLA, pb.ByMail(address="mallory@mail.example", verified=False),
+                     ["by mail from mallory@mail.example, unverified"], id="of another's address"),
+        pytest.param(CARLA, pb.ByMail(address="carla%x@mail.example", verified=True,
+                                      attachments=["winmail.dat", "a.pdf"]),
+                     ["attached and not opened: winmail.dat, a.pdf"], id="with more than its text"),
+    ],
+)  # fmt: skip
+def test_a_reader_hears_who_may_have_written_a_mail(
+    cli: CommandLine, alice: FakeConversations, sender: str, mail: pb.ByMail | None,
+    notes: list[str],
+) -> None:  # fmt: skip
+    one = message(1)
+    one.sender = sender
+    if mail is not None:
+        one.content.by_mail.CopyFrom(mail)
+    assert mail_notes(sender, mail_document(one)) == notes
+    lines = message_lines(one, None, me="alice", zone=UTC)
+    noted = f" ({'; '.join(notes)})" if notes else ""
+    assert lines.startswith(f"08:00 {sender}{noted}: hello")
+    alice.first = one
+    ran = cli("conversations", "read", "alice", TALK.hex())
+    for note in notes:
+        assert note in " ".join(ran.out.split())
 
 
 def test_following_prints_a_line_each_and_ends_when_told(

@@ -37,7 +37,10 @@ KEPT = ROOT / "build" / "applications"  # what was built and compiled before
 UNIT, TENANT = "dublin", "default"
 ANSWER_S = 120.0
 CALL_S = 20.0
-AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+AGAIN = (
+    grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,  # by the channel, once another call has left its agent
+)  # fmt: skip
 
 
 class AnsweringStack:

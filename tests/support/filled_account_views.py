@@ -17,7 +17,9 @@ _IDENTIFIER = {"uri": ADDRESS, "shown": ADDRESS, "label": "work", "proved": Fals
 _MESSAGE = {
     "conversation": ID, "position": 12_345_678, "id": ID, "sender": ACCOUNT, "text": TEXT,
     "kept": "2026-11-28 11:30:00 UTC", "card": coffee_card().document, "superseded": False,
-    "presses": [{"action": "order", "press": ID, "state": "waiting"}],
+    "presses": [{"action": "order", "press": ID, "state": "waiting"}], "via": ACCOUNT,
+    "by_mail": {"address": TEXT, "verified": False, "subject": TEXT, "attachments": [TEXT] * 2,
+                "lost": [TEXT]},
 }  # fmt: skip
 _DELIVERY = {
     "message": ID, "conversation": ID, "recipient": ADDRESS, "state": "handed_over",

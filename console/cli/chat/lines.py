@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from console.cli.chat.session import Acted, Pressed, Sent
-from console.cli.views.conversations import sent_document
+from console.cli.views.conversations import mail_document, mail_notes, sent_document
 from control_plane.printable import printable, printable_lines
 from deployment_units.services.cards.card import Card
 from deployment_units.services.cards.text_form import to_text
@@ -29,8 +29,10 @@ def message_lines(
     the machine's."""
     kept = datetime.fromtimestamp(message.keep_time.seconds, zone)
     who = "you" if message.sender == me else printable(message.sender)
-    edited = " (changed)" if message.replaces else ""
-    head = f"{kept:%H:%M} {who}{edited}: "
+    notes = ["changed"] if message.replaces else []
+    notes += map(printable, mail_notes(message.sender, mail_document(message)))
+    noted = f" ({'; '.join(notes)})" if notes else ""
+    head = f"{kept:%H:%M} {who}{noted}: "
     if card is None:
         first, *rest = printable_lines(message.content.text).splitlines() or [""]
         lines = [f"{head}{first}", *(f"      {one}" for one in rest)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import unquote
 
 from console.cli.markup import escape
 from console.cli.tables import Table, fold, number, whole
@@ -24,6 +25,8 @@ def message_document(message: pb.Message) -> dict[str, Any]:
         "position": message.position,
         "id": message.id.hex(),
         "sender": message.sender,
+        "via": message.via or None,
+        "by_mail": mail_document(message),
         "text": message.content.text,
         "card": json.loads(message.content.card) if message.content.card else None,
         "revision": message.revision,
@@ -35,6 +38,35 @@ def message_document(message: pb.Message) -> dict[str, Any]:
         ],
         "kept": time_text(message.keep_time.ToMilliseconds()),
     }
+
+
+def mail_document(message: pb.Message) -> dict[str, Any] | None:
+    """What is known of the mail that a message was; None: it was none."""
+    if not message.content.HasField("by_mail"):
+        return None
+    mail = message.content.by_mail
+    return {
+        "address": mail.address or None,
+        "verified": mail.verified,
+        "subject": mail.subject,
+        "attachments": list(mail.attachments),
+        "lost": list(mail.lost),
+    }
+
+
+def mail_notes(sender: str, mail: dict[str, Any] | None) -> list[str]:
+    """What whoever reads a message has to know of the mail that it was: that anybody may have
+    written it in the sender's name, and what came with it."""
+    if mail is None:
+        return []
+    by_address = sender.startswith("mailto:")
+    notes = ["by mail"] if mail["verified"] and not by_address else []
+    if not mail["verified"]:
+        other = mail["address"] and unquote(sender.removeprefix("mailto:")) != mail["address"]
+        notes = [f"by mail from {mail['address']}, unverified" if other else "by mail, unverified"]
+    if mail["attachments"]:
+        notes.append(f"attached and not opened: {', '.join(mail['attachments'])}")
+    return notes
 
 
 def sent_document(sent: pb.SendMessageResponse) -> dict[str, Any]:
@@ -51,7 +83,8 @@ def messages_view(documents: list[dict[str, Any]]) -> Table:
     table = Table(whole("kept"), fold("sender"), fold("text"))
     for one in documents:
         if not one["superseded"]:
-            table.add_row(escape(one["kept"]), escape(one["sender"]), escape(_shown(one)))
+            who = "\n".join([one["sender"], *mail_notes(one["sender"], one["by_mail"])])
+            table.add_row(escape(one["kept"]), escape(who), escape(_shown(one)))
     return table
 
 

@@ -127,6 +127,7 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
   const said = last ? [TIME.format(time)] : [];
   if (now !== at) said.push("edited");
   if (now.via) said.push(`via ${shortName(now.via)}`);
+  said.push(...mailNotes(now));
   const meta = element("div", { class: "meta" }, said.join(" · "));
   for (const one of deliveries) {
     said.push(deliveryLine(one, shortName(one.recipient)));
@@ -139,6 +140,20 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
   }
   if (meta.textContent) made.append(meta);
   return made;
+}
+
+// Of a message that was a mail: that anybody may have written it in the sender's name, and what came
+// with it.
+function mailNotes({ sender, content }) {
+  const mail = content?.byMail;
+  if (!mail) return [];
+  const notes = mail.verified && !sender.startsWith("mailto:") ? ["by mail"] : [];
+  if (!mail.verified) {
+    const other = mail.address && sender !== `mailto:${mail.address}`;
+    notes.push(other ? `by mail from ${mail.address}, unverified` : "by mail, unverified");
+  }
+  if (mail.attachments?.length) notes.push(`attached and not opened: ${mail.attachments.join(", ")}`);
+  return notes;
 }
 
 // By which a message that is shown is known from one that has changed since.

@@ -138,6 +138,25 @@ async def test_names_are_found_and_who_is_not_there_is_said(
         await anna.sees("@ben, carla@mail.example", "#conversations")
 
 
+async def test_a_mail_says_that_anybody_may_have_written_it(
+    unit: WebUnit, opened: Browsers
+) -> None:
+    mail = pb.ByMail(address="mallory@mail.example", attachments=["winmail.dat"])
+    content = pb.Content(text="I am Ben", by_mail=mail)
+    request = pb.DeliverRequest(
+        conversation=b"c" * 16, id=b"m" * 16, members=["anna"], content=content
+    )
+    sender = unit.unit.by_introduction("anna", "ben")
+    await unit.unit.conversations.Deliver(request, sender)  # type: ignore[arg-type]
+    async with opened.window() as anna:
+        await signed_in(anna, unit, "anna")
+        await anna.click("#conversations a")
+        said = (
+            "by mail from mallory@mail.example, unverified · attached and not opened: winmail.dat"
+        )
+        await anna.sees(said, "#messages .meta")
+
+
 async def test_earlier_messages_come_from_the_newest_back(unit: WebUnit, opened: Browsers) -> None:
     sender = unit.unit.by_introduction("anna", "ben")
     for number in range(1, 421):
