@@ -8,9 +8,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from control_plane.certificates import read_bounded
-from control_plane.errors import InvalidInput
-from control_plane.secret_files import read_secret
 from control_plane.serving.server import Service
 from deployment_units.agent.mail_settings import mail_domains
 from deployment_units.agent.settings import AgentSettings
@@ -119,17 +116,9 @@ def channels_of(
 def mail_relay_of(settings: AgentSettings) -> MailRelay:
     """Raises InvalidInput naming the setting at fault."""
     host, port = _host_and_port(settings.mail_relay)
-    ca, password = "", ""
-    if (path := settings.mail_relay_ca) is not None:
-        try:
-            ca = read_bounded(path).decode("ascii")
-        except (OSError, ValueError) as error:
-            raise InvalidInput("mail_relay_ca", f"mail_relay_ca: {path}: {error}") from error
-    if settings.mail_relay_password_file is not None:
-        password = read_secret("mail_relay_password_file", settings.mail_relay_password_file)
     return MailRelay(
-        host=host, port=port, verified_tls=settings.mail_relay_tls, ca=ca,
-        user=settings.mail_relay_user, password=password,
+        host=host, port=port, verified_tls=settings.mail_relay_tls, ca=settings.mail_relay_ca,
+        user=settings.mail_relay_user, password=settings.mail_relay_password_file,
     )  # fmt: skip
 
 

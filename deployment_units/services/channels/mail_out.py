@@ -9,10 +9,11 @@ taken. A mail that is sent again has its Message-ID, by which mailboxes know it.
 from __future__ import annotations
 
 import asyncio
-import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import aiosmtplib
 
@@ -21,6 +22,7 @@ from control_plane.printable import printable
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.mail_message import mail_address, mail_of
 from deployment_units.services.channels.port import OutgoingMessage, SendOutcome, SendResult
+from deployment_units.services.channels.relay_files import RelayAccess, RelayFiles
 
 MOST_WORDS = 500  # characters of what a relay says
 _CLOSING_S = 1.0
@@ -30,14 +32,15 @@ _CLOSING_S = 1.0
 class MailRelay:
     """verified_tls: the connection has to be TLS, with a certificate of the relay's name; else
     TLS is used where it is offered, and whose certificate it is not asked for. ca: PEM, in place of
-    the machine's. user, password: empty: none are asked for; with them verified_tls is needed."""
+    the machine's. user: empty: no credentials are asked for; with them verified_tls is needed.
+    password: a file, closed to others. Files may be replaced."""
 
     host: str
     port: int
     verified_tls: bool = False
-    ca: str = ""
+    ca: Path | None = None
     user: str = ""
-    password: str = field(default="", repr=False)
+    password: Path | None = None
 
     def __post_init__(self) -> None:
         if self.user and not self.verified_tls:
@@ -47,13 +50,24 @@ class MailRelay:
 
 
 class MailOut:
-    """host: the domain that our mail is sent from. wall_ms: Unix ms. One connection a message."""
+    """host: the domain that our mail is sent from. wall_ms: Unix ms; clock: monotonic seconds. One
+    connection a message. Raises InvalidInput for files that cannot be used."""
 
     channel = Channel.MAIL
     knows_duplicates = True
 
-    def __init__(self, relay: MailRelay, *, host: str, wall_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        relay: MailRelay,
+        *,
+        host: str,
+        wall_ms: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._relay = relay
+        self._files = RelayFiles(
+            verified=relay.verified_tls, ca=relay.ca, password=relay.password, clock=clock
+        )
         self._host = host
         self._wall_ms = wall_ms
 
@@ -63,10 +77,12 @@ class MailOut:
         sender = mail_address(message.reply_address, "reply_address")
         to = mail_address(message.address, "address")
         attempt = _Attempt(mail, sender, to, message, self._relay)
-        client = self._client(within_s)
+        client: aiosmtplib.SMTP | None = None
         try:
             async with asyncio.timeout(within_s):
-                return await attempt.hand_over(client)
+                access = await self._files.latest()
+                client = self._client(within_s, access)
+                return await attempt.hand_over(client, access.password)
         except aiosmtplib.SMTPResponseException as error:
             return _answered(error.code, error.message, attempt.may_have_left)
         except aiosmtplib.SMTPNotSupported as error:
@@ -75,16 +91,17 @@ class MailOut:
             outcome = SendOutcome.UNKNOWN if attempt.may_have_left else SendOutcome.NOT_NOW
             return SendResult(outcome, _words(_said(error)))
         finally:
-            client.close()
+            if client is not None:
+                client.close()
 
-    def _client(self, within_s: float) -> aiosmtplib.SMTP:
+    def _client(self, within_s: float, access: RelayAccess) -> aiosmtplib.SMTP:
         return aiosmtplib.SMTP(
             hostname=self._relay.host,
             port=self._relay.port,
             local_hostname=self._host,
             timeout=within_s,
             start_tls=True if self._relay.verified_tls else None,
-            tls_context=_verified(self._relay.ca) if self._relay.verified_tls else _unverified(),
+            tls_context=access.tls,
         )
 
 
@@ -103,12 +120,12 @@ class _Attempt:
         self._message = message
         self.may_have_left = False
 
-    async def hand_over(self, client: aiosmtplib.SMTP) -> SendResult:
+    async def hand_over(self, client: aiosmtplib.SMTP, password: str) -> SendResult:
         """Raises what aiosmtplib does."""
         await client.connect()
         await client.ehlo()
         if self._relay.user:
-            await self._log_in(client)
+            await self._log_in(client, password)
         from_options, to_options = self._options(client)
         encoding = "utf-8" if "SMTPUTF8" in from_options else "ascii"
         await client.mail(self._sender, options=from_options, encoding=encoding)
@@ -119,10 +136,10 @@ class _Attempt:
             await client.quit(timeout=_CLOSING_S)
         return SendResult(SendOutcome.HANDED_OVER, _words(f"{code} {words}"))
 
-    async def _log_in(self, client: aiosmtplib.SMTP) -> None:
+    async def _log_in(self, client: aiosmtplib.SMTP, password: str) -> None:
         """A relay that does not know us is a setting that somebody has to mend: the mail waits."""
         try:
-            await client.login(self._relay.user, self._relay.password)
+            await client.login(self._relay.user, password)
         except aiosmtplib.SMTPAuthenticationError as error:
             raise _NotLetIn(f"the relay refuses our credentials: {error.code}") from error
         except aiosmtplib.SMTPNotSupported as error:
@@ -162,15 +179,3 @@ def _said(error: Exception) -> str:
 
 def _words(text: str) -> str:
     return printable(" ".join(text[: 2 * MOST_WORDS].split()))[:MOST_WORDS]
-
-
-def _verified(ca: str) -> ssl.SSLContext:
-    """Of a CA in PEM, or of the machine's."""
-    return ssl.create_default_context(cadata=ca or None)
-
-
-def _unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

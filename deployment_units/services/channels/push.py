@@ -190,7 +190,7 @@ _listening = _Listening(logging.WARNING)
 def _quiet(log: logging.Logger) -> None:
     if _listening not in log.handlers:
         log.addHandler(_listening)
-        log.propagate = False
+    log.propagate = False  # whatever else has been made of it meanwhile
 
 
 def _result(notified: Notified) -> SendResult:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -34,6 +33,8 @@ MOST_LINE = 16 << 10  # bytes
 MOST_TEXTS = 10  # of one message
 MOST_AT_ONCE = 64  # texts that came in, under way
 ANSWER_S = 30.0
+WRITE_S = 10.0  # until the other side takes what is written
+MOST_UNREAD = 1 << 20  # bytes that it has not taken, from when on no more is written
 AGAIN = Backoff(first_s=0.2, most_s=30.0, jittered=0.5)
 _Number = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{2,14}$")]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -64,7 +65,8 @@ TakeText = Callable[[TextOnLine], Awaitable[int]]
 
 class TextLink:
     """host, port: of the line. number: ours, +44…, from which texts go. take: texts that come in;
-    None: nobody takes them. jitter: 0 to 1, new at each call."""
+    None: nobody takes them. jitter: 0 to 1, new at each call. write_s, most_unread: bounds of what
+    is written and not taken."""
 
     channel = Channel.TEXT
     knows_duplicates = False
@@ -77,7 +79,11 @@ class TextLink:
         number: str,
         take: TakeText | None = None,
         jitter: Callable[[], float],
+        write_s: float = WRITE_S,
+        most_unread: int = MOST_UNREAD,
     ) -> None:
+        self._write_s = write_s
+        self._most_unread = most_unread
         self._host = host
         self._port = port
         self._number = number
@@ -117,6 +123,8 @@ class TextLink:
             raise InvalidInput("text", f"text: has more than {MOST_LINE:,} bytes")
         if self._writer is None:
             return SendResult(SendOutcome.NOT_NOW, "the line for texts is not there")
+        if self._writer.transport.get_write_buffer_size() > self._most_unread:
+            return SendResult(SendOutcome.NOT_NOW, "the line for texts takes no more right now")
         answer = self._answers[text.id] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(within_s):
@@ -152,9 +160,18 @@ class TextLink:
             for waiting in self._answers.values():
                 if not waiting.done():
                     waiting.set_exception(ConnectionResetError())
-            writer.close()
-            with suppress(OSError):
+            await self._closed(writer)
+
+    async def _closed(self, writer: asyncio.StreamWriter) -> None:
+        """What is written and not taken in time is given up."""
+        writer.close()
+        try:
+            async with asyncio.timeout(self._write_s):
                 await writer.wait_closed()
+        except TimeoutError:
+            writer.transport.abort()
+        except OSError:
+            pass  # it has ended
 
     def _answered(self, answer: AnswerOnLine) -> None:
         waiting = self._answers.get(answer.id)
@@ -175,7 +192,12 @@ class TextLink:
         finally:
             places.release()
         writer.write(_line_of(AnswerOnLine(id=text.id, code=code)) + b"\n")
-        await writer.drain()
+        try:
+            async with asyncio.timeout(self._write_s):
+                await writer.drain()
+        except TimeoutError as error:  # nobody reads there any more
+            writer.transport.abort()
+            raise ConnectionResetError("the other side reads no answers") from error
 
 
 def _result(code: int) -> SendResult:

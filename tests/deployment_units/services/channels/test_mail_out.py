@@ -212,8 +212,13 @@ async def test_credentials_go_over_tls_and_a_relay_that_refuses_them_is_asked_ag
 ) -> None:
     authority = Authority.new()
     certificate, key = authority.issue(addresses=["127.0.0.1"])
-    for name, content in (("cert.pem", certificate), ("key.pem", key)):
+    secret = password.encode()
+    for name, content in (
+        ("cert.pem", certificate), ("key.pem", key), ("ca.pem", authority.certificate),
+        ("password", secret),
+    ):  # fmt: skip
         (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o600)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     loop = asyncio.get_running_loop()
@@ -226,7 +231,7 @@ async def test_credentials_go_over_tls_and_a_relay_that_refuses_them_is_asked_ag
     )  # fmt: skip
     relay = MailRelay(
         host="127.0.0.1", port=server.sockets[0].getsockname()[1], verified_tls=True,
-        ca=authority.certificate.decode(), user="unit", password=password,
+        ca=tmp_path / "ca.pem", user="unit", password=tmp_path / "password",
     )  # fmt: skip
     channel = MailOut(relay, host="talk.example", wall_ms=lambda: NOW_MS)
     try:
@@ -240,4 +245,4 @@ async def test_credentials_go_over_tls_and_a_relay_that_refuses_them_is_asked_ag
 
 def test_credentials_without_verified_tls_are_a_mistake() -> None:
     with pytest.raises(InvalidInput, match="verified TLS"):
-        MailRelay(host="localhost", port=25, user="unit", password="beans")
+        MailRelay(host="localhost", port=25, user="unit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Literal
+from typing import Literal, cast
 
 import pytest
 
@@ -116,3 +116,53 @@ async def test_texts_that_are_too_long_for_the_line_are_refused() -> None:
         await connected(link)
         with pytest.raises(InvalidInput, match="text"):
             await link.send(outgoing(f"tel:{DEV}", text="x" * 20_000), within_s=5)
+
+
+class _UnreadWriter:
+    """A StreamWriter to somebody who reads nothing: what is written stays."""
+
+    def __init__(self) -> None:
+        self.given_up = asyncio.Event()
+        self.transport = self
+
+    def write(self, line: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None:
+        self.given_up.set()
+
+    async def drain(self) -> None:
+        await self.given_up.wait()
+
+    async def wait_closed(self) -> None:
+        await self.given_up.wait()
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["answering", "ending"])
+async def test_a_line_on_which_nobody_reads_is_given_up(ends: bool) -> None:
+    writer, reader = _UnreadWriter(), asyncio.StreamReader()
+    if ends:
+        reader.feed_eof()
+    else:
+        reader.feed_data(
+            b'{"kind":"text","id":"1","from":"+442079460302","to":"+442079460100","texts":["Hi"]}\n'
+        )
+    link = TextLink("127.0.0.1", 1, number=OURS, jitter=lambda: 0.0, write_s=0.01)
+    async with asyncio.timeout(30):
+        await link._serve(reader, cast("asyncio.StreamWriter", writer))
+    assert writer.given_up.is_set()
+
+
+async def test_more_than_is_read_is_not_written() -> None:
+    async with Telephones() as telephones:
+        link = TextLink(
+            "127.0.0.1", telephones.port, number=OURS, jitter=lambda: 0.0, most_unread=-1
+        )
+        running = asyncio.create_task(link.run())
+        await connected(link)
+        result = await link.send(outgoing(f"tel:{DEV}"), within_s=20)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert result.outcome is SendOutcome.NOT_NOW
+    assert telephones.texts == {}
