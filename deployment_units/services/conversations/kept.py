@@ -8,125 +8,26 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
 from control_plane.errors import AlreadyExists, NotFound, Refused
-from control_plane.sqlite.schema import Schema
 from deployment_units.services.conversations.message import (
     MAX_DEVICES,
     Conversation,
     KeptMessage,
     NewMessage,
 )
+from deployment_units.services.conversations.places import members_json, place_of
 from deployment_units.services.conversations.presses import answered
 from deployment_units.services.conversations.revisions import next_revision, shown_instead
-from deployment_units.services.state.parts import Part, Table
+from deployment_units.services.conversations.tables import BRINGER
+from deployment_units.services.conversations.tables import PART as PART
 
 PAGE_BYTES = 1 << 20  # of messages that are read together
 REMOVED_AT_ONCE = 200  # messages
 LAST = "last position"
 _SEEN_BYTES = 16  # about, of a position that was seen, besides the device
-
-
-class ConversationRow(msgspec.Struct, array_like=True, frozen=True):
-    """members: JSON, in order, without the account itself; last: position of its newest message."""
-
-    id: bytes
-    members: str
-    last: int
-
-
-class CounterRow(msgspec.Struct, array_like=True, frozen=True):
-    name: str
-    value: int
-
-
-class MessageRow(msgspec.Struct, array_like=True, frozen=True):
-    """kept_ms: Unix ms, when this account's first unit kept it; via, handling: as in NewMessage."""
-
-    position: int
-    id: bytes
-    conversation: bytes
-    sender: str
-    content: bytes
-    kept_ms: int
-    replaces: bytes
-    revision: int
-    via: str
-    handling: str
-
-
-class SeenRow(msgspec.Struct, array_like=True, frozen=True):
-    conversation: bytes
-    device: str
-    position: int
-
-
-def _with_revisions(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
-    """Messages of version 1 replaced nothing."""
-    return [(table, [*values, b"", 1] if table == "messages" else values)]
-
-
-def _with_via(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
-    """Messages of version 2 were accounts' own."""
-    return [(table, [*values, "", ""] if table == "messages" else values)]
-
-
-def _as_before(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
-    """In version 3 an id was one message's, whoever brought it: that holds of its rows still."""
-    return [(table, values)]
-
-
-_BRINGER = "(CASE WHEN via = '' THEN sender ELSE via END)"  # KeptMessage.bringer
-
-
-PART = Part(
-    schema=Schema(
-        part="conversations",
-        steps=(
-            (
-                "CREATE TABLE conversations (owner INTEGER NOT NULL, id BLOB NOT NULL,"
-                " members TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (owner, id))"
-                " WITHOUT ROWID",
-                "CREATE INDEX conversations_last ON conversations (owner, last)",
-                "CREATE TABLE counters (owner INTEGER NOT NULL, name TEXT NOT NULL,"
-                " value INTEGER NOT NULL, PRIMARY KEY (owner, name)) WITHOUT ROWID",
-                # With rowids: clustered by position, inserts took twice as long.
-                "CREATE TABLE messages (owner INTEGER NOT NULL, position INTEGER NOT NULL,"
-                " id BLOB NOT NULL, conversation BLOB NOT NULL, sender TEXT NOT NULL,"
-                " content BLOB NOT NULL, kept_ms INTEGER NOT NULL, PRIMARY KEY (owner, position))",
-                "CREATE UNIQUE INDEX messages_id ON messages (owner, id)",
-                "CREATE INDEX messages_conversation ON messages (owner, conversation, position)",
-                "CREATE TABLE seen (owner INTEGER NOT NULL, conversation BLOB NOT NULL,"
-                " device TEXT NOT NULL, position INTEGER NOT NULL,"
-                " PRIMARY KEY (owner, conversation, device)) WITHOUT ROWID",
-            ),
-            (
-                "ALTER TABLE messages ADD COLUMN replaces BLOB NOT NULL DEFAULT x''",
-                "ALTER TABLE messages ADD COLUMN revision INTEGER NOT NULL DEFAULT 1",
-                "CREATE INDEX messages_revisions ON messages (owner, replaces, revision)"
-                " WHERE replaces <> x''",
-            ),
-            (
-                "ALTER TABLE messages ADD COLUMN via TEXT NOT NULL DEFAULT ''",
-                "ALTER TABLE messages ADD COLUMN handling TEXT NOT NULL DEFAULT ''",
-            ),
-            (
-                "DROP INDEX messages_id",
-                f"CREATE UNIQUE INDEX messages_id ON messages (owner, id, {_BRINGER})",
-            ),
-        ),
-    ),
-    tables=(
-        Table(name="conversations", row=ConversationRow, key=1),
-        Table(name="counters", row=CounterRow, key=1),
-        Table(name="messages", row=MessageRow, key=1),
-        Table(name="seen", row=SeenRow, key=2),
-    ),
-    upgrades=(_with_revisions, _with_via, _as_before),
-)
 COLUMNS = "position, id, conversation, sender, content, kept_ms, replaces, revision, via, handling"
 
 
@@ -138,10 +39,8 @@ class TooManyDevices(Refused):
 
 def members_of(db: sqlite3.Connection, owner: int, conversation: bytes) -> tuple[str, ...] | None:
     """Its members but the account itself; None: there is no such conversation."""
-    row = db.execute(
-        "SELECT members FROM conversations WHERE owner = ? AND id = ?", (owner, conversation)
-    ).fetchone()
-    return _members(row[0]) if row else None
+    found = members_json(db, owner, conversation)
+    return None if found is None else _members(found)
 
 
 def keep(
@@ -152,22 +51,36 @@ def keep(
 
 
 def keep_once(
-    db: sqlite3.Connection, owner: int, message: NewMessage, members: Iterable[str], *, now_ms: int
+    db: sqlite3.Connection,
+    owner: int,
+    message: NewMessage,
+    members: Iterable[str],
+    *,
+    now_ms: int,
+    arrives: bool = False,
 ) -> tuple[KeptMessage, bool]:
     """Keeps a message once, whatever it is repeated; and whether it is new. Ids are of whoever
     brings it: what others bring under the same id is another message. members: of its
-    conversation but the account itself. Raises AlreadyExists where its id is another one's of the
-    same account, or the conversation has other members; NothingToReplace where it is to be the next
-    revision of what is not there."""
+    conversation but the account itself. arrives: others chose the id of its conversation, which
+    has a place of its own where one with other members has that id here (see `places`). Raises
+    AlreadyExists where its id is another one's of the same account, or, of what does not arrive,
+    the conversation has other members; NothingToReplace where it is to be the next revision of
+    what is not there."""
     wanted = msgspec.json.encode(sorted(members)).decode()
     there, known, last = db.execute(
         "SELECT (SELECT members FROM conversations WHERE owner = ? AND id = ?),"
-        f" (SELECT position FROM messages WHERE owner = ? AND id = ? AND {_BRINGER} = ?),"
+        f" (SELECT position FROM messages WHERE owner = ? AND id = ? AND {BRINGER} = ?),"
         " (SELECT value FROM counters WHERE owner = ? AND name = ?)",
         (owner, message.conversation, owner, message.id, message.bringer, owner, LAST),
     ).fetchone()
-    if there is not None and there != wanted:
-        raise AlreadyExists("the conversation has other members; begin one with another id")
+    known_as = message.conversation
+    if there != wanted and (arrives or there is not None):
+        if not arrives:
+            raise AlreadyExists("the conversation has other members; begin one with another id")
+        place = place_of(db, owner, known_as, wanted, taken=there is not None)
+        if place != known_as:
+            message = msgspec.structs.replace(message, conversation=place)
+            there = members_json(db, owner, place)
     if known is not None:
         kept = at(db, owner, known)
         assert kept is not None
@@ -183,8 +96,8 @@ def keep_once(
     )  # fmt: skip
     if there is None:
         db.execute(
-            "INSERT INTO conversations (owner, id, members, last) VALUES (?, ?, ?, ?)",
-            (owner, kept.conversation, wanted, kept.position),
+            "INSERT INTO conversations (owner, id, members, last, known_as) VALUES (?, ?, ?, ?, ?)",
+            (owner, kept.conversation, wanted, kept.position, known_as),
         )
     else:
         db.execute(
@@ -244,7 +157,7 @@ def find(
 ) -> KeptMessage | None:
     """The message, or the revision, of that id: what that account wrote or passed on, or, of any,
     what came first."""
-    whose, values = ("", ()) if bringer is None else (f" AND {_BRINGER} = ?", (bringer,))
+    whose, values = ("", ()) if bringer is None else (f" AND {BRINGER} = ?", (bringer,))
     row = db.execute(
         f"SELECT {COLUMNS} FROM messages WHERE owner = ? AND id = ?{whose}"
         " ORDER BY position LIMIT 1",

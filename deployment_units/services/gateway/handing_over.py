@@ -20,6 +20,7 @@ from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import resident_of
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations import places
 from deployment_units.services.conversations.handling import decoded
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import kept
@@ -155,8 +156,11 @@ class HandingOver:
 def _message(
     db: sqlite3.Connection, *, owner: int, row: DeliveryRow
 ) -> tuple[KeptMessage | None, tuple[str, ...]]:
-    """The message, and the members of its conversation but the account."""
+    """The message, with the id that others know its conversation by, and the members of that but
+    the account."""
     message = conversations.at(db, owner, row.position)
     if message is None:
         return None, ()
-    return message, conversations.members_of(db, owner, message.conversation) or ()
+    members = conversations.members_of(db, owner, message.conversation) or ()
+    known = places.known_as(db, owner, message.conversation)
+    return message._replace(conversation=known), members

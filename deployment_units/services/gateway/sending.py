@@ -27,6 +27,7 @@ from control_plane.errors import AlreadyExists, Exhausted, NotFound, PermissionD
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations import places
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.members import is_uri
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
@@ -96,7 +97,9 @@ class MessageSender:
             raise NotFound("there is no such conversation; name the members of a new one")
         _check_author(resident, message, everybody)
         now_ms = self._wall_ms()
-        mine, new = conversations.keep_once(db, owner, message, everybody, now_ms=now_ms)
+        mine, new = conversations.keep_once(
+            db, owner, message, everybody, now_ms=now_ms, arrives=bool(message.via)
+        )
         others = [one for one in everybody if one != message.sender]
         if not new:
             sent_to = kept.recipients(db, owner, mine.position)
@@ -105,8 +108,11 @@ class MessageSender:
                 tuple(one for one in others if one not in sent_to),
                 tuple(one for one in others if one in sent_to),
             )
-        if message.replaces:
-            message = msgspec.structs.replace(message, revision=mine.revision)
+        known_as = places.known_as(db, owner, mine.conversation)
+        if message.replaces or known_as != message.conversation:
+            message = msgspec.structs.replace(
+                message, conversation=known_as, revision=mine.revision
+            )
         # What was sent to somebody before goes before it, wherever they live by now.
         some_wait = kept.anything_waits(db, owner)
         kept_for = tuple(
@@ -144,7 +150,9 @@ class MessageSender:
             raise PermissionDenied("its author is no member without an account")
         if not is_open_to(db, owner, resident.account, bringer, Mode.IN_APP):
             raise PermissionDenied("the account is not reached in-app by this sender")
-        mine, new = conversations.keep_once(db, owner, message, theirs, now_ms=self._wall_ms())
+        mine, new = conversations.keep_once(
+            db, owner, message, theirs, now_ms=self._wall_ms(), arrives=True
+        )
         if new:
             self._arrived(resident.tenant, resident.account)
             self._route(db, owner, mine)
@@ -206,7 +214,9 @@ class MessageSender:
             return False
         theirs = {resident.account, *everybody} - {member}
         try:
-            kept_there, new = conversations.keep_once(db, other, message, theirs, now_ms=now_ms)
+            kept_there, new = conversations.keep_once(
+                db, other, message, theirs, now_ms=now_ms, arrives=True
+            )
         except AlreadyExists:  # of its copy alone, and nothing was written to it
             return False
         if new:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from control_plane.errors import AlreadyExists
 from control_plane.sqlite.schema import Schema, migrate
-from deployment_units.services.conversations import kept
+from deployment_units.services.conversations import kept, places
 from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.state import owners
 from deployment_units.services.state.owners import OwnerState
@@ -193,8 +193,15 @@ def test_messages_of_an_older_homeport_stay_and_ids_are_of_their_senders_from_th
     older = Schema(part=kept.PART.name, steps=kept.PART.schema.steps[:3])
     migrate(db, [owners.SCHEMA, older])
     owners.add(db, "t", "anna", epoch=1, state=OwnerState.LIVE, now_ms=0)
-    kept.keep(db, OWNER, message(1), ["ben"], now_ms=0)
+    talk, one = message(1).conversation, message(1)
+    db.execute("INSERT INTO conversations VALUES (?, ?, ?, 1)", (OWNER, talk, '["ben"]'))
+    db.execute(
+        "INSERT INTO messages VALUES (?, 1, ?, ?, 'ben', ?, 0, x'', 1, '', '')",
+        (OWNER, one.id, talk, one.content),
+    )
+    db.execute("INSERT INTO counters VALUES (?, ?, 1)", (OWNER, kept.LAST))
     prepare(db, [owners.SCHEMA], [kept.PART])
+    assert places.known_as(db, OWNER, talk) == talk
     kept.keep(db, OWNER, replace(message(1), sender="mallory"), ["ben"], now_ms=0)
     assert [one.sender for one in kept.of_id(db, OWNER, message(1).id)] == ["ben", "mallory"]
     db.close()
@@ -207,6 +214,8 @@ def test_rows_of_an_older_export_are_read() -> None:
     for ((table, values),) in upgraded:
         (messages,) = (one for one in kept.PART.tables if one.name == table)
         assert messages.convert(values)
+    ((_, values),) = kept.PART.upgraded(4, "conversations", [b"c", "[]", 1])
+    assert values == [b"c", "[]", 1, b"c"]
 
 
 @given(

@@ -284,7 +284,9 @@ class Message(_message.Message):
     id: _builtins.bytes
     """16 bytes, of the sender's choice: a ULID or UUID"""
     conversation: _builtins.bytes
-    """16 bytes, of the choice of whoever began it"""
+    """16 bytes, of the choice of whoever began it; in this account another, where it has one of that id
+    with other members.
+    """
     position: _builtins.int
     """in the account, over all its conversations; they grow, with gaps"""
     sender: _builtins.str

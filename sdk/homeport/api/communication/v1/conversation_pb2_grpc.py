@@ -113,7 +113,8 @@ class ConversationServiceServicer:
         from a member without an account whose message the viewer took in. Idempotent by the id of the
         message. Caller: whoever was introduced. Errors: INVALID_ARGUMENT;
         PERMISSION_DENIED the viewer is nobody, is no member, or may not reach the account in-app;
-        ALREADY_EXISTS as SendMessage; FAILED_PRECONDITION with the reason ACCOUNT_FULL;
+        ALREADY_EXISTS another message of the viewer's has the id; FAILED_PRECONDITION with the reason
+        ACCOUNT_FULL;
         RESOURCE_EXHAUSTED the viewer, or its unit, has brought too much (TOO_MUCH_BROUGHT).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
