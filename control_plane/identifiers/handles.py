@@ -81,7 +81,7 @@ def claim_flaw(handle: Identifier) -> Flaw | None:
             f"{quoted(handle.normal)} can be taken for the name of a domain",
             "use '-' or '_' for the last '.'",
         )
-    if _looks_of(handle.normal) & _reserved_keys():
+    if _looks_reserved(handle.normal):
         return _flaw(
             FlawReason.RESERVED,
             f"{quoted(handle.normal)} is, or looks like, a name that is kept for the service",
@@ -207,10 +207,14 @@ def _changes(bare: str, normal: str) -> list[FormChange]:
     return changes
 
 
-def _looks_of(normal: str) -> frozenset[str]:
-    """How it can be read, without separators: `sup-p0rt` is `support`, `4dm1n` is `admin`."""
-    read = (normal, normal.translate(_DIGITS_READ_AS))
-    return frozenset(handle_key(one).replace("-", "") for one in read)
+def _looks_reserved(normal: str) -> bool:
+    """Of its looks without separators, and with digits read as letters: `sup-p0rt` is `support`,
+    `4dm1n` is `admin`."""
+    reserved = _reserved_keys()
+    if handle_key(normal).replace("-", "") in reserved:
+        return True
+    read = normal.translate(_DIGITS_READ_AS)
+    return read != normal and handle_key(read).replace("-", "") in reserved
 
 
 @cache

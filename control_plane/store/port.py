@@ -146,8 +146,7 @@ class Page:
     more: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """One change of one key. A deletion has `deleted` set, an empty value and the deleting
     revision as kv.mod_revision; create_revision and version are 0, as in etcd."""
 

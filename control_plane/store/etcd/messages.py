@@ -24,7 +24,7 @@ __all__ = [
     "WatchCreateRequest",
     "WatchRequest",
     "WatchResponse",
-    "event",
+    "events_of",
     "first_key",
     "key_value",
 ]
@@ -48,6 +48,16 @@ def key_value(kv: Any) -> KeyValue:
     )
 
 
-def event(message: Any) -> Event:
-    """The Event that an mvccpb.Event stands for."""
-    return Event(kv=key_value(message.kv), deleted=message.type == _DELETE)
+def events_of(response: Any, from_revision: int) -> list[Event]:
+    """Those of a WatchResponse at this revision and later. Every server hears of each change, so
+    they are made without a call for each."""
+    found = []
+    for one in response.events:
+        kv = one.kv
+        revision = kv.mod_revision
+        if revision >= from_revision:
+            pair = _new(
+                KeyValue, (kv.key, kv.value, kv.create_revision, revision, kv.version, kv.lease)
+            )
+            found.append(_new(Event, (pair, one.type == _DELETE)))
+    return found

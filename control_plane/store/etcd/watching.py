@@ -34,7 +34,7 @@ from control_plane.store.etcd.failures import (
 from control_plane.store.etcd.messages import (
     WatchCreateRequest,
     WatchRequest,
-    event,
+    events_of,
     first_key,
 )
 from control_plane.store.port import Compacted, Event, StoreUnavailable, WatchBatch
@@ -158,8 +158,7 @@ async def _stream(
             if response.created:
                 _check_cluster(position, response.header)
             elif response.events:
-                wanted = position.next_revision
-                events += [event(e) for e in response.events if e.kv.mod_revision >= wanted]
+                events += events_of(response, position.next_revision)
                 if events and not response.fragment:  # else: more of the same revisions follows
                     revision = events[-1].kv.mod_revision
                     position.next_revision = revision + 1
