@@ -36,12 +36,16 @@ from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations.answering import AnswerPresses
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.card_checks import CardChecks
+from deployment_units.services.conversations.originals import find_original
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.gateway import kept as gateway
 from deployment_units.services.gateway.measures import OutboxMeasures
 from deployment_units.services.gateway.service import NAME as DELIVERIES
 from deployment_units.services.gateway.waiting import OutboxLimits
+from deployment_units.services.identities import kept as identities
+from deployment_units.services.identities.service import NAME as IDENTITIES
+from deployment_units.services.identities.service import IdentityService
 from deployment_units.services.profiles import kept as profiles
 from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.service import NAME as PROFILES
@@ -54,7 +58,12 @@ from deployment_units.services.state.owners import Owner
 from deployment_units.services.state.port import ClientState
 from deployment_units.services.state.stream import FRAME_BYTES
 from deployment_units.services.web.card_confirmations import CardConfirmations, NewHome
-from homeport.api.communication.v1 import conversation_pb2_grpc, delivery_pb2_grpc, profile_pb2_grpc
+from homeport.api.communication.v1 import (
+    conversation_pb2_grpc,
+    delivery_pb2_grpc,
+    identity_pb2_grpc,
+    profile_pb2_grpc,
+)
 
 if TYPE_CHECKING:
     from deployment_units.agent.mail import UnitMail
@@ -65,6 +74,7 @@ PARTS = (
     card_links.PART,
     conversations.PART,
     gateway.PART,
+    identities.PART,
     mail_kept.PART,
     presses.PART,
     profiles.PART,
@@ -214,6 +224,12 @@ def keeping(
             ),
             channels.push_service(accounts, callers, wall_ms=wall_ms),
             *((mail.service,) if mail is not None else ()),
+            Service(
+                add=identity_pb2_grpc.add_IdentityServiceServicer_to_server,
+                servicer=IdentityService(accounts, callers, find_original, wall_ms=wall_ms),
+                name=IDENTITIES,
+                hot={},
+            ),
         ),
         tasks={
             "accounts that are gone": state.run,

@@ -21,11 +21,13 @@ from deployment_units.services.conversations.answering import AnswerPresses
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.clicking import PressDoors
+from deployment_units.services.conversations.originals import find_original
 from deployment_units.services.conversations.service import ConversationService
 from deployment_units.services.gateway.activity import ClientActivity
 from deployment_units.services.gateway.agenda import Agenda
 from deployment_units.services.gateway.sending import MessageSender
 from deployment_units.services.gateway.waiting import OutboxLimits
+from deployment_units.services.identities.service import IdentityService
 from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.service import ProfileService
 from deployment_units.services.state.accounts import AccountState
@@ -96,6 +98,9 @@ class AccountUnit:
             self.accounts, callers, self.arrivals, self.sender, self.checks,
             directory=self.names, press_doors=press_doors, wall_ms=self.wall_ms, look_s=0.01,
         )  # fmt: skip
+        self.identities = IdentityService(
+            self.accounts, callers, find_original, wall_ms=self.wall_ms
+        )
         self.presses_in_words = AnswerPresses(
             self.accounts, self.conversations.clicking, self.checks
         )

@@ -15,9 +15,29 @@ MAX_MEMBERS = 64  # without the account itself
 MAX_DEVICES = 64  # that one conversation was seen on
 
 
+class Addressing(NamedTuple):
+    """As which identifier of the sender's a message is written; empty: none in particular; and at
+    which identifiers members are written to, by member, in order: those who are not named, as who
+    they are. False: it says neither."""
+
+    contactor: str = ""
+    contactees: tuple[tuple[str, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.contactor or self.contactees)
+
+    def of(self, member: str) -> Addressing:
+        """As one member may know it."""
+        return Addressing(self.contactor, tuple(one for one in self.contactees if one[0] == member))
+
+
+UNADDRESSED = Addressing()
+
+
 class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message that is to be kept. sender: who wrote it, an account or a URI (see members); via:
-    of a URI's, the account that took it in; handling: as `handling` encodes it."""
+    of a URI's, the account that took it in; handling: as `handling` encodes it; addressing: as its
+    content says, too."""
 
     id: bytes
     conversation: bytes
@@ -29,6 +49,7 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     refused: bool = False  # that press was not taken, as its content says, too
     via: str = ""
     handling: str = ""
+    addressing: Addressing = UNADDRESSED
 
     @property
     def bringer(self) -> str:

@@ -14,6 +14,8 @@ from deployment_units.services.conversations.message import (
     MAX_HTML_BYTES,
     MAX_MEMBERS,
     MAX_TEXT_BYTES,
+    UNADDRESSED,
+    Addressing,
 )
 from deployment_units.services.conversations.press import MAX_INPUTS, NewPress
 from homeport.api.communication.v1 import conversation_pb2 as pb
@@ -51,9 +53,11 @@ def content_of(
     card: str = "",
     by_mail: pb.ByMail | None = None,
     refused: bool = False,
+    addressing: Addressing = UNADDRESSED,
 ) -> bytes:
-    """What a message says, encoded so that the same is the same. card, by_mail: as their checks
-    left them; refused: where who writes may say so; those of `content` are not looked at."""
+    """What a message says, encoded so that the same is the same. card, by_mail, addressing: as
+    their checks left them; refused: where who writes may say so; those of `content` are not looked
+    at."""
     if not (content.text.strip() or content.html.strip()):
         raise InvalidInput(f"{field}.text", "a message without a text says nothing")
     for name, text, most in (
@@ -79,6 +83,8 @@ def content_of(
         answers=optional_id(content.answers, f"{field}.answers"),
         by_mail=by_mail,
         refused=refused,
+        from_identifier=addressing.contactor,
+        to_identifiers=dict(addressing.contactees),
     )
     encoded: bytes = checked.SerializeToString(deterministic=True)
     return encoded

@@ -18,6 +18,12 @@ from deployment_units.services.accounts.accounts import AccountFull, Accounts
 from deployment_units.services.accounts.callers import Callers, introduced
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations import kept, presses, progress
+from deployment_units.services.conversations.addressing import (
+    addressing_of,
+    judged,
+    note_sent,
+    received_addressing,
+)
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.bring_budget import BringBudget
 from deployment_units.services.conversations.card_checks import Bringer, CardChecks
@@ -29,7 +35,7 @@ from deployment_units.services.conversations.clicking import (
 from deployment_units.services.conversations.finding import find_member
 from deployment_units.services.conversations.handling import encoded
 from deployment_units.services.conversations.members import read_member
-from deployment_units.services.conversations.message import NewMessage
+from deployment_units.services.conversations.message import UNADDRESSED, NewMessage
 from deployment_units.services.conversations.messages import (
     STATES,
     conversation_to_proto,
@@ -55,6 +61,7 @@ from deployment_units.services.conversations.revisions import superseded
 from deployment_units.services.conversations.send_budget import SendBudget
 from deployment_units.services.conversations.sending import MessageDoors, Sent
 from deployment_units.services.directory.port import UnitDirectory
+from deployment_units.services.identities.kept import forget_thread
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc as pb_grpc
 
@@ -94,6 +101,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         self.brings = brings
         self._directory = directory
         self._look_s = look_s
+        self._wall_ms = wall_ms
         self._cards = checks
         self.clicking = Clicking(
             accounts, self._cards, press_doors or NoApplications(), wall_ms=wall_ms
@@ -104,13 +112,15 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
     ) -> pb.SendMessageResponse:
         resident = self._resident(context)
         refuse_card(request.content)
+        addressing = addressing_of(request.from_identifier, request.to_identifiers)
         message = NewMessage(
             id=id_of(request.id, "id"),
             conversation=id_of(request.conversation, "conversation"),
             sender=resident.account,
-            content=content_of(request.content),
+            content=content_of(request.content, addressing=addressing),
             replaces=optional_id(request.replaces, "replaces"),
             handling=_handling(request),
+            addressing=addressing,
         )
         named = members_of(request.members, resident.account)
 
@@ -118,7 +128,15 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             if self._budget is not None:
                 goes_to = named or kept.members_of(db, owner, message.conversation) or ()
                 self._budget.take(resident.tenant, resident.account, len(goes_to))
-            return self._doors.send(db, owner, resident, message, named)
+            if not (addressing or message.replaces):
+                return self._doors.send(db, owner, resident, message, named)
+            members = named or kept.members_of(db, owner, message.conversation) or ()
+            known = kept.find(db, owner, message.id, bringer=resident.account)
+            whole = judged(db, owner, message, members, known=known is not None)
+            sent = self._doors.send(db, owner, resident, whole, named)
+            if known is None:
+                note_sent(db, owner, whole, members, self._wall_ms())
+            return sent
 
         sent = await self._accounts.change(resident, send)
         return pb.SendMessageResponse(
@@ -144,6 +162,10 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         card = await self._cards.checked(whose, request.content.card, "content.card")
         members = members_of(request.members, bringer.viewer)
         author = read_member(request.author, "author") if request.author else bringer.viewer
+        # Who has no account writes as itself.
+        addressing = (
+            UNADDRESSED if request.author else received_addressing(request.content, bringer.account)
+        )
         message = NewMessage(
             id=id_of(request.id, "id"),
             conversation=id_of(request.conversation, "conversation"),
@@ -153,6 +175,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
                 card=card,
                 by_mail=by_mail_of(request.content),
                 refused=request.content.refused,
+                addressing=addressing,
             ),
             replaces=optional_id(request.replaces, "replaces"),
             revision=request.revision or 1,
@@ -160,6 +183,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             refused=request.content.refused,
             via=bringer.viewer if request.author else "",
             handling=_handling(request),
+            addressing=addressing,
         )
         resident = introduced(bringer)
         await self._accounts.change(
@@ -294,9 +318,12 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
     ) -> pb.RemoveConversationResponse:
         resident = self._resident(context)
         conversation = id_of(request.conversation, "conversation")
-        more = await self._accounts.change(
-            resident, lambda db, owner: kept.remove_some(db, owner, conversation)
-        )
+
+        def remove(db: sqlite3.Connection, owner: int) -> bool:
+            forget_thread(db, owner, conversation)
+            return kept.remove_some(db, owner, conversation)
+
+        more = await self._accounts.change(resident, remove)
         return pb.RemoveConversationResponse(more=more)
 
     def _resident(self, context: _Context) -> Resident:

@@ -27,6 +27,7 @@ from control_plane.serving.received_status import error_of
 from control_plane.serving.status_reason import reason_of
 from deployment_units.services.accounts.accounts import StaleEpoch
 from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.conversations.addressing import content_for
 from deployment_units.services.conversations.handling import decoded
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.conversations.messages import handling_to_proto
@@ -96,7 +97,7 @@ class GrpcPeers:
         self, sender: Resident, recipient: str, message: KeptMessage, members: Sequence[str]
     ) -> PeerResult:
         """See Peers."""
-        request = _request(sender, message, members)
+        request = _request(sender, recipient, message, members)
 
         async def there(channel: aio.Channel, metadata: _Metadata) -> None:
             stub = conversation_pb2_grpc.ConversationServiceStub(channel)
@@ -227,13 +228,15 @@ def _result(error: aio.AioRpcError) -> PeerResult:
     return PeerResult(PeerOutcome.NOT_NOW, words, retry_after_s)
 
 
-def _request(sender: Resident, message: KeptMessage, members: Sequence[str]) -> pb.DeliverRequest:
+def _request(
+    sender: Resident, recipient: str, message: KeptMessage, members: Sequence[str]
+) -> pb.DeliverRequest:
     """members: of the conversation, without the sender."""
     return pb.DeliverRequest(
         conversation=message.conversation,
         id=message.id,
         members=members,
-        content=pb.Content.FromString(message.content),
+        content=content_for(message.content, recipient),
         author=message.sender if message.sender != sender.account else "",
         replaces=message.replaces,
         revision=message.revision,

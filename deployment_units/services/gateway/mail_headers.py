@@ -38,14 +38,17 @@ def message_id_of(message: bytes, bringer: str, recipient: str) -> str:
 
 
 def name_of_sender(db: sqlite3.Connection, owner: Owner, message: KeptMessage) -> str:
-    """What its sender is called: the name of its profile, which everybody sees, or its handle; of
-    somebody without an account, the address. Of an account that lives elsewhere its id is known
-    here, as it is to all members."""
+    """What its sender is called: the identifier as which it was written, and then nothing else of
+    theirs; else the name of its profile, which everybody sees, or its handle; of somebody without
+    an account, the address. Of an account that lives elsewhere its id is known here, as it is to
+    all members."""
     if is_uri(message.sender):
         address = message.sender.partition(":")[2]
         content = pb.Content.FromString(message.content)
         unverified = content.HasField("by_mail") and not content.by_mail.verified
         return f"{address} (unverified)" if unverified else address
+    if identifier := pb.Content.FromString(message.content).from_identifier:
+        return identifier if identifier.startswith("@") else identifier.partition(":")[2]
     found = owners.find(db, owner.tenant, message.sender)
     if found is None:
         return message.sender

@@ -16,6 +16,7 @@ from control_plane.identifiers.uris import read_uri
 from deployment_units.services.channels import push_kept
 from deployment_units.services.channels.channel import Channel, ContentKind
 from deployment_units.services.contacts import book
+from deployment_units.services.conversations.addressing import addressing_in
 from deployment_units.services.conversations.handling import Handling, decoded
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import account_rules
@@ -88,7 +89,10 @@ class Recipients:
             identifier=message.sender, contact=book.knows(db, owner.number, writer)
         )
         routed = routed_message(handling, size, sender)
-        return self.plan_for(db, owner.number, owner.tenant, owner.account, routed, writer, now_ms)
+        at = dict(addressing_in(message.content).contactees).get(owner.account, "")
+        return self.plan_for(
+            db, owner.number, owner.tenant, owner.account, routed, writer, now_ms, at=at
+        )
 
     def plan_for(
         self,
@@ -99,8 +103,11 @@ class Recipients:
         routed: RoutedMessage,
         writer: str,
         now_ms: int,
+        *,
+        at: str = "",
     ) -> RoutePlan:
-        """What a message of the writer's would take to reach an account that lives here."""
+        """What a message of the writer's would take to reach an account that lives here. at: the
+        URI that the writer chose, which comes before others of its channel; empty: none."""
         kept_rules = account_rules.find(db, owner)
         try:
             own = self._rules.of(kept_rules.document)
@@ -109,7 +116,7 @@ class Recipients:
         profile = profiles.read(db, owner, account)
         viewer = Viewer(account=writer, relation=relation_of(db, owner, account, writer))
         addresses = [ChannelAddress(channel=Channel.IN_APP)]
-        for one in profile.identifiers:
+        for one in sorted(profile.identifiers, key=lambda one: one.uri != at):
             channel = _OF_KIND.get(one.kind)
             address = _address(one.uri) if one.proved and channel in self._channels else ""
             if channel is None or not address:

@@ -28,6 +28,7 @@ from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import places
+from deployment_units.services.conversations.addressing import for_member, note_received
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.members import is_uri
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
@@ -150,10 +151,10 @@ class MessageSender:
             raise PermissionDenied("its author is no member without an account")
         if not is_open_to(db, owner, resident.account, bringer, Mode.IN_APP):
             raise PermissionDenied("the account is not reached in-app by this sender")
-        mine, new = conversations.keep_once(
-            db, owner, message, theirs, now_ms=self._wall_ms(), arrives=True
-        )
+        now_ms = self._wall_ms()
+        mine, new = conversations.keep_once(db, owner, message, theirs, now_ms=now_ms, arrives=True)
         if new:
+            note_received(db, owner, resident.account, message, now_ms)
             self._arrived(resident.tenant, resident.account)
             self._route(db, owner, mine)
         return mine
@@ -213,6 +214,7 @@ class MessageSender:
         if other is None or not is_open_to(db, other, member, resident.account, Mode.IN_APP):
             return False
         theirs = {resident.account, *everybody} - {member}
+        message = for_member(message, member)
         try:
             kept_there, new = conversations.keep_once(
                 db, other, message, theirs, now_ms=now_ms, arrives=True
@@ -220,6 +222,7 @@ class MessageSender:
         except AlreadyExists:  # of its copy alone, and nothing was written to it
             return False
         if new:
+            note_received(db, other, member, message, now_ms)
             self._arrived(resident.tenant, member)
             self._route(db, other, kept_there)
         return True

@@ -8,7 +8,7 @@ the own identities (see own_rules).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from deployment_units.services.identities.frequency import combined, weight
 from deployment_units.services.identities.identity import (
@@ -44,10 +44,12 @@ def suggest(
     *,
     chosen: Chosen = NOTHING_CHOSEN,
     original: Original | None = None,
+    proved_organisations: Collection[str] | None = None,
     now_ms: int,
 ) -> Suggestion:
     """own: the contactor's identities, the default first. original: the message upon which this
-    one is written. now_ms: Unix ms; reasons say weights as of then."""
+    one is written. proved_organisations: see leaks. now_ms: Unix ms; reasons say weights as of
+    then."""
     mine = proved(own)
     ranked = ranked_own(
         mine, history, original=original, written_to=_written_to(contactees, chosen), now_ms=now_ms
@@ -64,7 +66,7 @@ def suggest(
     return Suggestion(
         contactor=contactor,
         contactees=to,
-        warnings=_warnings(mine, contactees, history, contactor, to),
+        warnings=_warnings(mine, contactees, history, contactor, to, proved_organisations),
     )
 
 
@@ -143,6 +145,7 @@ def _warnings(
     history: History,
     contactor: Choice,
     to: dict[str, Choice],
+    proved_organisations: Collection[str] | None,
 ) -> tuple[IdentityWarning, ...]:
     organisations = {one.uri: one.organisation for one in own}
     for contactee in contactees:
@@ -160,7 +163,14 @@ def _warnings(
         if not reaches(contactor.uri, uri)
     )
     mine = [one.uri for one in own]
-    return unreached + leaks(contactor.uri, recipients, history, organisations, own=mine)
+    return unreached + leaks(
+        contactor.uri,
+        recipients,
+        history,
+        organisations,
+        own=mine,
+        proved_organisations=proved_organisations,
+    )
 
 
 def _reason(rule: ContacteeRule, clause: str, value: str) -> IdentityReason:

@@ -6,7 +6,7 @@ new has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from deployment_units.services.identities.identity import (
     History,
@@ -27,13 +27,20 @@ def leaks(
     organisations: Mapping[str, str],
     *,
     own: Iterable[str],
+    proved_organisations: Collection[str] | None = None,
 ) -> tuple[IdentityWarning, ...]:
     """What a message from `contactor` shows. recipients: identifiers; organisations: by identifier,
-    the domain of its organisation, of own ones as well; own: all that the writer has."""
+    the domain of its organisation, of own ones as well; own: all that the writer has.
+    proved_organisations: those of them that are known to be organisations'; None: all are."""
     others = [one for one in own if not same_uri(one, contactor)]
     return (
         *_unknown(contactor, recipients, history, organisations, others),
-        *_outside(contactor, recipients, history, organisations, others),
+        *(
+            _outside(contactor, recipients, history, organisations, others)
+            if proved_organisations is None
+            or organisations.get(contactor, "") in proved_organisations
+            else ()
+        ),
         *_own_recipients(recipients, others),
     )
 

@@ -8,7 +8,7 @@ gets a copy of what an identity writes gets it, but where an own message shows t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from deployment_units.services.identities.choosing import suggest
 from deployment_units.services.identities.identity import (
@@ -27,6 +27,7 @@ from deployment_units.services.identities.identity import (
     same_uri,
 )
 from deployment_units.services.identities.leaks import blind_copy_leak
+from deployment_units.services.identities.organisations import organisation_of
 from deployment_units.services.identities.own_rules import is_own_message, received_at
 
 Boxes = tuple[Mailbox, ...]
@@ -39,9 +40,11 @@ def plan_reply(
     history: History,
     *,
     chosen: Chosen = NOTHING_CHOSEN,
+    proved_organisations: Collection[str] | None = None,
     now_ms: int,
 ) -> Addresses:
-    """own: the default first. chosen: as whom to write, if that was chosen. now_ms: Unix ms."""
+    """own: the default first. chosen: as whom to write, if that was chosen. proved_organisations:
+    see leaks. now_ms: Unix ms."""
     mine = proved(own)
     if is_own_message(original, mine):
         to, cc, bcc, reply_to, why = _upon_own(mode, original)
@@ -49,10 +52,21 @@ def plan_reply(
         to, cc, why = _upon_theirs(mode, original, mine)
         bcc, reply_to = (), ()
     contactees = [
-        Contactee(member=box.uri, identifiers=(ContacteeIdentifier(uri=box.uri),))
+        Contactee(
+            member=box.uri,
+            identifiers=(ContacteeIdentifier(uri=box.uri, organisation=organisation_of(box.uri)),),
+        )
         for box in _distinct((*to, *cc, *bcc))
     ]
-    suggestion = suggest(own, contactees, history, chosen=chosen, original=original, now_ms=now_ms)
+    suggestion = suggest(
+        own,
+        contactees,
+        history,
+        chosen=chosen,
+        original=original,
+        proved_organisations=proved_organisations,
+        now_ms=now_ms,
+    )
     identity = next((one for one in own if one.uri == suggestion.contactor.uri), None)
     if identity is not None and mode is not ReplyMode.FORWARD:
         cc, bcc = _with_copies(mode, original, identity, mine, (to, cc, bcc))

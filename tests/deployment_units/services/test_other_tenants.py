@@ -32,6 +32,7 @@ from deployment_units.services.mail_in.reading_tasks import TASKS
 from deployment_units.services.mail_in.service import MailService
 from homeport.api.communication.v1 import conversation_pb2 as talk
 from homeport.api.communication.v1 import delivery_pb2 as delivery
+from homeport.api.communication.v1 import identity_pb2 as identity
 from homeport.api.communication.v1 import mail_pb2 as mail
 from homeport.api.communication.v1 import profile_pb2 as profile
 from homeport.api.communication.v1 import push_pb2 as push
@@ -58,6 +59,7 @@ def mail_service(unit: AccountUnit) -> MailService:
 SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
     "ProfileService": lambda unit: unit.profiles,
     "ConversationService": lambda unit: unit.conversations,
+    "IdentityService": lambda unit: unit.identities,
     "DeliveryService": lambda unit: DeliveryService(
         unit.accounts,
         unit.callers,
@@ -164,6 +166,12 @@ ROWS: dict[str, Callable[[Named], Message]] = {
         id=of.press.hex(), code="00000000"
     ),
     "PushService.RemovePushAddress": lambda of: push.RemovePushAddressRequest(id=of.press.hex()),
+    "IdentityService.Suggest": lambda of: identity.SuggestRequest(
+        conversation=of.conversation,
+        contactees=[identity.Contactee(member=of.account, identifiers=[of.uri, f"@{of.handle}"])],
+        chosen_to={of.account: of.uri},
+    ),
+    "IdentityService.PlanReply": lambda of: identity.PlanReplyRequest(message=of.message),
     "ProfileService.GetProfile": lambda of: profile.GetProfileRequest(),
     "ProfileService.Reach": lambda of: profile.ReachRequest(),
     "ProfileService.GetSettings": lambda of: profile.GetSettingsRequest(),

@@ -36,6 +36,7 @@ from tests.support.submissions import COFFEE, coffee, event, text, traffic
 BY_TICKET = frozenset({
     "homeport.api.communication.v1.ConversationService",
     "homeport.api.communication.v1.DeliveryService",
+    "homeport.api.communication.v1.IdentityService",
     "homeport.api.communication.v1.ProfileService",
 })  # fmt: skip
 CALM = "calm"  # a tenant that no made-up request names

@@ -135,6 +135,26 @@ class Content(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ToIdentifiersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TEXT_FIELD_NUMBER: _builtins.int
     HTML_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
@@ -142,6 +162,8 @@ class Content(_message.Message):
     ANSWERS_FIELD_NUMBER: _builtins.int
     BY_MAIL_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    FROM_IDENTIFIER_FIELD_NUMBER: _builtins.int
+    TO_IDENTIFIERS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """at most 64 KiB of UTF-8; stands for the card where that cannot be shown"""
     html: _builtins.str
@@ -158,10 +180,20 @@ class Content(_message.Message):
     """The press that it answers was not taken, and never will be; the text says why. Units write it,
     for accounts of applications; SendMessage takes none.
     """
+    from_identifier: _builtins.str
+    """As which of its identifiers its sender writes: a handle with its '@', or a URI; empty: none in
+    particular. SendMessage takes none: it is said beside the content, and checked.
+    """
     @_builtins.property
     def by_mail(self) -> Global___ByMail:
         """Of a message that came by mail; SendMessage takes none. Without `verified` it is to be shown as
         "by mail, unverified".
+        """
+
+    @_builtins.property
+    def to_identifiers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """At which of their identifiers members are written to, by member: in the sender's copy all, in
+        that of others their own alone. SendMessage takes none, as before.
         """
 
     def __init__(
@@ -174,10 +206,12 @@ class Content(_message.Message):
         answers: _builtins.bytes = ...,
         by_mail: Global___ByMail | None = ...,
         refused: _builtins.bool = ...,
+        from_identifier: _builtins.str = ...,
+        to_identifiers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["by_mail", b"by_mail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "by_mail", b"by_mail", "card", b"card", "html", b"html", "in_reply_to", b"in_reply_to", "refused", b"refused", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "by_mail", b"by_mail", "card", b"card", "from_identifier", b"from_identifier", "html", b"html", "in_reply_to", b"in_reply_to", "refused", b"refused", "text", b"text", "to_identifiers", b"to_identifiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -538,17 +572,44 @@ Global___DeliverPressResponse: _TypeAlias = DeliverPressResponse  # noqa: Y015
 class SendMessageRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ToIdentifiersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CONVERSATION_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
     HANDLING_FIELD_NUMBER: _builtins.int
     REPLACES_FIELD_NUMBER: _builtins.int
+    FROM_IDENTIFIER_FIELD_NUMBER: _builtins.int
+    TO_IDENTIFIERS_FIELD_NUMBER: _builtins.int
     conversation: _builtins.bytes
     id: _builtins.bytes
     replaces: _builtins.bytes
     """A message of the sender's in this conversation, and no revision itself: this is its next
     revision, and takes its place before everybody. Empty: a new message.
+    """
+    from_identifier: _builtins.str
+    """As which of its identifiers the account writes: the handle that it has, with its '@', or the URI
+    of an identifier that it has proved. It is what recipients see. Empty: none in particular; of a
+    revision, as before.
     """
     @_builtins.property
     def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -558,6 +619,12 @@ class SendMessageRequest(_message.Message):
     def content(self) -> Global___Content: ...
     @_builtins.property
     def handling(self) -> Global___Handling: ...
+    @_builtins.property
+    def to_identifiers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """At which identifiers members are written to, by member; of a URI itself. Those who are not named
+        are written to as who they are; of a revision, as before.
+        """
+
     def __init__(
         self,
         *,
@@ -567,10 +634,12 @@ class SendMessageRequest(_message.Message):
         content: Global___Content | None = ...,
         handling: Global___Handling | None = ...,
         replaces: _builtins.bytes = ...,
+        from_identifier: _builtins.str = ...,
+        to_identifiers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "handling", b"handling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation", b"conversation", "handling", b"handling", "id", b"id", "members", b"members", "replaces", b"replaces"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation", b"conversation", "from_identifier", b"from_identifier", "handling", b"handling", "id", b"id", "members", b"members", "replaces", b"replaces", "to_identifiers", b"to_identifiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -101,7 +101,7 @@ class ConversationServiceServicer:
         Caller: a client. Errors: INVALID_ARGUMENT; NOT_FOUND no such conversation, and no members, or
         no such message to replace; ALREADY_EXISTS another message has the id, or the conversation has
         other members; PERMISSION_DENIED the account's id is that of a URI; FAILED_PRECONDITION with the
-        reason ACCOUNT_FULL; RESOURCE_EXHAUSTED too much was sent (TOO_MUCH_SENT), or
+        reason ACCOUNT_FULL, or NOT_YOUR_IDENTIFIER of `from_identifier`; RESOURCE_EXHAUSTED too much was sent (TOO_MUCH_SENT), or
         waits to be delivered (OUTBOX_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

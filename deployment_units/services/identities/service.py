@@ -1,0 +1,140 @@
+"""IdentityService: the gRPC servicer of choosing identities in one unit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple, Protocol
+
+from grpc import aio
+
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.identities import kept
+from deployment_units.services.identities.choosing import suggest
+from deployment_units.services.identities.identity import (
+    Chosen,
+    History,
+    Original,
+    OwnIdentity,
+    ReplyMode,
+)
+from deployment_units.services.identities.messages import reply_to_proto, suggestion_to_proto
+from deployment_units.services.identities.organisations import organisation_of
+from deployment_units.services.identities.replying import plan_reply
+from deployment_units.services.identities.requests import (
+    chosen_of,
+    contactees_of,
+    conversation_of,
+    identifiers_in,
+    message_of,
+    mode_of,
+    own_choice_of,
+)
+from homeport.api.communication.v1 import identity_pb2 as pb
+from homeport.api.communication.v1 import identity_pb2_grpc as pb_grpc
+
+NAME = "homeport.api.communication.v1.IdentityService"
+_Context = aio.ServicerContext[Any, Any]
+
+
+class OriginalMessage(NamedTuple):
+    """A message of an account upon which something is written. members: of its conversation,
+    without the account; member_of: whose an identifier in it is, by identifier."""
+
+    conversation: bytes
+    original: Original
+    members: tuple[str, ...]
+    member_of: dict[str, str]
+
+
+class OriginalFinder(Protocol):
+    """Finds messages for whoever writes upon one; conversations have it."""
+
+    def __call__(
+        self, db: sqlite3.Connection, owner: int, account: str, message: bytes, /
+    ) -> OriginalMessage:
+        """Raises NotFound."""
+        ...
+
+
+class IdentityService(pb_grpc.IdentityServiceServicer):
+    """Servicer of one unit. originals: finds messages; wall_ms: Unix ms. organisations: domains
+    that are known to be organisations'."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        callers: Callers,
+        originals: OriginalFinder,
+        *,
+        wall_ms: Callable[[], int],
+        organisations: Collection[str] = (),
+    ) -> None:
+        self._accounts = accounts
+        self._callers = callers
+        self._originals = originals
+        self._wall_ms = wall_ms
+        self._organisations = organisations
+
+    async def Suggest(self, request: pb.SuggestRequest, context: _Context) -> pb.SuggestResponse:
+        resident = self._callers.resident(context.invocation_metadata() or ())
+        conversation = conversation_of(request.conversation)
+        contactees = contactees_of(request.contactees)
+        chosen = chosen_of(request.chosen_from, request.chosen_to, contactees)
+        contactees, identifiers = identifiers_in(contactees, chosen)
+
+        def read(db: sqlite3.Connection, owner: int) -> tuple[list[OwnIdentity], History]:
+            if chosen.contactor:
+                kept.check_own(db, owner, chosen.contactor)
+            own = kept.own_identities(db, owner)
+            return own, kept.history(db, owner, identifiers, conversation)
+
+        own, history = self._accounts.read(resident, read)
+        suggestion = suggest(
+            with_choice(own, chosen.contactor),
+            contactees,
+            history,
+            chosen=chosen,
+            proved_organisations=self._organisations,
+            now_ms=self._wall_ms(),
+        )
+        return suggestion_to_proto(suggestion)
+
+    async def PlanReply(
+        self, request: pb.PlanReplyRequest, context: _Context
+    ) -> pb.PlanReplyResponse:
+        resident = self._callers.resident(context.invocation_metadata() or ())
+        wanted = message_of(request.message)
+        mode = mode_of(request.mode)
+        chosen = Chosen(contactor=own_choice_of(request.chosen_from))
+
+        def read(
+            db: sqlite3.Connection, owner: int
+        ) -> tuple[OriginalMessage, list[OwnIdentity], History]:
+            if chosen.contactor:
+                kept.check_own(db, owner, chosen.contactor)
+            found = self._originals(db, owner, resident.account, wanted)
+            own = kept.own_identities(db, owner)
+            return found, own, kept.history(db, owner, found.member_of, found.conversation)
+
+        found, own, history = self._accounts.read(resident, read)
+        planned = plan_reply(
+            mode,
+            found.original,
+            with_choice(own, chosen.contactor),
+            history,
+            chosen=chosen,
+            proved_organisations=self._organisations,
+            now_ms=self._wall_ms(),
+        )
+        to = [(found.member_of.get(one.uri, one.uri), one.uri) for one in planned.to]
+        same = mode is not ReplyMode.FORWARD and {member for member, _ in to} == {*found.members}
+        return reply_to_proto(planned, to, found.conversation if same else b"")
+
+
+def with_choice(own: list[OwnIdentity], chosen: str) -> list[OwnIdentity]:
+    """Own identities with the one that was chosen, which may be beyond those that are looked at."""
+    if not chosen or any(one.uri == chosen for one in own):
+        return own
+    return [*own[:-1], OwnIdentity(uri=chosen, organisation=organisation_of(chosen))]
