@@ -69,8 +69,8 @@ def main(words: Sequence[str], registry: Sequence[Measurement] = ALL) -> int:
         )
         report.write(output, document)
         console.print(f"written to {output}")
-    short = [ratio.key for one in done for ratio in one.ratios if not ratio.met(samples)]
-    return 1 if failed or (given.strict and short) else 0
+    met = all(asked.met(samples) for one in done for asked in (*one.ratios, *one.targets))
+    return 1 if failed or (given.strict and not met) else 0
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.suite.measurement import Measurement, Ratio, Samples
+from bench.suite.measurement import Measurement, Ratio, Samples, Target
 from console.cli.tables import Table, fold, number, whole
 from console.local.etcd_process import find_etcd
 
@@ -39,12 +39,16 @@ def document(
 ) -> dict[str, Any]:
     """Everything as one JSON document; `measurements` have run."""
     ratios = [ratio for one in measurements for ratio in one.ratios]
-    asked = [ratio for ratio in ratios if ratio.target is not None]
+    asked: dict[str, Ratio | Target] = {r.key: r for r in ratios if r.target is not None}
+    asked |= {target.figure: target for one in measurements for target in one.targets}
     units = {name: unit for one in measurements for name, unit in one.units.items()}
     return {
         "ratios": {r.key: round(r.value(samples), 3) for r in ratios},
-        "targets": {r.key: {"at_least" if r.at_least else "at_most": r.target} for r in asked},
-        "met": {r.key: r.met(samples) for r in asked},
+        "targets": {
+            key: {"at_least" if one.at_least else "at_most": one.target}
+            for key, one in asked.items()
+        },
+        "met": {key: one.met(samples) for key, one in asked.items()},
         "spreads": {
             r.key: [round(edge(r.of_pairs(samples)), 3) for edge in (min, max)]
             for r in ratios
@@ -111,27 +115,35 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def ratios_table(measurements: Sequence[Measurement], samples: Samples) -> Table:
-    """Each ratio with its two figures; `measurements` have run."""
+    """Each ratio with its two figures, and each figure of which something is asked;
+    `measurements` have run."""
     table = Table(
         fold("ratio"), number("ours"), number("ceiling"), number("value"), number("target"),
         whole(""), title="Homeport next to its ceilings, medians of one run",
     )  # fmt: skip
     for one in measurements:
         for ratio in one.ratios:
-            sign, target = "≥" if ratio.at_least else "≤", ratio.target
+            target = ratio.target
             table.add_row(
                 ratio.key,
                 f"{samples.median(ratio.ours):,.0f}",
                 f"{samples.median(ratio.ceiling):,.0f} {one.units[ratio.ceiling]}",
                 _with_spread(ratio, samples),
-                "" if target is None else f"{sign} {target:.2f}",
+                "" if target is None else f"{_sign(ratio)} {target:.2f}",
                 "" if target is None else _outcome(ratio, samples),
             )
+        for asked in one.targets:
+            value, target = f"{asked.value(samples):,.1f}", f"{_sign(asked)} {asked.target:,.1f}"
+            table.add_row(asked.figure, value, "", "", target, _outcome(asked, samples))
     return table
 
 
-def _outcome(ratio: Ratio, samples: Samples) -> str:
-    return "[green]met[/]" if ratio.met(samples) else "[red]short[/]"
+def _sign(asked: Ratio | Target) -> str:
+    return "≥" if asked.at_least else "≤"
+
+
+def _outcome(asked: Ratio | Target, samples: Samples) -> str:
+    return "[green]met[/]" if asked.met(samples) else "[red]short[/]"
 
 
 def _with_spread(ratio: Ratio, samples: Samples) -> str:

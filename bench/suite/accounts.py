@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from bench.suite.measurement import Failed, Measurement, Ratio, Samples, divisor
+from bench.suite.measurement import Failed, Measurement, Ratio, Samples, Target, divisor
 from bench.suite.processes import scratch
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.keyring import KeyRing, new_epoch
@@ -227,4 +227,5 @@ ACCOUNTS = Measurement(
     },
     run=measure,
     steps=lambda rounds: 3 * (rounds + 1),
+    targets=(Target(figure="account_move_mib_s", target=5.0),),
 )  # fmt: skip

@@ -60,16 +60,34 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is asked of a figure that stands by itself. `at_least` False: at most."""
+
+    figure: str
+    target: float
+    at_least: bool = True
+
+    def value(self, samples: Samples) -> float:
+        return samples.median(self.figure)
+
+    def met(self, samples: Samples) -> bool:
+        value = self.value(samples)
+        return value >= self.target if self.at_least else value <= self.target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """`run(samples, rounds, quick, tick)` adds figures, alternating ours and ceiling within
     each round; `tick()` after each step, `steps(rounds)` of them. It raises Failed when a
-    figure would mean nothing. `units`: of each figure."""
+    figure would mean nothing. `units`: of each figure; `targets`: of those that stand by
+    themselves."""
 
     name: str
     ratios: tuple[Ratio, ...]
     units: Mapping[str, str]
     run: Callable[[Samples, int, bool, Callable[[], None]], None]
     steps: Callable[[int], int]
+    targets: tuple[Target, ...] = ()
 
 
 class Failed(Exception):

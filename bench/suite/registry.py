@@ -16,6 +16,7 @@ from bench.suite.memory import MEMORY
 from bench.suite.naming import NAMING
 from bench.suite.observing import OBSERVING
 from bench.suite.outcomes import OUTCOMES
+from bench.suite.pressing import PRESSING
 from bench.suite.publishing import PUBLISHING
 from bench.suite.pure import PURE
 from bench.suite.routing import ROUTING
@@ -41,21 +42,27 @@ ALL: tuple[Measurement, ...] = (
     PUBLISHING,
     NAMING,
     ACCOUNTS,
+    PRESSING,
     MEMORY,
     WATCHING,
 )
 
 
 def keys(measurements: Sequence[Measurement] = ALL) -> list[str]:
-    """Of all their ratios."""
-    return [ratio.key for one in measurements for ratio in one.ratios]
+    """Of all their ratios, and of the figures of which something is asked."""
+    return [key for one in measurements for key in _keys(one)]
 
 
 def that_give(
     ratios: Sequence[str] | None, measurements: Sequence[Measurement] = ALL
 ) -> list[Measurement]:
-    """Those that give one of the ratios; all, when none are named."""
+    """Those that give one of these ratios or figures; all, when none are named."""
     if not ratios:
         return list(measurements)
     wanted = set(ratios)
-    return [one for one in measurements if wanted & {ratio.key for ratio in one.ratios}]
+    return [one for one in measurements if wanted & set(_keys(one))]
+
+
+def _keys(measurement: Measurement) -> list[str]:
+    ratios = [ratio.key for ratio in measurement.ratios]
+    return ratios + [target.figure for target in measurement.targets]

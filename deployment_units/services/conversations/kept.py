@@ -159,8 +159,9 @@ def find(
     what came first."""
     whose, values = ("", ()) if bringer is None else (f" AND {BRINGER} = ?", (bringer,))
     row = db.execute(
+        # By `position` it would go through the whole account in that order.
         f"SELECT {COLUMNS} FROM messages WHERE owner = ? AND id = ?{whose}"
-        " ORDER BY position LIMIT 1",
+        " ORDER BY +position LIMIT 1",
         (owner, id_, *values),
     ).fetchone()
     return KeptMessage(*row) if row else None
@@ -189,7 +190,7 @@ def last_to(
 def of_id(db: sqlite3.Connection, owner: int, id_: bytes) -> list[KeptMessage]:
     """All messages of that id, one of each account that brought one: no more than members."""
     rows = db.execute(
-        f"SELECT {COLUMNS} FROM messages WHERE owner = ? AND id = ? ORDER BY position",
+        f"SELECT {COLUMNS} FROM messages WHERE owner = ? AND id = ? ORDER BY +position",
         (owner, id_),
     )
     return [KeptMessage(*row) for row in rows]

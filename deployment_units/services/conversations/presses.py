@@ -147,9 +147,11 @@ def answered(
     where it is a press of one of the author's messages. What is answered stays so."""
     state = PressState.REFUSED if refused else PressState.DONE
     db.execute(
-        "UPDATE presses SET state = ? WHERE owner = ? AND id = ? AND state <> 'done'"
-        " AND message IN (SELECT id FROM messages WHERE owner = ? AND sender = ?)",
-        (state.value, owner, press, owner, author),
+        "UPDATE presses INDEXED BY presses_id SET state = ?"
+        " WHERE owner = ? AND id = ? AND state <> 'done'"
+        " AND EXISTS (SELECT 1 FROM messages WHERE messages.owner = presses.owner"
+        " AND messages.id = presses.message AND sender = ?)",
+        (state.value, owner, press, author),
     )
 
 

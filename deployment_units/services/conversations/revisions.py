@@ -15,9 +15,10 @@ from collections.abc import Iterable
 from control_plane.errors import NotFound
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
 
+# `replaces <> x''` says that the index of revisions is enough, whatever `root` is.
 _SHOWN_INSTEAD = (
-    " FROM messages WHERE owner = :owner AND replaces = :root AND sender = :sender"
-    " AND conversation = :conversation"
+    " FROM messages WHERE owner = :owner AND replaces = :root AND replaces <> x''"
+    " AND sender = :sender AND conversation = :conversation"
 )
 
 

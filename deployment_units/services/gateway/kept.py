@@ -242,7 +242,8 @@ def line(db: sqlite3.Connection, owner: int, recipient: str, *, most: int) -> li
 def hold_line(db: sqlite3.Connection, owner: int, recipient: str, until_ms: int) -> None:
     """Nothing of what waits for the recipient is due before then."""
     db.execute(
-        "UPDATE deliveries SET due_ms = ? WHERE owner = ? AND recipient = ? AND due_ms < ?",
+        "UPDATE deliveries INDEXED BY deliveries_waiting SET due_ms = ?"
+        " WHERE owner = ? AND recipient = ? AND due_ms < ?",
         (until_ms, owner, recipient, until_ms),
     )
 
@@ -251,8 +252,8 @@ def anything_waits(db: sqlite3.Connection, owner: int, recipient: str | None = N
     """Whether something waits for others, or for one of them."""
     which, values = ("> ''", ()) if recipient is None else ("= ?", (recipient,))
     row = db.execute(
-        f"SELECT 1 FROM deliveries WHERE owner = ? AND recipient {which}"
-        " AND due_ms IS NOT NULL LIMIT 1",
+        "SELECT 1 FROM deliveries INDEXED BY deliveries_waiting"
+        f" WHERE owner = ? AND recipient {which} AND due_ms IS NOT NULL LIMIT 1",
         (owner, *values),
     ).fetchone()
     return row is not None
@@ -261,7 +262,7 @@ def anything_waits(db: sqlite3.Connection, owner: int, recipient: str | None = N
 def release_line(db: sqlite3.Connection, owner: int, recipient: str, due_ms: int) -> None:
     """All that waits for the recipient is due then at the latest."""
     db.execute(
-        "UPDATE deliveries SET due_ms = ?, tries = 0"
+        "UPDATE deliveries INDEXED BY deliveries_waiting SET due_ms = ?, tries = 0"
         " WHERE owner = ? AND recipient = ? AND due_ms > ?",
         (due_ms, owner, recipient, due_ms),
     )

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from bench.load.results import LoadResult
 from bench.report import document, ratios_table
-from bench.suite.measurement import Measurement, Ratio, Samples
+from bench.suite.measurement import Measurement, Ratio, Samples, Target
 from bench.suite.pairs import Side, ask_in_pairs, cpu_s, units_of
+from bench.suite.registry import keys, that_give
 
 RATIO = Ratio(key="k", ours="ours_per_s", ceiling="theirs_per_s", target=0.85, paired=True)
 
@@ -90,6 +91,25 @@ def test_a_ratio_without_target_is_shown_and_asked_nothing():
     assert "0.01" in shown
     assert "met" not in shown
     assert "short" not in shown
+
+
+def test_a_figure_that_stands_by_itself_is_asked_for_and_chosen():
+    asked = (Target(figure="wait_ms", target=15.0, at_least=False),
+             Target(figure="moved_mib_s", target=5.0))  # fmt: skip
+    units = {"wait_ms": "ms", "moved_mib_s": "MiB/s"}
+    one = Measurement(name="x", ratios=(), units=units, run=lambda *_: None,
+                      steps=lambda rounds: rounds, targets=asked)  # fmt: skip
+    samples = Samples(values={"wait_ms": [12.0, 14.0, 90.0], "moved_mib_s": [4.0]})
+    told = document([one], samples, rounds=3, seconds=1.0, quick=True)
+    assert told["targets"] == {"wait_ms": {"at_most": 15.0}, "moved_mib_s": {"at_least": 5.0}}
+    assert told["met"] == {"wait_ms": True, "moved_mib_s": False}
+    console = Console(file=io.StringIO(), width=200)
+    console.print(ratios_table([one], samples))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("≤ 15.0" in shown, "≥ 5.0" in shown) == (True, True)
+    assert (shown.count("met"), shown.count("short")) == (1, 1)
+    assert keys([one]) == ["wait_ms", "moved_mib_s"]
+    assert (that_give(["wait_ms"], [one]), that_give(["else"], [one])) == ([one], [])
 
 
 def test_what_a_process_uses_of_processors_only_grows():
