@@ -133,8 +133,10 @@ def ratios_table(measurements: Sequence[Measurement], samples: Samples) -> Table
                 "" if target is None else _outcome(ratio, samples),
             )
         for asked in one.targets:
-            value, target = f"{asked.value(samples):,.1f}", f"{_sign(asked)} {asked.target:,.1f}"
-            table.add_row(asked.figure, value, "", "", target, _outcome(asked, samples))
+            table.add_row(
+                asked.figure, f"{asked.value(samples):,.1f}", "", "",
+                f"{_sign(asked)} {asked.target:,.1f}", _outcome(asked, samples),
+            )  # fmt: skip
     return table
 
 

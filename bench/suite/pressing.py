@@ -88,7 +88,8 @@ class Customer:
         if answer.state not in (pb.PRESS_STATE_WAITING, pb.PRESS_STATE_DONE):
             raise Failed(f"a press was not taken: {answer.state}")
         async with asyncio.timeout(WAIT_S):
-            return await there
+            arrived: float = await there
+        return arrived
 
     async def burst_per_s(self, count: int) -> float:
         """Cards a second, so many under way."""
