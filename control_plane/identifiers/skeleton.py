@@ -23,6 +23,7 @@ from control_plane.identifiers.visual_order import runs_right_to_left, visual_or
 KEY_RULES = 1  # raised when `handle_key` gives another key for any name
 _SEPARATORS = frozenset("-_.\u00b7")  # what they look like stands for all of them
 _SEPARATOR = "-"
+_IOTA_BELOW = "\u0345"
 _MOST_PROTOTYPES = 8  # prototypes that one character is followed through; three are known
 
 
@@ -72,7 +73,7 @@ def character_key(character: str) -> str:
     tables = unicode_tables()
     key = character
     for _ in range(_MOST_PROTOTYPES):
-        folded = unicodedata.normalize("NFD", simple_fold(key))
+        folded = unicodedata.normalize("NFD", "".join(map(_folded, key)))
         mapped = "".join(
             [
                 _SEPARATOR if one in _SEPARATORS else tables.prototypes.get(one, one)
@@ -84,6 +85,12 @@ def character_key(character: str) -> str:
             break
         key = mapped
     return key
+
+
+def _folded(character: str) -> str:
+    """The small letter. An iota below its letter looks as what stands there looks (ᾳ as ą); case
+    folding would make a letter behind it."""
+    return character if character == _IOTA_BELOW else simple_fold(character)
 
 
 @cache

@@ -28,6 +28,7 @@ from control_plane.identifiers.unicode_tables import unicode_tables
             "A1<\u05e9\u05c1", "\u0391\u05e9\u05c1>1", id="seen from right to left, mirrored"
         ),
         pytest.param("\u5de5", "\u30a8", id="Han and kana"),
+        pytest.param("ᾳν", "ąv", id="an iota below a Greek letter and an ogonek"),
     ],
 )
 def test_names_that_look_the_same_have_one_skeleton(one: str, other: str) -> None:
@@ -83,6 +84,15 @@ def test_every_row_of_the_table_is_confusable_with_its_prototype() -> None:
         != unicodedata.normalize("NFD", "".join(map(character_key, prototype)))
     ]
     assert slips == []
+
+
+def test_small_letters_that_are_confusable_have_one_key() -> None:
+    """Each with each, of all characters that handles may have."""
+    keys: dict[str, set[str]] = {}
+    for one in unicode_tables().scripts:
+        if simple_fold(one) == one:
+            keys.setdefault(skeleton(one), set()).add(handle_key(one))
+    assert [found for found in keys.values() if len(found) > 1] == []
 
 
 @given(st.text(max_size=20))
