@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +12,7 @@ from control_plane.identifiers.identifier import IdentifierKind
 from deployment_units.services.profiles.disclosure import ProfileCard
 from deployment_units.services.profiles.profile import ProfileIdentifier
 from deployment_units.services.profiles.vcard import vcard
+from tests.support.vcard_reader.reader import read_elsewhere
 
 
 def card(name: str = "", *identifiers: ProfileIdentifier, account: str = "anna") -> ProfileCard:
@@ -87,3 +91,38 @@ def test_no_text_ends_its_line_or_begins_another(account: str, name: str) -> Non
     shown = "".join(one for one in name if one == "\n" or (one >= " " and one != "\x7f"))
     if shown and name:
         assert read(lines[3].removeprefix("FN:")) == shown
+
+
+def _identifiers(local: str, label: str) -> list[ProfileIdentifier]:
+    return [
+        ProfileIdentifier(
+            kind=IdentifierKind.EMAIL,
+            uri=f"mailto:{quote(local.casefold(), safe='')}@xn--strae-oqa.example",
+            shown=f"{local}@straße.example",
+            label=label,
+        ),
+        ProfileIdentifier(kind=IdentifierKind.PHONE, uri="tel:+442079460301", label="private"),
+        ProfileIdentifier(kind=IdentifierKind.SIP, uri="sip:anna@talk.example", label=label),
+    ]
+
+
+NAMES = ["Anna", "Anna, von; B\\C", "a\nb: c", "=", '"', "咖啡 " * 40, "e\u0301\U0001f600" * 30]
+LOCALS = ["Anna", "a.b+c", '"a b,c;d"', "jörg", "{a}", "a=b"]
+
+
+@pytest.mark.corpora
+def test_another_reader_finds_what_was_written() -> None:
+    """vobject, which reads names, addresses and numbers of version 3 and 4 alike."""
+    rows = [(name, LOCALS[at % len(LOCALS)]) for at, name in enumerate(NAMES)]
+    rows += [("Anna", local) for local in LOCALS]
+    cards = [vcard(card(name, *_identifiers(local, "Work")), tenant="talk") for name, local in rows]
+    for (name, local), found in zip(rows, read_elsewhere(cards), strict=True):
+        assert [(one, value) for one, value, _ in found] == [
+            ("VERSION", "4.0"),
+            ("UID", "homeport:talk:anna"),
+            ("FN", name),
+            ("EMAIL", f"{local}@xn--strae-oqa.example"),
+            ("TEL", "tel:+442079460301"),
+            ("IMPP", "sip:anna@talk.example"),
+        ]
+        assert [types for _, _, types in found[3:]] == [["work"], ["home"], ["work"]]
