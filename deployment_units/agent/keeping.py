@@ -41,6 +41,7 @@ from deployment_units.services.conversations.service import NAME as CONVERSATION
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.gateway import kept as gateway
 from deployment_units.services.gateway.measures import OutboxMeasures
+from deployment_units.services.gateway.peer_names import PeerNames
 from deployment_units.services.gateway.service import NAME as DELIVERIES
 from deployment_units.services.gateway.waiting import OutboxLimits
 from deployment_units.services.identities import kept as identities
@@ -178,6 +179,8 @@ def keeping(
     presses_in_words = AnswerPresses(accounts, messages.conversations.clicking, checks)
     channels.taken_in_by(database, accounts, messages.sender, presses_in_words)
     answering.agent.handing_on = HandingOn(accounts, answering.residents, messages.peers)
+    profile_service = ProfileService(accounts, callers, naming, wall_ms=wall_ms)
+    messages.conversations.names = PeerNames(messages.peers, profile_service.seen)
 
     mail = None
     if settings.smtp_listen:
@@ -206,7 +209,7 @@ def keeping(
         services=(
             Service(
                 add=profile_pb2_grpc.add_ProfileServiceServicer_to_server,
-                servicer=ProfileService(accounts, callers, naming, wall_ms=wall_ms),
+                servicer=profile_service,
                 name=PROFILES,
                 hot={},
             ),

@@ -32,11 +32,13 @@ from deployment_units.services.gateway.recipients import Recipients
 from deployment_units.services.gateway.service import NAME as DELIVERIES
 from deployment_units.services.gateway.service import DeliveryService
 from deployment_units.services.gateway.waiting import OutboxLimits
+from deployment_units.services.profiles.service import NAME as PROFILES
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import (
     conversation_pb2_grpc,
     delivery_pb2,
     delivery_pb2_grpc,
+    profile_pb2_grpc,
 )
 from homeport.api.directory.v1 import directory_pb2
 from tests.support.account_units import NOW, TENANT, AccountUnit, account_unit, an_issuer
@@ -111,6 +113,10 @@ class LinkedUnit:
                 Service(
                     add=delivery_pb2_grpc.add_DeliveryServiceServicer_to_server,
                     servicer=self.deliveries, name=DELIVERIES, hot={},
+                ),
+                Service(
+                    add=profile_pb2_grpc.add_ProfileServiceServicer_to_server,
+                    servicer=unit.profiles, name=PROFILES, hot={},
                 ),
             ],
             transport=Transport.GRPCIO,

@@ -7,7 +7,7 @@ mail, to whoever reads it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from control_plane.errors import InvalidInput, NotFound, Refused
 from control_plane.identifiers.identifier import Flaw, Identifier, IdentifierKind
@@ -34,6 +34,14 @@ class FoundMember(NamedTuple):
 
     member: str
     shown: str
+
+
+class MemberNames(Protocol):
+    """What accounts call themselves."""
+
+    async def name(self, viewer: Resident, account: str, /) -> str:
+        """As the viewer sees it; empty: it does not say, or is away. Ends within some seconds."""
+        ...
 
 
 async def find_member(directory: UnitDirectory, viewer: Resident, name: str) -> FoundMember:

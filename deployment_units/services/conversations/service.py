@@ -32,9 +32,9 @@ from deployment_units.services.conversations.clicking import (
     NoApplications,
     PressDoors,
 )
-from deployment_units.services.conversations.finding import find_member
+from deployment_units.services.conversations.finding import MemberNames, find_member
 from deployment_units.services.conversations.handling import encoded
-from deployment_units.services.conversations.members import read_member
+from deployment_units.services.conversations.members import is_uri, read_member
 from deployment_units.services.conversations.message import UNADDRESSED, NewMessage
 from deployment_units.services.conversations.messages import (
     STATES,
@@ -100,6 +100,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         self._budget = budget
         self.brings = brings
         self._directory = directory
+        self.names: MemberNames | None = None  # None: nobody tells them here
         self._look_s = look_s
         self._wall_ms = wall_ms
         self._cards = checks
@@ -282,7 +283,10 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         if self._directory is None:
             raise Unavailable("this unit asks no directory")
         found = await find_member(self._directory, resident, request.name)
-        return pb.FindMemberResponse(member=found.member, shown=found.shown)
+        name = ""
+        if self.names is not None and not is_uri(found.member):
+            name = await self.names.name(resident, found.member)
+        return pb.FindMemberResponse(member=found.member, shown=found.shown, name=name)
 
     async def GetMessage(
         self, request: pb.GetMessageRequest, context: _Context

@@ -58,13 +58,13 @@ _REFUSED = frozenset(
         grpc.StatusCode.UNIMPLEMENTED,
     }
 )
-_Metadata = tuple[tuple[str, str], ...]
+Metadata = tuple[tuple[str, str], ...]
 _SILENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 TakeIn = Callable[[Introduction, pb.DeliverRequest], Awaitable[None]]
 TakePress = Callable[[Introduction, pb.DeliverPressRequest], Awaitable[pb.DeliverPressResponse]]
 Hear = Callable[[Introduction, delivery_pb2.ReceiptRequest], Awaitable[None]]
-_Here = Callable[[Introduction], Awaitable[None]]
-_There = Callable[[aio.Channel, _Metadata], Awaitable[object]]
+Here = Callable[[Introduction], Awaitable[None]]
+There = Callable[[aio.Channel, Metadata], Awaitable[object]]
 
 
 class GrpcPeers:
@@ -99,7 +99,7 @@ class GrpcPeers:
         """See Peers."""
         request = _request(sender, recipient, message, members)
 
-        async def there(channel: aio.Channel, metadata: _Metadata) -> None:
+        async def there(channel: aio.Channel, metadata: Metadata) -> None:
             stub = conversation_pb2_grpc.ConversationServiceStub(channel)
             await stub.Deliver(request, metadata=metadata, timeout=self._call_s)
 
@@ -109,7 +109,7 @@ class GrpcPeers:
         """See Peers."""
         request = delivery_pb2.ReceiptRequest(receipts=map(receipt_to_proto, told))
 
-        async def there(channel: aio.Channel, metadata: _Metadata) -> None:
+        async def there(channel: aio.Channel, metadata: Metadata) -> None:
             stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
             await stub.Receipt(request, metadata=metadata, timeout=self._call_s)
 
@@ -120,9 +120,7 @@ class GrpcPeers:
         await self._homes.close()
         await self._channels.close()
 
-    async def _reach(
-        self, viewer: Resident, account: str, here: _Here, there: _There
-    ) -> PeerResult:
+    async def _reach(self, viewer: Resident, account: str, here: Here, there: There) -> PeerResult:
         """Does one of both, where the account is at home."""
         try:
             home = await self._find(viewer, account)
@@ -160,29 +158,34 @@ class GrpcPeers:
         async def here(introduction: Introduction) -> None:
             answer.CopyFrom(await self._take_press(introduction, request))
 
-        async def there(channel: aio.Channel, metadata: _Metadata) -> None:
+        async def there(channel: aio.Channel, metadata: Metadata) -> None:
             stub = conversation_pb2_grpc.ConversationServiceStub(channel)
             answer.CopyFrom(
                 await stub.DeliverPress(request, metadata=metadata, timeout=self._call_s)
             )
 
+        await self.ask(viewer, author, here, there)
+        return _STATES.get(answer.state, PressState.WAITING)  # a newer unit's word: it has it
+
+    async def ask(self, viewer: Resident, account: str, here: Here, there: There) -> None:
+        """Does one of both, where the account is at home. Raises NotFound, Unavailable, and what
+        its unit says."""
         try:
-            home = await self._find(viewer, author)
+            home = await self._find(viewer, account)
             try:
                 await self._call(home, here, there)
             except StaleEpoch:
-                home = await self._find(viewer, author, fresh=True)
+                home = await self._find(viewer, account, fresh=True)
                 await self._call(home, here, there)
         except _NobodyThere as error:
             raise NotFound(NOBODY) from error
         except TimeoutError as error:
-            self._homes.doubt(viewer, author)
+            self._homes.doubt(viewer, account)
             raise Unavailable("its unit did not answer in time") from error
         except aio.AioRpcError as error:
             if error.code() in _SILENT:
-                self._homes.doubt(viewer, author)
+                self._homes.doubt(viewer, account)
             raise error_of(error) or Unavailable(f"its unit says {error.code().name}") from error
-        return _STATES.get(answer.state, PressState.WAITING)  # a newer unit's word: it has it
 
     async def _find(self, viewer: Resident, account: str, *, fresh: bool = False) -> Home:
         """Raises as Homes, and _NobodyThere."""
@@ -192,7 +195,7 @@ class GrpcPeers:
         except NotFound as error:
             raise _NobodyThere from error
 
-    async def _call(self, home: Home, here: _Here, there: _There) -> None:
+    async def _call(self, home: Home, here: Here, there: There) -> None:
         """Raises StaleEpoch, _NobodyThere and what else was answered."""
         async with asyncio.timeout(self._call_s):
             if home.unit_id == self._unit_id:

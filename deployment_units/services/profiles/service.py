@@ -73,6 +73,12 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
         tenant, profile, viewer = self._look(request, context)
         return card_to_proto(disclose(profile, viewer), tenant)
 
+    def seen(self, introduction: Introduction) -> pb.GetProfileResponse:
+        """What GetProfile answers whoever shows the introduction. Raises as the contract says."""
+        account, viewer = introduced(introduction), introduction.viewer
+        profile, looks = self._seen(account, introduction.account, viewer)
+        return card_to_proto(disclose(profile, looks), introduction.tenant)
+
     async def Reach(self, request: pb.ReachRequest, context: _Context) -> pb.ReachResponse:
         _, profile, viewer = self._look(request, context)
         asked = None if request.asked == pb.MODE_UNSPECIFIED else mode_of(request.asked, "asked")
@@ -280,9 +286,13 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
         else:
             who = "" if request.as_stranger else request.viewer or caller.account
             account = caller
+        return caller.tenant, *self._seen(account, caller.account, who)
+
+    def _seen(self, resident: Resident, account: str, who: str) -> tuple[Profile, Viewer]:
+        """All as of one commit. who: empty: nobody in particular."""
 
         def whole(db: sqlite3.Connection, owner: int) -> tuple[Profile, Viewer]:
-            relation = relation_of(db, owner, caller.account, who)
-            return kept.read(db, owner, caller.account), Viewer(account=who, relation=relation)
+            relation = relation_of(db, owner, account, who)
+            return kept.read(db, owner, account), Viewer(account=who, relation=relation)
 
-        return caller.tenant, *self._accounts.read(account, whole)
+        return self._accounts.read(resident, whole)

@@ -1,10 +1,12 @@
 // The client: who is signed in, what is open, what is sent and pressed.
 
+import { showAccount } from "./account.js";
 import { call, Failure, newId, session, signIn, signOut, UNAUTHENTICATED } from "./api.js";
 import { watchDeliveries } from "./deliveries.js";
 import { follow } from "./events.js";
-import { members } from "./recipients.js";
-import { nameBook, Store } from "./store.js";
+import { arrowKeys } from "./keyboard.js";
+import { learnNames, members } from "./recipients.js";
+import { addressOf, nameBook, Store } from "./store.js";
 import { arrange, conversationItem, messageItems, showPicture, stayAtEnd } from "./views.js";
 
 const $ = (id) => document.getElementById(id);
@@ -91,9 +93,7 @@ async function start(who) {
   store = new Store(who.account);
   nameBook(`${who.account} of ${who.tenant}`);
   sending = [];
-  $("me").textContent = who.account;
-  $("home").textContent = `${who.tenant} · at home in ${who.unit}`;
-  showPicture($("me-picture"), who.account);
+  showAccount(who);
   $("sign-in").hidden = true;
   $("client").hidden = false;
   const listed = await call("ListConversations", { pageSize: 200 });
@@ -110,6 +110,7 @@ async function start(who) {
   deliveries?.stop();
   deliveries = watchDeliveries(store, draw);
   route();
+  learnNames(store.ordered().slice(0, 30).flatMap((one) => one.members), draw);
 }
 
 let unknown = 0; // a timer: members of conversations that somebody else began are asked for
@@ -129,6 +130,7 @@ async function learnMembers() {
   const listed = await call("ListConversations", { pageSize: 200 }).catch(() => null);
   listed?.conversations.forEach((one) => store?.addConversation(one));
   draw();
+  learnNames((listed?.conversations ?? []).slice(0, 30).flatMap((one) => one.members), draw);
 }
 
 function connected(yes) {
@@ -158,6 +160,7 @@ function route() {
   paint();
   const conversation = store.conversations.get(open);
   if (conversation && before !== open) {
+    learnNames(conversation.members, draw, { again: true });
     loadEarlierAndDraw(conversation, true);
     if (matchMedia("(hover: hover)").matches) $("composer-text").focus();
   }
@@ -197,8 +200,9 @@ function paint() {
   $("composer").hidden = !open;
   const title = conversation ? store.title(conversation) : open === "new" ? "New conversation" : "";
   $("title").textContent = title;
-  const members = conversation?.members.length ?? 0;
-  $("subtitle").textContent = members > 1 ? `${members} others and you` : "";
+  const all = conversation?.members ?? [];
+  const known = all.map(addressOf).join(", ");
+  $("subtitle").textContent = known === title ? "" : known;
   const waiting = store.ordered().filter((one) => store.unread(one)).length;
   document.title = (waiting ? `(${waiting}) ` : "") + (title || "Conversations");
   if (conversation) showPicture($("title-picture"), conversation.members[0] ?? "?");
@@ -261,6 +265,7 @@ function markSeen(conversation) {
 
 document.addEventListener("visibilitychange", draw);
 stayAtEnd($("messages"));
+arrowKeys($("conversations"), () => { location.hash = "#/"; });
 addEventListener("hashchange", () => {
   const ticket = ticketOfLink();
   if (ticket) showSignIn("", ticket);

@@ -1,10 +1,12 @@
 // Whom a new conversation is with: what somebody typed, as the members that the unit finds for it.
 
 import { call, Failure } from "./api.js";
-import { learnName } from "./store.js";
+import { isNamed, learnName } from "./store.js";
 
 const MOST_MEMBERS = 64;
 const INVALID = 3;
+const NOT_FOUND = 5;
+const MOST_LEARNED = 50; // at once: a unit lets nobody look up without end
 
 // By comma or space; within a number spaces are part of it.
 function namesIn(text) {
@@ -20,11 +22,30 @@ function namesIn(text) {
 export async function members(text, me) {
   const found = new Set();
   for (const name of namesIn(text)) {
-    const { member, shown } = await call("FindMember", { name });
-    learnName(member, shown);
+    const { member, shown, name: called } = await call("FindMember", { name });
+    learnName(member, shown, called);
     found.add(member);
   }
   found.delete(me);
   if (!found.size) throw new Failure(INVALID, "That is you. Write to somebody else.");
   return [...found].sort();
+}
+
+const asked = new Set(); // since the page was opened
+
+// What members call themselves, asked for once each: of those whose names are not known, or of all.
+export async function learnNames(all, changed, { again = false } = {}) {
+  const wanted = all.filter((one) => !asked.has(one) && !/^(mailto|tel):/.test(one)
+    && (again || !isNamed(one)));
+  for (const one of [...new Set(wanted)].slice(0, MOST_LEARNED)) {
+    asked.add(one);
+    try {
+      const { member, shown, name } = await call("FindMember", { name: one });
+      if (member !== one) continue; // an id that reads as another name
+      learnName(member, shown, name);
+      changed();
+    } catch (failure) {
+      if (failure.code !== NOT_FOUND && failure.code !== INVALID) return; // later
+    }
+  }
 }

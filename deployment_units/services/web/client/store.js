@@ -68,9 +68,10 @@ export class Store {
   }
 }
 
-// By what the account found others: a handle, an address or a number, by the member that it stands
-// for. What it found before is known again in this browser, and to nobody else.
-const names = new Map();
+// By what the account knows others, by member: the name that each gives itself, as this account sees
+// it, and the handle, address or number by which it was found. What was found before is known again in
+// this browser, and to nobody else.
+const names = new Map(); // member to [name, shown]
 const MOST_NAMES = 500;
 let place = "";
 
@@ -78,26 +79,36 @@ export function nameBook(me) {
   place = `names of ${me}`;
   names.clear();
   try {
-    for (const [member, shown] of JSON.parse(localStorage.getItem(place) ?? "[]")) {
-      if (typeof member === "string" && typeof shown === "string") names.set(member, shown);
+    for (const [member, ...known] of JSON.parse(localStorage.getItem(place) ?? "[]")) {
+      if (known.length === 1) known.unshift(""); // as it was kept before there were names
+      if ([member, ...known].every((one) => typeof one === "string")) names.set(member, known);
     }
   } catch {
     // It is found again when it is written to.
   }
 }
 
-export function learnName(member, shown) {
-  if (shown === member) return;
+// name: empty: it gives none.
+export function learnName(member, shown, name = "") {
+  const [, before = ""] = names.get(member) ?? [];
   names.delete(member);
-  names.set(member, shown);
+  names.set(member, [name, shown === member ? before : shown]);
   while (names.size > MOST_NAMES) names.delete(names.keys().next().value);
   try {
-    localStorage.setItem(place, JSON.stringify([...names]));
+    localStorage.setItem(place, JSON.stringify([...names].map(([one, known]) => [one, ...known])));
   } catch {
     // This browser keeps nothing.
   }
 }
 
+// The name that it gives itself; else how it was found; else its id.
 export function shortName(member) {
-  return names.get(member) ?? member.replace(/^(mailto|tel):/, "");
+  return names.get(member)?.[0] || addressOf(member);
 }
+
+// By what it cannot be taken for another one: how it was found, or its id. Names are anybody's.
+export function addressOf(member) {
+  return names.get(member)?.[1] || member.replace(/^(mailto|tel):/, "");
+}
+
+export const isNamed = (member) => names.has(member);

@@ -3,7 +3,7 @@
 
 import { rendered, spent, titleOf } from "./cards.js";
 import { deliveryLine, without } from "./deliveries.js";
-import { shortName } from "./store.js";
+import { addressOf, shortName } from "./store.js";
 
 export function element(tag, attributes = {}, ...inside) {
   const made = document.createElement(tag);
@@ -34,11 +34,12 @@ export function stayAtEnd(log) {
   }).observe(log);
 }
 
-export function showPicture(place, name) {
+// The colour is the member's, the letter that of the name.
+export function showPicture(place, member, name = shortName(member)) {
   let hash = 0;
-  for (const sign of name) hash = (hash * 31 + sign.codePointAt(0)) % 8;
+  for (const sign of member) hash = (hash * 31 + sign.codePointAt(0)) % 8;
   place.className = `picture hue-${hash}`;
-  place.textContent = [...shortName(name).replace(/^[@+]/, "")][0]?.toUpperCase() ?? "";
+  place.textContent = [...name.replace(/^[@+]/, "")][0]?.toUpperCase() ?? "";
 }
 
 function picture(name) {
@@ -61,6 +62,7 @@ export function conversationItem(store, conversation, isOpen) {
       "span",
       { class: "line" },
       element("strong", { dir: "auto" }, store.title(conversation)),
+      last ? element("time", { datetime: last.keepTime, class: "when" }, when(last)) : "",
       element("span", { class: "last", dir: "auto" }, last ? who + preview(last) : "…"),
       unread ? element("span", { class: "unread", role: "img", "aria-label": "unread" }) : "",
     ),
@@ -74,6 +76,16 @@ function preview(message) {
 
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+
+const DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+
+// Of the last message: the time of today's, the date of others.
+function when(message) {
+  const time = new Date(message.keepTime);
+  const isToday = time.toDateString() === new Date().toDateString();
+  return (isToday ? TIME : DATE).format(time);
+}
 
 export function messageItems(store, conversation, { press, sending, fresh }) {
   const found = [];
@@ -114,7 +126,10 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
     class: kinds.filter(Boolean).join(" "), "data-root": root, "data-shown": `${keyOf(now, presses, deliveries)} ${first} ${last}`,
     "aria-label": `${mine ? "You" : shortName(at.sender)}, ${TIME.format(time)}`,
   });
-  if (named) made.append(element("div", { class: "name", dir: "auto" }, shortName(at.sender)));
+  if (named) {
+    const whole = { class: "name", dir: "auto", title: addressOf(at.sender) };
+    made.append(element("div", whole, shortName(at.sender)));
+  }
   if (card) {
     made.append(
       rendered(card, spent(card, presses), (action, title, inputs) =>
@@ -128,7 +143,7 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
   if (now !== at) said.push("edited");
   if (now.via) said.push(`via ${shortName(now.via)}`);
   said.push(...mailNotes(now));
-  const meta = element("div", { class: "meta" }, said.join(" · "));
+  const meta = element("div", { class: "meta", title: WHOLE.format(time) });
   for (const one of deliveries) {
     said.push(deliveryLine(one, shortName(one.recipient)));
   }
@@ -158,9 +173,10 @@ function mailNotes({ sender, content }) {
 
 // By which a message that is shown is known from one that has changed since.
 function keyOf(message, presses, deliveries) {
+  const names = [message.sender, message.via ?? "", ...(message.elsewhere ?? [])].map(shortName);
   const states = presses.map((one) => `${one.id}${one.state}`);
-  const made = deliveries.map((one) => `${one.recipient}${one.state}${one.words}${without(one)}`);
-  return [message.id, message.revision ?? 1, ...states, ...made, ...(message.elsewhere ?? [])].join(" ");
+  const made = deliveries.map((one) => `${shortName(one.recipient)}${one.state}${one.words}${without(one)}`);
+  return [message.id, message.revision ?? 1, ...states, ...made, ...names].join(" ");
 }
 
 function cardOf(message) {

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from deployment_units.services.accounts.entry import Resident
 from homeport.api.communication.v1 import conversation_pb2 as pb
-from homeport.api.communication.v1 import delivery_pb2
+from homeport.api.communication.v1 import delivery_pb2, profile_pb2
 from tests.support.browsers import ENTER, Browsers, Window, browsers
 from tests.support.web_units import WAIT_S, WebUnit, web_unit
 
@@ -45,11 +46,22 @@ CARD: dict[str, Any] = {
 }  # fmt: skip
 
 
+class Names:
+    """What accounts call themselves; see MemberNames."""
+
+    def __init__(self, known: dict[str, str]) -> None:
+        self.known = known
+
+    async def name(self, viewer: Resident, account: str) -> str:
+        return self.known[account]
+
+
 @pytest.fixture
 async def unit(tmp_path: Path) -> AsyncIterator[WebUnit]:
     async with web_unit(tmp_path / "u", "anna", "ben", "carla") as one:
         one.unit.names.known |= {
             "@ben": ["ben"], "ben": ["ben"], "carla": ["carla"], "nina": ["nina"],
+            "roastery": ["roastery"],
         }  # fmt: skip
         yield one
 
@@ -155,6 +167,32 @@ async def test_a_mail_says_that_anybody_may_have_written_it(
             "by mail from mallory@mail.example, unverified · attached and not opened: winmail.dat"
         )
         await anna.sees(said, "#messages .meta")
+
+
+async def test_people_are_shown_by_the_names_that_they_give_themselves(
+    unit: WebUnit, opened: Browsers
+) -> None:
+    """Beside what tells them apart, for a name is anybody's; and one's own."""
+    unit.unit.conversations.names = Names({"ben": "Ben Carter", "carla": ""})
+    request = profile_pb2.UpdateProfileRequest(name="Anna B.")
+    await unit.unit.profiles.UpdateProfile(request, unit.unit.by_ticket("anna"))  # type: ignore[arg-type]
+    async with opened.window() as anna, unit.browser("ben") as ben:
+        await ben.call("SendMessage", {
+            "conversation": base64.b64encode(bytes(16)).decode(),
+            "id": base64.b64encode(bytes(16)).decode(),
+            "members": ["anna", "carla"], "content": {"text": "hello"},
+        })  # fmt: skip
+        await signed_in(anna, unit, "anna")
+        await anna.sees("Anna B.", "#me")
+        await anna.sees("Ben Carter, carla", "#conversations")
+        await anna.until("document.querySelector('#conversations time')")
+        await anna.click("#conversations a")
+        await anna.sees("Ben Carter", "#messages .name")
+        await anna.sees("ben, carla", "#subtitle")
+        # Escape leads back to the list, and arrows through it.
+        await anna.type("#messages", "\ue00c")
+        await anna.until("document.activeElement.closest('#conversations')")
+        assert await anna.complaints() == []
 
 
 async def test_earlier_messages_come_from_the_newest_back(unit: WebUnit, opened: Browsers) -> None:

@@ -169,9 +169,10 @@ class ConversationServiceServicer:
 
     def FindMember(self, request, context):
         """The member that a name stands for, as the account finds it: whoever it may not find is not there.
-        An address or a number that leads to no account is somebody without one. Reads only. Caller: a
-        client. Errors: INVALID_ARGUMENT it is no name; NOT_FOUND; FAILED_PRECONDITION the name is that of
-        several accounts; RESOURCE_EXHAUSTED as Resolve of the directory; UNAVAILABLE.
+        An address or a number that leads to no account is somebody without one. Of an account its unit is
+        asked what it calls itself. Reads only. Caller: a client. Errors: INVALID_ARGUMENT it is no name;
+        NOT_FOUND; FAILED_PRECONDITION the name is that of several accounts; RESOURCE_EXHAUSTED as Resolve
+        of the directory; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
