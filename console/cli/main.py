@@ -27,6 +27,7 @@ from console.cli.commands import (
     conversations,
     decisions,
     deliveries,
+    devices,
     doctor,
     enrolment,
     events,
@@ -102,6 +103,7 @@ app.add_typer(identifiers.app, name="identifiers", rich_help_panel="Messages")
 app.command("chat", rich_help_panel="Messages")(chat.chat)
 app.add_typer(conversations.app, name="conversations", rich_help_panel="Messages")
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel="Messages")
+app.add_typer(devices.app, name="devices", rich_help_panel="Messages")
 app.add_typer(mail.app, name="mail", rich_help_panel="Messages")
 app.add_typer(audit.app, name="audit", rich_help_panel="Look into things")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")

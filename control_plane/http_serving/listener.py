@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -27,6 +27,17 @@ from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.peer_identity import PeerIdentity, identity_of_certificate
 from control_plane.serving.tls_listener import listening_sockets, peer_of
+
+
+class ConnectionObserver(Protocol):
+    """Is told of the connections to a port, before anything is read from them."""
+
+    def listening(self, sockets: Iterable[Any]) -> None:
+        """These listen; they have what a socket has."""
+
+    def accepted(self, connection: Any) -> None:
+        """One has come; it has what a socket has."""
+
 
 KEEP_ALIVE_S = 75.0
 BACKLOG = 128
@@ -50,11 +61,12 @@ class HttpListener:
         is_proxy: Callable[[str], bool] = lambda address: False,
         share_port: bool = False,
         finish_within_s: float = 60.0,
+        observer: ConnectionObserver | None = None,
     ) -> None:
         """what: it listens for, in words. error: the answer to what cannot be read. watch: of the
         process; limits: of the connections to this port; is_proxy: whether an address is a trusted
         proxy's. share_port: with other processes (SO_REUSEPORT). finish_within_s: what is
-        under way when it stops."""
+        under way when it stops. observer: of its connections."""
         self._listen = listen
         self._what = what
         self._add_routes = add_routes
@@ -67,6 +79,7 @@ class HttpListener:
         self._is_proxy = is_proxy
         self._share_port = share_port
         self._finish_within_s = finish_within_s
+        self._observer = observer
         self._first_requests = FirstRequests(self._limits.first_message_s)
         self._port = 0
         self._runner: web.AppRunner | None = None
@@ -110,7 +123,12 @@ class HttpListener:
             sockets, port = await asyncio.to_thread(
                 listening_sockets, self._listen, share_port=self._share_port, backlog=BACKLOG
             )
-            self._listener = TlsAcceptor(sockets, self._tls, build, self._limits)
+            if self._observer is not None:
+                self._observer.listening(sockets)
+            self._listener = TlsAcceptor(
+                sockets, self._tls, build, self._limits,
+                on_accepted=self._observer.accepted if self._observer else None,
+            )  # fmt: skip
             self._listener.start()
             return port
         host, _, wanted = self._listen.rpartition(":")
@@ -121,6 +139,8 @@ class HttpListener:
             backlog=BACKLOG,
             reuse_port=self._share_port or None,
         )
+        if self._observer is not None:
+            self._observer.listening(self._listener.sockets)
         found: int = self._listener.sockets[0].getsockname()[1]
         return found
 
@@ -151,7 +171,14 @@ class HttpListener:
             access_log=None,  # none, as AppRunner takes it
             logger=server_log(),
             keepalive_timeout=KEEP_ALIVE_S,
+            # With TLS it was told before the handshake.
+            on_made=self._made if self._observer and not self._tls else None,
         )
+
+    def _made(self, transport: asyncio.BaseTransport) -> None:
+        connection = transport.get_extra_info("socket")
+        if self._observer is not None and connection is not None:
+            self._observer.accepted(connection)
 
 
 def peer_of_request(request: web.BaseRequest) -> str:

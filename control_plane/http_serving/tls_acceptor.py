@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 class TlsAcceptor:
     """Accepts between `start` and `close`. sockets: that listen, and are this one's from now on;
-    build: the protocol of a new connection; limits: of handshakes; clock: monotonic seconds."""
+    build: the protocol of a new connection; limits: of handshakes; on_accepted: is told of a
+    connection before its handshake; clock: monotonic seconds."""
 
     def __init__(
         self,
@@ -35,12 +36,14 @@ class TlsAcceptor:
         build: Callable[[], asyncio.Protocol],
         limits: ConnectionLimits,
         *,
+        on_accepted: Callable[[socket.socket], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sockets = list(sockets)
         self._context = context
         self._build = build
         self._limits = limits
+        self._on_accepted = on_accepted
         self._refused = RefusedCertificates(clock=clock)
         self._accepting: list[asyncio.Task[None]] = []
         self._handshakes = Handshakes(self._begin, most=limits.handshakes)
@@ -67,6 +70,8 @@ class TlsAcceptor:
         self._sockets.clear()
 
     def _begin(self, accepted: socket.socket, address: Any) -> asyncio.Task[None]:
+        if self._on_accepted is not None:
+            self._on_accepted(accepted)
         return asyncio.create_task(self._connect(accepted, address), name="TLS handshake")
 
     async def _connect(self, accepted: socket.socket, address: Any) -> None:

@@ -5,6 +5,7 @@ if they were our fault.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
@@ -24,11 +25,25 @@ ErrorResponse: TypeAlias = Callable[[int, str], web.Response]
 class AnsweredConnection(web.RequestHandler):
     """A connection whose requests may be none that can be read."""
 
-    __slots__ = ("_error",)
+    __slots__ = ("_error", "_on_made")
 
-    def __init__(self, server: web.Server, *, error: ErrorResponse, **named: Any) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        *,
+        error: ErrorResponse,
+        on_made: Callable[[asyncio.BaseTransport], None] | None = None,
+        **named: Any,
+    ) -> None:
+        """on_made: is told of the connection when it stands."""
         super().__init__(server, **named)
         self._error = error
+        self._on_made = on_made
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._on_made is not None:
+            self._on_made(transport)
+        super().connection_made(transport)
 
     def handle_error(
         self,

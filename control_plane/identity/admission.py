@@ -174,6 +174,10 @@ class TicketVerifier:
         }
         self._opened: dict[str, _Opened] = {}  # the oldest first; by none but these keys
 
+    def serves(self, tenant: str) -> bool:
+        """Whether clients of a tenant may have their home here."""
+        return not self._tenants or tenant in self._tenants
+
     @property
     def has_keys(self) -> bool:
         return bool(self._checks)
@@ -250,7 +254,7 @@ class TicketVerifier:
         if claims.aud != self._unit_id:
             reason = AdmissionReason.WRONG_UNIT
             message = f"the ticket is for unit {claims.aud}; connect there"
-        elif self._tenants and tenant not in self._tenants:
+        elif not self.serves(tenant):
             reason = AdmissionReason.FOREIGN_TENANT
             message = f"this unit does not serve tenant {tenant}; get a new assignment"
         elif now > claims.exp + self._leeway_s:

@@ -45,7 +45,8 @@ class Delivering:
     """sender: the one way in for messages; conversations, deliveries: servicers; tasks: what has to
     run, by name; peers, close: its connections, and what ends them; due: says inside a
     transaction that an owner has something to do at a time, Unix ms; measures: what is told of
-    deliveries."""
+    deliveries; active: is told that somebody is at a client of an account (tenant, account, Unix
+    ms)."""
 
     sender: MessageSender
     peers: GrpcPeers
@@ -53,6 +54,7 @@ class Delivering:
     deliveries: DeliveryService
     due: Callable[[int, int], None]
     measures: OutboxMeasures
+    active: Callable[[str, str, int], None]
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     close: Callable[[], Awaitable[None]]
 
@@ -135,6 +137,7 @@ def delivering(
         deliveries=deliveries,
         due=agenda.hint,
         measures=measures,
+        active=activity.shown,
         tasks={"outbox": outbox.run, "what waits": lambda: measures.run(database)},
         close=peers.close,
     )

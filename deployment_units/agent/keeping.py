@@ -38,6 +38,10 @@ from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.originals import find_original
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
+from deployment_units.services.device_graph import kept as devices
+from deployment_units.services.device_graph.capture import SynStamps
+from deployment_units.services.device_graph.service import NAME as DEVICES
+from deployment_units.services.device_graph.service import DeviceService
 from deployment_units.services.directory.port import UnitDirectory
 from deployment_units.services.gateway import kept as gateway
 from deployment_units.services.gateway.measures import OutboxMeasures
@@ -62,6 +66,7 @@ from deployment_units.services.web.card_confirmations import CardConfirmations, 
 from homeport.api.communication.v1 import (
     conversation_pb2_grpc,
     delivery_pb2_grpc,
+    device_pb2_grpc,
     identity_pb2_grpc,
     profile_pb2_grpc,
 )
@@ -74,6 +79,7 @@ PARTS = (
     book.PART,
     card_links.PART,
     conversations.PART,
+    devices.PART,
     gateway.PART,
     identities.PART,
     mail_kept.PART,
@@ -93,7 +99,7 @@ class UnitKeeping:
     """services: that stand on it; callers: theirs, None where there are none; tasks: what has to
     run for it, by name; close: ends it, once nobody is served any more; mail: takes mail in; None:
     nobody does; applications: acts for accounts of such; confirmations: stand behind the links that
-    it sends; outbox: what is told of its deliveries."""
+    it sends; outbox: what is told of its deliveries; stamps: of connections to its HTTP port."""
 
     state: ClientState
     services: tuple[Service, ...] = ()
@@ -104,6 +110,7 @@ class UnitKeeping:
     applications: ApplicationAgent | None = None
     confirmations: CardConfirmations | None = None
     outbox: OutboxMeasures | None = None
+    stamps: SynStamps | None = None
 
 
 class Whereabouts:
@@ -195,6 +202,8 @@ def keeping(
         unit = whereabouts.moved(tenant, account, resident)
         return None if unit is None else NewHome(unit, client_of(settings.web_url, unit))
 
+    stamps = SynStamps(wall_ms=wall_ms)
+
     async def close() -> None:
         await answering.close()
         if mail is not None:
@@ -233,6 +242,20 @@ def keeping(
                 name=IDENTITIES,
                 hot={},
             ),
+            Service(
+                add=device_pb2_grpc.add_DeviceServiceServicer_to_server,
+                servicer=DeviceService(
+                    database,
+                    accounts,
+                    callers,
+                    wall_ms=wall_ms,
+                    serves=verifier.serves,
+                    active=messages.active,
+                    stamp_of=stamps.of,
+                ),
+                name=DEVICES,
+                hot={},
+            ),
         ),
         tasks={
             "accounts that are gone": state.run,
@@ -255,6 +278,7 @@ def keeping(
             moved=moved,
             wall_ms=wall_ms,
         ),
+        stamps=stamps,
     )
 
 

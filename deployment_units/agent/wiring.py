@@ -233,6 +233,7 @@ def build_agent(
         web = WebServer(
             unit_id, settings.http_listen, kept.services, kept.callers,
             beside=server, limits=settings.connection_limits(), confirmations=kept.confirmations,
+            observer=kept.stamps,
         )  # fmt: skip
     host = settings.listen.rpartition(":")[0]
     endpoint = f"{host}:{server.bind(settings.listen)}"

@@ -174,6 +174,10 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
     ("up", "etcd_port"): (["up", "--etcd-port"], NUMBERS),
     ("up", "workers"): (["up", "--workers"], (*NUMBERS, "0")),
     ("watch", "count"): (["watch", "a", "--count"], ("x", "-1", "0", "nan", LONG)),
+    ("devices report", "uptime_s"): (
+        ["devices", "report", "a", "phone", "--uptime"],
+        ("x", "-1", "nan", "inf", "1e10"),
+    ),
     ("units watch", "count"): (["units", "watch", "--count"], ("x", "-1", "0", "nan", LONG)),
     ("units cordon", "revision"): (["units", "cordon", "a", "--revision"], (*NUMBERS, "0")),
     ("units drain", "revision"): (["units", "drain", "a", "--revision"], (*NUMBERS, "0")),

@@ -23,6 +23,7 @@ from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.clicking import PressDoors
 from deployment_units.services.conversations.originals import find_original
 from deployment_units.services.conversations.service import ConversationService
+from deployment_units.services.device_graph.service import DeviceService
 from deployment_units.services.gateway.activity import ClientActivity
 from deployment_units.services.gateway.agenda import Agenda
 from deployment_units.services.gateway.sending import MessageSender
@@ -101,6 +102,10 @@ class AccountUnit:
         self.identities = IdentityService(
             self.accounts, callers, find_original, wall_ms=self.wall_ms
         )
+        self.devices = DeviceService(
+            self.database, self.accounts, callers,
+            wall_ms=self.wall_ms, serves=self.verifier.serves, active=self.activity.shown,
+        )  # fmt: skip
         self.presses_in_words = AnswerPresses(
             self.accounts, self.conversations.clicking, self.checks
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rich.console import RenderableType
 
-from console.cli.views import accounts, conversations, deliveries
+from console.cli.views import accounts, conversations, deliveries, devices
 from tests.support.cards import coffee_card
 
 ACCOUNT = "account-" + "0123456789abcdef" * 4
@@ -25,6 +25,12 @@ _DELIVERY = {
     "message": ID, "conversation": ID, "recipient": ADDRESS, "state": "handed_over",
     "since": "2026-11-28 11:30:00 UTC", "next": "2026-11-28 11:31:00 UTC", "words": TEXT,
     "attempts": [{"evidence": TEXT, "lost": ["buttons", "formatting", "image"]}],
+}  # fmt: skip
+
+_EDGE = {
+    "browser": f"talk.example/{ID}", "since": "2026-11-28 11:30:00 UTC",
+    "confirmed": "2026-11-28 11:30:00 UTC", "times": 12,
+    "evidence": {"apart_ms": 12, "tolerance_ms": 120},
 }  # fmt: skip
 
 ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]] = {
@@ -57,6 +63,20 @@ ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]]
     ),
     accounts.contacts_view: lambda: accounts.contacts_view([ACCOUNT, ACCOUNT]),
     deliveries.deliveries_view: lambda: deliveries.deliveries_view([_DELIVERY] * 2),
+    devices.map_view: lambda: devices.map_view(
+        {
+            "consents": [{"purpose": "reach", "since": "2026-11-28 11:30:00 UTC"}],
+            "devices": [
+                {"device": ID, "label": TEXT, "since": _EDGE["since"], "browsers": [_EDGE] * 2},
+                {"device": ID, "label": None, "since": _EDGE["since"], "browsers": []},
+            ],
+        }
+    ),
+    devices.report_view: lambda: devices.report_view({"sources": ["tcp", "uptime"], "matched": 12}),
+    devices.erased_view: lambda: devices.erased_view({"rows": 12_345}),
+    devices.explanation_view: lambda: devices.explanation_view(
+        {"device": ID, "edge": _EDGE, "ambiguous": [ID] * 2, "why": TEXT}
+    ),
     conversations.messages_view: lambda: conversations.messages_view([_MESSAGE] * 2),
     conversations.sent_view: lambda: conversations.sent_view(
         {**_MESSAGE, "kept_for": [ACCOUNT] * 2, "elsewhere": [ACCOUNT]}

@@ -25,6 +25,7 @@ from deployment_units.services.web.security_headers import (
 from deployment_units.services.web.sessions import Sessions
 
 POLICY: Final = "Content-Security-Policy"
+DEVICE_CALLS: Final = "/api/DeviceService/"
 SITE: Final = "Sec-Fetch-Site"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -74,6 +75,8 @@ class WebDoor:
         self.answered[response.status] = self.answered.get(response.status, 0) + 1
         if not response.prepared:
             dress(response)
+        if request.path.startswith(DEVICE_CALLS):
+            response.force_close()  # another call comes over another connection, which tells more
         return response
 
     async def _to_client(self, request: web.Request) -> web.StreamResponse:

@@ -11,7 +11,7 @@ from typing import Final
 
 from control_plane.exposure import is_loopback
 from control_plane.http_serving.in_process import InProcessMethods
-from control_plane.http_serving.listener import HttpListener
+from control_plane.http_serving.listener import ConnectionObserver, HttpListener
 from control_plane.http_serving.status_json import http_error
 from control_plane.serving.call_statistics import CallCounter
 from control_plane.serving.connection_limits import ConnectionLimits
@@ -43,10 +43,11 @@ class WebServer:
         beside: Server,
         limits: ConnectionLimits,
         confirmations: Confirmations | None = None,
+        observer: ConnectionObserver | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """beside: whose TLS, statistics and watch of connections these are as well. confirmations:
-        behind /a/TOKEN, None: there are none. wall: Unix seconds."""
+        behind /a/TOKEN, None: there are none. observer: of its connections. wall: Unix seconds."""
         behind = [CallCounter(beside.statistics), ErrorsToStatus()]
         methods = InProcessMethods(services, behind)
         secure = bool(listen) and not is_loopback(listen)
@@ -67,6 +68,7 @@ class WebServer:
             watch=beside.watch,
             limits=replace(limits, idle_s=max(limits.idle_s, IDLE_S)),
             finish_within_s=LAST_ANSWERS_S,
+            observer=observer,
         )
 
     @property

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 import homeport.api.communication.v1 as contract
@@ -32,6 +33,7 @@ from deployment_units.services.mail_in.reading_tasks import TASKS
 from deployment_units.services.mail_in.service import MailService
 from homeport.api.communication.v1 import conversation_pb2 as talk
 from homeport.api.communication.v1 import delivery_pb2 as delivery
+from homeport.api.communication.v1 import device_pb2 as devices
 from homeport.api.communication.v1 import identity_pb2 as identity
 from homeport.api.communication.v1 import mail_pb2 as mail
 from homeport.api.communication.v1 import profile_pb2 as profile
@@ -60,6 +62,7 @@ SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
     "ProfileService": lambda unit: unit.profiles,
     "ConversationService": lambda unit: unit.conversations,
     "IdentityService": lambda unit: unit.identities,
+    "DeviceService": lambda unit: unit.devices,
     "DeliveryService": lambda unit: DeliveryService(
         unit.accounts,
         unit.callers,
@@ -80,7 +83,9 @@ SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
     ),
 }
 LISTEN_S = 0.2
+UPTIME = Duration(seconds=100_000)
 KEPT_OF_EACH = (
+    "DeviceService.GetMap",
     "ProfileService.GetSettings",
     "ProfileService.ListContacts",
     "ConversationService.ListConversations",
@@ -101,6 +106,8 @@ class Named:
     handle: str
     offer: str
     press: bytes
+    device: str = "another-phone"
+    browser: str = "talk.example/another-browser-00"
 
 
 NOBODYS = Named(
@@ -172,6 +179,24 @@ ROWS: dict[str, Callable[[Named], Message]] = {
         chosen_to={of.account: of.uri},
     ),
     "IdentityService.PlanReply": lambda of: identity.PlanReplyRequest(message=of.message),
+    "DeviceService.SetConsent": lambda of: devices.SetConsentRequest(
+        purpose=devices.PURPOSE_REACH, given=True
+    ),
+    "DeviceService.ReportDevice": lambda of: devices.ReportDeviceRequest(
+        device=of.device, uptime=UPTIME
+    ),
+    "DeviceService.Observe": lambda of: devices.ObserveRequest(
+        tenant=FOREIGN,
+        site="talk.example",
+        browser=of.browser.partition("/")[2],
+        purpose=devices.PURPOSE_REACH,
+        uptime=UPTIME,
+    ),
+    "DeviceService.GetMap": lambda of: devices.GetMapRequest(),
+    "DeviceService.Explain": lambda of: devices.ExplainBrowserRequest(browser=of.browser),
+    "DeviceService.Unlink": lambda of: devices.UnlinkRequest(browser=of.browser, device=of.device),
+    "DeviceService.RemoveDevice": lambda of: devices.RemoveDeviceRequest(device=of.device),
+    "DeviceService.Erase": lambda of: devices.EraseRequest(),
     "ProfileService.GetProfile": lambda of: profile.GetProfileRequest(),
     "ProfileService.Reach": lambda of: profile.ReachRequest(),
     "ProfileService.GetSettings": lambda of: profile.GetSettingsRequest(),
@@ -219,6 +244,7 @@ async def furnished(unit: AccountUnit) -> Named:
     found = Named(
         account="annabel", conversation=bytes([1]) * 16, message=bytes([2]) * 16, handle="annabel",
         uri="mailto:annabel@talk.example", offer="", press=bytes([3]) * 16,
+        device="the-first-phone", browser="talk.example/the-first-browser-0",
     )  # fmt: skip
     await unit.profiles.UpdateProfile(profile.UpdateProfileRequest(name="Ann"), anna)
     await unit.profiles.ClaimHandle(profile.ClaimHandleRequest(handle=found.handle), anna)
@@ -232,6 +258,15 @@ async def furnished(unit: AccountUnit) -> Named:
         ),
         anna,
     )  # fmt: skip
+    agreed = devices.SetConsentRequest(purpose=devices.PURPOSE_REACH, given=True)
+    await unit.devices.SetConsent(agreed, anna)
+    report = devices.ReportDeviceRequest(device=found.device, uptime=UPTIME)
+    await unit.devices.ReportDevice(report, anna)
+    seen = devices.ObserveRequest(
+        tenant=TENANT, site="talk.example", browser=found.browser.partition("/")[2],
+        purpose=devices.PURPOSE_REACH, uptime=UPTIME,
+    )  # fmt: skip
+    await unit.devices.Observe(seen, anna)
     offered = profile.OfferHandleRequest(handle=found.handle, to_account="mallory")
     offer = (await unit.profiles.OfferHandle(offered, anna)).offer
     values = {one.name: getattr(found, one.name) for one in fields(found)}

@@ -1,4 +1,4 @@
-"""FakeContext: what a servicer sees of a call: its metadata."""
+"""FakeContext: what a servicer sees of a call: its metadata, and where it comes from."""
 
 from __future__ import annotations
 
@@ -14,3 +14,6 @@ class FakeContext:
 
     def auth_context(self) -> dict[str, list[bytes]]:
         return {}
+
+    def peer(self) -> str:
+        return "ipv4:198.51.100.7:40000"

@@ -1,0 +1,119 @@
+"""Linking: what becomes of the graphs when a device is reported or a browser is seen, in the one
+transaction that keeps it. Functions of a connection, for works of the engine."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+
+from deployment_units.services.device_graph import kept, waiting
+from deployment_units.services.device_graph.graph import Consent, apply, without
+from deployment_units.services.device_graph.matching import (
+    SESSION_MS,
+    Ambiguous,
+    Decision,
+    Linked,
+    NoMatch,
+    Observation,
+    Session,
+    match,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What came of a browser that was seen. on: the owner's number of the account whose device it
+    is on; None: nobody's, as far as is known."""
+
+    decision: Decision
+    on: int | None
+
+
+def reported(
+    db: sqlite3.Connection, tenant: str, owner: int, session: Session, *, now_ms: int
+) -> list[str]:
+    """Keeps a report of a device, and matches the browsers that wait for it; those that are on a
+    device now. The account has agreed to that, or `kept.NoConsent` is raised."""
+    check_consent(db, owner)
+    kept.keep_session(db, owner, session, now_ms)
+    linked = [
+        seen.browser
+        for seen in waiting.waiting_at(db, tenant, session.block)
+        if _decide(db, tenant, seen, now_ms=now_ms).on is not None
+    ]
+    waiting.no_longer_waits(db, tenant, linked)
+    return linked
+
+
+def check_consent(db: sqlite3.Connection, owner: int) -> None:
+    """Raises kept.NoConsent where the account has not agreed."""
+    if not kept.consents(db, owner):
+        raise kept.NoConsent(
+            "the account has not agreed that its devices are matched with browsers; agree with "
+            "SetConsent first"
+        )
+
+
+def browser_seen(db: sqlite3.Connection, tenant: str, seen: Observation, *, now_ms: int) -> Seen:
+    """Decides on a browser whose user has agreed; one that is on no device waits for a report."""
+    found = _decide(db, tenant, seen, now_ms=now_ms)
+    if found.on is None:
+        waiting.wait(db, tenant, seen, now_ms=now_ms)
+    return found
+
+
+def explained(db: sqlite3.Connection, tenant: str, owner: int, browser: str) -> Decision | None:
+    """What would be decided of a browser that waits, if one of the account's devices is meant or
+    could be; None: nothing that concerns the account."""
+    for seen in waiting.waiting_of(db, tenant, browser):
+        at = kept.sessions_at(db, tenant, seen.block, since_ms=seen.seen_ms - SESSION_MS)
+        if any(number == owner for number, _ in at):
+            return _as_known_to(owner, match(seen, [session for _, session in at]))
+    return None
+
+
+def _as_known_to(owner: int, decision: Decision) -> Decision:
+    """A decision without what is other accounts' business."""
+    if isinstance(decision, Linked) and _parts(decision.device)[0] == owner:
+        return _own(decision)
+    if isinstance(decision, Ambiguous):
+        mine = [one for one in decision.devices if _parts(one)[0] == owner]
+        if mine:
+            return _own(Ambiguous(devices=tuple(mine)))
+    return decision if isinstance(decision, NoMatch) else NoMatch.NONE_AGREES
+
+
+def _decide(db: sqlite3.Connection, tenant: str, seen: Observation, *, now_ms: int) -> Seen:
+    at = kept.sessions_at(db, tenant, seen.block, since_ms=seen.seen_ms - SESSION_MS)
+    decision = match(seen, [session for _, session in at])
+    known = kept.edges_of(db, tenant, seen.browser)
+    if not isinstance(decision, Linked):
+        # Seen without evidence, it is where it was.
+        held = [number for number, edge in known if edge.holds(now_ms)]
+        return Seen(decision=decision, on=held[0] if held else None)
+    number, device = _parts(decision.device)
+    contradicted = [(other, edge) for other, edge in known if other != number]
+    for other, _ in contradicted:
+        before = kept.graph_of(db, other, seen.browser)
+        kept.keep_graph(db, other, before, without(before, seen.browser), now_ms=now_ms)
+    if contradicted:
+        return Seen(decision=_own(decision), on=None)
+    before = kept.graph_of(db, number, seen.browser)
+    consent = Consent.BOTH if kept.consents(db, number) else Consent.NOT_DEVICE
+    after = apply(before, seen.browser, replace(decision, device=device), consent, now_ms=now_ms)
+    kept.keep_graph(db, number, before, after, now_ms=now_ms)
+    return Seen(decision=_own(decision), on=number if seen.browser in after.edges else None)
+
+
+def _own(decision: Decision) -> Decision:
+    """With the ids that accounts give their devices."""
+    if isinstance(decision, Linked):
+        return replace(decision, device=_parts(decision.device)[1])
+    if isinstance(decision, Ambiguous):
+        return Ambiguous(devices=tuple(sorted(_parts(one)[1] for one in decision.devices)))
+    return decision
+
+
+def _parts(device: str) -> tuple[int, str]:
+    number, _, own = device.partition("/")
+    return int(number), own

@@ -1,0 +1,141 @@
+"""Matching: on which device a browser is that was seen. Pure.
+
+The same address at about the same time, and the same instant of booting: then the browser is on
+the device. How well the instants have to agree follows from how well each is known, and from how
+far clocks drift between the two times at which they were read. Where a second device could be
+meant, nobody is: a power cut has all of a house boot within seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from deployment_units.services.device_graph.evidence import (
+    BootInstant,
+    BootSource,
+    NoBoot,
+    apart_ms,
+)
+
+DELAY_MS: Final = 50  # by which one was longer on its way than the other
+DRIFT_PPM: Final = 50  # of a quartz
+MOST_TOLERANCE_MS: Final = 1_000  # beyond it instants say nothing any more
+GUARD: Final = 4  # so many tolerances a second device has to be away
+LEAST_GUARD_MS: Final = 250
+SESSION_MS: Final = 24 * 3_600_000  # how long a device is taken to be where it was
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A device as it was last reported. block: its address, or the /64 of it; server: the address
+    of ours to which it came."""
+
+    device: str
+    block: str
+    server: str
+    boot: BootInstant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """A browser that was seen. boot: or why it tells none."""
+
+    browser: str
+    block: str
+    server: str
+    boot: BootInstant | NoBoot
+    seen_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Why a browser is on a device: how far their instants are apart, how far they may be, by which
+    sources, and how long the one was read before or after the other."""
+
+    apart_ms: int
+    tolerance_ms: int
+    browser_source: BootSource
+    device_source: BootSource
+    gap_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linked:
+    device: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ambiguous:
+    """Two devices or more, in order of their ids."""
+
+    devices: tuple[str, ...]
+
+
+class NoMatch(StrEnum):
+    """Why no device is meant."""
+
+    NO_BOOT = "the browser does not tell when its device booted"
+    NOT_HERE = "no device was reported from that address lately"
+    TOO_LONG_AGO = "what was reported from that address is too long ago to be compared"
+    NONE_AGREES = "no device at that address booted then"
+
+
+Decision = Linked | Ambiguous | NoMatch
+
+
+def match(observation: Observation, sessions: Iterable[Session]) -> Decision:
+    """sessions: of devices, perhaps several of one; those at other addresses are left out."""
+    boot = observation.boot
+    if isinstance(boot, NoBoot):
+        return NoMatch.NO_BOOT
+    best: dict[str, Evidence] = {}
+    here = lately = False
+    for session in sessions:
+        gap_ms = abs(boot.seen_ms - session.boot.seen_ms)
+        if session.block != observation.block or gap_ms > SESSION_MS:
+            continue
+        here = True
+        tolerance_ms = _tolerance_ms(boot, session.boot, gap_ms)
+        if tolerance_ms > MOST_TOLERANCE_MS:
+            continue
+        lately = True
+        if not _comparable(observation, boot, session):
+            continue
+        apart = apart_ms(boot.ms, session.boot.ms)
+        known = best.get(session.device)
+        # Of one device the session speaks that says most.
+        if known is None or apart * known.tolerance_ms < known.apart_ms * tolerance_ms:
+            best[session.device] = Evidence(
+                apart_ms=apart,
+                tolerance_ms=tolerance_ms,
+                browser_source=boot.source,
+                device_source=session.boot.source,
+                gap_ms=gap_ms,
+            )
+    meant = [device for device, one in best.items() if one.apart_ms <= one.tolerance_ms]
+    if not meant:
+        if not here:
+            return NoMatch.NOT_HERE
+        return NoMatch.NONE_AGREES if lately else NoMatch.TOO_LONG_AGO
+    near = sorted(
+        device
+        for device, one in best.items()
+        if one.apart_ms <= max(GUARD * one.tolerance_ms, LEAST_GUARD_MS)
+    )
+    if len(near) > 1:
+        return Ambiguous(devices=tuple(near))
+    return Linked(device=near[0], evidence=best[near[0]])
+
+
+def _comparable(observation: Observation, boot: BootInstant, session: Session) -> bool:
+    """Lines of TCP timestamps are shifted by whom the device connects to."""
+    both_tcp = boot.source is BootSource.TCP and session.boot.source is BootSource.TCP
+    return not both_tcp or observation.server == session.server
+
+
+def _tolerance_ms(one: BootInstant, other: BootInstant, gap_ms: int) -> int:
+    return one.plus_minus_ms + other.plus_minus_ms + DELAY_MS + gap_ms * DRIFT_PPM // 1_000_000

@@ -1,0 +1,95 @@
+"""Browsers that were seen and wait for a report of their device: the unit's own memory, of no
+account, and kept for a day at most. Functions of a connection, for works of the engine.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from deployment_units.services.device_graph.evidence import BootInstant, BootSource, NoBoot
+from deployment_units.services.device_graph.kept import MOST_AT_ADDRESS
+from deployment_units.services.device_graph.matching import SESSION_MS, Observation
+
+MOST_WAITING: Final = 100_000  # of a unit
+_FORGOTTEN_AT_ONCE: Final = 64
+
+
+def wait(db: sqlite3.Connection, tenant: str, seen: Observation, *, now_ms: int) -> None:
+    """Keeps a browser that was seen until a report comes, for a day at most. As many of an address
+    and of the unit as are compared: the oldest go."""
+    boot = seen.boot
+    if isinstance(boot, NoBoot):
+        return
+    db.execute(
+        "INSERT OR REPLACE INTO waiting_browsers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            tenant, seen.block, seen.browser, boot.source, boot.ms, boot.plus_minus_ms,
+            seen.server, boot.seen_ms,
+        ),
+    )  # fmt: skip
+    db.execute(
+        "DELETE FROM waiting_browsers WHERE (tenant, block, browser, source) IN (SELECT tenant,"
+        " block, browser, source FROM waiting_browsers WHERE tenant = ? AND block = ?"
+        " ORDER BY seen_ms DESC LIMIT -1 OFFSET ?)",
+        (tenant, seen.block, MOST_AT_ADDRESS),
+    )
+    forget_waiting(db, now_ms=now_ms)
+
+
+def forget_waiting(db: sqlite3.Connection, *, now_ms: int) -> int:
+    """Of those whose time is over some, and of those that are too many; how many."""
+    count: int = db.execute("SELECT count(*) FROM waiting_browsers").fetchone()[0]
+    over = db.execute(
+        "DELETE FROM waiting_browsers WHERE (tenant, block, browser, source) IN (SELECT tenant,"
+        " block, browser, source FROM waiting_browsers WHERE seen_ms < ? OR ? > ?"
+        " ORDER BY seen_ms LIMIT ?)",
+        (now_ms - SESSION_MS, count, MOST_WAITING, _FORGOTTEN_AT_ONCE),
+    )
+    return over.rowcount
+
+
+def waiting_at(db: sqlite3.Connection, tenant: str, block: str) -> list[Observation]:
+    """Browsers that were seen at an address and have no edge yet."""
+    rows = db.execute(
+        "SELECT browser, source, boot_ms, plus_minus_ms, server, seen_ms FROM waiting_browsers"
+        " WHERE tenant = ? AND block = ? ORDER BY seen_ms LIMIT ?",
+        (tenant, block, MOST_AT_ADDRESS),
+    )
+    found = []
+    for browser, source, ms, about, server, seen_ms in rows:
+        boot = BootInstant(ms=ms, plus_minus_ms=about, source=BootSource(source), seen_ms=seen_ms)
+        found.append(
+            Observation(browser=browser, block=block, server=server, boot=boot, seen_ms=seen_ms)
+        )
+    return found
+
+
+def no_longer_waits(db: sqlite3.Connection, tenant: str, browsers: Iterable[str]) -> None:
+    """Browsers that have an edge now, or that nobody may know of any more."""
+    db.executemany(
+        "DELETE FROM waiting_browsers WHERE tenant = ? AND browser = ?",
+        [(tenant, browser) for browser in browsers],
+    )
+
+
+def waiting_of(db: sqlite3.Connection, tenant: str, browser: str) -> list[Observation]:
+    """Where and when a browser was seen that waits; the newest first."""
+    rows = db.execute(
+        "SELECT block, source, boot_ms, plus_minus_ms, server, seen_ms FROM waiting_browsers"
+        " WHERE tenant = ? AND browser = ? ORDER BY seen_ms DESC LIMIT ?",
+        (tenant, browser, MOST_AT_ADDRESS),
+    )
+    return [
+        Observation(
+            browser=browser,
+            block=block,
+            server=server,
+            boot=BootInstant(
+                ms=ms, plus_minus_ms=about, source=BootSource(source), seen_ms=seen_ms
+            ),
+            seen_ms=seen_ms,
+        )
+        for block, source, ms, about, server, seen_ms in rows
+    ]

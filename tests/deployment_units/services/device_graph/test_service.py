@@ -1,0 +1,338 @@
+"""DeviceService: consent, reports and browsers in either order, edges and their end."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from control_plane.errors import InvalidInput, NotFound, PermissionDenied, Unauthenticated
+from deployment_units.services.device_graph.capture import StampAt
+from deployment_units.services.device_graph.evidence import TcpStamp
+from deployment_units.services.device_graph.kept import (
+    MAX_DEVICES,
+    PART,
+    NoConsent,
+    TooManyDevices,
+)
+from deployment_units.services.device_graph.service import DeviceService, TooMuchReported
+from homeport.api.communication.v1 import device_pb2 as pb
+from tests.support.account_units import TENANT, AccountUnit, account_unit
+from tests.support.fakes.call_context import FakeContext
+
+HOME = "ipv4:198.51.100.7"
+ELSEWHERE = "ipv4:203.0.113.9"
+SITE, BROWSER = "talk.example", "browser-0123456789"
+NAMED = f"{SITE}/{BROWSER}"
+UP = Duration(seconds=90_000)
+OTHER_UP = Duration(seconds=500_000)
+
+
+class Call(FakeContext):
+    """A call from an address, over a connection of its own."""
+
+    ports = itertools.count(40_000)
+
+    def __init__(self, token: str = "", address: str = HOME) -> None:
+        super().__init__(token)
+        self._peer = f"{address}:{next(self.ports)}"
+
+    def peer(self) -> str:
+        return self._peer
+
+
+class Devices:
+    """A unit's servicer, with what it was told of who is active."""
+
+    def __init__(self, unit: AccountUnit) -> None:
+        self.unit = unit
+        self.active: list[str] = []
+        self.stamps: dict[str, StampAt] = {}
+        self.seconds = 0.0
+        self.service = DeviceService(
+            unit.database, unit.accounts, unit.callers, wall_ms=unit.wall_ms,
+            serves=lambda tenant: tenant == TENANT, stamp_of=self.stamps.get,
+            active=lambda tenant, account, now_ms: self.active.append(account),
+            clock=lambda: self.seconds,
+        )  # fmt: skip
+
+    def by(self, account: str, address: str = HOME) -> Any:
+        ticket = self.unit.by_ticket(account)
+        return Call(dict(ticket.invocation_metadata())["authorization"][7:], address)
+
+    def stamped(self, call: Any, connection: int, value: int) -> Any:
+        self.stamps[call.peer()] = StampAt(
+            server="ipv4:192.0.2.1:443",
+            stamp=TcpStamp(connection=connection, value=value, seen_ms=self.unit.wall_ms()),
+        )
+        return call
+
+    async def agree(self, account: str, given: bool = True) -> pb.DeviceMap:
+        request = pb.SetConsentRequest(purpose=pb.PURPOSE_REACH, given=given)
+        return await self.service.SetConsent(request, self.by(account))
+
+    async def report(
+        self, account: str, device: str = "phone", *, up: Duration = UP, address: str = HOME
+    ) -> pb.ReportDeviceResponse:
+        request = pb.ReportDeviceRequest(device=device, uptime=up)
+        return await self.service.ReportDevice(request, self.by(account, address))
+
+    async def observe(
+        self, *, up: Duration | None = UP, address: str = HOME, browser: str = BROWSER
+    ) -> pb.ObserveResponse:
+        request = pb.ObserveRequest(
+            tenant=TENANT, site=SITE, browser=browser, purpose=pb.PURPOSE_REACH, uptime=up
+        )
+        return await self.service.Observe(request, Call(address=address))
+
+    async def edges(self, account: str) -> dict[str, list[str]]:
+        found = await self.service.GetMap(pb.GetMapRequest(), self.by(account))
+        return {one.device: [edge.browser for edge in one.browsers] for one in found.devices}
+
+
+@asynccontextmanager
+async def devices(folder: Path) -> AsyncIterator[Devices]:
+    async with account_unit(folder) as unit:
+        yield Devices(unit)
+
+
+@pytest.mark.parametrize("report_first", [True, False])
+async def test_a_browser_and_a_report_match_in_either_order(
+    tmp_path: Path, report_first: bool
+) -> None:
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        if report_first:
+            assert (await at.report("anna")).matched == 0
+            await at.observe()
+        else:
+            await at.observe()
+            assert (await at.report("anna")).matched == 1
+        assert await at.edges("anna") == {"phone": [NAMED]}
+        # From then on, whoever is in that browser is anna, wherever it is.
+        at.active.clear()
+        await at.observe(up=None, address=ELSEWHERE)
+        assert at.active == ["anna"]
+        assert await at.edges("ben") == {}
+
+
+async def test_nothing_is_kept_without_consent_and_nothing_stays_without(tmp_path: Path) -> None:
+    async with devices(tmp_path) as at:
+        with pytest.raises(NoConsent, match="SetConsent"):
+            await at.report("anna")
+        with pytest.raises(InvalidInput, match="purpose"):
+            await at.service.Observe(
+                pb.ObserveRequest(tenant=TENANT, site=SITE, browser=BROWSER, uptime=UP), at.by("x")
+            )
+        assert rows(at.unit) == 0
+        await at.agree("anna")
+        await at.report("anna")
+        await at.observe()
+        after = await at.agree("anna", given=False)
+        assert [(one.device, len(one.browsers)) for one in after.devices] == [("phone", 0)]
+        await at.observe()
+        await at.agree("anna")
+        assert await at.edges("anna") == {"phone": []}
+
+
+async def test_another_address_another_boot_or_another_tenants_device_is_no_match(
+    tmp_path: Path,
+) -> None:
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        await at.report("anna")
+        await at.observe(address=ELSEWHERE)
+        await at.observe(up=OTHER_UP, browser="another-0123456789")
+        assert await at.edges("anna") == {"phone": []}
+        with pytest.raises(PermissionDenied):
+            await at.service.Observe(
+                pb.ObserveRequest(
+                    tenant="bank", site=SITE, browser=BROWSER, purpose=pb.PURPOSE_REACH
+                ),
+                at.by("anna"),
+            )
+
+
+async def test_two_accounts_devices_that_booted_together_leave_it_open(tmp_path: Path) -> None:
+    async with devices(tmp_path) as at:
+        for account in ("anna", "ben"):
+            await at.agree(account)
+            await at.report(account)
+        await at.observe()
+        assert await at.edges("anna") == await at.edges("ben") == {"phone": []}
+        said = await explain(at, "anna")
+        assert list(said.ambiguous) == ["phone"]
+        assert "ben" not in str(said)
+
+
+async def test_a_browser_that_moves_to_another_accounts_device_goes_over_none(
+    tmp_path: Path,
+) -> None:
+    async with devices(tmp_path) as at:
+        for account, up in (("anna", UP), ("ben", OTHER_UP)):
+            await at.agree(account)
+            await at.report(account, up=up)
+        await at.observe()
+        await at.observe(up=OTHER_UP)
+        assert await at.edges("anna") == await at.edges("ben") == {"phone": []}
+        await at.observe(up=OTHER_UP)
+        assert await at.edges("ben") == {"phone": [NAMED]}
+        with pytest.raises(NotFound):  # of ben's devices anna learns nothing
+            await explain(at, "carla")
+
+
+async def test_an_edge_that_was_taken_back_does_not_come_again(tmp_path: Path) -> None:
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        await at.report("anna")
+        await at.observe()
+        assert "within 0 ms" in (await explain(at, "anna")).why
+        request = pb.UnlinkRequest(browser=NAMED, device="phone")
+        for _ in range(2):
+            after = await at.service.Unlink(request, at.by("anna"))
+            assert len(after.devices[0].browsers) == 0
+        await at.observe()
+        await at.report("anna")
+        assert await at.edges("anna") == {"phone": []}
+        with pytest.raises(NotFound, match="GetMap"):
+            await at.service.Unlink(pb.UnlinkRequest(browser=NAMED, device="tv"), at.by("anna"))
+
+
+async def test_a_reboot_is_the_same_device(tmp_path: Path) -> None:
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        await at.report("anna", up=OTHER_UP)
+        await at.report("anna", up=UP)
+        await at.observe(up=OTHER_UP)
+        await at.observe(up=UP, browser="another-0123456789")
+        found = await at.edges("anna")
+        assert found == {"phone": [f"{SITE}/another-0123456789", NAMED]}
+
+
+async def test_erase_leaves_no_row(tmp_path: Path) -> None:
+    async with devices(tmp_path) as at:
+        for account, up in (("anna", UP), ("ben", OTHER_UP)):
+            await at.agree(account)
+            await at.report(account, up=up)
+        await at.observe()
+        await at.observe(up=OTHER_UP, browser="another-0123456789")
+        request = pb.UnlinkRequest(browser=f"{SITE}/wanted-no-more-0001", device="phone")
+        await at.service.Unlink(request, at.by("anna"))
+        of_ben = rows(at.unit, "ben")
+        erased = await at.service.Erase(pb.EraseRequest(), at.by("anna"))
+        assert erased.rows > 4
+        assert rows(at.unit, "anna") == 0
+        assert rows(at.unit, "ben") == of_ben > 0
+
+
+async def test_two_connections_tell_what_one_does_not(tmp_path: Path) -> None:
+    """As a kernel counts whose shift is of the pair of addresses."""
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        request = pb.ReportDeviceRequest(device="phone")
+        first = await at.service.ReportDevice(request, at.stamped(at.by("anna"), 1, 77_000))
+        assert (first.again, list(first.sources)) == (True, [])
+        at.unit.now += 2
+        second = await at.service.ReportDevice(request, at.stamped(at.by("anna"), 2, 79_010))
+        assert (second.again, list(second.sources)) == (False, [pb.BOOT_SOURCE_TCP])
+        seen = pb.ObserveRequest(
+            tenant=TENANT, site=SITE, browser=BROWSER, purpose=pb.PURPOSE_REACH
+        )
+        for connection in (3, 4):
+            at.unit.now += 1
+            call = at.stamped(Call(), connection, 77_000 + connection * 1_000)
+            answer = await at.service.Observe(seen, call)
+            assert answer.again == (connection == 3)
+        assert await at.edges("anna") == {"phone": [NAMED]}
+
+
+async def test_bounds(tmp_path: Path) -> None:
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        for number in range(MAX_DEVICES):
+            at.seconds += 1
+            await at.report("anna", f"device-{number}")
+        at.seconds += 1
+        with pytest.raises(TooManyDevices):
+            await at.report("anna", "one-more")
+        for _ in range(60):
+            await at.observe(up=None)
+        with pytest.raises(TooMuchReported) as caught:
+            await at.observe(up=None)
+        assert caught.value.retry_after_s
+        await at.observe(up=None, address=ELSEWHERE)
+        removed = await at.service.RemoveDevice(
+            pb.RemoveDeviceRequest(device="device-0"), at.by("anna")
+        )
+        assert len(removed.devices) == MAX_DEVICES - 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.ReportDeviceRequest(device="a b", uptime=UP), "device"),
+        (pb.ReportDeviceRequest(device="x" * 65, uptime=UP), "device"),
+        (pb.ReportDeviceRequest(device="x", uptime=Duration(seconds=-1)), "uptime"),
+        (pb.ReportDeviceRequest(device="x", uptime=Duration(seconds=1 << 40)), "uptime"),
+        (pb.ReportDeviceRequest(device="x", label="l" * 65), "label"),
+    ],
+)
+async def test_what_is_no_report(
+    tmp_path: Path, request_: pb.ReportDeviceRequest, field: str
+) -> None:
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        with pytest.raises(InvalidInput) as caught:
+            await at.service.ReportDevice(request_, at.by("anna"))
+        assert caught.value.field == field
+
+
+async def test_strangers_observe_and_nothing_more(tmp_path: Path) -> None:
+    async with devices(tmp_path) as at:
+        stranger: Any = Call()
+        for method, request in [
+            (at.service.SetConsent, pb.SetConsentRequest(purpose=pb.PURPOSE_REACH)),
+            (at.service.ReportDevice, pb.ReportDeviceRequest(device="phone")),
+            (at.service.GetMap, pb.GetMapRequest()),
+            (at.service.Explain, pb.ExplainBrowserRequest(browser=NAMED)),
+            (at.service.Unlink, pb.UnlinkRequest(browser=NAMED, device="phone")),
+            (at.service.RemoveDevice, pb.RemoveDeviceRequest(device="phone")),
+            (at.service.Erase, pb.EraseRequest()),
+        ]:
+            with pytest.raises(Unauthenticated):
+                await method(request, stranger)
+
+
+async def test_the_graph_moves_with_its_account(tmp_path: Path) -> None:
+    async with devices(tmp_path / "one") as at:
+        await at.agree("anna")
+        await at.report("anna")
+        await at.observe()
+        stream = b"".join([one async for one in at.unit.state.export(TENANT, "anna")])
+        async with devices(tmp_path / "two") as there:
+            incoming = await there.unit.state.begin(TENANT, "anna", 2)
+            await incoming.append(stream)
+            await incoming.commit()
+            assert rows(there.unit, "anna") == rows(at.unit, "anna") > 3
+
+
+async def explain(at: Devices, account: str) -> pb.ExplainBrowserResponse:
+    return await at.service.Explain(pb.ExplainBrowserRequest(browser=NAMED), at.by(account))
+
+
+def rows(unit: AccountUnit, account: str | None = None) -> int:
+    """Of the part, all or an account's, and of browsers that wait with edges of theirs."""
+    of = "" if account is None else (
+        f" WHERE owner IN (SELECT owner FROM owners WHERE account = '{account}')"
+    )  # fmt: skip
+    return sum(
+        unit.database.read(
+            lambda db, name=table.name: db.execute(f"SELECT count(*) FROM {name}{of}").fetchone()[0]
+        )
+        for table in PART.tables
+    )
