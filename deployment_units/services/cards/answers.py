@@ -66,8 +66,9 @@ def _numbered(
     action = actions[number - 1]
     if not rest.strip():
         return Answered(action=action, inputs={})
-    if not action.inputs:
-        return None
+    if not action.inputs:  # its title may stand there, as it does in the card
+        same = _folded(rest) == _folded(action.title)
+        return Answered(action=action, inputs={}) if same else None
     values = _values(card.inputs_of(action), rest)
     return values if isinstance(values, Unclear) else Answered(action=action, inputs=values)
 

@@ -30,6 +30,7 @@ from deployment_units.services.cards.pointers import below
 
 PATTERN_BYTES = 256 * 1024  # of a compiled one
 _UNTITLED = "Submit"
+_NO_IDS = frozenset({"__proto__"})  # what renderers in browsers cannot keep values under
 _ON, _OFF = "true", "false"  # what a toggle sends where it does not say
 
 
@@ -165,13 +166,19 @@ def _action(found: _Found) -> CardAction:
     part = found.part
     return CardAction(
         id=part["id"],
-        title=part.get("title") or part.get("tooltip") or _UNTITLED,
+        title=_shown(part.get("title")) or _shown(part.get("tooltip")) or _UNTITLED,
         once=Once(part.get("once", Once.VIEWER)),
         enabled=part.get("isEnabled", True),
         verb=part.get("verb", ""),
         data=part.get("data"),
         inputs=() if part.get("associatedInputs") == "none" else found.scope.reach(),
     )
+
+
+def _shown(title: str | None) -> str:
+    """A title; empty: nothing of it could be seen."""
+    seen = title and any(one.isprintable() and not one.isspace() for one in title)
+    return title if title and seen else ""
 
 
 def _chosen(value: str, values: set[str], several: bool) -> str:
@@ -190,7 +197,8 @@ def _text(value: Any) -> str:
 
 
 def _id_flaws(pointer: str, given: str) -> Iterator[CardFlaw]:
-    if not given or printable(given) != given or given != given.strip():
+    visible = given and printable(given) == given and given == given.strip()
+    if not visible or given in _NO_IDS:
         yield CardFlaw(
             pointer=below(pointer, "id"),
             reason=CardFlawReason.FORM,

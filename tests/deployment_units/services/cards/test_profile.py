@@ -67,6 +67,8 @@ def nested(levels: int) -> dict[str, Any]:
                      "/actions/1/id", id="two actions of one id"),
         pytest.param(document_of(actions=[submit(id="a\u202e")]), "FORM", "/actions/0/id",
                      id="an id that cannot be seen"),
+        pytest.param(document_of({"type": "Input.Text", "id": "__proto__"}), "FORM", "/body/0/id",
+                     id="an id under which browsers keep nothing"),
         pytest.param(document_of(actions=[submit(id="a" * 65)]), "FORM", "/actions/0/id",
                      id="a long id"),
         pytest.param(document_of(actions=[submit(once="never")]), "FORM", "/actions/0/once",
@@ -280,6 +282,12 @@ def test_every_action_has_an_id() -> None:
     card = card_of(actions=[submit("One"), submit("Two", id="action-1"), submit("Three")])
     assert [one.id for one in card.actions] == ["action-1-2", "action-1", "action-3"]
     assert [one["id"] for one in card.document["actions"]] == [one.id for one in card.actions]
+
+
+def test_a_button_without_a_title_that_can_be_seen_has_one() -> None:
+    titles = ["", " ", "\u200b\u2060", "\n", "\u202e", "–"]
+    card = card_of(actions=[submit(one) for one in titles] + [submit(" ", tooltip="More")])
+    assert [one.title for one in card.actions] == ["Submit"] * 5 + ["–", "More"]
 
 
 def test_an_action_sends_the_inputs_of_its_card_and_of_those_around_it() -> None:

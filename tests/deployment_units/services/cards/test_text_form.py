@@ -113,6 +113,8 @@ ONE = card_of(
         pytest.param(FORM, "٢", "stop", {}, id="a digit of another script"),
         pytest.param(FORM, "stop", "stop", {}, id="a title"),
         pytest.param(FORM, "STOP!", "stop", {}, id="a title, loudly"),
+        pytest.param(FORM, "[2] Stop", "stop", {}, id="a number with its title, as it was shown"),
+        pytest.param(FORM, "2. stop!", "stop", {}, id="a number with its title"),
         pytest.param(FORM, "1", "send", {}, id="without what it asks for"),
         pytest.param(FORM, "1\nYour name: Ann: 2\ngift=yes\nroast: light, Dark", "send",
                      {"name": "Ann: 2", "gift": "yes!", "roast": "l,d"}, id="a line each"),
@@ -134,6 +136,7 @@ def test_an_answer_presses(card: Card, text: str, action: str, inputs: dict[str,
 @pytest.mark.parametrize(
     "text",
     [
+        pytest.param("2 send", id="the number of one and the title of another"),
         pytest.param("2 please", id="words behind a button that asks for nothing"),
         pytest.param("2026 was a good year", id="a number that is none of a button"),
         pytest.param("please stop", id="a title in a sentence"),
