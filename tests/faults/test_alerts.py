@@ -115,7 +115,7 @@ def heard(on: FaultHarness, unit: str = UNIT) -> None:
     end = time.monotonic() + 60.0
     while True:
         ran = run_process("units", "show", unit, "-o", "json", "--server", on.servers[0].address)
-        if ran.code == 0 and ran.document.get("status"):
+        if ran.code == 0 and ran.document["health"]:
             return
         assert time.monotonic() < end, ran.out + ran.err
         time.sleep(0.3)
