@@ -51,6 +51,7 @@ Acted: TypeAlias = Sent | Pressed | Unclear
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
     message: bytes
+    sender: str
     revision: int
     card: Card
 
@@ -110,6 +111,7 @@ class ChatSession:
             with self._lock:
                 self._shown = _Shown(
                     message=message.replaces or message.id,
+                    sender=message.sender,
                     revision=max(message.revision, 1),
                     card=card,
                 )
@@ -126,6 +128,7 @@ class ChatSession:
             return Unclear(answer.message)
         request = pb.ClickRequest(
             message=shown.message,
+            sender=shown.sender,
             action=answer.action.id,
             revision=shown.revision,
             press=self._random(16),

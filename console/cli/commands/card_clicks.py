@@ -60,7 +60,12 @@ def click(
         shown = calls.message(wanted)
         action, inputs = pressed_by(shown.content.card, answer)
         request = pb.ClickRequest(
-            message=shown.id, action=action, revision=shown.revision, press=press, inputs=inputs
+            message=shown.id,
+            sender=shown.sender,
+            action=action,
+            revision=shown.revision,
+            press=press,
+            inputs=inputs,
         )
         document = clicked_document(calls.click(request), action)
     show(document, output, lambda: clicked_view(document))

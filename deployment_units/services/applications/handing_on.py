@@ -77,6 +77,6 @@ class HandingOn:
 def _waiting(db: sqlite3.Connection, owner: int) -> list[_Waiting]:
     found = []
     for press in presses.to_hand_on(db, owner, most=MOST):
-        message = kept.find(db, owner, press.message)
+        message = kept.find(db, owner, press.message, bringer=press.author or None)
         found.append(_Waiting(press=press, author=message.sender if message else ""))
     return found

@@ -1,7 +1,7 @@
 """Action tokens: what the link behind a button in a mail carries, so that the page it opens
 knows what is to be pressed, by whom, and until when.
 
-A token says message, revision, action, tenant, account and expiry, and is signed with
+A token says message, whose it is, revision, action, tenant, account and expiry, and is signed with
 HMAC-SHA256 (RFC 2104), so that any server of the unit can read it without having kept it. It is
 an invitation to ask, not a press: opening it changes nothing, and it can be used again, for a
 press is judged by what was pressed before (see `clicks`). Pure.
@@ -21,7 +21,8 @@ MIN_KEY_BYTES = 32
 MAX_TOKEN = 1_024  # characters
 MESSAGE_BYTES = 16
 _MAC_BYTES = 16
-_FORM = 1
+_FORM = 2
+_TEXTS = {1: 3, _FORM: 4}  # by form: those of version 1 do not say whose card it is
 _HEAD = 1 + 1 + MESSAGE_BYTES + 4 + 6  # form, key, message, revision, expiry
 _PURPOSE = b"homeport card action v1\0"
 _MOST_REVISION, _MOST_MS = 2**32 - 1, 2**48 - 1
@@ -65,6 +66,7 @@ class ActionGrant:
     message: bytes  # 16 bytes
     revision: int  # of the card in it, 1 or more
     action: str = ""
+    author: str = ""  # whose card it is; empty: not said
     expires_ms: int  # Unix time, in milliseconds
 
 
@@ -94,7 +96,7 @@ class ActionTokens:
     def read(self, token: str, *, now_ms: int) -> ActionGrant | TokenRefusal:
         """What a token stands for, if it was made here and has not expired."""
         content = _bytes(token)
-        if content is None or len(content) <= _HEAD + _MAC_BYTES or content[0] != _FORM:
+        if content is None or len(content) <= _HEAD + _MAC_BYTES or content[0] not in _TEXTS:
             return TokenRefusal.FORGED
         secret = self._keys.get(content[1])
         signed, mac = content[:-_MAC_BYTES], content[-_MAC_BYTES:]
@@ -110,7 +112,7 @@ def claimed_by(token: str) -> ActionGrant | None:
     """What a token says of itself, whoever made it: to find the keys of its account by. None: it
     is none."""
     content = _bytes(token)
-    if content is None or len(content) <= _HEAD + _MAC_BYTES or content[0] != _FORM:
+    if content is None or len(content) <= _HEAD + _MAC_BYTES or content[0] not in _TEXTS:
         return None
     return _grant(content[:-_MAC_BYTES])
 
@@ -130,10 +132,11 @@ def _content(grant: ActionGrant) -> bytes:
         raise ValueError(f"a message id has {MESSAGE_BYTES} bytes, not {len(grant.message)}")
     if not 0 < grant.revision <= _MOST_REVISION or not 0 < grant.expires_ms <= _MOST_MS:
         raise ValueError("the revision or the expiry of a token is out of range")
-    texts = [one.encode() for one in (grant.tenant, grant.account, grant.action)]
+    texts = [one.encode() for one in (grant.tenant, grant.account, grant.action, grant.author)]
     if (longest := max(len(one) for one in texts)) > _MOST_TEXT:
         raise ValueError(
-            f"tenant, account and action have at most {_MOST_TEXT} bytes each, not {longest}"
+            f"tenant, account, action and author have {_MOST_TEXT} bytes each at most, "
+            f"not {longest}"
         )
     return b"".join(
         [
@@ -150,18 +153,19 @@ def _grant(signed: bytes) -> ActionGrant | None:
     revision = int.from_bytes(signed[2 + MESSAGE_BYTES : 6 + MESSAGE_BYTES], "big")
     expires_ms = int.from_bytes(signed[6 + MESSAGE_BYTES : _HEAD], "big")
     texts = []
-    for _ in range(3):
+    for _ in range(_TEXTS[signed[0]]):
         if not rest or len(rest) < 1 + rest[0]:
             return None
         texts.append(rest[1 : 1 + rest[0]].decode(errors="replace"))
         rest = rest[1 + rest[0] :]
-    tenant, account, action = texts
+    tenant, account, action, author = (*texts, "")[:4]
     return ActionGrant(
         tenant=tenant,
         account=account,
         message=message,
         revision=revision,
         action=action,
+        author=author,
         expires_ms=expires_ms,
     )
 

@@ -69,6 +69,7 @@ class AnswerPresses:
         press = NewPress(
             id=answer.id,
             message=message.root,
+            author=message.sender,
             action=read.action.id,
             revision=message.revision,
             inputs=read.inputs,

@@ -103,7 +103,9 @@ class Clicking:
         def work(db: sqlite3.Connection, owner: int, card: ReadCard) -> tuple[Clicked, str]:
             return self._by_viewer(db, owner, resident, press, card)
 
-        clicked, handed_to = await self._with_card(resident, resident.account, press.message, work)
+        clicked, handed_to = await self._with_card(
+            resident, resident.account, press.message, work, author=press.author or None
+        )
         if handed_to:
             self._doors.kept(resident.tenant, handed_to)
         return clicked
@@ -136,7 +138,8 @@ class Clicking:
     ) -> tuple[Clicked, str]:
         """What becomes of it, and whose press is to be handed on from here; empty: nobody's."""
         viewer = resident.account
-        found = judge(db, owner, owner, viewer, press, card)
+        by = press.author or None
+        found = judge(db, owner, owner, viewer, press, card, author=by)
         author = found.shown.sender
         if author == viewer:
             raise NothingPressed("the card is this account's own; others press it")
@@ -147,7 +150,7 @@ class Clicking:
         if not self._doors.answers_for(resident.tenant, author):
             raise _nobody()
         if isinstance(found.verdict, Accept):  # by what this account knows; there decides who asks
-            found = judge(db, beside, owner, viewer, press, card)
+            found = judge(db, beside, owner, viewer, press, card, author=by)
         keepers = {owner: PressState.WAITING, beside: PressState.KEPT}
         return self._kept(db, found, press, keepers, viewer), author
 
@@ -165,6 +168,7 @@ class Clicking:
             case Accept(number):
                 kept_press = KeptPress(
                     message=found.shown.root,
+                    author=found.shown.sender,
                     action=press.action,
                     viewer=viewer,
                     number=number,

@@ -35,6 +35,7 @@ class NewPress:
     message: bytes
     action: str
     revision: int  # of the card that was seen; 0: the one that is shown now
+    author: str = ""  # whose card it is; empty: of the one account that brought that message
     inputs: Mapping[str, str] = field(default_factory=dict)  # what was filled in, by id
 
 
@@ -51,3 +52,4 @@ class KeptPress:
     inputs: str  # JSON, checked
     state: PressState
     pressed_ms: int  # Unix ms
+    author: str = ""  # whose card it is; empty: of whoever brought that message first

@@ -65,6 +65,7 @@ def judge(
     shown = kept.shown(db, viewing, press.message, bringer=author)
     if shown is None:
         raise NotFound("the account has no such message")
+    check_author(db, viewing, press.message, author or press.author)
     text = card_in(shown)
     if text != read.text:
         raise OtherCard(text)
@@ -80,10 +81,19 @@ def judge(
         press.revision or shown.revision,
         press.action,
         viewer,
-        presses.that_count(db, judging, shown.root, press.action, viewer, press.id),
+        presses.that_count(db, judging, shown.root, shown.sender, press.action, viewer, press.id),
         press=press.id,
     )
     return Judged(verdict=verdict, shown=shown, card=read.card)
+
+
+def check_author(db: sqlite3.Connection, owner: int, message: bytes, author: str) -> None:
+    """Whether it is known whose card is meant: ids of messages are of whoever brings them, and
+    another one's may be the same. Raises NothingPressed."""
+    if not author and len(kept.of_id(db, owner, message)) > 1:
+        raise NothingPressed(
+            "several senders have brought a message with this id; say whose card it is (sender)"
+        )
 
 
 def card_in(message: KeptMessage) -> str:

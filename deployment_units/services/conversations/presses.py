@@ -7,6 +7,7 @@ viewers and decides (see clicking). Functions of a connection, for works of the 
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,7 @@ class PressRow(msgspec.Struct, array_like=True, frozen=True):
     """See KeptPress."""
 
     message: bytes
+    author: str
     action: str
     viewer: str
     number: int
@@ -30,6 +32,11 @@ class PressRow(msgspec.Struct, array_like=True, frozen=True):
     inputs: str
     state: str
     pressed_ms: int
+
+
+def _without_author(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
+    """Presses of version 1 did not say whose card it was: they count for that of anybody."""
+    return [(table, [values[0], "", *values[1:]])]
 
 
 PART = Part(
@@ -45,41 +52,64 @@ PART = Part(
                 "CREATE UNIQUE INDEX presses_id ON presses (owner, id, viewer)",
                 "CREATE INDEX presses_kept ON presses (owner, pressed_ms, id) WHERE state = 'kept'",
             ),
+            (
+                "ALTER TABLE presses RENAME TO presses_before",
+                "DROP INDEX presses_id",
+                "DROP INDEX presses_kept",
+                "CREATE TABLE presses (owner INTEGER NOT NULL, message BLOB NOT NULL,"
+                " author TEXT NOT NULL, action TEXT NOT NULL, viewer TEXT NOT NULL,"
+                " number INTEGER NOT NULL, id BLOB NOT NULL, revision INTEGER NOT NULL,"
+                " inputs TEXT NOT NULL, state TEXT NOT NULL, pressed_ms INTEGER NOT NULL,"
+                " PRIMARY KEY (owner, message, author, action, viewer, number)) WITHOUT ROWID",
+                "INSERT INTO presses SELECT owner, message, '', action, viewer, number, id,"
+                " revision, inputs, state, pressed_ms FROM presses_before",
+                "DROP TABLE presses_before",
+                "CREATE UNIQUE INDEX presses_id ON presses (owner, id, viewer)",
+                "CREATE INDEX presses_kept ON presses (owner, pressed_ms, id) WHERE state = 'kept'",
+            ),
         ),
     ),
-    tables=(Table(name="presses", row=PressRow, key=4),),
+    tables=(Table(name="presses", row=PressRow, key=5),),
+    upgrades=(_without_author,),
 )
-_ROW = "message, action, viewer, number, id, revision, inputs, state, pressed_ms"
+_ROW = "message, author, action, viewer, number, id, revision, inputs, state, pressed_ms"
 
 
 def add(db: sqlite3.Connection, owner: int, press: KeptPress) -> None:
     """One that was judged to be accepted in this transaction."""
     db.execute(
-        f"INSERT INTO presses (owner, {_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO presses (owner, {_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            owner, press.message, press.action, press.viewer, press.number, press.id,
+            owner, press.message, press.author, press.action, press.viewer, press.number, press.id,
             press.revision, press.inputs, press.state.value, press.pressed_ms,
         ),
     )  # fmt: skip
 
 
 def that_count(
-    db: sqlite3.Connection, owner: int, message: bytes, action: str, viewer: str, press: bytes
+    db: sqlite3.Connection,
+    owner: int,
+    message: bytes,
+    author: str,
+    action: str,
+    viewer: str,
+    press: bytes,
 ) -> list[Press]:
-    """Of all presses of an action those by which another one is judged: the viewer's first and
-    last, the first of anybody, and this one if it was made before. However many there are, it
-    costs the same."""
-    where = "FROM presses WHERE owner = ? AND message = ? AND action = ?"
-    keys = (owner, message, action)
+    """Of all presses of an action of the author's card those by which another one is judged: the
+    viewer's first and last, the first of anybody, and this one if it was made before. However many
+    there are, it costs the same."""
+    where = "FROM presses WHERE owner = ? AND message = ? AND author = ? AND action = ?"
     found: dict[tuple[str, int], Press] = {}
-    for query, values in (
-        (f"{where} AND viewer = ? ORDER BY number LIMIT 1", (*keys, viewer)),
-        (f"{where} AND viewer = ? ORDER BY number DESC LIMIT 1", (*keys, viewer)),
-        (f"{where} ORDER BY viewer, number LIMIT 1", keys),
-    ):
-        for row in db.execute(f"SELECT {_ROW} {query}", values):
-            one = _press(row)
-            found[one.viewer, one.number] = _judged(one)
+    for whose in _authors(db, owner, message, author):
+        keys = (owner, message, whose, action)
+        for query, values in (
+            (f"{where} AND viewer = ? ORDER BY number LIMIT 1", (*keys, viewer)),
+            (f"{where} AND viewer = ? ORDER BY number DESC LIMIT 1", (*keys, viewer)),
+            (f"{where} ORDER BY viewer, number LIMIT 1", keys),
+        ):
+            for row in db.execute(f"SELECT {_ROW} {query}", values):
+                one = _press(row)
+                found[one.viewer, one.number] = _judged(one)
     again = find(db, owner, viewer, press)
     if again is not None and (again.message, again.action) == (message, action):
         found[again.viewer, again.number] = _judged(again)
@@ -95,12 +125,14 @@ def find(db: sqlite3.Connection, owner: int, viewer: str, press: bytes) -> KeptP
     return _press(row) if row else None
 
 
-def of_viewer(db: sqlite3.Connection, owner: int, message: bytes, viewer: str) -> list[KeptPress]:
-    """A viewer's presses of a message, the newest first."""
+def of_viewer(
+    db: sqlite3.Connection, owner: int, message: bytes, author: str, viewer: str
+) -> list[KeptPress]:
+    """A viewer's presses of an author's message, the newest first."""
     rows = db.execute(
-        f"SELECT {_ROW} FROM presses WHERE owner = ? AND message = ? AND viewer = ?"
-        " ORDER BY pressed_ms DESC, number DESC LIMIT ?",
-        (owner, message, viewer, MOST_SHOWN),
+        f"SELECT {_ROW} FROM presses WHERE owner = ? AND message = ? AND author IN (?, '')"
+        " AND viewer = ? ORDER BY pressed_ms DESC, number DESC LIMIT ?",
+        (owner, message, author, viewer, MOST_SHOWN),
     )
     return [_press(row) for row in rows]
 
@@ -148,21 +180,31 @@ def answered(
     state = PressState.REFUSED if refused else PressState.DONE
     db.execute(
         "UPDATE presses INDEXED BY presses_id SET state = ?"
-        " WHERE owner = ? AND id = ? AND state <> 'done'"
+        " WHERE owner = ? AND id = ? AND state <> 'done' AND author IN (?, '')"
         " AND EXISTS (SELECT 1 FROM messages WHERE messages.owner = presses.owner"
         " AND messages.id = presses.message AND sender = ?)",
-        (state.value, owner, press, author),
+        (state.value, owner, press, author, author),
     )
+
+
+def _authors(db: sqlite3.Connection, owner: int, message: bytes, author: str) -> tuple[str, ...]:
+    """Under whom presses of an author's message are kept."""
+    before = db.execute(
+        "SELECT 1 FROM presses WHERE owner = ? AND message = ? AND author = '' LIMIT 1",
+        (owner, message),
+    ).fetchone()
+    return (author,) if before is None else (author, "")
 
 
 def _judged(one: KeptPress) -> Press:
     return Press(id=one.id, action=one.action, viewer=one.viewer, number=one.number)
 
 
-def _press(row: tuple[bytes, str, str, int, bytes, int, str, str, int]) -> KeptPress:
-    message, action, viewer, number, id_, revision, inputs, state, pressed_ms = row
+def _press(row: tuple[bytes, str, str, str, int, bytes, int, str, str, int]) -> KeptPress:
+    message, author, action, viewer, number, id_, revision, inputs, state, pressed_ms = row
     return KeptPress(
         message=message,
+        author=author,
         action=action,
         viewer=viewer,
         number=number,

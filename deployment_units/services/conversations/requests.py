@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from control_plane.errors import InvalidInput
-from control_plane.identity.names import check_slug
+from control_plane.identity.names import check_client_id, check_slug
 from deployment_units.services.cards.card import MAX_ID
 from deployment_units.services.conversations.members import read_member
 from deployment_units.services.conversations.message import (
@@ -128,8 +128,16 @@ def press_of(request: pb.ClickRequest | pb.DeliverPressRequest) -> NewPress:
         message=id_of(request.message, "message"),
         action=request.action,
         revision=request.revision,
+        author=_sender_of(request),
         inputs=dict(request.inputs),
     )
+
+
+def _sender_of(request: pb.ClickRequest | pb.DeliverPressRequest) -> str:
+    """Of the card; empty: it is not said, or is whom the press is brought to."""
+    if isinstance(request, pb.DeliverPressRequest) or not request.sender:
+        return ""
+    return check_client_id(request.sender, "sender")
 
 
 def page_size_of(size: int, *, usual: int, most: int) -> int:

@@ -200,7 +200,9 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         passing("click.kept.after")
         pressed = self._accounts.read(
             resident,
-            lambda db, owner: presses.of_viewer(db, owner, clicked.shown.root, resident.account),
+            lambda db, owner: presses.of_viewer(
+                db, owner, clicked.shown.root, clicked.shown.sender, resident.account
+            ),
         )
         return pb.ClickResponse(
             state=STATES[clicked.state],
@@ -298,7 +300,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             found = kept.shown(db, owner, wanted)
             if found is None:
                 raise NotFound("the account has no such message")
-            pressed = presses.of_viewer(db, owner, found.root, resident.account)
+            pressed = presses.of_viewer(db, owner, found.root, found.sender, resident.account)
             return message_to_proto(found, pressed=pressed)
 
         return pb.GetMessageResponse(message=self._accounts.read(resident, read))
@@ -363,7 +365,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
                 message_to_proto(
                     one,
                     superseded=one.id in old,
-                    pressed=presses.of_viewer(db, owner, one.root, resident.account),
+                    pressed=presses.of_viewer(db, owner, one.root, one.sender, resident.account),
                 )
                 for one in found
             ], more

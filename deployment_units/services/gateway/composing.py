@@ -119,6 +119,7 @@ class Composer:
             account=owner.account,
             message=message.id,
             revision=message.revision,
+            author=message.sender,
             expires_ms=until_ms,
         )
         key = key_for_links(db, owner, now_ms=now_ms, until_ms=until_ms, new_key=self.new_key)

@@ -110,6 +110,7 @@ class CardConfirmations:
             message=grant.message,
             action=action.id,
             revision=grant.revision,
+            author=grant.author,
             inputs=checked,
         )
         try:
@@ -128,10 +129,11 @@ class CardConfirmations:
         resident = self._accounts.resident(grant.tenant, grant.account)
         if home := self._moved(grant.tenant, grant.account, resident):
             return _moved_page(home, token)
-        message = None
+        message, author = None, grant.author or None
         if resident is not None:
             message = self._accounts.read(
-                resident, lambda db, owner: kept.shown(db, owner, grant.message)
+                resident,
+                lambda db, owner: kept.shown(db, owner, grant.message, bringer=author),
             )
         text = card_in(message) if message is not None else ""
         if resident is None or message is None or not text:

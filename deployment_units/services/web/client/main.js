@@ -368,7 +368,7 @@ async function press(conversation, { root, revision, action, title, inputs }) {
   message.presses = [made, ...others];
   draw();
   try {
-    const answer = await call("Click", { message: root, action, revision, press: id, inputs });
+    const answer = await call("Click", { message: root, sender: message.sender, action, revision, press: id, inputs });
     if (answer.press && answer.press !== id) made.id = answer.press;
     made.state = answer.state;
     if (answer.current) store?.addMessage(answer.current);

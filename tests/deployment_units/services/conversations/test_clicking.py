@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import pytest
 
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied, Unavailable
+from control_plane.sqlite.schema import Schema, migrate
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations import kept, presses
 from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.conversations.press import KeptPress
 from deployment_units.services.conversations.press_judging import NothingPressed
 from deployment_units.services.state import owners
+from deployment_units.services.state.parts import prepare
 from deployment_units.services.state.port import read_state, replace_state
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from tests.support.account_units import TENANT, AccountUnit, account_unit, an_issuer
@@ -295,3 +298,49 @@ async def test_what_was_pressed_moves_and_is_answered_at_the_new_home(
                 answers=id_of(1),
             )  # fmt: skip
         assert await shown(new, "anna", 2) == [("order", DONE)]
+
+
+async def test_a_press_is_of_the_card_of_the_sender_that_it_names(unit: AccountUnit) -> None:
+    """Whoever uses the id of another's card, first or with the same button, gets none of its
+    presses, and has none of its own counted for it."""
+    theirs = pb.DeliverRequest(
+        conversation=b"conversation-two", id=CARD, members=["anna"],
+        content=pb.Content(text="pay me", card=card_text(BUTTONS)),
+    )  # fmt: skip
+    await unit.conversations.Deliver(theirs, unit.by_introduction("anna", "mallory"))
+
+    async def press(number: int, sender: str) -> pb.ClickResponse:
+        request = pb.ClickRequest(message=CARD, action="mine", press=id_of(number), sender=sender)
+        return await unit.conversations.Click(request, unit.by_ticket("anna"))
+
+    with pytest.raises(NothingPressed, match="say whose card it is"):
+        await press(1, "")
+    assert (await press(1, "mallory")).state == WAITING
+    assert kept_for(unit, "roastery") == []
+    (hers,) = kept_for(unit, "anna")
+    assert hers.author == "mallory"
+    assert (await press(2, "roastery")).state == WAITING  # the same button, and not done before
+    (taken,) = kept_for(unit, "roastery")
+    assert (taken.id, taken.author) == (id_of(2), "roastery")
+    with pytest.raises(NotFound):
+        await press(3, "ben")
+
+
+def test_presses_of_an_older_homeport_count_for_the_card_of_anybody() -> None:
+    assert presses.PART.upgraded(1, "presses", [b"m", "order", "anna", 1]) == [
+        ("presses", [b"m", "", "order", "anna", 1])
+    ]
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    older = Schema(part=presses.PART.name, steps=presses.PART.schema.steps[:1])
+    migrate(db, [owners.SCHEMA, older])
+    owners.add(db, TENANT, "anna", epoch=1, state=owners.OwnerState.LIVE, now_ms=0)
+    db.execute(
+        "INSERT INTO presses VALUES (1, ?, 'order', 'anna', 1, ?, 1, '{}', 'waiting', 0)",
+        (CARD, id_of(1)),
+    )
+    prepare(db, [owners.SCHEMA], [presses.PART])
+    for author in ("roastery", "other"):
+        (one,) = presses.that_count(db, 1, CARD, author, "order", "anna", id_of(2))
+        assert (one.id, one.number) == (id_of(1), 1)
+        assert len(presses.of_viewer(db, 1, CARD, author, "anna")) == 1
+    db.close()

@@ -435,6 +435,7 @@ class ClickRequest(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     PRESS_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
     message: _builtins.bytes
     """with the card, or any revision of it"""
     action: _builtins.str
@@ -443,6 +444,10 @@ class ClickRequest(_message.Message):
     """of the card that was seen; 0: the one that is shown now"""
     press: _builtins.bytes
     """16 bytes, of the caller's choice: the same again is the same press"""
+    sender: _builtins.str
+    """Whose card it is, as its message says; empty: whoever brought that message. Needed where several
+    senders used the id.
+    """
     @_builtins.property
     def inputs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """what was filled in, by the ids of the inputs"""
@@ -455,10 +460,11 @@ class ClickRequest(_message.Message):
         revision: _builtins.int = ...,
         press: _builtins.bytes = ...,
         inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        sender: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "inputs", b"inputs", "message", b"message", "press", b"press", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "inputs", b"inputs", "message", b"message", "press", b"press", "revision", b"revision", "sender", b"sender"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
