@@ -61,6 +61,7 @@ async def unit(tmp_path: Path) -> AsyncIterator[WebUnit]:
     async with web_unit(tmp_path / "u", "anna", "ben", "carla") as one:
         one.unit.names.known |= {
             "@ben": ["ben"], "ben": ["ben"], "carla": ["carla"], "nina": ["nina"],
+            "anna": ["anna"],
             "roastery": ["roastery"],
         }  # fmt: skip
         yield one
