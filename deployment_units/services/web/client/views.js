@@ -121,7 +121,7 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
   const presses = card ? pressesOf(conversation, root) : [];
   const kinds = ["message", mine && "mine", first && "first", card && "with-card"];
   kinds.push(fresh.has(now.id) && "fresh");
-  const named = first && !mine;
+  const named = first && !mine && !(conversation.members.length === 1 && conversation.members[0] === at.sender);
   const made = element("article", {
     class: kinds.filter(Boolean).join(" "), "data-root": root, "data-shown": `${keyOf(now, presses, deliveries)} ${first} ${last}`,
     "aria-label": `${mine ? "You" : shortName(at.sender)}, ${TIME.format(time)}`,
