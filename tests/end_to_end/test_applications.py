@@ -12,7 +12,12 @@ import grpc
 import pytest
 
 from homeport.api.communication.v1 import conversation_pb2 as pb
-from homeport.api.datasharing.v1 import feed_pb2, feed_pb2_grpc
+from homeport.api.datasharing.v1 import (
+    feed_pb2,
+    feed_pb2_grpc,
+    registry_pb2,
+    registry_pb2_grpc,
+)
 from tests.support.answering_guest import CARD, ORDERED, answering_guest, answering_manifest
 from tests.support.answering_stack import CALL_S, AnsweringStack, Person, answering_stack, built
 
@@ -112,6 +117,38 @@ async def test_hours_later_another_feed_brings_a_card_that_is_pressed_once(tmp_p
                         "answers.roastery.message", "answers.roastery.click", "shipped",
                         "answers.roastery.click",
                     ]  # fmt: skip
+                await anna.close()
+            finally:
+                platform.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_card_of_a_version_that_was_rolled_back_is_pressed_all_the_same(
+    tmp_path: Path,
+) -> None:
+    async with answering_stack(tmp_path, "roastery") as stack:
+        with stack.sharing():
+            await stack.set_up(answering_manifest(), answering_guest())
+            platform = stack.platform()
+            try:
+                anna = Person(stack, "anna")
+                async with stack.agent():
+                    await enter(stack)
+                    await stack.submit(answering_manifest("2.0.0"), answering_guest())
+                    await anna.write(TALK, HELLO, "Good morning", ["roastery"])
+                    _, offer = await anna.waits_for(TALK, 2)
+                    request = registry_pb2.RollbackApplicationRequest(application="roastery")
+                    async with stack.sharing_channel() as channel:
+                        registry = registry_pb2_grpc.ApplicationRegistryStub(channel)
+                        now = await registry.RollbackApplication(request, timeout=CALL_S)
+                    assert now.version == "1.0.0"
+                    answer = await anna.click(offer.id, "order", PRESS, amount="2")
+                    assert answer.press == PRESS
+                    *_, ordered = await anna.waits_for(TALK, 3)
+                    assert ordered.content.text == ORDERED
+                    by = [one["version"] for one in await stack.outcome_data()]
+                    assert by == ["2.0.0", "1.0.0"]
                 await anna.close()
             finally:
                 platform.kill()

@@ -95,13 +95,13 @@ def answering_guest() -> bytes:
     return wat(body, bytes(texts), _CODE)
 
 
-def answering_manifest() -> str:
+def answering_manifest(version: str = "1.0.0") -> str:
     """Of an application `roastery` that it is, as YAML."""
     answer = {"type": "object", "required": ["schema", "messages"]}
     return json.dumps(
         {
             "application": "roastery",
-            "version": "1.0.0",
+            "version": version,
             "description": "Sells coffee in a conversation.",
             "actions": [
                 {

@@ -5,6 +5,7 @@ control plane alone is a fake, and gives them tickets."""
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -100,9 +101,8 @@ class AnsweringStack:
         document["rules"] += list(rules)
         async with self.sharing_channel() as channel:
             registry = registry_pb2_grpc.ApplicationRegistryStub(channel)
-            for text, content in ((message_feeds(), b""), (manifest, artifact)):
-                verdict = await registry.SubmitApplication(submission(text, content), timeout=300)
-                assert verdict.HasField("accepted"), verdict
+            await self.submit(message_feeds(), b"")
+            await self.submit(manifest, artifact)
             await self.apply(channel, document)
             await registry.AddressApplication(
                 registry_pb2.AddressApplicationRequest(
@@ -110,6 +110,13 @@ class AnsweringStack:
                 ),
                 timeout=CALL_S,
             )
+
+    async def submit(self, manifest: str, artifact: bytes) -> None:
+        """A version of an application, which is accepted."""
+        async with self.sharing_channel() as channel:
+            registry = registry_pb2_grpc.ApplicationRegistryStub(channel)
+            verdict = await registry.SubmitApplication(submission(manifest, artifact), timeout=300)
+            assert verdict.HasField("accepted"), verdict
 
     async def apply(self, channel: grpc.aio.Channel, document: dict[str, Any]) -> None:
         import yaml
@@ -120,21 +127,20 @@ class AnsweringStack:
 
     async def outcomes(self, *, within_s: float = CALL_S) -> list[tuple[str, str]]:
         """Rule and status of each outcome so far."""
-        import json
+        return [(one["rule"], one["status"]) for one in await self.outcome_data(within_s)]
 
+    async def outcome_data(self, within_s: float = CALL_S) -> list[dict[str, Any]]:
+        """What each outcome so far says."""
+        request = feed_pb2.TailRequest(
+            application=MESSAGES, feeds=["homeport.instruction.outcome"], after_position=0
+        )
         async with self.sharing_channel() as channel:
-            tail = feed_pb2_grpc.FeedServiceStub(channel).Tail(
-                feed_pb2.TailRequest(
-                    application=MESSAGES, feeds=["homeport.instruction.outcome"], after_position=0
-                ),
-                timeout=within_s,
-            )
-            found = []
-            async for page in tail:
-                for one in page.events:
-                    data = json.loads(one.event.text_data or one.event.binary_data)
-                    found.append((data["rule"], data["status"]))
-        return found
+            tail = feed_pb2_grpc.FeedServiceStub(channel).Tail(request, timeout=within_s)
+            return [
+                json.loads(one.event.text_data or one.event.binary_data)
+                async for page in tail
+                for one in page.events
+            ]
 
 
 class Person:
