@@ -167,6 +167,7 @@ def stack_and_options() -> tuple[Any, Any, str]:
         security=security,
         apart=None,
         hosts=["homeport.localhost"],
+        unit_hosts={UNIT: f"{UNIT}.localhost"},
     )
     return stack, options, f"etcd://{UNIT}.example:2379"
 
