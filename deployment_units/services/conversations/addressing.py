@@ -142,7 +142,7 @@ def note_sent(
     contactor, contactees = message.addressing
     if contactor and not message.replaces:
         at = dict(contactees)
-        contacts = [at.get(one, one) for one in members]
+        contacts = [(one, at.get(one, one)) for one in members]
         identities.note_use(db, owner, message.conversation, contactor, contacts, now_ms=now_ms)
 
 
@@ -153,7 +153,7 @@ def note_received(
     account's."""
     own = dict(message.addressing.contactees).get(account, "")
     if own and not message.replaces and identities.is_own(db, owner, own):
-        contact = message.addressing.contactor or message.sender
+        contact = (message.sender, message.addressing.contactor or message.sender)
         identities.note_use(db, owner, message.conversation, own, [contact], now_ms=now_ms)
 
 

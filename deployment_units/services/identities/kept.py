@@ -17,6 +17,7 @@ from control_plane.printable import quoted
 from control_plane.sqlite.schema import Schema
 from deployment_units.services.identities.frequency import used_again
 from deployment_units.services.identities.identity import (
+    MOST_IDENTIFIERS,
     MOST_OWN,
     History,
     OwnIdentity,
@@ -31,11 +32,12 @@ _ASKED_AT_ONCE = 500  # identifiers, in one statement
 
 
 class PairRow(msgspec.Struct, array_like=True, frozen=True):
-    """contact: somebody's identifier, or the id of an account that was written to without one;
-    own: an identifier of the account's. rank_ms: see frequency; last_ms: Unix ms."""
+    """contact: an identifier of the member's, or the id of an account that was written to without
+    one; own: an identifier of the account's. rank_ms: see frequency; last_ms: Unix ms."""
 
     contact: str
     own: str
+    member: str
     rank_ms: int
     last_ms: int
 
@@ -54,8 +56,9 @@ PART = Part(
         steps=(
             (
                 "CREATE TABLE pairs (owner INTEGER NOT NULL, contact TEXT NOT NULL,"
-                " own TEXT NOT NULL, rank_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,"
-                " PRIMARY KEY (owner, contact, own)) WITHOUT ROWID",
+                " own TEXT NOT NULL, member TEXT NOT NULL, rank_ms INTEGER NOT NULL,"
+                " last_ms INTEGER NOT NULL, PRIMARY KEY (owner, contact, own)) WITHOUT ROWID",
+                "CREATE INDEX pairs_member ON pairs (owner, member)",
                 "CREATE INDEX pairs_rank ON pairs (owner, rank_ms)",
                 "CREATE TABLE used (owner INTEGER NOT NULL, conversation BLOB NOT NULL,"
                 " own TEXT NOT NULL, used_ms INTEGER NOT NULL,"
@@ -114,15 +117,16 @@ def note_use(
     owner: int,
     conversation: bytes,
     own: str,
-    contacts: Iterable[str],
+    contacts: Iterable[tuple[str, str]],
     *,
     now_ms: int,
     most_pairs: int = MOST_PAIRS,
     most_threads: int = MOST_THREADS,
 ) -> None:
-    """An own identity wrote to these identifiers in a conversation, or was written to by them."""
+    """An own identity wrote in a conversation to these, or was written to by them. contacts:
+    members, with an identifier of each."""
     grown = False
-    for contact in dict.fromkeys(contacts):
+    for member, contact in dict.fromkeys(contacts):
         row = db.execute(
             "SELECT rank_ms, last_ms FROM pairs WHERE owner = ? AND contact = ? AND own = ?",
             (owner, contact, own),
@@ -130,9 +134,10 @@ def note_use(
         grown = grown or row is None
         rank_ms = used_again(row and row[0], now_ms)
         db.execute(
-            "INSERT INTO pairs (owner, contact, own, rank_ms, last_ms) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET rank_ms = excluded.rank_ms, last_ms = excluded.last_ms",
-            (owner, contact, own, rank_ms, max(now_ms, row[1] if row else 0)),
+            "INSERT INTO pairs (owner, contact, own, member, rank_ms, last_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET member = excluded.member,"
+            " rank_ms = excluded.rank_ms, last_ms = excluded.last_ms",
+            (owner, contact, own, member, rank_ms, max(now_ms, row[1] if row else 0)),
         )
     db.execute(
         "INSERT INTO used (owner, conversation, own, used_ms) VALUES (?, ?, ?, ?)"
@@ -169,6 +174,21 @@ def history(
         "SELECT own FROM used WHERE owner = ? AND conversation = ?", (owner, conversation)
     ).fetchone()
     return History(pairs=pairs, thread=row[0] if row else "")
+
+
+def known_of(db: sqlite3.Connection, owner: int, members: Collection[str]) -> dict[str, list[str]]:
+    """Identifiers of members that were used with the account, by member, those first that were used
+    more and later; at most as many as are looked at."""
+    found: dict[str, list[str]] = {}
+    for member in sorted(members):
+        rows = db.execute(
+            "SELECT contact FROM pairs WHERE owner = ? AND member = ? GROUP BY contact"
+            " ORDER BY max(rank_ms) DESC, contact LIMIT ?",
+            (owner, member, MOST_IDENTIFIERS),
+        ).fetchall()
+        if rows:
+            found[member] = [contact for (contact,) in rows]
+    return found
 
 
 def _trim(db: sqlite3.Connection, owner: int, table: str, key: str, order: str, most: int) -> None:

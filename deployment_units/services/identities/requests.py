@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from control_plane.errors import InvalidInput
@@ -96,17 +96,20 @@ def chosen_of(
     return Chosen(contactor=own_choice_of(chosen_from), contactees=to)
 
 
-def identifiers_in(
-    contactees: Iterable[Contactee], chosen: Chosen
-) -> tuple[list[Contactee], set[str]]:
-    """Contactees with what was chosen of them among their identifiers, and all identifiers."""
+def with_known(
+    contactees: Iterable[Contactee], chosen: Chosen, known: Mapping[str, Sequence[str]]
+) -> list[Contactee]:
+    """Contactees with what was chosen of them among their identifiers, and what is known of them
+    besides, while there is room. known: by member."""
     whole = []
     for one in contactees:
-        picked = chosen.contactees.get(one.member)
-        if picked and all(each.uri != picked for each in one.identifiers):
-            one = replace(one, identifiers=(*one.identifiers, _identifier(picked)))
-        whole.append(one)
-    return whole, {each.uri for one in whole for each in one.identifiers}
+        picked = chosen.contactees.get(one.member, "")
+        named = [each.uri for each in one.identifiers]
+        uris = dict.fromkeys([*([picked] if picked else ()), *named])
+        uris |= dict.fromkeys(uri for uri in known.get(one.member, ()) if uri != one.member)
+        some = list(uris)[: MOST_IDENTIFIERS + 1]
+        whole.append(replace(one, identifiers=tuple(map(_identifier, some))))
+    return whole
 
 
 def conversation_of(value: bytes) -> bytes:

@@ -14,6 +14,7 @@ from deployment_units.services.identities import kept
 from deployment_units.services.identities.choosing import suggest
 from deployment_units.services.identities.identity import (
     Chosen,
+    Contactee,
     History,
     Original,
     OwnIdentity,
@@ -26,10 +27,10 @@ from deployment_units.services.identities.requests import (
     chosen_of,
     contactees_of,
     conversation_of,
-    identifiers_in,
     message_of,
     mode_of,
     own_choice_of,
+    with_known,
 )
 from homeport.api.communication.v1 import identity_pb2 as pb
 from homeport.api.communication.v1 import identity_pb2_grpc as pb_grpc
@@ -80,17 +81,21 @@ class IdentityService(pb_grpc.IdentityServiceServicer):
     async def Suggest(self, request: pb.SuggestRequest, context: _Context) -> pb.SuggestResponse:
         resident = self._callers.resident(context.invocation_metadata() or ())
         conversation = conversation_of(request.conversation)
-        contactees = contactees_of(request.contactees)
-        chosen = chosen_of(request.chosen_from, request.chosen_to, contactees)
-        contactees, identifiers = identifiers_in(contactees, chosen)
+        asked = contactees_of(request.contactees)
+        chosen = chosen_of(request.chosen_from, request.chosen_to, asked)
 
-        def read(db: sqlite3.Connection, owner: int) -> tuple[list[OwnIdentity], History]:
+        def read(
+            db: sqlite3.Connection, owner: int
+        ) -> tuple[list[OwnIdentity], list[Contactee], History]:
             if chosen.contactor:
                 kept.check_own(db, owner, chosen.contactor)
+            known = kept.known_of(db, owner, [one.member for one in asked])
+            whole = with_known(asked, chosen, known)
+            uris = {each.uri for one in whole for each in one.identifiers}
             own = kept.own_identities(db, owner)
-            return own, kept.history(db, owner, identifiers, conversation)
+            return own, whole, kept.history(db, owner, uris, conversation)
 
-        own, history = self._accounts.read(resident, read)
+        own, contactees, history = self._accounts.read(resident, read)
         suggestion = suggest(
             with_choice(own, chosen.contactor),
             contactees,

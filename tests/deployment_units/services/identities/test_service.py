@@ -77,6 +77,22 @@ async def test_what_was_written_before_is_suggested_and_each_choice_ranks_the_ot
     assert (await suggested(unit, conversation=(2).to_bytes(16, "big")))[0] == PRIVATE
 
 
+async def test_identifiers_that_were_used_before_are_ranked_unasked(unit: AccountUnit) -> None:
+    await send(unit, 1, PRIVATE, BEN_HOME)
+    await send(unit, 2, BEN_WORK, WORK, by="ben", to="anna")
+    ben = pb.Contactee(member="ben", identifiers=["@ben"])
+    for contactee, expected in (
+        (pb.Contactee(member="ben"), {BEN_HOME, BEN_WORK, "ben"}),
+        (ben, {BEN_HOME, BEN_WORK, "@ben"}),
+    ):
+        found = await unit.identities.Suggest(
+            pb.SuggestRequest(contactees=[contactee]), unit.by_ticket("anna")
+        )
+        ranked = [one.identifier for one in found.contactees[0].choice.ranked]
+        assert set(ranked) == expected
+        assert ranked[0] in (BEN_HOME, BEN_WORK)
+
+
 async def test_only_what_is_proved_is_suggested_or_may_be_chosen(unit: AccountUnit) -> None:
     found = await unit.identities.Suggest(asked(), unit.by_ticket("anna"))
     assert {one.identifier for one in found.contactor.ranked} == {WORK, PRIVATE, HANDLE}
@@ -186,8 +202,8 @@ async def test_what_is_kept_is_bounded_and_the_least_used_go_first(unit: Account
         for number in range(6):
             for _ in range(3 if number == 0 else 1):
                 kept.note_use(
-                    db, owner, bytes([number]) * 16, WORK, [f"@b{number}"], now_ms=number + 1,
-                    most_pairs=3, most_threads=2,
+                    db, owner, bytes([number]) * 16, WORK, [("b", f"@b{number}")],
+                    now_ms=number + 1, most_pairs=3, most_threads=2,
                 )  # fmt: skip
 
     await unit.accounts.change(ANNA, use)

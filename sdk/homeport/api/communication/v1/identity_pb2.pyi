@@ -64,7 +64,9 @@ class Contactee(_message.Message):
     """as conversations name them: an account's id, or a URI"""
     @_builtins.property
     def identifiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """of theirs, each once; at most 16. None: the member itself"""
+        """Of theirs, each once; at most 16. Those that were used before are ranked with them. None, and
+        none was used: the member itself.
+        """
 
     def __init__(
         self,
