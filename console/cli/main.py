@@ -24,6 +24,7 @@ from console.cli.commands import (
     cards,
     chat,
     clients,
+    compose,
     conversations,
     decisions,
     deliveries,
@@ -101,6 +102,7 @@ identifiers.app.command("remove")(proofs.remove)
 identifiers.app.command("list")(proofs.list_identifiers)
 app.add_typer(identifiers.app, name="identifiers", rich_help_panel="Messages")
 app.command("chat", rich_help_panel="Messages")(chat.chat)
+app.command("compose", rich_help_panel="Messages")(compose.compose)
 app.add_typer(conversations.app, name="conversations", rich_help_panel="Messages")
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel="Messages")
 app.add_typer(devices.app, name="devices", rich_help_panel="Messages")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rich.console import RenderableType
 
-from console.cli.views import accounts, conversations, deliveries, devices
+from console.cli.views import accounts, conversations, deliveries, devices, identities
 from tests.support.cards import coffee_card
 
 ACCOUNT = "account-" + "0123456789abcdef" * 4
@@ -18,6 +18,7 @@ _MESSAGE = {
     "conversation": ID, "position": 12_345_678, "id": ID, "sender": ACCOUNT, "text": TEXT,
     "kept": "2026-11-28 11:30:00 UTC", "card": coffee_card().document, "superseded": False,
     "presses": [{"action": "order", "press": ID, "state": "waiting"}], "via": ACCOUNT,
+    "from": ADDRESS, "to": {ACCOUNT: ADDRESS},
     "by_mail": {"address": TEXT, "verified": False, "subject": TEXT, "attachments": [TEXT] * 2,
                 "lost": [TEXT]},
 }  # fmt: skip
@@ -31,6 +32,14 @@ _EDGE = {
     "browser": f"talk.example/{ID}", "since": "2026-11-28 11:30:00 UTC",
     "confirmed": "2026-11-28 11:30:00 UTC", "times": 12,
     "evidence": {"apart_ms": 12, "tolerance_ms": 120},
+}  # fmt: skip
+_CHOICE = {
+    "member": ACCOUNT, "identifier": ADDRESS, "chosen": False,
+    "why": [{"rule": "contact", "clause": TEXT, "value": "0.50"}],
+    "ranked": [
+        {"identifier": ADDRESS, "why": [{"rule": "contact", "clause": TEXT, "value": "0.50"}]},
+        {"identifier": "@" + "a" * 30, "why": [{"rule": "listed", "clause": TEXT, "value": ""}]},
+    ],
 }  # fmt: skip
 
 ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]] = {
@@ -59,6 +68,13 @@ ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]]
             "mode": "mail",
             "uri": ADDRESS,
             "why": [{"rule": "viewer", "clause": TEXT, "value": "telephone"}],
+        }
+    ),
+    identities.suggestion_view: lambda: identities.suggestion_view(
+        {
+            "from": _CHOICE,
+            "to": [_CHOICE] * 2,
+            "warnings": [{"rule": "unknown identity", "about": ADDRESS, "text": TEXT}],
         }
     ),
     accounts.contacts_view: lambda: accounts.contacts_view([ACCOUNT, ACCOUNT]),

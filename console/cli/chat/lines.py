@@ -8,7 +8,12 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from console.cli.chat.session import Acted, Pressed, Sent
-from console.cli.views.conversations import mail_document, mail_notes, sent_document
+from console.cli.views.conversations import (
+    mail_document,
+    mail_notes,
+    sender_shown,
+    sent_document,
+)
 from control_plane.printable import printable, printable_lines
 from deployment_units.services.cards.card import Card
 from deployment_units.services.cards.text_form import to_text
@@ -28,7 +33,8 @@ def message_lines(
     """The message, each line ended. card: the one in it that can be answered. zone: of times; None:
     the machine's."""
     kept = datetime.fromtimestamp(message.keep_time.seconds, zone)
-    who = "you" if message.sender == me else printable(message.sender)
+    named = sender_shown(message.sender, message.content.from_identifier)
+    who = "you" if message.sender == me else printable(named)
     notes = ["changed"] if message.replaces else []
     notes += map(printable, mail_notes(message.sender, mail_document(message)))
     noted = f" ({'; '.join(notes)})" if notes else ""

@@ -25,6 +25,8 @@ def message_document(message: pb.Message) -> dict[str, Any]:
         "position": message.position,
         "id": message.id.hex(),
         "sender": message.sender,
+        "from": message.content.from_identifier or None,
+        "to": dict(message.content.to_identifiers),
         "via": message.via or None,
         "by_mail": mail_document(message),
         "text": message.content.text,
@@ -69,6 +71,14 @@ def mail_notes(sender: str, mail: dict[str, Any] | None) -> list[str]:
     return notes
 
 
+def sender_shown(sender: str, from_: str | None) -> str:
+    """By what a message names its sender: the identifier as which it was written, if one was
+    chosen."""
+    if not from_:
+        return sender
+    return from_ if from_.startswith("@") else unquote(from_.partition(":")[2])
+
+
 def sent_document(sent: pb.SendMessageResponse) -> dict[str, Any]:
     return {
         **message_document(sent.message),
@@ -83,7 +93,8 @@ def messages_view(documents: list[dict[str, Any]]) -> Table:
     table = Table(whole("kept"), fold("sender"), fold("text"))
     for one in documents:
         if not one["superseded"]:
-            who = "\n".join([one["sender"], *mail_notes(one["sender"], one["by_mail"])])
+            named = sender_shown(one["sender"], one["from"])
+            who = "\n".join([named, *mail_notes(one["sender"], one["by_mail"])])
             table.add_row(escape(one["kept"]), escape(who), escape(_shown(one)))
     return table
 
