@@ -90,6 +90,7 @@ UNITS = (
     "reply.kept.after",  # it is, and nobody was told
 )
 DELIVERING = (
+    "message.kept.after",  # a client's message is kept, and not answered
     "outbox.sent.before",  # a message is about to be brought to somebody's unit
     "outbox.sent.after",  # it is there, and nothing here says so
     "receipt.kept.before",  # somebody was told that it was seen, and nothing here says so

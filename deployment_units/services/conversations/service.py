@@ -140,6 +140,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             return sent
 
         sent = await self._accounts.change(resident, send)
+        passing("message.kept.after")
         return pb.SendMessageResponse(
             message=message_to_proto(sent.message),
             kept_for=sent.kept_for,
