@@ -38,10 +38,7 @@ KEPT = ROOT / "build" / "applications"  # what was built and compiled before
 UNIT, TENANT = "dublin", "default"
 ANSWER_S = 120.0
 CALL_S = 20.0
-AGAIN = (
-    grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.CANCELLED,  # by the channel, once another call has left its agent
-)  # fmt: skip
+AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class AnsweringStack:
@@ -150,7 +147,7 @@ class Person:
         self._stack = stack
         self.account = account
         self._ticket = stack.ticket(account)
-        self._channel: grpc.aio.Channel | None = None
+        self._channels: list[grpc.aio.Channel] = []
         self._at = ""
 
     async def call(self, method: str, request: Any) -> Any:
@@ -158,7 +155,7 @@ class Person:
         async with asyncio.timeout(600.0):
             while True:
                 try:
-                    stub = pb_grpc.ConversationServiceStub(await self._open())
+                    stub = pb_grpc.ConversationServiceStub(self._open())
                     return await getattr(stub, method)(
                         request, timeout=CALL_S,
                         metadata=(("authorization", f"Bearer {self._ticket}"),),
@@ -168,19 +165,17 @@ class Person:
                         raise
                     await asyncio.sleep(0.05)
 
-    async def _open(self) -> grpc.aio.Channel:
-        if self._channel is None or self._at != self._stack.unit:
-            before, self._at = self._channel, self._stack.unit
-            self._channel = made = grpc.aio.insecure_channel(self._at)
-            if before is not None:
-                await before.close()
-            return made
-        return self._channel
+    def _open(self) -> grpc.aio.Channel:
+        """To the agent that there is now. Those to former ones stay, for other calls may be waiting
+        there: closing one would end whoever awaits them as if they were cancelled."""
+        if not self._channels or self._at != self._stack.unit:
+            self._at = self._stack.unit
+            self._channels.append(grpc.aio.insecure_channel(self._at))
+        return self._channels[-1]
 
     async def close(self) -> None:
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
+        while self._channels:
+            await self._channels.pop().close()
 
     async def enter(self) -> None:
         """Makes it an account that the unit knows, as a message to it would where there is a
