@@ -22,6 +22,7 @@ from bench.suite.pure import PURE
 from bench.suite.routing import ROUTING
 from bench.suite.secured import SECURED
 from bench.suite.sharing import SHARING
+from bench.suite.suggesting import SUGGESTING
 from bench.suite.unary import UNARY
 from bench.suite.watchers import WATCHING
 
@@ -35,6 +36,7 @@ ALL: tuple[Measurement, ...] = (
     PURE,
     ROUTING,
     INVITING,
+    SUGGESTING,
     DECIDING,
     SHARING,
     INVOKING,
