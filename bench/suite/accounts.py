@@ -60,7 +60,7 @@ class _Call:
         return self._metadata
 
 
-class _Unit:
+class Unit:
     """What serves accounts, without a server."""
 
     def __init__(self, folder: Path, issuer: TicketIssuer) -> None:
@@ -70,10 +70,11 @@ class _Unit:
         verifier = TicketVerifier("u", issuer.keys_for("u"))
         callers = Callers("u", verifier, wall=time.time)
         arrivals = Arrivals()
-        sender = MessageSender(self.accounts, arrivals, Agenda(), wall_ms=wall_ms)
-        self.database.on_commit.append(sender.committed)
+        self.sender = MessageSender(self.accounts, arrivals, Agenda(), wall_ms=wall_ms)
+        self.database.on_commit.append(self.sender.committed)
+        self.checks = CardChecks()
         self.service = ConversationService(
-            self.accounts, callers, arrivals, sender, CardChecks(), wall_ms=wall_ms
+            self.accounts, callers, arrivals, self.sender, self.checks, wall_ms=wall_ms
         )
 
 
@@ -94,7 +95,7 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
 
 async def _messages_per_s(folder: Path, count: int) -> float:
     issuer = TicketIssuer(KeyRing(epochs=(new_epoch(1, now=time.time(), random=os.urandom),)))
-    unit = _Unit(folder, issuer)
+    unit = Unit(folder, issuer)
     try:
         for name in ("anna", "ben"):
             resident = Resident(tenant=TENANT, account=name, epoch=1)
@@ -151,7 +152,7 @@ def _raw_per_s(folder: Path, count: int, group: int) -> float:
 
 async def _move(folder: Path, count: int, samples: Samples) -> None:
     issuer = TicketIssuer(KeyRing(epochs=(new_epoch(1, now=time.time(), random=os.urandom),)))
-    old, new = (_Unit(folder / name, issuer) for name in ("old", "new"))
+    old, new = (Unit(folder / name, issuer) for name in ("old", "new"))
     try:
         await _fill(old, count)
         waits: list[float] = []
@@ -176,7 +177,7 @@ async def _move(folder: Path, count: int, samples: Samples) -> None:
         await new.database.close()
 
 
-async def _fill(unit: _Unit, count: int) -> None:
+async def _fill(unit: Unit, count: int) -> None:
     resident = Resident(tenant=TENANT, account="anna", epoch=1)
     content = pb.Content(text=TEXT).SerializeToString()
 
@@ -198,7 +199,7 @@ def _new(start: int, end: int, content: bytes) -> Iterator[NewMessage]:
         )
 
 
-async def _change_others(unit: _Unit, waits: list[float]) -> None:
+async def _change_others(unit: Unit, waits: list[float]) -> None:
     resident = Resident(tenant=TENANT, account="ben", epoch=1)
     content = pb.Content(text=TEXT).SerializeToString()
     number = 0

@@ -11,6 +11,7 @@ from bench.suite.enrolling import ENROLLING
 from bench.suite.http_calls import HTTP_CALLS
 from bench.suite.inviting import INVITING
 from bench.suite.invoking import INVOKING
+from bench.suite.mail import MAIL
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
 from bench.suite.naming import NAMING
@@ -44,6 +45,7 @@ ALL: tuple[Measurement, ...] = (
     PUBLISHING,
     NAMING,
     ACCOUNTS,
+    MAIL,
     PRESSING,
     MEMORY,
     WATCHING,

@@ -17,6 +17,7 @@ import msgspec
 from control_plane.errors import InvalidInput, ServiceError
 from control_plane.offloading.port import Offload, TaskLimits, TooCostly
 from deployment_units.services.mail_in.authenticity import is_aligned
+from deployment_units.services.mail_in.groups import Groups
 from deployment_units.services.mail_in.incoming import MailSession
 from deployment_units.services.mail_in.names import DomainNames, NamesUnavailable
 from deployment_units.services.mail_in.other_units import HandedMail
@@ -30,6 +31,7 @@ LIMITS = {READ: TaskLimits(cpu_s=4.0, wall_s=30.0, memory_bytes=512 << 20)}
 MOST_TOGETHER = 16
 MOST_BYTES_TOGETHER = 2 << 20
 MOST_WAITING = 400
+PAUSE_S = 0.02  # for which a group waits for more while another one is read
 _read = msgspec.convert
 
 
@@ -41,7 +43,7 @@ class _Waiting:
 
 class MailReader:
     """authserv_id: of the trusted relays. is_trusted: whether a peer is one of them. readers: as
-    many groups are read at a time."""
+    many groups are read at a time; pause_s: as PAUSE_S."""
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class MailReader:
         authserv_id: str,
         is_trusted: Callable[[str], bool],
         readers: int = 2,
+        pause_s: float = PAUSE_S,
     ) -> None:
         self._pool = pool
         self._names = names
@@ -58,7 +61,10 @@ class MailReader:
         self._authserv_id = authserv_id
         self._is_trusted = is_trusted
         self._readers = readers
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MOST_WAITING)
+        self._groups: Groups[_Waiting] = Groups(
+            lambda one: len(one.mail.content), most=MOST_TOGETHER, most_bytes=MOST_BYTES_TOGETHER,
+            most_waiting=MOST_WAITING, pause_s=pause_s,
+        )  # fmt: skip
 
     async def run(self) -> None:
         """Reads until it is cancelled."""
@@ -67,8 +73,8 @@ class MailReader:
                 for number in range(self._readers):
                     group.create_task(self._work(number), name=f"mail reader {number}")
         finally:
-            while not self._queue.empty():
-                self._queue.get_nowait().answer.cancel()
+            for one in self._groups.left():
+                one.answer.cancel()
 
     def close(self) -> None:
         """Once nothing is read any more."""
@@ -100,7 +106,7 @@ class MailReader:
 
     async def _once(self, mail: MailToRead) -> MailReading:
         waiting = _Waiting(mail, asyncio.get_running_loop().create_future())
-        await self._queue.put(waiting)
+        await self._groups.put(waiting)
         return await waiting.answer
 
     async def _keys(self, content: bytes) -> dict[str, bytes]:
@@ -118,15 +124,9 @@ class MailReader:
 
     async def _work(self, number: int) -> None:
         while True:
-            group = [await self._queue.get()]
-            size = len(group[0].mail.content)
-            while len(group) < MOST_TOGETHER and size < MOST_BYTES_TOGETHER:
-                try:
-                    group.append(self._queue.get_nowait())
-                except asyncio.QueueEmpty:
-                    break
-                size += len(group[-1].mail.content)
-            await self._read_group(group, f"reader {number}")
+            group = await self._groups.next()
+            with self._groups.under_way():
+                await self._read_group(group, f"reader {number}")
 
     async def _read_group(self, group: list[_Waiting], who: str) -> None:
         """Answers each; alone, where one costs more than the group may."""
