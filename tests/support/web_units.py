@@ -175,7 +175,7 @@ async def web_unit(folder: Path, *accounts: str) -> AsyncIterator[WebUnit]:
                 wall_ms=unit.wall_ms,
             ),
             beside=Server([], transport=Transport.GRPCIO), limits=ConnectionLimits(),
-            wall=lambda: unit.now,
+            wall=lambda: unit.now, keep_alive_s=0.1,
         )  # fmt: skip
         await server.start()
         try:

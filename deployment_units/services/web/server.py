@@ -23,7 +23,7 @@ from deployment_units.services.web.calls import MOST_BYTES, MethodCalls, is_secu
 from deployment_units.services.web.client_files import client_files
 from deployment_units.services.web.confirmations import Confirmations
 from deployment_units.services.web.door import WebDoor
-from deployment_units.services.web.event_streams import EventStreams
+from deployment_units.services.web.event_streams import KEEP_ALIVE_S, EventStreams
 from deployment_units.services.web.methods import web_methods
 from deployment_units.services.web.sessions import Sessions
 
@@ -45,9 +45,11 @@ class WebServer:
         confirmations: Confirmations | None = None,
         observer: ConnectionObserver | None = None,
         wall: Callable[[], float] = time.time,
+        keep_alive_s: float = KEEP_ALIVE_S,
     ) -> None:
         """beside: whose TLS, statistics and watch of connections these are as well. confirmations:
-        behind /a/TOKEN, None: there are none. observer: of its connections. wall: Unix seconds."""
+        behind /a/TOKEN, None: there are none. observer: of its connections. wall: Unix seconds.
+        keep_alive_s: between two signs of life on a stream of events."""
         behind = [CallCounter(beside.statistics), ErrorsToStatus()]
         methods = InProcessMethods(services, behind)
         secure = bool(listen) and not is_loopback(listen)
@@ -55,7 +57,7 @@ class WebServer:
             unit_id, methods, web_methods(services), is_secure=partial(is_secure, always=secure)
         )
         sessions = Sessions(unit_id, callers, calls, wall=wall)
-        self.streams = EventStreams(calls, methods)
+        self.streams = EventStreams(calls, methods, keep_alive_s=keep_alive_s)
         self.door = WebDoor(callers, calls, sessions, self.streams, client_files(), confirmations)
         self._listener = HttpListener(
             listen,
