@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from control_plane.errors import InvalidInput, NotFound, Refused
 from control_plane.offloading.port import TooCostly
@@ -26,34 +25,20 @@ from tests.support.decisions_harness import (
 )
 from tests.support.fakes.offload import FakeOffload
 from tests.support.instructions import NOW_MS
-
-
-def document(*names: str, when: str = "e.data.on") -> str:
-    return "rules:\n" + "\n".join(
-        f"""
-  - rule: {name}
-    watch: {{e: {{feed: switched}}}}
-    when: {when}
-    do: [{{invoke: {{application: lamp, action: blink}}}}]
-"""
-        for name in names
-    )
+from tests.support.rule_services import (
+    Catalogues,
+    apply,
+    document,
+    replace_fields,
+    rule_registry,
+    rule_service,
+)
 
 
 @pytest.fixture
 async def harness(tmp_path: Path) -> AsyncIterator[DecisionHarness]:
     async with decision_harness(tmp_path) as made:
         yield made
-
-
-class Catalogues:
-    """The catalogue, which a test can replace."""
-
-    def __init__(self) -> None:
-        self.now = CATALOGUE
-
-    def __call__(self) -> Catalogue:
-        return self.now
 
 
 @pytest.fixture
@@ -63,19 +48,12 @@ def catalogues() -> Catalogues:
 
 @pytest.fixture
 def registry(harness: DecisionHarness, catalogues: Catalogues) -> RuleRegistry:
-    return RuleRegistry(
-        harness.database, harness.worker, catalogues, FakeOffload(), wall_ms=harness.clock
-    )
+    return rule_registry(harness, catalogues)
 
 
 @pytest.fixture
 def service(harness: DecisionHarness, registry: RuleRegistry) -> RuleService:
-    return RuleService(registry, harness.worker, FakeOffload(), callers())
-
-
-async def apply(service: RuleService, text: str, *, dry_run: bool = False) -> list[pb.Rule]:
-    request = pb.ApplyRulesRequest(document=text, dry_run=dry_run)
-    return list((await service.ApplyRules(request, OPERATOR)).rules)
+    return rule_service(harness, registry)
 
 
 async def test_an_applied_rule_decides_from_the_next_event_on(harness, service) -> None:
@@ -291,120 +269,6 @@ async def test_what_is_too_much_is_refused(service) -> None:
         request.events.append("{}")
     with pytest.raises(InvalidInput, match="at most"):
         await service.TestRules(request, OPERATOR)
-
-
-FAILING = document("r", when="1 / int(e.data.n) > 0").replace(
-    "when:", "park_after: 2\n    park_wider_after: 2\n    when:"
-)
-NUMBERS = {"type": "object", "properties": {"n": {"type": "integer"}}}
-
-
-class Failing:
-    """A rule that fails at events with n = 0."""
-
-    def __init__(self, harness: DecisionHarness, service: RuleService) -> None:
-        self.harness, self.service = harness, service
-        self.sent = 0
-
-    async def send(self, n: int, *, key: str = "k", source: str = "/road") -> None:
-        self.sent += 1
-        one = event({"n": n}, feed="switched", id=f"n{self.sent}", key=key)
-        await self.harness.publish(replace(one, source=source))
-
-    async def rule(self) -> pb.Rule:
-        return await self.service.GetRule(pb.GetRuleRequest(rule_id="r"), OPERATOR)
-
-    async def retry(self, *, key: str = "", source: str = "") -> pb.RetryRuleResponse:
-        request = pb.RetryRuleRequest(rule_id="r", key=key, source=source)
-        return await self.service.RetryRule(request, OPERATOR)
-
-
-@pytest.fixture
-async def failing(harness, service, catalogues, registry) -> Failing:
-    produced = replace_fields(CATALOGUE, NUMBERS)
-    catalogues.now = produced
-    await apply(service, FAILING)
-    return Failing(harness, service)
-
-
-def replace_fields(catalogue: Catalogue, schema: dict[str, object]) -> Catalogue:
-    """The same with another schema of its only feed."""
-    version = catalogue.application(TENANT, "lamp")
-    assert version is not None
-    (feed,) = version.manifest.produces
-    manifest = dataclasses.replace(
-        version.manifest, produces=(dataclasses.replace(feed, schema=schema),)
-    )
-    return Catalogue([dataclasses.replace(version, manifest=manifest)])
-
-
-async def test_a_rule_says_at_which_keys_and_for_which_producers_it_is_parked(failing) -> None:
-    for _ in range(2):
-        await failing.send(0)
-    health = (await failing.rule()).health
-    assert (health.parked, health.parked_whole) == (True, False)
-    assert (health.parked_keys, health.parked_producers, health.failures) == (1, 0, 2)
-    assert health.retry_time.ToMilliseconds() == NOW_MS + 60_000
-    (scope,) = health.parked_scopes
-    assert (scope.key, scope.source, scope.failures) == ("k", "/road", 2)
-    assert scope.park_time.ToMilliseconds() == NOW_MS
-    assert "divide by zero" in scope.last_error
-    await failing.send(0, key="j")
-    health = (await failing.rule()).health
-    assert (health.parked_keys, health.parked_producers) == (1, 1)
-    assert [(one.key, one.source) for one in health.parked_scopes] == [
-        ("", "/road"), ("k", "/road"),
-    ]  # fmt: skip
-    await failing.send(0, key="x", source="/other")
-    health = (await failing.rule()).health
-    assert health.parked_whole
-    (listed,) = (await failing.service.ListRules(pb.ListRulesRequest(), OPERATOR)).rules
-    assert (listed.health.parked_keys, listed.health.parked_producers) == (1, 1)
-    assert list(listed.health.parked_scopes) == [], "a page has many rules"
-
-
-async def test_what_is_parked_is_run_again_by_hand(failing) -> None:
-    for key in ("k", "j"):
-        for _ in range(2):
-            await failing.send(0, key=key)
-            await failing.send(1, key="good")
-    assert (await failing.rule()).health.parked_keys == 2
-    answer = await failing.retry(key="nowhere")
-    assert (answer.unparked, answer.rule.health.parked_keys) == (0, 2)
-    answer = await failing.retry(key="k")
-    assert (answer.unparked, answer.rule.health.parked_keys) == (1, 1)
-    assert [one.key for one in answer.rule.health.parked_scopes] == ["j"]
-    before = len(failing.harness.decisions())
-    for key in ("k", "j"):
-        await failing.send(1, key=key)
-    assert len(failing.harness.decisions()) == before + 1
-    answer = await failing.retry(source="/road")
-    assert (answer.unparked, answer.rule.health.parked) == (1, False)
-    assert (await failing.retry()).unparked == 0, "once more changes nothing"
-    await failing.send(1, key="j")
-    assert len(failing.harness.decisions()) == before + 2
-
-
-async def test_applying_a_rule_again_runs_it_again(failing) -> None:
-    for _ in range(2):
-        await failing.send(0)
-    (again,) = await apply(failing.service, FAILING)
-    assert (again.version, again.health.parked) == (1, False)
-    await failing.send(1)
-    assert len(failing.harness.decisions()) == 1
-
-
-async def test_what_cannot_be_retried_is_said(failing, service, catalogues, registry) -> None:
-    with pytest.raises(NotFound, match='no rule "other"'):
-        await service.RetryRule(pb.RetryRuleRequest(rule_id="other"), OPERATOR)
-    catalogues.now = Catalogue()
-    registry.follow(catalogues.now)
-    with pytest.raises(Refused, match="suspended"):
-        await failing.retry()
-    assert (await failing.rule()).health.parked_whole
-    await service.RetireRule(pb.RetireRuleRequest(rule_id="r"), OPERATOR)
-    with pytest.raises(Refused, match="retired"):
-        await failing.retry()
 
 
 async def test_documents_are_compiled_and_tried_elsewhere(harness, registry) -> None:

@@ -6,128 +6,32 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import time
-from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from control_plane import keys
-from control_plane.errors import Unavailable
-from control_plane.fleet.capacity import CapacityRecord, encode_capacity
-from control_plane.store.embedded import EmbeddedStore
-from control_plane.store.port import Get, Put, Store, Txn, TxnResult
+from control_plane.store.port import Get, Put, Store, Txn
 from provisioner.ledger.departure import decode_departure
 from provisioner.ledger.departure_lease import SHARED_S, DepartureLease
-from provisioner.ledger.hold_expiry import HoldAges, HoldExpiry, HoldRelease
-from provisioner.ledger.holds import DELETES, StoreHoldConfirmer, hold
-from provisioner.ledger.single_store import single_store_ledger
-from provisioner.ledger.store_ledger import StoreLedger
+from provisioner.ledger.hold_expiry import HoldAges, HoldRelease
+from provisioner.ledger.holds import hold
+from tests.support.held_places import (
+    HOLD_S,
+    Provisioner,
+    held,
+    housed,
+    provisioners,
+    store_of_two_units,
+)
 from tests.support.judge.recorder import replay
-from tests.support.ledger_operations import FirstWithRoom, Leaving, clients_at
+from tests.support.ledger_operations import clients_at
 from tests.support.odd_keys import write_odd_keys
-from tests.support.supervision import FailFast
-
-WAIT_S = 10.0
-HOLD_S = 30.0
-names = itertools.count()
-
-
-class HeldClaim(FirstWithRoom):
-    """A client whose place is held."""
-
-    __slots__ = ("writes",)
-
-    def __init__(self, ledger: StoreLedger, client: str, units: list[str]) -> None:
-        super().__init__(ledger, client, units)
-        self.writes = (hold("t", client, units[0], until_ms=0),)
-
-
-class Provisioner:
-    """One ledger with its expiry of holds, whose clock the test moves."""
-
-    def __init__(self, store: Store) -> None:
-        self.now = time.monotonic()  # as the ledger counts, or it would give up at once
-        self.hold_s = HOLD_S
-        self.store = store
-        self.ledger = single_store_ledger(
-            store,
-            clock=time.monotonic,
-            jitter=lambda: 0.0,
-            new_id=lambda: f"h{next(names)}",
-            supervisor=FailFast(),
-        )
-        self.book = StoreHoldConfirmer(store)
-        self.expiry = self.new_expiry(store)
-
-    def new_expiry(self, store: Store) -> HoldExpiry:
-        departures = DepartureLease(store, longest_ticket_s=lambda: 3600.0, clock=lambda: self.now)
-        return HoldExpiry(
-            store,
-            hold_s=lambda tenant: self.hold_s,
-            shortest_hold_s=lambda: self.hold_s,
-            account=self.ledger.account,
-            release=self.ledger.release,
-            lease=departures.current,
-            clock=lambda: self.now,
-            wall=lambda: 5.0,
-            jitter=lambda: 0.5,
-        )
-
-    async def provision(self, client: str, unit: str = "a") -> tuple[str, str]:
-        wish = HeldClaim(self.ledger, client, [unit])
-        choice = wish.choose()
-        if isinstance(choice, Exception):
-            return ("failed", "")
-        wish.account = choice
-        self.ledger.submit(wish)
-        return await asyncio.wait_for(wish.outcome, WAIT_S)
-
-    async def leave(self, client: str) -> None:
-        pair = await self.store.get(keys.assignment("t", client))
-        if pair is not None:
-            bye = Leaving(self.ledger, pair)
-            self.ledger.release(bye)
-            await asyncio.wait_for(bye.outcome, WAIT_S)
-
-    async def confirm(self, *names: str) -> None:
-        """By the unit that each is at."""
-        for unit in ("a", "b"):
-            await self.book.confirm([keys.hold("t", name) for name in names], unit)
-
-
-@asynccontextmanager
-async def provisioners(store: Store, count: int = 1):
-    async with AsyncExitStack() as stack:
-        made = [Provisioner(store) for _ in range(count)]
-        for one in made:
-            await one.ledger.start()
-            one.ledger.follow(["a", "b"])
-            for work in (one.ledger.run(), one.book.run()):
-                task = asyncio.create_task(work)
-                stack.push_async_callback(asyncio.gather, task, return_exceptions=True)
-                stack.callback(task.cancel)
-        await asyncio.sleep(0)
-        yield made
 
 
 @pytest.fixture
 async def store(tmp_path):
-    opened = await EmbeddedStore.open(tmp_path / "store.db")
-    for unit in ("a", "b"):
-        record = CapacityRecord(capacity=50)
-        await opened.commit(Txn(then=[Put(keys.capacity(unit), encode_capacity(record))]))
-    yield opened
-    await opened.close()
-
-
-async def held(store: Store) -> set[str]:
-    page = await store.range(keys.HOLDS)
-    return {pair.key.decode().rpartition("/")[2] for pair in page.items}
-
-
-async def housed(store: Store) -> set[str]:
-    page = await store.range(keys.ASSIGNMENTS)
-    return {pair.key.decode().rpartition("/")[2] for pair in page.items}
+    async with store_of_two_units(tmp_path) as one:
+        yield one
 
 
 async def test_a_place_is_held_from_the_very_transaction_that_gave_it(store) -> None:
@@ -256,52 +160,6 @@ async def test_a_tenant_that_holds_no_more_gives_its_clients_their_places(store)
         assert await housed(store) == {"alice"}
 
 
-async def test_many_confirmations_share_transactions(store) -> None:
-    async with provisioners(store) as (one,):
-        many = [f"c{n}" for n in range(1000)]
-        for start in range(0, 1000, 100):
-            await store.commit(
-                Txn(then=[hold("t", name, "a", until_ms=0) for name in many[start : start + 100]])
-            )
-        await asyncio.gather(*(one.confirm(name, name) for name in many))
-        assert await held(store) == set()
-        assert one.book.transactions <= 2 * len(many) // DELETES + 2
-        before = one.book.transactions
-        await one.confirm("c1", "c2")
-        await one.book.confirm([], "a")
-        assert one.book.transactions == before, "none stands: nothing is written"
-
-
-async def test_a_unit_confirms_its_own_holds_alone(store) -> None:
-    async with provisioners(store) as (one,):
-        await store.commit(
-            Txn(then=[hold("t", "ours", "a", until_ms=0), hold("t", "theirs", "b", until_ms=0)])
-        )
-        await one.book.confirm([keys.hold("t", "ours"), keys.hold("t", "theirs")], "a")
-        assert await held(store) == {"theirs"}
-        await one.book.confirm([keys.hold("t", "theirs")], "b")
-        assert await held(store) == set()
-
-
-async def test_confirmations_that_cannot_be_written_say_so_and_later_ones_work(tmp_path) -> None:
-    class Away:
-        away = True
-
-        async def commit(self, txn, *, timeout_s=None):
-            if self.away:
-                raise Unavailable("away")
-            return TxnResult(succeeded=True, revision=1, results=[[] for _ in txn.then])
-
-    away = Away()
-    book = StoreHoldConfirmer(away)
-    running = asyncio.create_task(book.run())
-    with pytest.raises(Unavailable):
-        await book.confirm([b"a", b"b"], "u")
-    away.away = False
-    await book.confirm([b"a", b"b"], "u")
-    running.cancel()
-
-
 @pytest.mark.parametrize("seed", range(6))
 async def test_whoever_races_whom_the_ledger_adds_up_and_nobody_who_came_is_sent_away(
     store, seed
@@ -377,20 +235,6 @@ def test_age_is_counted_from_the_first_sight_of_this_very_hold() -> None:
     assert seen.age_s(b"c", 1, 101.0) == 1.0
 
 
-async def test_departures_share_a_lease_that_outlives_every_ticket(store) -> None:
-    now, longest = [0.0], [600.0]
-    lease = DepartureLease(store, longest_ticket_s=lambda: longest[0], clock=lambda: now[0])
-    first = await lease.current()
-    now[0] = SHARED_S - 1.0
-    assert await lease.current() == first
-    assert await store.lease_keep_alive(first) >= 600.0 + SHARED_S
-    longest[0] = 7200.0
-    second = await lease.current()
-    assert second != first
-    now[0] += SHARED_S
-    assert await lease.current() != second
-
-
 async def test_a_hold_names_the_unit_and_when_for_whoever_reads_the_store() -> None:
     put = hold("t", "alice", "a", until_ms=1234)
     assert put.value == b'{"until_ms":1234,"unit":"a"}'
@@ -410,3 +254,17 @@ async def test_keys_that_are_nobodys_hold_up_no_other_hold(store, caplog) -> Non
             key for key in odd if b"/alice" not in key
         }
         assert len(caplog.records) == len(list(one.expiry.damaged)) > 0
+
+
+async def test_departures_share_a_lease_that_outlives_every_ticket(store) -> None:
+    now, longest = [0.0], [600.0]
+    lease = DepartureLease(store, longest_ticket_s=lambda: longest[0], clock=lambda: now[0])
+    first = await lease.current()
+    now[0] = SHARED_S - 1.0
+    assert await lease.current() == first
+    assert await store.lease_keep_alive(first) >= 600.0 + SHARED_S
+    longest[0] = 7200.0
+    second = await lease.current()
+    assert second != first
+    now[0] += SHARED_S
+    assert await lease.current() != second
