@@ -45,8 +45,7 @@ class Delivering:
     """sender: the one way in for messages; conversations, deliveries: servicers; tasks: what has to
     run, by name; peers, close: its connections, and what ends them; due: says inside a
     transaction that an owner has something to do at a time, Unix ms; measures: what is told of
-    deliveries; active: is told that somebody is at a client of an account (tenant, account, Unix
-    ms)."""
+    deliveries; activity: of clients."""
 
     sender: MessageSender
     peers: GrpcPeers
@@ -54,7 +53,7 @@ class Delivering:
     deliveries: DeliveryService
     due: Callable[[int, int], None]
     measures: OutboxMeasures
-    active: Callable[[str, str, int], None]
+    activity: ClientActivity
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     close: Callable[[], Awaitable[None]]
 
@@ -137,7 +136,7 @@ def delivering(
         deliveries=deliveries,
         due=agenda.hint,
         measures=measures,
-        active=activity.shown,
+        activity=activity,
         tasks={"outbox": outbox.run, "what waits": lambda: measures.run(database)},
         close=peers.close,
     )

@@ -250,7 +250,7 @@ def keeping(
                     callers,
                     wall_ms=wall_ms,
                     serves=verifier.serves,
-                    active=messages.active,
+                    activity=messages.activity,
                     stamp_of=stamps.of,
                 ),
                 name=DEVICES,

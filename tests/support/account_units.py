@@ -104,7 +104,7 @@ class AccountUnit:
         )
         self.devices = DeviceService(
             self.database, self.accounts, callers,
-            wall_ms=self.wall_ms, serves=self.verifier.serves, active=self.activity.shown,
+            wall_ms=self.wall_ms, serves=self.verifier.serves, activity=self.activity,
         )  # fmt: skip
         self.presses_in_words = AnswerPresses(
             self.accounts, self.conversations.clicking, self.checks

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from console.demo.directory.buying import buy
 from console.demo.directory.demo_stack import DemoStack
+from console.demo.directory.devices import recognise
 from console.demo.directory.moving import move
 from console.demo.directory.proving import prove_and_show
 from console.demo.directory.signing_up import sign_up
 from console.demo.directory.story import Story
 from console.demo.directory.writing import write
 
-CHAPTERS = (1, 2, 5, 6, 9)
+CHAPTERS = (1, 2, 5, 6, 8, 9)
 
 
 def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
@@ -30,6 +31,10 @@ def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
     with story.chapter(6, "A program at a handle"):
         shop = buy(story, stack)
     if last == 6:
+        return
+    with story.chapter(8, "Which browser is on which device"):
+        recognise(story, stack)
+    if last == 8:
         return
     with story.chapter(9, "A unit is emptied, and nothing changes"):
         move(story, stack, launch, shop)

@@ -10,7 +10,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -151,6 +151,13 @@ class DemoStack:
         headers = {"content-type": "application/x-www-form-urlencoded"} if form is not None else {}
         address = self.local.addresses("web")[unit]
         return self._answered(address, path, headers, None if form is None else form.encode())
+
+    def call(
+        self, unit: str, path: str, document: str, headers: Mapping[str, str]
+    ) -> tuple[int, str]:
+        """What a program gets of a unit's HTTP port for a JSON document: status and content."""
+        shown = {"content-type": "application/json", **headers}
+        return self._answered(self.local.addresses("web")[unit], path, shown, document.encode())
 
     def _answered(
         self, address: str, path: str, headers: dict[str, str], data: bytes | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Hashable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from grpc import aio
 
@@ -52,6 +52,14 @@ class TooMuchReported(Exhausted):
     reason = "TOO_MUCH_REPORTED"
 
 
+class BrowserActivity(Protocol):
+    """Is told who is where; see ClientActivity."""
+
+    def in_browser(self, tenant: str, account: str, now_ms: int) -> None: ...
+
+    def forget_browsers(self, tenant: str, account: str) -> None: ...
+
+
 class DeviceService(pb_grpc.DeviceServiceServicer):
     """Servicer of one unit."""
 
@@ -63,20 +71,19 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
         *,
         wall_ms: Callable[[], int],
         serves: Callable[[str], bool],
-        active: Callable[[str, str, int], None] = lambda tenant, account, now_ms: None,
+        activity: BrowserActivity,
         stamp_of: Callable[[str], StampAt | None] = lambda peer: None,
         clock: Callable[[], float] = time.monotonic,
         rate: Rate = REPORTS,
     ) -> None:
-        """wall_ms: Unix ms; clock: monotonic seconds; serves: a tenant; active: told when somebody
-        is in a browser that is on a device of an account (tenant, account, Unix ms); stamp_of: the
-        TCP timestamp of a connection, by its other end."""
+        """wall_ms: Unix ms; clock: monotonic seconds; serves: a tenant; stamp_of: the TCP
+        timestamp of a connection, by its other end."""
         self._database = database
         self._accounts = accounts
         self._callers = callers
         self._wall_ms = wall_ms
         self._serves = serves
-        self._active = active
+        self._activity = activity
         self._stamp_of = stamp_of
         self._clock = clock
         self._together = StampsTogether()
@@ -85,10 +92,13 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
     async def SetConsent(self, request: pb.SetConsentRequest, context: _Context) -> pb.DeviceMap:
         resident, purpose = self._resident(context), purpose_of(request.purpose)
         now_ms = self._wall_ms()
-        return await self._change(
+        changed = await self._change(
             resident,
             lambda db, owner: kept.set_consent(db, owner, purpose, request.given, now_ms=now_ms),
         )
+        if not request.given:
+            self._activity.forget_browsers(resident.tenant, resident.account)
+        return changed
 
     async def ReportDevice(
         self, request: pb.ReportDeviceRequest, context: _Context
@@ -142,7 +152,7 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
             return on
 
         for account in await self._database.transact(see):
-            self._active(tenant, account, now_ms)
+            self._activity.in_browser(tenant, account, now_ms)
         return pb.ObserveResponse(again=again)
 
     async def GetMap(self, request: pb.GetMapRequest, context: _Context) -> pb.DeviceMap:
@@ -195,7 +205,9 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
             waiting.no_longer_waits(db, resident.tenant, kept.graph_of(db, owner).edges)
             return kept.erase(db, owner)
 
-        return pb.EraseResponse(rows=await self._accounts.change(resident, erase))
+        rows = await self._accounts.change(resident, erase)
+        self._activity.forget_browsers(resident.tenant, resident.account)
+        return pb.EraseResponse(rows=rows)
 
     def _resident(self, context: _Context) -> Resident:
         return self._callers.resident(context.invocation_metadata() or ())

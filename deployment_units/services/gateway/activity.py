@@ -1,7 +1,8 @@
 """ClientActivity: when somebody was last at a client of an account, as its unit notices.
 
-A client that follows is there now; one that has shown messages was there then. In memory, of the
-accounts that were active last: what is older than a few minutes decides nothing.
+A client that follows is there now; one that has shown messages was there then, and so was whoever
+was in a browser that is on a device of the account. In memory, of the accounts that were active
+last: what is older than a few minutes decides nothing.
 """
 
 from __future__ import annotations
@@ -22,16 +23,32 @@ class ClientActivity:
         self._follows = follows
         self._most_accounts = most_accounts
         self._shown_ms: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._in_browser_ms: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def shown(self, tenant: str, account: str, now_ms: int) -> None:
         """A client of the account has shown messages. now_ms: Unix ms."""
-        self._shown_ms[tenant, account] = now_ms
-        self._shown_ms.move_to_end((tenant, account))
-        if len(self._shown_ms) > self._most_accounts:
-            self._shown_ms.popitem(last=False)
+        self._note(self._shown_ms, tenant, account, now_ms)
+
+    def in_browser(self, tenant: str, account: str, now_ms: int) -> None:
+        """Somebody is in a browser that is on a device of the account. now_ms: Unix ms."""
+        self._note(self._in_browser_ms, tenant, account, now_ms)
+
+    def forget_browsers(self, tenant: str, account: str) -> None:
+        """What browsers tell of the account may not be used any more."""
+        self._in_browser_ms.pop((tenant, account), None)
 
     def last_ms(self, tenant: str, account: str, now_ms: int) -> int | None:
         """Unix ms; None: nothing is known."""
         if self._follows(tenant, account):
             return now_ms
-        return self._shown_ms.get((tenant, account))
+        key = (tenant, account)
+        known = [one[key] for one in (self._shown_ms, self._in_browser_ms) if key in one]
+        return max(known, default=None)
+
+    def _note(
+        self, kept: OrderedDict[tuple[str, str], int], tenant: str, account: str, now_ms: int
+    ) -> None:
+        kept[tenant, account] = now_ms
+        kept.move_to_end((tenant, account))
+        if len(kept) > self._most_accounts:
+            kept.popitem(last=False)

@@ -57,9 +57,15 @@ class Devices:
         self.service = DeviceService(
             unit.database, unit.accounts, unit.callers, wall_ms=unit.wall_ms,
             serves=lambda tenant: tenant == TENANT, stamp_of=self.stamps.get,
-            active=lambda tenant, account, now_ms: self.active.append(account),
+            activity=self,
             clock=lambda: self.seconds,
         )  # fmt: skip
+
+    def in_browser(self, tenant: str, account: str, now_ms: int) -> None:
+        self.active.append(account)
+
+    def forget_browsers(self, tenant: str, account: str) -> None:
+        self.active = [one for one in self.active if one != account]
 
     def by(self, account: str, address: str = HOME) -> Any:
         ticket = self.unit.by_ticket(account)
@@ -133,7 +139,9 @@ async def test_nothing_is_kept_without_consent_and_nothing_stays_without(tmp_pat
         await at.agree("anna")
         await at.report("anna")
         await at.observe()
+        assert at.active == ["anna"]
         after = await at.agree("anna", given=False)
+        assert at.active == []
         assert [(one.device, len(one.browsers)) for one in after.devices] == [("phone", 0)]
         await at.observe()
         await at.agree("anna")
