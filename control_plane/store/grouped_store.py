@@ -151,15 +151,18 @@ class GroupedStore(Store):
         return found[0] if found else None
 
     def submit(self, txn: Txn, told: Told, *, within_s: float = WAIT_S) -> None:
-        """Has a small write committed, as `commit` does, for a call without a task: `told` is
-        called once, from the event loop; of one that is refused no more than that. within_s: for
-        its turn. Raises ValueError where it cannot
-        go with others; StoreUnavailable where too many wait."""
-        if not is_small_write(txn) or self._alone():
+        """Has a small write committed, or keys read, as `commit` does, for a call without a task:
+        `told` is called once, from the event loop; of one that is refused no more than that.
+        within_s: for its turn. Raises ValueError where it cannot go with others; StoreUnavailable
+        where too many wait."""
+        if is_small_write(txn) and not self._alone():
+            line, wake = self._writers, self._writing
+        elif only_reads(txn) and not txn.otherwise:
+            line, wake = self._readers, self._reading
+        else:
             raise ValueError("a transaction that does not go with others is to be awaited")
         expires_at = self._clock() + min(within_s, WAIT_S)
-        entry = _Submitted(txn, self._turn(txn), expires_at, told)
-        self._line_up(self._writers, self._writing, entry)
+        self._line_up(line, wake, _Submitted(txn, self._turn(txn), expires_at, told))
 
     async def _wait(self, line: Turns[Waiting], wake: asyncio.Event, txn: Txn) -> TxnResult:
         entry = _Awaited(txn, self._turn(txn), self._clock() + WAIT_S)

@@ -1,7 +1,7 @@
 """ClaimCalls: ClaimHandle, as a hot method of units, whose calls have no entry in the audit log.
 Those of operators have one, and take the ordinary way.
 
-A claim that needs nothing read is begun at once, and has no task; others have one.
+A first claim of a free handle has no task; where it turns out to be another one, it has.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from homeport.api.directory.v1 import directory_pb2 as pb
 from provisioner.api.callers import Callers
 from provisioner.api.directory_service import DirectoryService
 from provisioner.api.waiting_calls import WaitingCalls
+from provisioner.directory.first_claims import Rest
 from provisioner.directory.handles import HeldHandle
-from provisioner.directory.optimistic_claims import Rest
 
 CLAIM = "/homeport.api.directory.v1.DirectoryService/ClaimHandle"
 WITHIN_S = 30.0  # a claim, whatever deadline its caller has
@@ -59,7 +59,7 @@ class ClaimCalls:
         return True
 
     def _told(self, call: HotCall, said: HeldHandle | ServiceError | Rest) -> None:
-        """What became of a claim that was begun at once."""
+        """What became of a claim that was begun without a task."""
         if isinstance(said, HeldHandle):
             call.reply(_answer(said))
         elif isinstance(said, ServiceError):

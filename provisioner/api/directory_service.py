@@ -21,10 +21,10 @@ from provisioner.api.lookup_calls import acting_home, read_identifier
 from provisioner.directory.accounts import ActingUnit
 from provisioner.directory.claims import MAX_REQUEST_ID
 from provisioner.directory.directory import Directory
+from provisioner.directory.first_claims import Told
 from provisioner.directory.holdings import MOST_KNOWN, Holding
 from provisioner.directory.known_names import KnownName, NameState
 from provisioner.directory.offers import MAX_OFFER
-from provisioner.directory.optimistic_claims import Told
 from provisioner.fleet_view import FleetView
 
 NAME = "homeport.api.directory.v1.DirectoryService"
@@ -89,13 +89,15 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
         within_s: float,
         told: Told,
     ) -> bool:
-        """Begins the same without reading, where that can be: see OptimisticClaims. False: nothing
-        was done."""
-        claims = self._directory.optimistic
+        """Begins the same for an account's home, without a task of its own: see FirstClaims. False:
+        nothing was done."""
+        claims = self._directory.first_claims
         if claims is None:
             return False
         tenant, account, acting = self._acts(request, free)
-        return acting is not None and claims.begin(
+        if acting is None:
+            return False
+        claims.begin(
             tenant,
             account,
             request.handle,
@@ -105,6 +107,7 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
             within_s=within_s,
             told=told,
         )
+        return True
 
     async def ReleaseHandle(
         self, request: pb.ReleaseHandleRequest, context: aio.ServicerContext[Any, Any]

@@ -19,10 +19,10 @@ from provisioner.directory.claim_budgets import ClaimBudgets
 from provisioner.directory.claim_rules import DAY_MS, QUARANTINE_MS
 from provisioner.directory.code_sender import CodeSender
 from provisioner.directory.contact_lookups import ContactLookups
+from provisioner.directory.first_claims import FirstClaims
 from provisioner.directory.handles import Handles
 from provisioner.directory.holdings import Holdings
 from provisioner.directory.offers import OfferSigner
-from provisioner.directory.optimistic_claims import OptimisticClaims
 from provisioner.directory.proofs import Proofs
 from provisioner.directory.proved_claims import ProvedClaims
 from provisioner.directory.registrar import Registrar, ServerSession
@@ -40,14 +40,14 @@ _OF_EACH_KIND = ("@anna", "anna@mail.example", "+442079460018", "sip:anna@mail.e
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """homes, optimistic None: where clients are in several clusters, and nothing of them is
+    """homes, first_claims None: where clients are in several clusters, and nothing of them is
     remembered."""
 
     store: GroupedStore
     pepper: PepperSource
     registrar: Registrar
     handles: Handles
-    optimistic: OptimisticClaims | None
+    first_claims: FirstClaims | None
     proved: ProvedClaims
     proofs: Proofs
     holdings: Holdings
@@ -93,7 +93,7 @@ def build_directory(
     recent: Callable[[bytes], KeyValue | None] | None = None,
 ) -> Directory:
     """store: with the claims; its tasks are the directory's. sharded_homes None: clients are in it,
-    too. recent: as OptimisticClaims has it; None: every claim reads. clock: monotonic seconds;
+    too. recent: as FirstClaims has it; None: none are made so. clock: monotonic seconds;
     wall: Unix seconds; random(n): n bytes from a cryptographic source."""
 
     def secrets() -> Any:
@@ -117,18 +117,16 @@ def build_directory(
     budgets = LookupBudgets(clock=clock)
     claim_budgets = ClaimBudgets(clock=clock)
     handles = Handles(registrar, OfferSigner(secrets), claim_budgets)
-    optimistic = None
+    first_claims = None
     if recent is not None and accounts.shared is store:
-        optimistic = OptimisticClaims(
-            handles, registrar, claim_budgets, store.submit, recent=recent
-        )
+        first_claims = FirstClaims(handles, registrar, claim_budgets, store.submit, recent=recent)
     reader: HomeReader = sharded_homes or homes  # type: ignore[assignment]
     return Directory(
         store=store,
         pepper=pepper,
         registrar=registrar,
         handles=handles,
-        optimistic=optimistic,
+        first_claims=first_claims,
         proved=proved,
         proofs=Proofs(proved, sender, secrets=secrets, lease=proof_lease, random=random),
         holdings=Holdings(registrar, secrets=secrets),

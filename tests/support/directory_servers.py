@@ -16,9 +16,9 @@ from control_plane.store.port import Compare, KeyValue, Put, Target, Txn
 from provisioner.directory.accounts import AccountStore, SharedAccountStore
 from provisioner.directory.claim_budgets import ClaimBudgets
 from provisioner.directory.claim_rules import QUARANTINE_MS
+from provisioner.directory.first_claims import FirstClaims
 from provisioner.directory.handles import Handles
 from provisioner.directory.offers import OfferSigner
-from provisioner.directory.optimistic_claims import OptimisticClaims
 from provisioner.directory.proofs import Proofs
 from provisioner.directory.proved_claims import ProvedClaims
 from provisioner.directory.registrar import Registrar
@@ -120,13 +120,11 @@ class DirectoryServer:
             random=source.randbytes,
         )
 
-    def optimistic(self, recent: Callable[[bytes], KeyValue | None]) -> OptimisticClaims:
-        """Its claims that read nothing, where `claims` is a GroupedStore."""
+    def first_claims(self, recent: Callable[[bytes], KeyValue | None]) -> FirstClaims:
+        """Its claims without a task, where `claims` is a GroupedStore."""
         store = self.registrar.claims
         assert isinstance(store, GroupedStore)
-        return OptimisticClaims(
-            self.handles, self.registrar, self.budgets, store.submit, recent=recent
-        )
+        return FirstClaims(self.handles, self.registrar, self.budgets, store.submit, recent=recent)
 
 
 def request() -> str:

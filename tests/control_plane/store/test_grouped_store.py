@@ -236,6 +236,16 @@ async def test_what_is_submitted_goes_with_the_others_and_its_loser_loses_alone(
     assert len(inner.model.state) == 26
 
 
+async def test_what_is_submitted_may_read():
+    inner = Counted()
+    inner.model.commit(claim(b"a"))
+    async with Grouped(inner) as store:
+        said = [submitted(store, Txn(then=[Get(b"a"), Get(key)])) for key in (b"b", b"c")]
+        for result in await asyncio.gather(*said):
+            assert [len(one) for one in result.results] == [1, 0]
+    assert inner.commits == 1
+
+
 async def test_what_was_submitted_and_is_unknown_is_told_so_once():
     inner = Counted()
     inner.fails = [OutcomeUnknown("no answer")]
@@ -260,7 +270,7 @@ async def test_who_cannot_be_told_takes_no_other_along():
 @pytest.mark.parametrize(
     "txn",
     [
-        pytest.param(Txn(then=[Get(b"a")]), id="one that reads"),
+        pytest.param(Txn(then=[Get(b"a", prefix=True)]), id="one that reads many"),
         pytest.param(Txn(creates=[(b"a", b"")], otherwise=[Get(b"b")]), id="with more to tell"),
         pytest.param(Txn(creates=[(b"a", b"x" * (17 << 10))]), id="a large one"),
         pytest.param(Txn(creates=[(b"a", b"")], then=[Put(b"a", b"")]), id="a key twice"),

@@ -98,7 +98,7 @@ class Door:
         )
         view: Any = SimpleNamespace(tenant_or_raise=self._tenant)
         directory: Any = SimpleNamespace(
-            handles=self.server.handles, optimistic=self.server.optimistic(self.recent.take)
+            handles=self.server.handles, first_claims=self.server.first_claims(self.recent.take)
         )
         callers = Callers(Proxies(), control)
         service = DirectoryService(directory, view, callers, new_id=lambda: "r")

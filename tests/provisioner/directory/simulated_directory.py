@@ -19,8 +19,8 @@ from control_plane.store.grouped_store import GroupedStore
 from control_plane.store.port import Delete, Put, Txn, TxnResult
 from provisioner.directory.accounts import ActingUnit
 from provisioner.directory.claims import DirectoryClaim, decode_account, decode_claim
+from provisioner.directory.first_claims import Rest
 from provisioner.directory.handles import HeldHandle
-from provisioner.directory.optimistic_claims import Rest
 from provisioner.directory.registrar import split_claim_key
 from provisioner.ledger.assignment import decode_assignment
 from tests.support.directory_servers import (
@@ -187,20 +187,21 @@ class SimulatedDirectory:
             self.refused += 1
 
     async def claim_at_once(self, server: DirectoryServer, account: str, handle: str) -> None:
-        """As one that supposes that the account is new, whose home is as it was some time ago."""
+        """As one that supposes that the account is new, whose home is as it was some time ago; or
+        that reads."""
         key = keys.assignment(TENANT, account)
         once = self.claims.model.states[self.rng.choice(list(self.claims.model.states)[-6:])].get(
             key
         )
+        if self.rng.random() < 0.3:
+            once = None
         told: asyncio.Future[HeldHandle | ServiceError | Rest] = (
             asyncio.get_running_loop().create_future()
         )
-        begun = server.optimistic(lambda _: once).begin(
+        server.first_claims(lambda _: once).begin(
             TENANT, account, handle, ActingUnit(unit_id="london", epoch=1), request=request(),
             rename=self.rng.random() < 0.5, within_s=5.0, told=told.set_result,
         )  # fmt: skip
-        if not begun:
-            return
         said = await told
         if isinstance(said, ServiceError):
             raise said

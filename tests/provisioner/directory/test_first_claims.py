@@ -1,5 +1,5 @@
-"""A first handle that is claimed without reading: it is had as any other, and whatever was supposed
-wrongly comes to what `Handles.claim` says."""
+"""A first handle that is claimed without a task: it is had as any other, and whatever was supposed
+wrongly, or found, comes to what `Handles.claim` says."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ import asyncio
 import pytest
 
 from control_plane import keys
-from control_plane.errors import InvalidInput, OutcomeUnknown, ServiceError, StoreUnavailable
+from control_plane.errors import (
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    ServiceError,
+    StoreUnavailable,
+)
 from control_plane.identifiers.skeleton import stored_key
 from control_plane.store.port import Get, KeyValue, Put
 from provisioner.directory import protocol
 from provisioner.directory.accounts import ActingUnit
-from provisioner.directory.claim_budgets import CLAIMS_A_DAY
+from provisioner.directory.claim_budgets import CLAIMS_A_DAY, TooManyClaims
 from provisioner.directory.claim_rules import ClaimNotAllowed, NameRefused
 from provisioner.directory.claims import DirectoryAccount, DirectoryClaim, Holder, Listed
 from provisioner.directory.handles import HeldHandle
@@ -29,30 +35,33 @@ LONDON = ActingUnit(unit_id="london", epoch=1)
 class Claims:
     """A server that has just given every account of a store its home."""
 
-    def __init__(self, inner, grouped) -> None:
+    def __init__(self, network, inner, grouped) -> None:
+        self.network = network
         self.inner = inner
+        self.grouped = grouped
+        self.at_once = False
         self.server = DirectoryServer(grouped)
         self.remembered: dict[bytes, KeyValue] = {}
-        self.claims = self.server.optimistic(lambda key: self.remembered.pop(key, None))
+        self.claims = self.server.first_claims(lambda key: self.remembered.pop(key, None))
 
     async def remember(self, account: str) -> None:
         key = keys.assignment(TENANT, account)
         self.remembered[key] = await self.inner.get(key)
 
-    def begin(self, account: str, text: str, told, *, acting=LONDON, id="", rename=False) -> bool:
-        return self.claims.begin(
-            TENANT, account, text, acting, request=id or request(), rename=rename, within_s=5.0,
-            told=told,
-        )  # fmt: skip
-
-    async def claim(self, account: str, text: str, **more) -> HeldHandle:
-        """Begins a claim, and does what is left of it."""
+    async def claim(
+        self, account: str, text: str, *, acting=LONDON, id="", rename=False
+    ) -> HeldHandle:
+        """Begins a claim, and does what is left of it. at_once: whether nothing was."""
         told: asyncio.Future = asyncio.get_running_loop().create_future()
-        assert self.begin(account, text, told.set_result, **more)
+        self.claims.begin(
+            TENANT, account, text, acting, request=id or request(), rename=rename, within_s=5.0,
+            told=told.set_result,
+        )  # fmt: skip
         said = await told
         if isinstance(said, ServiceError):
             raise said
-        return said if isinstance(said, HeldHandle) else await said()
+        self.at_once = isinstance(said, HeldHandle)
+        return said if self.at_once else await said()
 
 
 def writes_a_claim(txn) -> bool:
@@ -61,10 +70,11 @@ def writes_a_claim(txn) -> bool:
 
 @pytest.fixture
 async def made():
-    inner = FaultyStore(NetworkStore(), writes_a_claim)
+    network = NetworkStore()
+    inner = FaultyStore(network, writes_a_claim)
     await homes(inner, "anna", "ben")
     async with running_groups(inner) as grouped:
-        claims = Claims(inner, grouped)
+        claims = Claims(network, inner, grouped)
         for account in ("anna", "ben"):
             await claims.remember(account)
         yield claims
@@ -88,27 +98,50 @@ async def test_it_writes_in_one_transaction_what_a_claim_that_reads_writes(made)
     assert None not in before
 
 
-async def test_nothing_is_supposed_of_an_account_that_is_not_remembered_or_was_before(made):
-    assert not made.begin("carla", "carla", pytest.fail)
-    await made.claim("anna", "anna")
-    assert not made.begin("anna", "anna-m", pytest.fail)
+async def test_of_an_account_that_is_not_remembered_it_reads_first(made):
+    for account, transactions in (("anna", 1), ("ben", 2)):
+        before = made.network.commits
+        assert (await made.claim(account, account)).account == account
+        assert made.at_once
+        assert made.network.commits - before == transactions
+        made.remembered.clear()
 
 
+async def test_an_account_is_supposed_new_once(made):
+    first = await made.claim("anna", "anna")
+    assert await made.claim("anna", "anna") == first
+    assert not made.at_once
+    assert made.inner.commits == 1
+
+
+@pytest.mark.parametrize("remembered", [True, False])
 @pytest.mark.parametrize(
-    ("handle", "acting"),
+    ("handle", "acting", "reason"),
     [
-        pytest.param("anna", ActingUnit(unit_id="paris", epoch=1), id="who acts is not its home"),
-        pytest.param("anna", ActingUnit(unit_id="london", epoch=2), id="by another epoch"),
-        pytest.param("admin", LONDON, id="a reserved word"),
+        pytest.param("anna", ActingUnit(unit_id="paris", epoch=1), "STALE_EPOCH", id="no home"),
+        pytest.param("anna", ActingUnit(unit_id="london", epoch=2), "STALE_EPOCH", id="no epoch"),
+        pytest.param("admin", LONDON, "RESERVED", id="a reserved word"),
     ],
 )
-async def test_what_is_to_be_refused_is_left_to_what_reads(made, handle, acting):
-    assert not made.begin("anna", handle, pytest.fail, acting=acting)
+async def test_what_is_to_be_refused_is_left_to_what_says_why(
+    made, remembered, handle, acting, reason
+):
+    if not remembered:
+        made.remembered.clear()
+    with pytest.raises((NameRefused, ClaimNotAllowed)) as refused:
+        await made.claim("anna", handle, acting=acting)
+    assert refused.value.reason == reason
+    assert made.inner.commits == 0
+
+
+async def test_who_is_no_account_has_nothing(made):
+    with pytest.raises(NotFound):
+        await made.claim("carla", "carla")
 
 
 async def test_what_is_no_handle_is_told_at_once(made):
     with pytest.raises(InvalidInput):
-        made.begin("anna", "anna.", pytest.fail)
+        await made.claim("anna", "anna.")
 
 
 async def test_a_handle_that_somebody_has_is_refused(made):
@@ -116,7 +149,15 @@ async def test_a_handle_that_somebody_has_is_refused(made):
     with pytest.raises(NameRefused) as refused:
         await made.claim("ben", "anna")
     assert refused.value.reason == "TAKEN"
-    assert made.claims.refused == 1
+    assert made.grouped.refused == 1
+
+
+async def test_what_reads_finds_a_handle_that_somebody_has_and_disturbs_nobody(made):
+    await made.claim("anna", "anna")
+    made.remembered.clear()
+    with pytest.raises(NameRefused):
+        await made.claim("ben", "anna")
+    assert made.grouped.refused == 0
 
 
 async def test_an_account_that_has_moved_is_no_longer_at_home_with_who_acts(made):
@@ -155,10 +196,12 @@ async def test_a_claim_counts_once_and_what_one_has_does_not(made):
     for _ in range(3):
         await made.remember("anna")
         await made.claim("anna", "anna")
-    await made.remember("anna")
     for _ in range(int(CLAIMS_A_DAY) - 1):
         made.server.budgets.take(TENANT, "anna")
-    assert not made.begin("anna", "anna", pytest.fail)
+    with pytest.raises(TooManyClaims):
+        await made.claim("anna", "annabel", rename=True)
+    await made.remember("anna")
+    assert (await made.claim("anna", "anna")).handle == "anna"
 
 
 def test_the_transaction_is_the_one_of_every_claim():
