@@ -92,6 +92,15 @@ class Reprovision(StrEnum):
     RESET = "reset"  # it moves, and its unit forgets it
 
 
+class Failover(StrEnum):
+    """What becomes of the clients of a unit that is lost. Their state is in it, and nobody can ask
+    it for that."""
+
+    BY_STATE = "by-state"  # as WAIT where clients move with their state, else as MOVE
+    MOVE = "move"  # they get another unit, without their state
+    WAIT = "wait"  # they stay, and are served again when it is back
+
+
 class ReturnHome(StrEnum):
     """When a client goes back to the unit it had to leave, once that takes clients again."""
 
@@ -130,10 +139,18 @@ class TenantSpec:
     hold_s: float = 0.0  # a client not admitted within it loses its place; 0: never
     reprovision: Reprovision = Reprovision.KEEP
     return_home: ReturnHome = ReturnHome.NEVER
+    failover: Failover = Failover.BY_STATE
     enrolment: tuple[EnrolmentMethod, ...] = ()  # any of these; empty: DEFAULT_METHODS
     issuers: tuple[TrustedIssuer, ...] = ()
     quotas: tuple[TenantQuota, ...] = ()  # each quota once for each it is counted by
     removal: TenantRemoval | None = None
+
+    @property
+    def waits_for_lost_units(self) -> bool:
+        """Whether its clients stay with a unit that is lost, for what is in it."""
+        if self.failover is Failover.BY_STATE:
+            return self.reprovision is Reprovision.MOVE_WITH_STATE
+        return self.failover is Failover.WAIT
 
 
 DEFAULT_TENANT = TenantSpec(id=TenantId("default"))

@@ -13,6 +13,7 @@ from control_plane.fleet.enrolment import MAX_ISSUERS, EnrolmentMethod
 from control_plane.fleet.lifecycle import State
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob
 from control_plane.fleet.unit import (
+    Failover,
     Position,
     Reprovision,
     ReturnHome,
@@ -75,6 +76,13 @@ _REPROVISION = {
     tenancy_pb2.REPROVISION_RESET: Reprovision.RESET,
 }
 _REPROVISION_TO_PROTO = {value: number for number, value in _REPROVISION.items()}
+_FAILOVER = {
+    tenancy_pb2.FAILOVER_UNSPECIFIED: Failover.BY_STATE,
+    tenancy_pb2.FAILOVER_BY_STATE: Failover.BY_STATE,
+    tenancy_pb2.FAILOVER_MOVE: Failover.MOVE,
+    tenancy_pb2.FAILOVER_WAIT: Failover.WAIT,
+}
+_FAILOVER_TO_PROTO = {value: number for number, value in _FAILOVER.items()}
 _RETURN_HOME = {
     tenancy_pb2.RETURN_HOME_UNSPECIFIED: ReturnHome.NEVER,
     tenancy_pb2.RETURN_HOME_NEVER: ReturnHome.NEVER,
@@ -254,7 +262,7 @@ _TENANT_FIELDS = {
     "ticket_algorithm": "ticket_algorithm", "ticket_ttl": "ticket_ttl_s",
     "default_position": "default_position", "hold_ttl": "hold_s", "reprovision": "reprovision",
     "return_home": "return_home", "enrolment": "enrolment", "issuers": "issuers",
-    "quotas": "quotas",
+    "quotas": "quotas", "failover": "failover",
 }  # fmt: skip
 
 
@@ -308,6 +316,9 @@ def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:
         raise InvalidInput(
             "tenant.return_home", "tenant.return_home must be NEVER, NEXT_CONTACT or GRADUAL"
         )
+    failover = _FAILOVER.get(message.failover)
+    if failover is None:
+        raise InvalidInput("tenant.failover", "tenant.failover must be BY_STATE, MOVE or WAIT")
     return TenantSpec(
         id=TenantId(message.tenant),
         ticket_algorithm=algorithm,
@@ -316,6 +327,7 @@ def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:
         hold_s=message.hold_ttl.seconds + message.hold_ttl.nanos / 1e9,
         reprovision=reprovision,
         return_home=return_home,
+        failover=failover,
         enrolment=methods_from_proto(message.enrolment),
         issuers=issuers_from_proto(message.issuers),
         quotas=quotas_from_proto(message.quotas),
@@ -337,6 +349,7 @@ def tenant_to_proto(tenant: TenantSpec, held: Iterable[InForce] = ()) -> tenancy
         hold_ttl=duration(tenant.hold_s) if tenant.hold_s else None,
         reprovision=_REPROVISION_TO_PROTO[tenant.reprovision],
         return_home=_RETURN_HOME_TO_PROTO[tenant.return_home],
+        failover=_FAILOVER_TO_PROTO[tenant.failover],
         enrolment=methods_to_proto(tenant.enrolment),
         issuers=issuers_to_proto(tenant.issuers),
         quotas=quotas_to_proto(tenant.quotas),

@@ -52,8 +52,8 @@ class MoveRequest:
 
     @property
     def takes_state(self) -> bool:
-        """Whether its state goes first. A lost unit can hand nothing over: its clients get a
-        home without their state."""
+        """Whether its state goes first. A lost unit can hand nothing over: who does not wait for
+        it gets a home without its state."""
         return self.tenant.reprovision is Reprovision.MOVE_WITH_STATE and self.cause != FAILED_OVER
 
     @property

@@ -5,7 +5,8 @@ units; so moves never wait for new clients, nor these for moves. The ledger begi
 first client is to move: a server that moves nobody holds no second session.
 
 State goes first where the tenant wants that: handed over, acknowledged, then the move. A
-handoff that fails leaves the client where it is.
+handoff that fails leaves the client where it is, and so does a unit that is lost with its state,
+unless the tenant would rather have a home without it.
 """
 
 from __future__ import annotations
@@ -163,6 +164,11 @@ class Mover:
         return outcome
 
     async def _move(self, request: MoveRequest, timeout_s: float) -> Outcome:
+        if request.cause == FAILED_OVER and request.tenant.waits_for_lost_units:
+            return NotMoved(
+                f"its state is in unit {request.record.unit}, which is lost; it waits for the unit,"
+                f" or for tenant {request.tenant.id} with --failover move"
+            )
         ledger = await self.ledger()
         until = self._clock() + timeout_s
         policy = request.tenant.reprovision

@@ -78,6 +78,8 @@ class MoveOnContact:
         leaving = self._fleet_view.leaving.get(record.unit)
         if leaving is State.DRAINING:
             cause = DRAINED
+        elif leaving is not None and tenant.waits_for_lost_units:
+            return None  # what it has is there alone
         elif leaving is not None:
             cause, strategy = FAILED_OVER, MoveStrategy.SPREAD
         elif tenant.return_home is ReturnHome.NEXT_CONTACT and self._is_open(record.home):

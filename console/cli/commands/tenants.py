@@ -23,6 +23,7 @@ MOST_S = 365 * 86_400  # whatever lasts; the server has limits of its own
 _ALGORITHMS = ("HS256", "EdDSA")
 _REPROVISION = ("keep", "move", "move-with-state", "reset")
 _ENROLMENT = ("open", "token", "x509", "bootstrap", "default")
+_FAILOVER = ("by-state", "move", "wait")
 _RETURN_HOME = ("never", "next-contact", "gradual")
 
 
@@ -153,6 +154,15 @@ def apply_tenant(
             metavar="|".join(_RETURN_HOME),
         ),
     ] = None,
+    failover: Annotated[
+        str | None,
+        typer.Option(
+            help="What becomes of clients whose unit is lost: they move without their state, wait "
+            "for it, or, by-state, wait where they move with it (--reprovision). At first: "
+            "by-state.",
+            metavar="|".join(_FAILOVER),
+        ),
+    ] = None,
     enrolment: Annotated[
         str | None,
         typer.Option(
@@ -203,6 +213,7 @@ def apply_tenant(
         "hold_ttl": hold_s,
         "reprovision": _one_of(reprovision, _REPROVISION, "--reprovision"),
         "return_home": _one_of(return_home, _RETURN_HOME, "--return-home"),
+        "failover": _one_of(failover, _FAILOVER, "--failover"),
         "enrolment": enrolment,
         "issuers": issuers,
         "quotas": None if not quotas else parse_quotas(quotas),
@@ -255,6 +266,9 @@ def _message(tenant_id: str, given: Mapping[str, Any]) -> tenancy.Tenant:
     if given["return_home"]:
         name = f"RETURN_HOME_{_enum_name(given['return_home'])}"
         tenant.return_home = tenancy_pb.ReturnHome.Value(name)
+    if given["failover"]:
+        name = f"FAILOVER_{_enum_name(given['failover'])}"
+        tenant.failover = tenancy_pb.Failover.Value(name)
     if given["default_position"] not in (None, "none"):
         latitude, longitude = parse_position(given["default_position"], "--default-at")
         tenant.default_position.CopyFrom(geo.Position(latitude=latitude, longitude=longitude))

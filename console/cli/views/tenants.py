@@ -36,6 +36,7 @@ def document_of(tenant: tenancy.Tenant) -> dict[str, Any]:
         "hold_s": tenant.hold_ttl.seconds + tenant.hold_ttl.nanos / 1e9,
         "reprovision": _choice(tenancy_pb.Reprovision.Name(tenant.reprovision), "REPROVISION_"),
         "return_home": _choice(tenancy_pb.ReturnHome.Name(tenant.return_home), "RETURN_HOME_"),
+        "failover": _choice(tenancy_pb.Failover.Name(tenant.failover), "FAILOVER_"),
         "enrolment": [
             _choice(tenancy_pb.EnrolmentMethod.Name(one), "ENROLMENT_METHOD_")
             for one in tenant.enrolment
@@ -78,7 +79,7 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
     """Tenants, and how their clients are treated."""
     table = Table(
         whole("tenant"), whole("tickets"), whole("tickets for"), fold("unlocated clients"),
-        whole("hold"), whole("reprovision"), whole("return home"),
+        whole("hold"), whole("reprovision"), whole("return home"), whole("failover"),
         fold("enrolment"), fold("quotas"),
     )  # fmt: skip
     for tenant in tenants:
@@ -94,6 +95,7 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
             f"{exact(facts['hold_s'], grouped=True)} s" if facts["hold_s"] else "never ends",
             facts["reprovision"],
             facts["return_home"],
+            facts["failover"],
             ", ".join(facts["enrolment"]) or "default",
             ", ".join(map(_own_quota, facts["quotas"])) or "the servers'",
         )

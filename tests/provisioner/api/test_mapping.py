@@ -10,6 +10,7 @@ from control_plane.errors import InvalidInput
 from control_plane.fleet.lifecycle import State
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob
 from control_plane.fleet.unit import (
+    Failover,
     Position,
     Reprovision,
     ReturnHome,
@@ -44,6 +45,7 @@ seconds = st.integers(1, 10**9).map(lambda milliseconds: milliseconds / 1000)
         hold_s=st.just(0.0) | seconds,
         reprovision=st.sampled_from(Reprovision),
         return_home=st.sampled_from(ReturnHome),
+        failover=st.sampled_from(Failover),
     )
 )
 def test_a_tenant_comes_back_as_it_went(tenant: TenantSpec) -> None:
@@ -54,6 +56,7 @@ def test_a_tenant_comes_back_as_it_went(tenant: TenantSpec) -> None:
         tenant.id, tenant.ticket_algorithm, tenant.default_position
     )  # fmt: skip
     assert (read.reprovision, read.return_home) == (tenant.reprovision, tenant.return_home)
+    assert read.failover == tenant.failover
 
 
 def test_a_tenant_that_says_nothing_keeps_its_clients_where_they_are_for_an_hour() -> None:
@@ -64,7 +67,7 @@ def test_a_tenant_that_says_nothing_keeps_its_clients_where_they_are_for_an_hour
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("field", ["ticket_algorithm", "reprovision", "return_home"])
+@pytest.mark.parametrize("field", ["ticket_algorithm", "reprovision", "return_home", "failover"])
 def test_a_choice_nobody_knows_is_refused_by_name(field: str) -> None:
     message = tenancy_pb2.Tenant(tenant="acme")
     setattr(message, field, 99)

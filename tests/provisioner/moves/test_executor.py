@@ -13,7 +13,7 @@ from control_plane.fleet.lifecycle import Event, State
 from control_plane.fleet.liveness import Liveness
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob
 from control_plane.fleet.records import encode_job
-from control_plane.fleet.unit import Reprovision, ReturnHome
+from control_plane.fleet.unit import Failover, Reprovision, ReturnHome
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
 from provisioner.moves import worker
@@ -261,6 +261,24 @@ async def test_the_lost_units_clients_are_spread_and_their_home_is_remembered(st
         assert {home.home for home in (await harness.homes()).values()} == {"dublin"}
         assert {told[2] for told in (await harness.departures()).values()} == {"failed-over"}
         assert (await harness.registry.get("dublin")).lifecycle.state is State.LOST
+
+
+async def test_clients_whose_state_is_in_a_lost_unit_wait_until_their_tenant_says_otherwise(store):
+    await prepared(store, MANY[:20], reprovision=Reprovision.MOVE_WITH_STATE)
+    agent = Liveness(store, "dublin", 10)
+    async with at_work(store) as harness:
+        await agent.attach(unit_status())
+        await harness.make("dublin", Event.HEARD)
+        await agent.leave()
+        await harness.make("dublin", Event.SILENT)
+        waits = await until(
+            lambda: harness.job("failover-dublin"), lambda job: job.kept == 20, "clients that wait"
+        )
+        assert "its state is in unit dublin, which is lost" in waits.message
+        assert await harness.counts() == {"dublin": 20}
+        await tenant(store, reprovision=Reprovision.MOVE_WITH_STATE, failover=Failover.MOVE)
+        assert (await harness.ended("failover-dublin")).moved == 20
+        assert "dublin" not in await harness.counts()
 
 
 async def test_clients_come_home_gradually_where_their_tenant_wants_it(store):

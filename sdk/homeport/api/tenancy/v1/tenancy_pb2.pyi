@@ -106,6 +106,34 @@ RETURN_HOME_GRADUAL: ReturnHome.ValueType  # 3
 """in the background, at a bounded rate"""
 Global___ReturnHome: _TypeAlias = ReturnHome  # noqa: Y015
 
+class _Failover:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FailoverEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failover.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FAILOVER_UNSPECIFIED: _Failover.ValueType  # 0
+    """by state"""
+    FAILOVER_BY_STATE: _Failover.ValueType  # 1
+    """WAIT where clients move with their state, else MOVE"""
+    FAILOVER_MOVE: _Failover.ValueType  # 2
+    """they get another unit, without their state"""
+    FAILOVER_WAIT: _Failover.ValueType  # 3
+    """they stay, and are served again when their unit is back"""
+
+class Failover(_Failover, metaclass=_FailoverEnumTypeWrapper):
+    """What becomes of clients whose unit is lost: what it keeps of them cannot be asked for."""
+
+FAILOVER_UNSPECIFIED: Failover.ValueType  # 0
+"""by state"""
+FAILOVER_BY_STATE: Failover.ValueType  # 1
+"""WAIT where clients move with their state, else MOVE"""
+FAILOVER_MOVE: Failover.ValueType  # 2
+"""they get another unit, without their state"""
+FAILOVER_WAIT: Failover.ValueType  # 3
+"""they stay, and are served again when their unit is back"""
+Global___Failover: _TypeAlias = Failover  # noqa: Y015
+
 class _EnrolmentMethod:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -240,6 +268,7 @@ class Tenant(_message.Message):
     QUOTAS_FIELD_NUMBER: _builtins.int
     QUOTAS_IN_FORCE_FIELD_NUMBER: _builtins.int
     REMOVING_FIELD_NUMBER: _builtins.int
+    FAILOVER_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """1 to 63 of a-z 0-9 '-' '.', starts and ends with a letter or digit"""
     ticket_algorithm: Global___TicketAlgorithm.ValueType
@@ -247,6 +276,7 @@ class Tenant(_message.Message):
     return_home: Global___ReturnHome.ValueType
     removing: _builtins.bool
     """only in answers: it takes no new clients"""
+    failover: Global___Failover.ValueType
     @_builtins.property
     def ticket_ttl(self) -> _duration_pb2.Duration:
         """absent: one hour"""
@@ -290,10 +320,11 @@ class Tenant(_message.Message):
         quotas: _abc.Iterable[Global___Quota] | None = ...,
         quotas_in_force: _abc.Iterable[Global___QuotaInForce] | None = ...,
         removing: _builtins.bool = ...,
+        failover: Global___Failover.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "hold_ttl", b"hold_ttl", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "enrolment", b"enrolment", "hold_ttl", b"hold_ttl", "issuers", b"issuers", "quotas", b"quotas", "quotas_in_force", b"quotas_in_force", "removing", b"removing", "reprovision", b"reprovision", "return_home", b"return_home", "tenant", b"tenant", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "enrolment", b"enrolment", "failover", b"failover", "hold_ttl", b"hold_ttl", "issuers", b"issuers", "quotas", b"quotas", "quotas_in_force", b"quotas_in_force", "removing", b"removing", "reprovision", b"reprovision", "return_home", b"return_home", "tenant", b"tenant", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
