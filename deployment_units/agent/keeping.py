@@ -99,7 +99,8 @@ class UnitKeeping:
     """services: that stand on it; callers: theirs, None where there are none; tasks: what has to
     run for it, by name; close: ends it, once nobody is served any more; mail: takes mail in; None:
     nobody does; applications: acts for accounts of such; confirmations: stand behind the links that
-    it sends; outbox: what is told of its deliveries; stamps: of connections to its HTTP port."""
+    it sends; outbox: what is told of its deliveries; stamps: of connections to its HTTP port;
+    devices: matches browsers with devices."""
 
     state: ClientState
     services: tuple[Service, ...] = ()
@@ -111,6 +112,7 @@ class UnitKeeping:
     confirmations: CardConfirmations | None = None
     outbox: OutboxMeasures | None = None
     stamps: SynStamps | None = None
+    devices: DeviceService | None = None
 
 
 class Whereabouts:
@@ -203,6 +205,10 @@ def keeping(
         return None if unit is None else NewHome(unit, client_of(settings.web_url, unit))
 
     stamps = SynStamps(wall_ms=wall_ms)
+    device_service = DeviceService(
+        database, accounts, callers,
+        wall_ms=wall_ms, serves=verifier.serves, activity=messages.activity, stamp_of=stamps.of,
+    )  # fmt: skip
 
     async def close() -> None:
         await answering.close()
@@ -244,15 +250,7 @@ def keeping(
             ),
             Service(
                 add=device_pb2_grpc.add_DeviceServiceServicer_to_server,
-                servicer=DeviceService(
-                    database,
-                    accounts,
-                    callers,
-                    wall_ms=wall_ms,
-                    serves=verifier.serves,
-                    activity=messages.activity,
-                    stamp_of=stamps.of,
-                ),
+                servicer=device_service,
                 name=DEVICES,
                 hot={},
             ),
@@ -279,6 +277,7 @@ def keeping(
             wall_ms=wall_ms,
         ),
         stamps=stamps,
+        devices=device_service,
     )
 
 

@@ -55,6 +55,13 @@ class MeasuredOutbox(Protocol):
     def waiting(self) -> tuple[int, int | None]: ...
 
 
+class MeasuredDevices(Protocol):
+    """Browsers that were seen, by what was decided on them: see DeviceService."""
+
+    @property
+    def observed(self) -> Mapping[str, int]: ...
+
+
 class MeasuredAgent(Protocol):
     """The agent of one unit, as far as it is told of."""
 
@@ -84,6 +91,9 @@ class MeasuredAgent(Protocol):
 
     @property
     def outbox(self) -> MeasuredOutbox | None: ...
+
+    @property
+    def devices(self) -> MeasuredDevices | None: ...
 
 
 class AgentMetrics(Collector):
@@ -118,6 +128,7 @@ class AgentMetrics(Collector):
         yield from self._mail()
         yield from self._applications()
         yield from self._deliveries()
+        yield from self._devices()
         yield certificate_expiry(self._certificates())
 
     def _registrations(self) -> Iterator[Metric]:
@@ -301,3 +312,16 @@ class AgentMetrics(Collector):
         yield oldest
         yield attempts
         yield ended
+
+    def _devices(self) -> Iterator[Metric]:
+        observed = CounterMetricFamily(
+            "homeport_agent_observed_browsers",
+            "Browsers that pages have seen, by what was decided: linked to a device, ambiguous, or"
+            " why none is meant.",
+            labels=["unit", "decision"],
+        )
+        for one in self._agents:
+            if one.devices is not None:
+                for decision, count in sorted(dict(one.devices.observed).items()):
+                    observed.add_metric([one.unit_id, decision], count)
+        yield observed

@@ -40,6 +40,7 @@ from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.transport import connector
 from deployment_units.agent.unit_service import NAME, UnitService
 from deployment_units.services.applications.agent import ApplicationAgent
+from deployment_units.services.device_graph.service import DeviceService
 from deployment_units.services.directory.client import DirectoryClient
 from deployment_units.services.gateway.measures import OutboxMeasures
 from deployment_units.services.web.server import WebServer
@@ -71,6 +72,11 @@ class Agent:
     def applications(self) -> ApplicationAgent | None:
         """What it does for accounts of applications; None: it keeps no accounts."""
         return self.keeping.applications
+
+    @property
+    def devices(self) -> DeviceService | None:
+        """Matches browsers with devices; None: it keeps no accounts."""
+        return self.keeping.devices
 
     @property
     def outbox(self) -> OutboxMeasures | None:

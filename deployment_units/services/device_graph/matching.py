@@ -87,6 +87,13 @@ class NoMatch(StrEnum):
 Decision = Linked | Ambiguous | NoMatch
 
 
+def word_of(decision: Decision) -> str:
+    """For counting: linked, ambiguous, no_boot, not_here, too_long_ago or none_agrees."""
+    if isinstance(decision, NoMatch):
+        return decision.name.lower()
+    return "linked" if isinstance(decision, Linked) else "ambiguous"
+
+
 def match(observation: Observation, sessions: Iterable[Session]) -> Decision:
     """sessions: of devices, perhaps several of one; those at other addresses are left out."""
     boot = observation.boot

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Any, Final, Protocol
 
@@ -24,7 +25,12 @@ from deployment_units.services.device_graph.evidence import (
     boot_of,
 )
 from deployment_units.services.device_graph.graph import undo
-from deployment_units.services.device_graph.matching import Observation, Session
+from deployment_units.services.device_graph.matching import (
+    Decision,
+    Observation,
+    Session,
+    word_of,
+)
 from deployment_units.services.device_graph.messages import SOURCES, explanation, map_to_proto
 from deployment_units.services.device_graph.requests import (
     browser_of,
@@ -88,6 +94,7 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
         self._clock = clock
         self._together = StampsTogether()
         self._buckets = TokenBuckets(rate, most_keys=MOST_KEYS)
+        self.observed: Counter[str] = Counter()  # browsers, by what was decided
 
     async def SetConsent(self, request: pb.SetConsentRequest, context: _Context) -> pb.DeviceMap:
         resident, purpose = self._resident(context), purpose_of(request.purpose)
@@ -139,19 +146,23 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
         now_ms = self._wall_ms()
         server, boots, again = self._boots((tenant, browser), context.peer(), uptime_ms, now_ms)
 
-        def see(db: sqlite3.Connection) -> set[str]:
-            on = set()
+        def see(db: sqlite3.Connection) -> tuple[set[str], list[Decision]]:
+            on, decisions = set(), list[Decision]()
             for boot in (*boots,) or (NoBoot.NOTHING,):
                 seen = Observation(
                     browser=browser, block=block, server=server, boot=boot, seen_ms=now_ms
                 )
-                number = linking.browser_seen(db, tenant, seen, now_ms=now_ms).on
+                found = linking.browser_seen(db, tenant, seen, now_ms=now_ms)
+                decisions.append(found.decision)
+                number = found.on
                 owner = None if number is None else owners.by_number(db, number)
                 if owner is not None:
                     on.add(owner.account)
-            return on
+            return on, decisions
 
-        for account in await self._database.transact(see):
+        accounts, decisions = await self._database.transact(see)
+        self.observed.update(word_of(one) for one in decisions)
+        for account in accounts:
             self._activity.in_browser(tenant, account, now_ms)
         return pb.ObserveResponse(again=again)
 

@@ -241,6 +241,25 @@ async def test_mail_is_told_of_where_it_is_taken(tmp_path: Path) -> None:
         await agent.keeping.close()
 
 
+async def test_observed_browsers_are_told_of(tmp_path: Path) -> None:
+    given = AgentSettings(unit="u", server="127.0.0.1:1", accounts=True, state_dir=tmp_path)
+    agent = build_agent(given, None)
+    try:
+        assert agent.devices is not None
+        agent.devices.observed.update(["linked", "linked", "none_agrees"])
+        registry = CollectorRegistry()
+        registry.register(AgentMetrics([agent]))
+        found = {
+            decision: registry.get_sample_value(
+                "homeport_agent_observed_browsers_total", {"unit": "u", "decision": decision}
+            )
+            for decision in ("linked", "none_agrees")
+        }
+        assert found == {"linked": 2, "none_agrees": 1}
+    finally:
+        await agent.keeping.close()
+
+
 async def test_deliveries_are_told_of(tmp_path: Path) -> None:
     given = AgentSettings(unit="u", server="127.0.0.1:1", accounts=True, state_dir=tmp_path)
     agent = build_agent(given, None)

@@ -125,6 +125,8 @@ async def test_a_browser_and_a_report_match_in_either_order(
         await at.observe(up=None, address=ELSEWHERE)
         assert at.active == ["anna"]
         assert await at.edges("ben") == {}
+        assert at.service.observed["no_boot"] == 1
+        assert at.service.observed["linked" if report_first else "not_here"] == 1
 
 
 async def test_nothing_is_kept_without_consent_and_nothing_stays_without(tmp_path: Path) -> None:
