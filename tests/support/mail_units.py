@@ -105,25 +105,28 @@ class MailUnit:
         directory: MailDirectory,
         names: NameTable,
         service: MailService,
+        server: SmtpServer,
     ) -> None:
+        self.server = server
         self.unit = unit
         self.port = port
         self.directory = directory
         self.names = names
         self.service = service
 
-    async def begin(self, card: str = "", *, resident: Resident = ANNA) -> str:
-        """Anna writes to Carla; where her answers come to."""
+    async def begin(
+        self, card: str = "", *, resident: Resident = ANNA, address: str = "carla@mail.example"
+    ) -> str:
+        """Anna writes to Carla, or whoever has the address; where their answers come to."""
+        participant = f"mailto:{address}"
 
         def write(db, owner):  # type: ignore[no-untyped-def]
             message = NewMessage(
                 id=b"1" * 16, conversation=CONVERSATION, sender="anna",
                 content=pb.Content(text="Coming?", card=card).SerializeToString(),
             )  # fmt: skip
-            self.unit.sender.send(db, owner, resident, message, [CARLA])
-            whose = ReplyOwner(
-                conversation=CONVERSATION, participant=CARLA, address="carla@mail.example"
-            )
+            self.unit.sender.send(db, owner, resident, message, [participant])
+            whose = ReplyOwner(conversation=CONVERSATION, participant=participant, address=address)
             return mail_kept.address_for_replies(
                 db, owner, whose, account="anna", host=HOST, new_key=lambda: bytes(32)
             )
@@ -238,7 +241,7 @@ async def mail_unit(
         port = await server.start("127.0.0.1", 0)
         reading = asyncio.create_task(reader.run())
         try:
-            yield MailUnit(unit, port, directory, names, service)
+            yield MailUnit(unit, port, directory, names, service, server)
         finally:
             await server.close()
             reading.cancel()

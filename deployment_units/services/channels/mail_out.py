@@ -122,10 +122,7 @@ class _Attempt:
 
     async def hand_over(self, client: aiosmtplib.SMTP, password: str) -> SendResult:
         """Raises what aiosmtplib does."""
-        await client.connect()
-        await client.ehlo()
-        if self._relay.user:
-            await self._log_in(client, password)
+        await self._let_in(client, password)
         from_options, to_options = self._options(client)
         encoding = "utf-8" if "SMTPUTF8" in from_options else "ascii"
         await client.mail(self._sender, options=from_options, encoding=encoding)
@@ -135,6 +132,18 @@ class _Attempt:
         with suppress(aiosmtplib.SMTPException, OSError):  # it has the message all the same
             await client.quit(timeout=_CLOSING_S)
         return SendResult(SendOutcome.HANDED_OVER, _words(f"{code} {words}"))
+
+    async def _let_in(self, client: aiosmtplib.SMTP, password: str) -> None:
+        """What a relay says before there is a mail is about no mail: it waits."""
+        try:
+            await client.connect()
+            # Whoever looks for STARTTLS has said it, and OpenSMTPD refuses a second one.
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
+        except aiosmtplib.SMTPResponseException as error:
+            raise _NotLetIn(_words(f"{error.code} {error.message}")) from error
+        if self._relay.user:
+            await self._log_in(client, password)
 
     async def _log_in(self, client: aiosmtplib.SMTP, password: str) -> None:
         """A relay that does not know us is a setting that somebody has to mend: the mail waits."""

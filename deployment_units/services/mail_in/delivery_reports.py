@@ -54,9 +54,11 @@ class SentMail:
     message_id: str
 
 
-def reported(mail: ReceivedMail) -> tuple[ReportedOutcome, ...]:
-    """Empty where it is no report."""
-    if mail.message.get_content_type() != "multipart/report":
+def reported(mail: ReceivedMail, *, null_sender: bool = False) -> tuple[ReportedOutcome, ...]:
+    """Empty where it is no report. null_sender: of the envelope; then it may be what RFC 6522 does
+    not let it be, but OpenSMTPD (6.8) writes; of people that is a mail with a report attached."""
+    kind = mail.message.get_content_type()
+    if kind != "multipart/report" and not (null_sender and kind == "multipart/mixed"):
         return ()
     status = _part(mail.message, {"message/delivery-status", "message/global-delivery-status"})
     if status is None:

@@ -90,7 +90,9 @@ def read_incoming(mail: MailToRead, results: tuple[MethodResult, ...] = ()) -> M
         attachments=tuple(_plain(one) for one in received.attachments),
         lost=tuple(sorted({*received.lost, *(["length"] if cut else [])})),
         results=results,
-        outcomes=reported(received)[:MOST_OUTCOMES],
+        outcomes=reported(received, null_sender=not mail.envelope_from.strip("<> "))[
+            :MOST_OUTCOMES
+        ],
     )
 
 

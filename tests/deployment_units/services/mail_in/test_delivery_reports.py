@@ -43,6 +43,7 @@ def report(
     envelope: str = "Original-Envelope-Id: 7Q2X\n",
     returned: str = "message/rfc822",
     kind: str = "multipart/report; report-type=delivery-status",
+    null_sender: bool = False,
 ) -> tuple[ReportedOutcome, ...]:
     blocks = "\n".join(recipients or (recipient(),))
     raw = (
@@ -52,7 +53,7 @@ def report(
         f"{envelope}\n{blocks}\n--b\nContent-Type: {returned}\n\n"
         "Message-ID:\n <m1@talk.example>\nSubject: x\n\nx\n--b--\n"
     )
-    return reported(read_mail(raw.encode()))
+    return reported(read_mail(raw.encode()), null_sender=null_sender)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,9 @@ def test_each_recipient_has_an_outcome() -> None:
 
 
 def test_what_is_no_report_says_nothing() -> None:
-    assert report(kind="multipart/mixed") == ()
+    assert report(kind="multipart/mixed") == ()  # somebody's mail with one attached
+    assert report(kind="multipart/mixed", null_sender=True) == report()  # as OpenSMTPD has it
+    assert report(kind="multipart/related", null_sender=True) == ()
     assert reported(read_mail(b"From: a@b.example\n\nAction: delivered\n")) == ()
     empty = b"From: a@b.example\nContent-Type: multipart/report; boundary=b\n\n--b\n\nx\n--b--\n"
     assert reported(read_mail(empty)) == ()
