@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -198,6 +199,13 @@ class Settings(
             "with {handle} in it; default: no link"
         ),
     ] = ""
+    directory_dns: Annotated[
+        str,
+        Field(
+            description="ADDRESS:PORT of resolvers that the records of domains are looked for by, "
+            "with commas between; two of different operators are best; default: this machine's"
+        ),
+    ] = ""
     nowhere: Annotated[
         Literal["spread", "refuse"], Field(description="clients nobody can locate")
     ] = "spread"
@@ -242,11 +250,28 @@ class Settings(
             raise ValueError(f"{quoted(value)} is not host:port")
         return value
 
+    @field_validator("directory_dns")
+    @classmethod
+    def _addresses_and_ports(cls, value: str) -> str:
+        for one in filter(None, (part.strip() for part in value.split(","))):
+            host, _, port = one.rpartition(":")
+            try:
+                ip_address(host.strip("[]"))
+            except ValueError:
+                port = ""
+            if not port.isdigit() or not 0 < int(port) <= 65535:
+                raise ValueError(f"{quoted(one)} is not ADDRESS:PORT")
+        return value
+
     def written_files(self) -> Iterator[tuple[str, Path | None]]:
         """See ServiceSettings."""
         yield from super().written_files()
         yield "snapshot", self.snapshot
         yield "store", StoreUrl.parse(self.store).path
+
+    def dns_servers(self) -> list[str]:
+        """Each of directory_dns."""
+        return [one.strip() for one in self.directory_dns.split(",") if one.strip()]
 
     def _check_senders_of_codes(self) -> None:
         """Raises InvalidInput."""

@@ -23,17 +23,19 @@ class TooManyClaims(Exhausted):
 
 
 class ClaimBudgets:
-    """Those of one server. clock: monotonic seconds."""
+    """Those of one server. clock: monotonic seconds; what: is asked for, in the plural."""
 
     def __init__(
         self,
         *,
         clock: Callable[[], float],
         a_day: float = CLAIMS_A_DAY,
+        what: str = "handles",
         most: int = MOST_ACCOUNTS,
     ) -> None:
         self._clock = clock
         self._a_day = a_day
+        self._what = what
         self._most = most
         self._left: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()  # and when
 
@@ -44,8 +46,7 @@ class ClaimBudgets:
         left = min(self._a_day, left + max(0.0, now_s - at_s) * self._a_day / DAY_S)
         if left < 1.0:
             raise TooManyClaims(
-                f"the account has asked for {self._a_day:,.0f} handles in a day, as many as it "
-                "may; wait",
+                f"{self._a_day:,.0f} {self._what} were asked for in a day, as many as may be; wait",
                 retry_after_s=(1.0 - left) * DAY_S / self._a_day,
             )
         self._left[tenant, account] = left - 1.0, now_s

@@ -101,7 +101,8 @@ class Invitations:
         lasts_s: float,
     ) -> RoutedInvitation:
         """Keeps an invitation under an id of the inviter's; the same one again is answered. Raises
-        ClaimNotAllowed where it goes nowhere; Conflict where the id is another one's; Exhausted."""
+        InvitationRefused where it goes nowhere and an operator asks; Conflict where the id is
+        another one's; Exhausted."""
         expires_ms = self.now_ms() + int(lasts_s * 1_000)
         made, reads = await self._routed(
             tenant, organisation, group, address, actor, expires_ms, invitation_id
@@ -114,7 +115,7 @@ class Invitations:
             return RoutedInvitation(
                 id=invitation_id, invitation=stands, route=made.route, judged_by=made.judged_by
             )
-        if isinstance(made.route, NotRouted):
+        if isinstance(made.route, NotRouted) and actor.is_operator:  # others learn nothing by it
             raise InvitationRefused(NotAdmitted(rule=made.route.rule, why=made.route.why))
         if not actor.is_operator:
             self._budgets.take(tenant, actor.account)
@@ -177,6 +178,23 @@ class Invitations:
         ):
             raise _no_invitation()
         return found
+
+    async def seen(
+        self, tenant: str, invitation_id: str, address: Identifier, actor: Actor
+    ) -> RoutedInvitation:
+        """One as an account sees it that has the address: where it goes now, and why."""
+        reads, _, stands = await self._of_address(tenant, invitation_id, address)
+        addressed = await self._reader.read(reads, tenant, address)
+        if not actor.is_operator:
+            await live_account(self._accounts, tenant, actor.account, actor.unit)
+            if all(one.account != actor.account for one in addressed.accounts):
+                raise _no_invitation()
+        return RoutedInvitation(
+            id=invitation_id,
+            invitation=stands,
+            route=self._route(stands, address, addressed, lasts=True),
+            judged_by=reads.revisions(),
+        )
 
     def now_ms(self) -> int:
         return int(self._wall() * 1_000)
@@ -255,6 +273,8 @@ class Invitations:
         group_key = keys.group(tenant, organisation, group)
         there = await reads.get(group_key, Group, name=f"group {group}")
         name, life_ms = account.view.account, account.home.first_ms
+        if all(one.account != name for one in addressed.accounts):  # it was forwarded
+            raise _no_invitation()
         member = await self._reader.member(reads, tenant, name, life_ms)
         own = member.organisation if member is not None else ""
         policies = await self._reader.policies(reads, tenant, [organisation, own])
@@ -274,8 +294,7 @@ class Invitations:
                 guests=there is not None and there.guests,
             ),
             joining,
-            has_address=name != invitation.inviter
-            and any(one.account == name for one in addressed.accounts),
+            has_address=name != invitation.inviter,
             policies=policies,
         )
         if isinstance(judged, NotAdmitted):

@@ -73,13 +73,15 @@ from provisioner.provisioning.tenant_issuers import TenantIssuers
 from provisioner.settings import Settings
 from provisioner.wiring.directory_pages import DirectoryPages, build_pages
 from provisioner.wiring.moving import Moving
+from provisioner.wiring.organisations import SERVICES as OF_ORGANISATIONS
+from provisioner.wiring.organisations import OrganisationParts, build_organisations
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
 from provisioner.wiring.use_case import UseCase
 
 SERVICES = (
     provisioning_service.NAME, fleet_service.NAME, tenant_service.NAME, directory_service.NAME,
-    audit_service.NAME,
+    audit_service.NAME, *OF_ORGANISATIONS,
 )  # fmt: skip
 
 QUOTAS = (Quota.PROVISIONS, Quota.BATCHED_CLIENTS, *METHOD_QUOTAS.values())
@@ -102,6 +104,7 @@ class Services:
     removals: AbandonedRemovals
     lookups: LookupCalls
     claims: ClaimCalls
+    organisations: OrganisationParts
     loop_lag: EventLoopLag
     collectors: tuple[Collector, ...]  # beside `metrics`
 
@@ -115,6 +118,7 @@ class Services:
             "removals of tenants": self.removals.run,
             "lookups": self.lookups.run,
             "claims": self.claims.run,
+            **self.organisations.tasks(),
             "event loop lag": self.loop_lag.run,
         }
 
@@ -228,6 +232,7 @@ def build_services(
     )
     lookups = LookupCalls(directory.resolver, fleet_view, callers)
     claims = ClaimCalls(directory_service, callers)
+    organisations = build_organisations(settings, state, directory, callers, rng.random)
     methods = access_of_services(SERVICES)
     counting = QuotaInterceptor(METHOD_QUOTAS, quotas, methods, access.control, proxies)
     auditing = build_auditing(
@@ -241,6 +246,7 @@ def build_services(
         {
             **audited_objects(fleet_service, tenant_service, provisioning_service),
             **directory_objects(directory_service, marked=cluster_set is None),
+            **organisations.audited,
         },
         access.control,
         proxies,
@@ -253,6 +259,7 @@ def build_services(
         tenant_service.service(),
         directory_service.service(lookups.begin, claims.begin),
         auditing.service.service(),
+        *organisations.services,
     ]
     interceptors = [access.interceptor, counting, auditing.interceptor]
     server = Server(
@@ -288,6 +295,7 @@ def build_services(
         loop_lag=loop_lag,
         lookups=lookups,
         claims=claims,
+        organisations=organisations,
         watching=watching,
         access=access,
         issuers=issuers,
@@ -317,6 +325,7 @@ def build_services(
         collectors=(
             LedgerMetrics(state.ledger),
             DirectoryMetrics(directory, pages.outcomes),
+            organisations.collector,
             UnitMetrics(fleet_view, use_case.provisioner.placer, state.ledger),
             StoreMetrics(state.store_statistics),
             ServingMetrics(server),

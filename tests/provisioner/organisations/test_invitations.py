@@ -83,8 +83,11 @@ async def test_nobody_else_accepts_it():
         await accept(server, "ben-fabrikam")
     with pytest.raises(NotFound):  # whoever it was forwarded to does not have the address
         await accept(server, "mallory", "mailto:mallory@mail.example")
-    with pytest.raises(InvitationRefused, match="NOT_ADDRESSED"):
+    with pytest.raises(NotFound) as forwarded:  # nor does it help to name it
         await accept(server, "mallory")
+    with pytest.raises(NotFound) as nowhere:
+        await accept(server, "mallory", name="i-9")
+    assert str(forwarded.value) == str(nowhere.value)
     assert await members(server) == set()
 
 
@@ -124,6 +127,31 @@ async def test_only_members_invite_and_strangers_learn_nothing():
         with pytest.raises(NotFound) as nowhere:
             await server.invitations.route(TENANT, "gone", "launch", address(BEN), actor)
         assert str(there.value) == str(nowhere.value)
+
+
+async def test_who_has_the_address_reads_why_and_nobody_else():
+    server = OrganisationServer()
+    await server.scenario()
+    await invite(server)
+    seen = await server.invitations.seen(TENANT, "i-1", address(BEN), of("ben-fabrikam"))
+    assert isinstance(seen.route, ToAccount)
+    assert seen.route.why[0].rule == "PRIMARY_MEMBER"
+    with pytest.raises(NotFound):
+        await server.invitations.seen(TENANT, "i-1", address(BEN), of("mallory"))
+
+
+async def test_who_invites_does_not_learn_who_has_an_address():
+    """What operators are refused is kept of others, and reaches nobody."""
+    server = OrganisationServer()
+    await server.scenario()
+    await server.member("contoso", "ben-contoso", active=False)
+    with pytest.raises(InvitationRefused, match="MEMBER_SUSPENDED"):
+        await server.invitations.create(
+            TENANT, "i-2", "contoso", "launch", address(BEN), OPERATOR, lasts_s=60
+        )
+    await invite(server)
+    with pytest.raises(InvitationRefused, match="MEMBER_SUSPENDED"):
+        await accept(server, "ben-contoso")
 
 
 async def test_an_invitation_ends_once():
