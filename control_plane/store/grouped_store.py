@@ -12,23 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any, TypeAlias
 
 from control_plane.histogram import SIZES, Histogram
+from control_plane.store.forwarding_store import ForwardingStore
 from control_plane.store.port import (
     Get,
-    Health,
     KeyValue,
     LeaseLost,
     OutcomeUnknown,
-    Page,
     Put,
     Store,
     StoreUnavailable,
     Txn,
     TxnResult,
-    WatchBatch,
 )
 from control_plane.store.transaction_groups import (
     ReadGroup,
@@ -102,7 +100,7 @@ class _Submitted(Waiting):
                 log.exception("what became of a transaction could not be told")
 
 
-class GroupedStore(Store):
+class GroupedStore(ForwardingStore):
     """Does not own `inner`. turn_of(key): whose transactions of it are, who take turns; alone():
     whether what the calling task writes is to go by itself; clock: monotonic seconds. `run_writes`
     and `run_reads` are tasks of the owner's: without them nothing gets on."""
@@ -115,7 +113,7 @@ class GroupedStore(Store):
         alone: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._turn_of = turn_of
         self._alone = alone
         self._clock = clock
@@ -125,10 +123,6 @@ class GroupedStore(Store):
         self._reading = asyncio.Event()
         self.sizes = Histogram(SIZES)  # of groups that write, in transactions
         self.refused = 0  # groups
-
-    @property
-    def health(self) -> Health:
-        return self._inner.health
 
     @property
     def waiting(self) -> int:
@@ -260,42 +254,6 @@ class GroupedStore(Store):
                 aside.append(one)
         line.extendleft(reversed(aside))
         return group.members
-
-    # -- the rest goes by itself ---------------------------------------------------------
-
-    async def range(
-        self,
-        prefix: bytes,
-        *,
-        start_after: bytes | None = None,
-        limit: int = 0,
-        at_revision: int = 0,
-        keys_only: bool = False,
-        timeout_s: float | None = None,
-    ) -> Page:
-        return await self._inner.range(
-            prefix,
-            start_after=start_after,
-            limit=limit,
-            at_revision=at_revision,
-            keys_only=keys_only,
-            timeout_s=timeout_s,
-        )
-
-    def watch(self, prefix: bytes, *, from_revision: int) -> AsyncIterator[WatchBatch]:
-        return self._inner.watch(prefix, from_revision=from_revision)
-
-    async def lease_grant(self, ttl_s: int, *, timeout_s: float | None = None) -> int:
-        return await self._inner.lease_grant(ttl_s, timeout_s=timeout_s)
-
-    async def lease_keep_alive(self, lease: int, *, timeout_s: float | None = None) -> float:
-        return await self._inner.lease_keep_alive(lease, timeout_s=timeout_s)
-
-    async def lease_revoke(self, lease: int, *, timeout_s: float | None = None) -> None:
-        await self._inner.lease_revoke(lease, timeout_s=timeout_s)
-
-    async def compact(self, revision: int, *, timeout_s: float | None = None) -> None:
-        await self._inner.compact(revision, timeout_s=timeout_s)
 
     async def close(self) -> None:
         """Nothing: `inner` is somebody else's."""

@@ -4,13 +4,12 @@ does about its own names, at its unit and with its ticket. What operators do for
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
-
 import typer
 
-from console.cli.commands.accounts import Uri, account_calls, show_settings
+from console.cli.commands.accounts import account_calls, show_settings
 from console.cli.failure import ExitCode
 from console.cli.markup import escape
+from console.cli.name_options import Code, Findable, Handle, Offered, OfferedTo, Rename, Uri
 from console.cli.options import (
     Ca,
     ClientId,
@@ -25,16 +24,6 @@ from console.cli.options import (
 from console.cli.output import Format, note, show
 
 SEND_S = 30.0  # a code is handed to a relay within the call
-
-Handle: TypeAlias = Annotated[
-    str, typer.Argument(help="The handle, with or without @.", metavar="HANDLE")
-]
-Rename: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--rename", help="It takes the place of the handle that the account has, which is freed."
-    ),
-]
 
 
 def prove(
@@ -73,10 +62,8 @@ def prove(
 def confirm(
     client: ClientId,
     uri: Uri,
-    code: Annotated[str, typer.Argument(help="The code, as it was sent.", metavar="CODE")],
-    findable: Annotated[
-        bool, typer.Option("--findable", help="Others find the account by it.")
-    ] = False,
+    code: Code,
+    findable: Findable = False,
     request_id: RequestId = None,
     server: Server = None,
     tenant: Tenant = None,
@@ -144,9 +131,7 @@ def release(
 def offer(
     client: ClientId,
     handle: Handle,
-    to: Annotated[
-        str, typer.Option("--to", help="The account that may accept it.", metavar="CLIENT")
-    ],
+    to: OfferedTo,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -169,7 +154,7 @@ def offer(
 
 def accept(
     client: ClientId,
-    offered: Annotated[str, typer.Argument(help="The offer, as it was made.", metavar="OFFER")],
+    offered: Offered,
     rename: Rename = False,
     request_id: RequestId = None,
     server: Server = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from console.cli.failure import ExitCode
+from console.cli.name_options import Uri
 from console.cli.options import (
     Ca,
     ClientId,
@@ -38,13 +39,6 @@ Viewer: TypeAlias = Annotated[
 ]
 AsStranger: TypeAlias = Annotated[
     bool, typer.Option("--as-stranger", help="As nobody in particular sees it.")
-]
-Uri: TypeAlias = Annotated[
-    str,
-    typer.Argument(
-        help="An address, a number with its +, or a URI: mailto:, tel:, sip:, sips: or xmpp:",
-        metavar="URI",
-    ),
 ]
 To: TypeAlias = Annotated[
     list[str],

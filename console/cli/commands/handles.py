@@ -8,6 +8,7 @@ import typer
 
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.markup import escape
+from console.cli.name_options import Account, Handle, Offered, OfferedTo, Rename
 from console.cli.options import (
     Ca,
     Output,
@@ -24,17 +25,6 @@ if TYPE_CHECKING:
     from console.cli.profile import Target
 
 app = typer.Typer(help="Handles: the unique names of accounts.", no_args_is_help=True)
-
-Handle = Annotated[str, typer.Argument(help="The handle, with or without @.", metavar="HANDLE")]
-Account = Annotated[
-    str, typer.Option("--account", help="The account: a client's id.", metavar="CLIENT")
-]
-Rename = Annotated[
-    bool,
-    typer.Option(
-        "--rename", help="It takes the place of the handle that the account has, which is freed."
-    ),
-]
 
 
 @app.command("claim")
@@ -84,9 +74,7 @@ def release(
 def offer(
     handle: Handle,
     account: Account,
-    to: Annotated[
-        str, typer.Option("--to", help="The account that may accept it.", metavar="CLIENT")
-    ],
+    to: OfferedTo,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -108,7 +96,7 @@ def offer(
 
 @app.command("accept")
 def accept(
-    offered: Annotated[str, typer.Argument(help="The offer, as it was made.", metavar="OFFER")],
+    offered: Offered,
     account: Account,
     rename: Rename = False,
     request_id: RequestId = None,

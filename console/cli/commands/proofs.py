@@ -9,6 +9,7 @@ import typer
 
 from console.cli.failure import ExitCode
 from console.cli.markup import escape
+from console.cli.name_options import Account, Code, Findable
 from console.cli.options import (
     Ca,
     Output,
@@ -27,9 +28,6 @@ Name: TypeAlias = Annotated[
         help="mailto:…, tel:+…, sip:… or xmpp:…, or an address or number as people write it.",
         metavar="NAME",
     ),
-]
-Account: TypeAlias = Annotated[
-    str, typer.Option("--account", help="The account: a client's id.", metavar="CLIENT")
 ]
 
 
@@ -68,11 +66,9 @@ def add(
 
 def confirm(
     name: Name,
-    code: Annotated[str, typer.Argument(help="The code, as it was sent.", metavar="CODE")],
+    code: Code,
     account: Account,
-    findable: Annotated[
-        bool, typer.Option("--findable", help="Others find the account by it.")
-    ] = False,
+    findable: Findable = False,
     request_id: RequestId = None,
     server: Server = None,
     tenant: Tenant = None,
