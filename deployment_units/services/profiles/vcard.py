@@ -12,19 +12,23 @@ from control_plane.identifiers.identifier import IdentifierKind
 from deployment_units.services.profiles.disclosure import ProfileCard
 from deployment_units.services.profiles.profile import ProfileIdentifier
 
+_NOBODY = "Somebody"
 _LINE_OCTETS = 75  # without the line break; RFC 6350, 3.2
 _ESCAPED = str.maketrans({"\\": "\\\\", ",": "\\,", ";": "\\;", "\n": "\\n", "\r": None})
 _TYPES = {"work": "work", "office": "work", "home": "home", "private": "home"}
 
 
 def vcard(card: ProfileCard, *, tenant: str) -> str:
-    """The card, with lines that end as the RFC has it. Of a profile without a name the account's id
-    stands in its place, because a card has to have one."""
+    """The card, with lines that end as the RFC has it. A card has to have a name: of a profile
+    without one that is its handle, or the account's id where the viewer may know it, who has that
+    as the card's id as well."""
+    handle = f"@{card.handle}" if card.handle else ""
+    uid = f"UID:homeport:{quote(tenant, safe='')}:{quote(card.account, safe='')}"
     lines = [
         "BEGIN:VCARD",
         "VERSION:4.0",
-        f"UID:homeport:{quote(tenant, safe='')}:{quote(card.account, safe='')}",
-        f"FN:{_text(card.name or card.account)}",
+        *([uid] if card.account else []),
+        f"FN:{_text(card.name or handle or card.account or _NOBODY)}",
         *(_property(one) for one in card.identifiers),
         "END:VCARD",
     ]

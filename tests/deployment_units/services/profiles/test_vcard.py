@@ -15,8 +15,10 @@ from deployment_units.services.profiles.vcard import vcard
 from tests.support.vcard_reader.reader import read_elsewhere
 
 
-def card(name: str = "", *identifiers: ProfileIdentifier, account: str = "anna") -> ProfileCard:
-    return ProfileCard(account=account, name=name, identifiers=identifiers, modes=())
+def card(
+    name: str = "", *identifiers: ProfileIdentifier, account: str = "anna", handle: str = ""
+) -> ProfileCard:
+    return ProfileCard(account=account, handle=handle, name=name, identifiers=identifiers, modes=())
 
 
 def unfolded(text: str) -> list[str]:
@@ -76,6 +78,14 @@ def test_a_card_with_everything() -> None:
 
 def test_a_card_has_a_name_even_where_the_profile_has_none() -> None:
     assert "FN:anna é" in unfolded(vcard(card(account="anna é"), tenant="t"))
+    assert "FN:@anna" in unfolded(vcard(card(account="a-1", handle="anna"), tenant="t"))
+
+
+def test_who_may_not_know_the_account_does_not_find_it_in_the_card() -> None:
+    for one, name in [(card(account="", handle="anna"), "@anna"), (card(account=""), "Somebody")]:
+        assert unfolded(vcard(one, tenant="talk")) == [
+            "BEGIN:VCARD", "VERSION:4.0", f"FN:{name}", "END:VCARD",
+        ]  # fmt: skip
 
 
 @given(
@@ -86,11 +96,11 @@ def test_no_text_ends_its_line_or_begins_another(account: str, name: str) -> Non
     lines = unfolded(
         vcard(card(name, account=account.encode("utf-8", "ignore").decode()), tenant="t")
     )
-    assert len(lines) == 5
-    assert [line.partition(":")[0] for line in lines] == ["BEGIN", "VERSION", "UID", "FN", "END"]
+    names = ["BEGIN", "VERSION", *(["UID"] if account else []), "FN", "END"]
+    assert [line.partition(":")[0] for line in lines] == names
     shown = "".join(one for one in name if one == "\n" or (one >= " " and one != "\x7f"))
     if shown and name:
-        assert read(lines[3].removeprefix("FN:")) == shown
+        assert read(lines[-2].removeprefix("FN:")) == shown
 
 
 def _identifiers(local: str, label: str) -> list[ProfileIdentifier]:
