@@ -15,6 +15,7 @@ from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.server import Server, Service, Transport
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations.service import NAME as CONVERSATIONS
+from deployment_units.services.identities.service import NAME as IDENTITIES
 from deployment_units.services.profiles.service import NAME as PROFILES
 from deployment_units.services.web.card_confirmations import CardConfirmations, NewHome
 from deployment_units.services.web.server import WebServer
@@ -22,6 +23,7 @@ from homeport.api.communication.v1 import (
     conversation_pb2_grpc,
     delivery_pb2,
     delivery_pb2_grpc,
+    identity_pb2_grpc,
     profile_pb2_grpc,
 )
 from tests.support.account_units import TENANT, AccountUnit, account_unit
@@ -157,6 +159,10 @@ async def web_unit(folder: Path, *accounts: str) -> AsyncIterator[WebUnit]:
             Service(
                 add=delivery_pb2_grpc.add_DeliveryServiceServicer_to_server,
                 servicer=deliveries, name="homeport.api.communication.v1.DeliveryService", hot={},
+            ),
+            Service(
+                add=identity_pb2_grpc.add_IdentityServiceServicer_to_server,
+                servicer=unit.identities, name=IDENTITIES, hot={},
             ),
             Service(
                 add=profile_pb2_grpc.add_ProfileServiceServicer_to_server,

@@ -5,8 +5,10 @@ import { call, Failure, newId, session, signIn, signOut, UNAUTHENTICATED } from 
 import { watchDeliveries } from "./deliveries.js";
 import { follow } from "./events.js";
 import { arrowKeys } from "./keyboard.js";
-import { learnNames, members } from "./recipients.js";
+import { Identities } from "./identities.js";
+import { contacteesIn, contacteesOf, learnNames } from "./recipients.js";
 import { addressOf, nameBook, Store } from "./store.js";
+import { nameIn, ticketOfLink } from "./tickets.js";
 import { arrange, conversationItem, messageItems, showPicture, stayAtEnd } from "./views.js";
 
 const $ = (id) => document.getElementById(id);
@@ -22,26 +24,9 @@ let sending = []; // {id, conversation, text}
 let fresh = new Set();
 let drawing = false;
 let finding = false; // whom a new conversation is with
+let identities = null;
 
 // -- signing in ---------------------------------------------------------------------------------
-
-function ticketOfLink() {
-  const found = /^#ticket=([\w.-]{1,4096})$/.exec(location.hash);
-  // Neither the history nor a copied address has it from here on.
-  if (found) history.replaceState(null, "", location.pathname);
-  return found?.[1] ?? "";
-}
-
-function nameIn(ticket) {
-  try {
-    const part = ticket.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
-    const bytes = Uint8Array.from(atob(part), (sign) => sign.charCodeAt(0));
-    const { sub, tenant } = JSON.parse(new TextDecoder().decode(bytes));
-    return `${sub} of ${tenant}`;
-  } catch {
-    return "";
-  }
-}
 
 function showSignIn(why = "", ticket = "") {
   stop();
@@ -91,6 +76,7 @@ function failed(failure) {
 
 async function start(who) {
   store = new Store(who.account);
+  identities = new Identities($("identities"), failed);
   nameBook(`${who.account} of ${who.tenant}`);
   sending = [];
   showAccount(who);
@@ -161,9 +147,11 @@ function route() {
   const conversation = store.conversations.get(open);
   if (conversation && before !== open) {
     learnNames(conversation.members, draw, { again: true });
+    presentIdentities();
     loadEarlierAndDraw(conversation, true);
     if (matchMedia("(hover: hover)").matches) $("composer-text").focus();
   }
+  if (!conversation && before !== open) identities.reset();
   if (open === "new") $("to").focus();
   if (!open) document.querySelector("#conversations a")?.focus({ preventScroll: true });
 }
@@ -290,23 +278,28 @@ function grow() {
 
 $("composer").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const text = $("composer-text").value.trim();
+  const typed = $("composer-text").value;
+  const text = typed.trim();
   if (!text) return;
   $("composer-error").textContent = "";
   let request;
   let isNew = open === "new";
   if (finding) return;
-  finding = isNew;
+  finding = true;
   try {
-    const to = isNew ? await members($("to").value, store.me) : [];
+    const found = isNew ? await contacteesIn($("to").value, store.me) : [];
     if (!store) return;
+    const to = found.map((one) => one.member);
     const known = isNew ? same(to) : null;
     if (known) {
       isNew = false;
       location.hash = `#/c/${encodeURIComponent(known.id)}`;
     }
     const conversation = isNew ? newId() : known?.id ?? open;
-    request = { conversation, id: newId(), content: { text }, members: isNew ? to : [] };
+    const whom = found.length ? found : contacteesOf(store.of(conversation).members);
+    const addressing = await identities.addressing(isNew ? "" : conversation, whom);
+    if (!store) return;
+    request = { conversation, id: newId(), content: { text }, members: isNew ? to : [], ...addressing };
   } catch (failure) {
     failed(failure);
     return;
@@ -315,11 +308,28 @@ $("composer").addEventListener("submit", async (event) => {
   }
   const one = { id: request.id, conversation: request.conversation, text };
   sending.push(one);
-  $("composer-text").value = "";
+  const field = $("composer-text"); // what was typed meanwhile stays
+  field.value = field.value.startsWith(typed) ? field.value.slice(typed.length) : "";
   grow();
   draw();
   await deliver(request, one, isNew);
 });
+
+// Before a message is written: as whom, and at which identifiers. What fails is said when it is sent.
+async function presentIdentities() {
+  try {
+    if (open === "new") {
+      const whom = await contacteesIn($("to").value, store.me);
+      if (open === "new") await identities.present(same(whom.map((one) => one.member))?.id ?? "", whom);
+    } else if (open) {
+      await identities.present(open, contacteesOf(store.of(open).members));
+    }
+  } catch {
+    identities.reset();
+  }
+}
+
+$("to").addEventListener("change", presentIdentities);
 
 // The conversation with exactly these members, if there is one.
 function same(members) {

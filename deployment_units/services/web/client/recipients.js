@@ -1,7 +1,8 @@
 // Whom a new conversation is with: what somebody typed, as the members that the unit finds for it.
 
 import { call, Failure } from "./api.js";
-import { isNamed, learnName } from "./store.js";
+import { identifierOf } from "./identities.js";
+import { addressOf, isNamed, learnName } from "./store.js";
 
 const MOST_MEMBERS = 64;
 const INVALID = 3;
@@ -18,17 +19,29 @@ function namesIn(text) {
   return [...new Set(names)];
 }
 
-// In order, each once, without the account itself.
-export async function members(text, me) {
-  const found = new Set();
+// {member, identifiers} in order of members, each once, without the account itself. identifiers: by
+// which they were found.
+export async function contacteesIn(text, me) {
+  const found = new Map();
   for (const name of namesIn(text)) {
     const { member, shown, name: called } = await call("FindMember", { name });
     learnName(member, shown, called);
-    found.add(member);
+    const identifiers = found.get(member) ?? new Set();
+    found.set(member, identifiers);
+    const identifier = identifierOf(member, shown);
+    if (identifier) identifiers.add(identifier);
   }
   found.delete(me);
   if (!found.size) throw new Failure(INVALID, "That is you. Write to somebody else.");
-  return [...found].sort();
+  return [...found.keys()].sort().map((member) => ({ member, identifiers: [...found.get(member)] }));
+}
+
+// The same of members of a conversation: by what they were found before.
+export function contacteesOf(members) {
+  return members.map((member) => {
+    const identifier = identifierOf(member, addressOf(member));
+    return { member, identifiers: identifier ? [identifier] : [] };
+  });
 }
 
 const asked = new Set(); // since the page was opened

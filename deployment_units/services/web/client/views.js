@@ -96,10 +96,10 @@ export function messageItems(store, conversation, { press, sending, fresh }) {
     const time = new Date(at.keepTime);
     const today = DAY.format(time);
     if (today !== day) found.push(element("div", { class: "day", "data-shown": today }, today));
-    const first = sender !== at.sender || today !== day;
-    [day, sender] = [today, at.sender];
+    const first = sender !== writtenBy(at) || today !== day;
+    [day, sender] = [today, writtenBy(at)];
     const next = shown[place + 1]?.at;
-    const last = !next || next.sender !== sender || minute(next) !== minute(at);
+    const last = !next || writtenBy(next) !== sender || minute(next) !== minute(at);
     found.push(messageItem(store, conversation, { root, at, now, first, last, time, press, fresh }));
   }
   for (const one of sending) {
@@ -114,6 +114,15 @@ export function messageItems(store, conversation, { press, sending, fresh }) {
 
 const minute = (message) => Math.floor(Date.parse(message.keepTime) / 60_000);
 
+// Who wrote it, and as which identifier: as who else the same account writes is not seen by it.
+const writtenBy = (message) => `${message.sender} ${message.content?.fromIdentifier ?? ""}`;
+
+// By what a message names its sender: the identifier that was chosen, and then nothing else.
+function senderOf(message) {
+  const chosen = message.content?.fromIdentifier;
+  return chosen ? chosen.replace(/^(mailto|tel|sip|sips|xmpp):/, "") : shortName(message.sender);
+}
+
 function messageItem(store, conversation, { root, at, now, first, last, time, press, fresh }) {
   const mine = at.sender === store.me;
   const card = cardOf(now);
@@ -121,14 +130,16 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
   const presses = card ? pressesOf(conversation, root) : [];
   const kinds = ["message", mine && "mine", first && "first", card && "with-card"];
   kinds.push(fresh.has(now.id) && "fresh");
-  const named = first && !mine && !(conversation.members.length === 1 && conversation.members[0] === at.sender);
+  const only = conversation.members.length === 1 && conversation.members[0] === at.sender;
+  const named = first && !mine && (!only || at.content?.fromIdentifier);
   const made = element("article", {
     class: kinds.filter(Boolean).join(" "), "data-root": root, "data-shown": `${keyOf(now, presses, deliveries)} ${first} ${last}`,
-    "aria-label": `${mine ? "You" : shortName(at.sender)}, ${TIME.format(time)}`,
+    "aria-label": `${mine ? "You" : senderOf(at)}, ${TIME.format(time)}`,
   });
   if (named) {
-    const whole = { class: "name", dir: "auto", title: addressOf(at.sender) };
-    made.append(element("div", whole, shortName(at.sender)));
+    const chosen = at.content?.fromIdentifier;
+    const whole = { class: "name", dir: "auto", title: chosen ? senderOf(at) : addressOf(at.sender) };
+    made.append(element("div", whole, senderOf(at)));
   }
   if (card) {
     made.append(
@@ -141,6 +152,7 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
   }
   const said = last ? [TIME.format(time)] : [];
   if (now !== at) said.push("edited");
+  if (mine && last && at.content?.fromIdentifier) said.push(`as ${senderOf(at)}`);
   if (now.via) said.push(`via ${shortName(now.via)}`);
   said.push(...mailNotes(now));
   const meta = element("div", { class: "meta", title: WHOLE.format(time) });
