@@ -32,8 +32,8 @@ from tests.support.pressing_customers import Customer, Orders, ordering
 from tests.support.server_process import ServerProcess
 
 FEW = 24
-ROUNDS = 10  # of kills at each point, among many presses
 MANY = int(os.environ.get("HOMEPORT_PRESSES", "10000"))
+ROUNDS = max(1, MANY // 1_000)  # of kills at each point
 FEW_S, MANY_S = 600, 600 + MANY  # for all of them
 UNIT = (
     "click.kept.after", "feeds.published.after", "reply.kept.before", "reply.kept.after",
@@ -140,7 +140,11 @@ async def press_under_kills(
                     while orders.pressed * rounds < orders.least * number:  # noqa: ASYNC110
                         await asyncio.sleep(0.1)
                     took_s = time.monotonic() - begun_s
-                    print(f"{orders.pressed} presses, {count} kills, {took_s:.0f} s", flush=True)
+                    wrong = len(orders.wrong)
+                    print(
+                        f"{orders.pressed} presses, {count} kills, {wrong} wrong, {took_s:.0f} s",
+                        flush=True,
+                    )
                     if number == rounds:
                         running.push_async_exit(calm.pop_all())
         for one in crowd:

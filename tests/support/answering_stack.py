@@ -38,7 +38,10 @@ KEPT = ROOT / "build" / "applications"  # what was built and compiled before
 UNIT, TENANT = "dublin", "default"
 ANSWER_S = 120.0
 CALL_S = 20.0
-AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+AGAIN = (
+    grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,  # by an agent that ends before it has answered
+)  # fmt: skip
 
 
 class AnsweringStack:
