@@ -259,6 +259,7 @@ def keeping(
             "accounts that are gone": state.run,
             "accounts that stay": staying.run,
             "names of accounts": naming.run,
+            "browsers that wait": device_service.run,
             **messages.tasks,
             **channels.tasks,
             **answering.tasks,

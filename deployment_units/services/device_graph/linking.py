@@ -58,7 +58,7 @@ def browser_seen(db: sqlite3.Connection, tenant: str, seen: Observation, *, now_
     """Decides on a browser whose user has agreed; one that is on no device waits for a report."""
     found = _decide(db, tenant, seen, now_ms=now_ms)
     if found.on is None:
-        waiting.wait(db, tenant, seen, now_ms=now_ms)
+        waiting.wait(db, tenant, seen)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections import Counter
@@ -48,6 +49,7 @@ from homeport.api.communication.v1 import device_pb2_grpc as pb_grpc
 NAME = "homeport.api.communication.v1.DeviceService"
 REPORTS: Final = Rate(per_s=1.0, burst=60.0)  # of an address, and of an account
 MOST_KEYS: Final = 50_000
+FORGET_S: Final = 60.0  # between looks for browsers that have waited long enough
 
 _Context = aio.ServicerContext[Any, Any]
 
@@ -95,6 +97,15 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
         self._together = StampsTogether()
         self._buckets = TokenBuckets(rate, most_keys=MOST_KEYS)
         self.observed: Counter[str] = Counter()  # browsers, by what was decided
+
+    async def run(self) -> None:
+        """Forgets browsers that have waited long enough, for ever."""
+        while True:
+            await asyncio.sleep(FORGET_S)
+            while await self._database.transact(
+                lambda db: waiting.forget_waiting(db, now_ms=self._wall_ms())
+            ):
+                pass
 
     async def SetConsent(self, request: pb.SetConsentRequest, context: _Context) -> pb.DeviceMap:
         resident, purpose = self._resident(context), purpose_of(request.purpose)

@@ -13,12 +13,12 @@ from deployment_units.services.device_graph.kept import MOST_AT_ADDRESS
 from deployment_units.services.device_graph.matching import SESSION_MS, Observation
 
 MOST_WAITING: Final = 100_000  # of a unit
-_FORGOTTEN_AT_ONCE: Final = 64
+_FORGOTTEN_AT_ONCE: Final = 1_000
 
 
-def wait(db: sqlite3.Connection, tenant: str, seen: Observation, *, now_ms: int) -> None:
-    """Keeps a browser that was seen until a report comes, for a day at most. As many of an address
-    and of the unit as are compared: the oldest go."""
+def wait(db: sqlite3.Connection, tenant: str, seen: Observation) -> None:
+    """Keeps a browser that was seen until a report comes. As many of an address as are compared:
+    the oldest go."""
     boot = seen.boot
     if isinstance(boot, NoBoot):
         return
@@ -35,17 +35,17 @@ def wait(db: sqlite3.Connection, tenant: str, seen: Observation, *, now_ms: int)
         " ORDER BY seen_ms DESC LIMIT -1 OFFSET ?)",
         (tenant, seen.block, MOST_AT_ADDRESS),
     )
-    forget_waiting(db, now_ms=now_ms)
 
 
-def forget_waiting(db: sqlite3.Connection, *, now_ms: int) -> int:
-    """Of those whose time is over some, and of those that are too many; how many."""
+def forget_waiting(db: sqlite3.Connection, *, now_ms: int, most: int = MOST_WAITING) -> int:
+    """Some of those that have waited for a day, and of those that are too many in the unit, the
+    oldest first; how many. Counts all of them."""
     count: int = db.execute("SELECT count(*) FROM waiting_browsers").fetchone()[0]
     over = db.execute(
         "DELETE FROM waiting_browsers WHERE (tenant, block, browser, source) IN (SELECT tenant,"
         " block, browser, source FROM waiting_browsers WHERE seen_ms < ? OR ? > ?"
         " ORDER BY seen_ms LIMIT ?)",
-        (now_ms - SESSION_MS, count, MOST_WAITING, _FORGOTTEN_AT_ONCE),
+        (now_ms - SESSION_MS, count, most, _FORGOTTEN_AT_ONCE),
     )
     return over.rowcount
 
