@@ -39,6 +39,15 @@ def test_whoever_serves_says_so(manager: socket.socket, tmp_path: Path, named: b
     assert manager.recv(100) == READY.encode()
 
 
+def test_whoever_starts_yet_does_not_say_that_it_serves(
+    manager: socket.socket, tmp_path: Path
+) -> None:
+    write_ready_file(tmp_path / "ready.json", {"starting": True}, serves=False)
+    manager.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        manager.recv(100)
+
+
 async def test_a_stop_by_signal_and_a_loop_that_turns_are_told(
     manager: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
