@@ -30,16 +30,19 @@ from console.cli.commands import (
     deliveries,
     devices,
     doctor,
+    domains,
     enrolment,
     events,
     geo,
     handles,
     identifiers,
+    invites,
     keys,
     local,
     mail,
     many,
     moves,
+    organisations,
     plans,
     platforms,
     proofs,
@@ -107,6 +110,9 @@ app.add_typer(conversations.app, name="conversations", rich_help_panel="Messages
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel="Messages")
 app.add_typer(devices.app, name="devices", rich_help_panel="Messages")
 app.add_typer(mail.app, name="mail", rich_help_panel="Messages")
+app.add_typer(organisations.app, name="organisations", rich_help_panel="Messages")
+app.add_typer(domains.app, name="domains", rich_help_panel="Messages")
+app.add_typer(invites.app, name="invites", rich_help_panel="Messages")
 app.add_typer(audit.app, name="audit", rich_help_panel="Look into things")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")
 app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)

@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from rich.console import RenderableType
 
-from console.cli.views import accounts, conversations, deliveries, devices, identities
+from console.cli.views import (
+    accounts,
+    conversations,
+    deliveries,
+    devices,
+    identities,
+    organisations,
+)
 from tests.support.cards import coffee_card
 
 ACCOUNT = "account-" + "0123456789abcdef" * 4
@@ -42,7 +49,34 @@ _CHOICE = {
     ],
 }  # fmt: skip
 
+_SLUG = "a-long-name-of-an-organisation-" * 2
+_ORGANISATION = {
+    "organisation": _SLUG, "name": TEXT, "owners": [ACCOUNT] * 3, "joining": "domain",
+    "guests": "listed", "guests_of": [_SLUG] * 2, "visits": "anybody", "visits_to": [],
+    "revision": 12_345_678,
+}  # fmt: skip
+_DOMAIN = {
+    "domain": "a-long-name-of-an-organisation.example", "state": "contested", "primary": _SLUG,
+    "checked_at": 1_800_000_000, "failures": 3, "rival": _SLUG, "offered_to": _SLUG,
+    "record": {
+        "name": "_homeport-challenge.a-long-name-of-an-organisation.example",
+        "value": f"homeport-domain-verification={ID}",
+    },
+}  # fmt: skip
+
 ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]] = {
+    organisations.organisations_table: lambda: organisations.organisations_table(
+        [_ORGANISATION] * 2
+    ),
+    organisations.domains_table: lambda: organisations.domains_table([_DOMAIN] * 2),
+    organisations.route_view: lambda: organisations.route_view(
+        {
+            "outcome": "new_account",
+            "accounts": [ACCOUNT] * 3,
+            "organisation": _SLUG,
+            "why": [{"rule": "PRIMARY_MEMBER", "clause": "PRIMARY_ORGANISATION", "value": _SLUG}],
+        }
+    ),
     accounts.profile_view: lambda: accounts.profile_view(
         {"name": TEXT, "identifiers": [_IDENTIFIER] * 2, "modes": ["in-app", "mail"], "vcard": ""}
     ),
