@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import report
-from bench.suite.measurement import Failed, Measurement, Samples
+from bench.suite.measurement import Failed, Measurement, Ratio, Samples, Target
 from bench.suite.registry import ALL, keys, that_give
 from console.cli.output import console_for_notes, console_for_people
 
@@ -69,7 +69,9 @@ def main(words: Sequence[str], registry: Sequence[Measurement] = ALL) -> int:
         )
         report.write(output, document)
         console.print(f"written to {output}")
-    met = all(asked.met(samples) for one in done for asked in (*one.ratios, *one.targets))
+    asked: list[Ratio | Target] = [ratio for one in done for ratio in one.ratios]
+    asked += [target for one in done for target in one.targets]
+    met = all(one.met(samples) for one in asked)
     return 1 if failed or (given.strict and not met) else 0
 
 

@@ -68,7 +68,7 @@ LOOKUPS: dict[str, Callable[[Any], object]] = {
     ),
     "an answered press": lambda db: presses.answered(db, 1, ID, "anna"),
     "a press by its id": lambda db: presses.find(db, 1, "anna", ID),
-    "presses of a message": lambda db: presses.of_viewer(db, 1, ID, "anna"),
+    "presses of a message": lambda db: presses.of_viewer(db, 1, ID, "anna", "ben"),
     "whether anything waits": lambda db: deliveries.anything_waits(db, 1),
     "whether anything waits for one": lambda db: deliveries.anything_waits(db, 1, "ben"),
     "what waits for one": lambda db: deliveries.line(db, 1, "ben", most=9),
