@@ -25,6 +25,7 @@ MAX_DEVICES: Final = 32  # of an account
 MAX_EDGES: Final = 256
 MAX_TAKEN_BACK: Final = 1_024
 MOST_AT_ADDRESS: Final = 512  # devices and browsers of one address that are compared
+_SOURCES: Final = {str(one): one for one in BootSource}
 SESSIONS_EACH: Final = 4  # of a device: before and after it booted, by both sources
 
 
@@ -237,7 +238,7 @@ def sessions_at(
                 block=at,
                 server=server,
                 boot=BootInstant(
-                    ms=ms, plus_minus_ms=about, source=BootSource(source), seen_ms=seen_ms
+                    ms=ms, plus_minus_ms=about, source=_SOURCES[source], seen_ms=seen_ms
                 ),
             ),
         )

@@ -39,7 +39,9 @@ def reported(
     linked = [
         seen.browser
         for seen in waiting.waiting_at(db, tenant, session.block)
-        if _decide(db, tenant, seen, now_ms=now_ms).on is not None
+        # This report alone is new: whom it does not concern waits on.
+        if isinstance(match(seen, [session]), Linked)
+        and _decide(db, tenant, seen, now_ms=now_ms).on is not None
     ]
     waiting.no_longer_waits(db, tenant, linked)
     return linked
