@@ -65,6 +65,8 @@ CLAIMING = (
     "claim.commit.before",  # all is decided, and the claim is nobody's yet
     "claim.commit.after",  # it is, and the caller has no answer
     "proof.try.after",  # a wrong code is counted, and not answered
+)
+CHECKING_DOMAINS = (
     "domain.checked.after",  # name servers have said it, and nothing is written yet
 )
 MOVING = (
@@ -109,7 +111,8 @@ def armed(setting: str) -> Callable[[str], None]:
     for a label that is nowhere, because a test that arms it would test nothing."""
     label, _, count = setting.partition(":")
     known = (
-        *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING, *UNITS, *DELIVERING,
+        *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING,
+        *CHECKING_DOMAINS, *UNITS, *DELIVERING,
     )  # fmt: skip
     if label not in known:
         raise ValueError(f"{VARIABLE} names no fault point: {label}; there are {', '.join(known)}")
