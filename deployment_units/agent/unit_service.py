@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 from grpc import aio
 
 from control_plane.errors import InvalidInput, Unavailable
@@ -77,7 +77,7 @@ class UnitService(pb_grpc.UnitServiceServicer):
         limit = self._limit
         if limit.admit(admission.tenant, admission.client_id, admission.expires_at, now):
             return admission
-        return replace(
+        return msgspec.structs.replace(
             admission,
             reason=AdmissionReason.UNIT_FULL,
             message=f"the unit has let in {number_of(len(limit), 'client')} and takes no more; "

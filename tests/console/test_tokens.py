@@ -61,7 +61,7 @@ def test_what_cannot_be(tokens, arguments, code):
 
 def test_a_name_that_is_taken_or_not_there(tokens):
     tokens("issue", "a", "--role", "viewer")
-    assert tokens("issue", "a", "--role", "viewer").code == 1
+    assert tokens("issue", "a", "--role", "viewer").code == 4
     assert tokens("revoke", "b").code == 3
     assert tokens("rotate", "b").code == 3
 

@@ -35,6 +35,7 @@ SOUNDS = re.compile("ticket|token|secret|key|password|credential|proof|signature
 SECRET_TOO = {
     "TrustedIssuer.jwks", "OfferHandleResponse.offer", "AcceptHandleRequest.offer",
     "FinishProofRequest.code", "ConfirmIdentifierRequest.code", "Residence.introduction",
+    "AddPushAddressRequest.address", "ConfirmPushAddressRequest.code",
     # Nor is an address book made of what operators did.
     "Identifier.uri",
 }  # fmt: skip

@@ -167,7 +167,8 @@ def _agent(folder: Path, server: str, log: Path) -> Iterator[tuple[subprocess.Po
         process = subprocess.Popen(
             [sys.executable, "-m", "deployment_units.agent", f"--units={units}",
              f"--server={server}", f"--ready-file={ready}", "--accounts",
-             f"--state-dir={folder / 'accounts'}"],
+             f"--state-dir={folder / 'accounts'}", "--smtp-listen=127.0.0.1:0",
+             "--mail-domain=talk.example"],
             stdout=sink, stderr=sink,
         )  # fmt: skip
     try:
