@@ -46,6 +46,7 @@ from console.cli.commands import (
     plans,
     platforms,
     proofs,
+    push,
     rules,
     sign_in,
     store,
@@ -109,6 +110,7 @@ app.command("compose", rich_help_panel="Messages")(compose.compose)
 app.add_typer(conversations.app, name="conversations", rich_help_panel="Messages")
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel="Messages")
 app.add_typer(devices.app, name="devices", rich_help_panel="Messages")
+app.add_typer(push.app, name="push", rich_help_panel="Messages")
 app.add_typer(mail.app, name="mail", rich_help_panel="Messages")
 app.add_typer(organisations.app, name="organisations", rich_help_panel="Messages")
 app.add_typer(domains.app, name="domains", rich_help_panel="Messages")

@@ -59,6 +59,7 @@ READS: dict[tuple[str, str], list[str]] = {
     ("deliveries rules", "apply"): ["deliveries", "rules", "anna", "--apply", FILE],
     ("deliveries convert", "content"): ["deliveries", "convert", FILE, "--for", "text"],
     ("deliveries convert", "named"): ["deliveries", "convert", "-f", FILE, "--for", "text"],
+    ("push add", "file"): ["push", "add", "anna", FILE],
     ("mail explain", "mail"): ["mail", "explain", FILE],
     ("mail explain", "named"): ["mail", "explain", "-f", FILE],
     ("mail send", "content"): ["mail", "send", FILE, *MAILED],

@@ -13,6 +13,7 @@ from console.cli.views import (
     devices,
     identities,
     organisations,
+    push,
 )
 from tests.support.cards import coffee_card
 
@@ -62,6 +63,11 @@ _DOMAIN = {
         "name": "_homeport-challenge.a-long-name-of-an-organisation.example",
         "value": f"homeport-domain-verification={ID}",
     },
+}  # fmt: skip
+
+_PUSH = {
+    "id": ID, "shown": "ntfys://a-long-name-of-an-organisation.example/topic", "label": TEXT,
+    "proved": "2026-11-28 11:30:00 UTC",
 }  # fmt: skip
 
 ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]] = {
@@ -123,6 +129,10 @@ ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]]
         }
     ),
     devices.report_view: lambda: devices.report_view({"sources": ["tcp", "uptime"], "matched": 12}),
+    push.addresses_view: lambda: push.addresses_view(
+        {"addresses": [_PUSH, {**_PUSH, "proved": None}]}
+    ),
+    push.added_view: lambda: push.added_view({**_PUSH, "code_expires": "2026-11-28 11:40:00 UTC"}),
     devices.erased_view: lambda: devices.erased_view({"rows": 12_345}),
     devices.explanation_view: lambda: devices.explanation_view(
         {"device": ID, "edge": _EDGE, "ambiguous": [ID] * 2, "why": TEXT}

@@ -187,10 +187,16 @@ def _chosen_of(what: str, choice: pb.IdentityChoice) -> str:
 
 def _text(text: str | None, *, asks: bool) -> str:
     if text is None:
-        text = typer.prompt("Message", err=True) if asks else sys.stdin.read().rstrip("\n")
+        text = typer.prompt("Message", err=True) if asks else _piped()
     if not text.strip():
         raise CommandFailed("a message without a text says nothing", ExitCode.USAGE)
     return text
+
+
+def _piped() -> str:
+    from console.cli.input.text_file import STDIN, read_text
+
+    return read_text(STDIN).rstrip("\n")
 
 
 def _identifier(text: str) -> str:
