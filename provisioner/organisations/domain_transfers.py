@@ -18,6 +18,7 @@ from provisioner.organisations.domain_records import (
     HeldDomain,
     busy,
     held_domain,
+    is_rival,
     not_its,
     registrable,
 )
@@ -89,8 +90,9 @@ class DomainTransfers:
                 raise not_its(name)
             if self._records.now_ms() >= offer.until_ms:
                 raise ClaimNotAllowed("OFFER_VOID", "the offer has ended; ask for another one")
+            rival = None if is_rival(domain, organisation_id) else domain.rival
             after = msgspec.structs.replace(
-                domain, owner=organisation_id, primary="", offer=None, rival=None
+                domain, owner=organisation_id, primary="", offer=None, rival=rival
             )
             writes: list[Operation] = [Put(key, encoded(after))]
             writes += await self._records.handed_over(

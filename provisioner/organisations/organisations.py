@@ -179,13 +179,17 @@ class Organisations:
         key = keys.membership(tenant, account)
         for _ in range(ATTEMPTS):
             reads = Reads(self.store)
-            if actor.account == account and not actor.is_operator:
-                await self.live(tenant, account, actor)
+            by_itself = actor.account == account and not actor.is_operator
+            member = None
+            if by_itself:
+                member = await self._member(reads, tenant, await self.live(tenant, account, actor))
             else:
                 await self.owned(reads, tenant, organisation_id, actor)
             stands = await reads.get(key, Membership)
             if stands is None or stands.organisation != organisation_id:
                 return False
+            if by_itself and member is not None and not member.active:
+                raise ClaimNotAllowed("SUSPENDED", "the account is suspended; ask an owner")
             result = await self.store.commit(Txn(compares=reads.compares(), then=[Delete(key)]))
             if result.succeeded:
                 return True

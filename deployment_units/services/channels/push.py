@@ -168,6 +168,8 @@ def by_apprise(address: str, title: str, text: str, ask_s: float) -> Notified:
     target: Any = apprise.Apprise.instantiate(f"{address}?{limits}", suppress_exceptions=True)
     if target is None or (target.host or "").lower() != urlsplit(address).hostname:
         raise ValueError(f"it is not as {OFFERED.get(address.partition(':')[0], 'apprise has it')}")
+    if len(target) != 1:  # each place is asked, and one code is no proof of all
+        raise ValueError("it names more than one place; add each by itself")
     _said.lines = []
     taken = bool(target.notify(body=text, title=title))
     status = next((found for one in _said.lines if (found := _STATUS.search(one))), None)

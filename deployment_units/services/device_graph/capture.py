@@ -59,11 +59,12 @@ class SynStamps:
             peer, own = connection.getpeername(), connection.getsockname()
         except OSError:  # it has ended
             return
-        value = timestamp_of(header)
+        value, name = timestamp_of(header), peer_of(peer)
+        self._by_peer.pop(name, None)  # of an earlier connection from there
         if value is None:
             return
         self._connections += 1
-        self._by_peer[peer_of(peer)] = StampAt(
+        self._by_peer[name] = StampAt(
             server=peer_of(own),
             stamp=TcpStamp(connection=self._connections, value=value, seen_ms=self._wall_ms()),
         )

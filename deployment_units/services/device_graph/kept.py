@@ -12,7 +12,7 @@ import msgspec
 
 from control_plane.errors import Refused
 from control_plane.sqlite.schema import Schema
-from deployment_units.services.device_graph.evidence import BootInstant, BootSource
+from deployment_units.services.device_graph.evidence import BootInstant, BootSource, apart_ms
 from deployment_units.services.device_graph.graph import EDGE_MS, DeviceGraph, Edge
 from deployment_units.services.device_graph.matching import (
     SESSION_MS,
@@ -25,6 +25,7 @@ MAX_DEVICES: Final = 32  # of an account
 MAX_EDGES: Final = 256
 MAX_TAKEN_BACK: Final = 1_024
 MOST_AT_ADDRESS: Final = 512  # devices and browsers of one address that are compared
+SAME_BOOT_MS: Final = 1_000  # of one device, read twice
 _SOURCES: Final = {str(one): one for one in BootSource}
 SESSIONS_EACH: Final = 4  # of a device: before and after it booted, by both sources
 
@@ -188,16 +189,26 @@ def devices(db: sqlite3.Connection, owner: int) -> list[DeviceRow]:
     return [DeviceRow(*row) for row in rows]
 
 
+def is_known_boot(db: sqlite3.Connection, owner: int, session: Session) -> bool:
+    """Whether the device was reported with that boot before, by the same source."""
+    boot = session.boot
+    known = db.execute(
+        "SELECT boot_ms FROM device_sessions WHERE owner = ? AND device = ? AND source = ?",
+        (owner, session.device, boot.source),
+    )
+    return any(apart_ms(ms, boot.ms) <= SAME_BOOT_MS for (ms,) in known)
+
+
 def keep_session(db: sqlite3.Connection, owner: int, session: Session, now_ms: int) -> None:
     """The device as it was reported now; what is known of earlier boots stays for a while."""
     boot = session.boot
     # The same boot, read again: what was read first gives way.
     db.execute(
         "DELETE FROM device_sessions WHERE owner = ? AND device = ? AND source = ?"
-        " AND (seen_ms <= ? OR (block = ? AND server = ? AND abs(boot_ms - ?) <= 1000))",
+        " AND (seen_ms <= ? OR (block = ? AND server = ? AND abs(boot_ms - ?) <= ?))",
         (
             owner, session.device, boot.source, now_ms - SESSION_MS,
-            session.block, session.server, boot.ms,
+            session.block, session.server, boot.ms, SAME_BOOT_MS,
         ),
     )  # fmt: skip
     db.execute(

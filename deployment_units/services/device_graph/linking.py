@@ -4,7 +4,9 @@ transaction that keeps it. Functions of a connection, for works of the engine.""
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from deployment_units.services.device_graph import kept, waiting
 from deployment_units.services.device_graph.graph import Consent, apply, without
@@ -19,6 +21,8 @@ from deployment_units.services.device_graph.matching import (
     match,
 )
 
+MOST_DECIDED: Final = 32  # browsers that wait, at one report; the others at the next
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -30,18 +34,32 @@ class Seen:
 
 
 def reported(
-    db: sqlite3.Connection, tenant: str, owner: int, session: Session, *, now_ms: int
+    db: sqlite3.Connection,
+    tenant: str,
+    owner: int,
+    session: Session,
+    *,
+    now_ms: int,
+    on_boot: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Keeps a report of a device, and matches the browsers that wait for it; those that are on a
-    device now. The account has agreed to that, or `kept.NoConsent` is raised."""
+    device now. The account has agreed to that, or `kept.NoConsent` is raised. on_boot: is told that
+    the device was not known to have booted then; what it raises is raised."""
     check_consent(db, owner)
+    if not kept.is_known_boot(db, owner, session):
+        on_boot()
     kept.keep_session(db, owner, session, now_ms)
+    # This report alone is new: whom it does not concern waits on.
+    concerned = [
+        (found.evidence.apart_ms, at, seen)
+        for at, seen in enumerate(waiting.waiting_at(db, tenant, session.block))
+        if isinstance(found := match(seen, [session]), Linked)
+    ]
+    sessions = _at(db, tenant, session.block, now_ms - 2 * SESSION_MS) if concerned else []
     linked = [
         seen.browser
-        for seen in waiting.waiting_at(db, tenant, session.block)
-        # This report alone is new: whom it does not concern waits on.
-        if isinstance(match(seen, [session]), Linked)
-        and _decide(db, tenant, seen, now_ms=now_ms).on is not None
+        for _, _, seen in sorted(concerned, key=lambda one: one[:2])[:MOST_DECIDED]
+        if _decide(db, tenant, seen, sessions, now_ms=now_ms).on is not None
     ]
     waiting.no_longer_waits(db, tenant, linked)
     return linked
@@ -58,9 +76,12 @@ def check_consent(db: sqlite3.Connection, owner: int) -> None:
 
 def browser_seen(db: sqlite3.Connection, tenant: str, seen: Observation, *, now_ms: int) -> Seen:
     """Decides on a browser whose user has agreed; one that is on no device waits for a report."""
-    found = _decide(db, tenant, seen, now_ms=now_ms)
+    sessions = _at(db, tenant, seen.block, seen.seen_ms - SESSION_MS)
+    found = _decide(db, tenant, seen, sessions, now_ms=now_ms)
     if found.on is None:
         waiting.wait(db, tenant, seen)
+    elif isinstance(found.decision, Linked):
+        waiting.no_longer_waits(db, tenant, [seen.browser])
     return found
 
 
@@ -85,13 +106,25 @@ def _as_known_to(owner: int, decision: Decision) -> Decision:
     return decision if isinstance(decision, NoMatch) else NoMatch.NONE_AGREES
 
 
-def _decide(db: sqlite3.Connection, tenant: str, seen: Observation, *, now_ms: int) -> Seen:
-    at = kept.sessions_at(db, tenant, seen.block, since_ms=seen.seen_ms - SESSION_MS)
-    decision = match(seen, [session for _, session in at])
+def _at(db: sqlite3.Connection, tenant: str, block: str, since_ms: int) -> list[Session]:
+    return [one for _, one in kept.sessions_at(db, tenant, block, since_ms=since_ms)]
+
+
+def _decide(
+    db: sqlite3.Connection,
+    tenant: str,
+    seen: Observation,
+    sessions: Sequence[Session],
+    *,
+    now_ms: int,
+) -> Seen:
+    """sessions: at its address."""
+    decision = match(seen, sessions)
     known = kept.edges_of(db, tenant, seen.browser)
     if not isinstance(decision, Linked):
-        # Seen without evidence, it is where it was.
-        held = [number for number, edge in known if edge.holds(now_ms)]
+        # Seen without evidence it is where it was, but not against evidence.
+        speaks = decision is not NoMatch.NONE_AGREES and not isinstance(decision, Ambiguous)
+        held = [number for number, edge in known if speaks and edge.holds(now_ms)]
         return Seen(decision=decision, on=held[0] if held else None)
     number, device = _parts(decision.device)
     contradicted = [(other, edge) for other, edge in known if other != number]

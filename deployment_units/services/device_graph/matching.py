@@ -112,7 +112,7 @@ def match(observation: Observation, sessions: Iterable[Session]) -> Decision:
         lately = True
         if not _comparable(observation, boot, session):
             continue
-        apart = apart_ms(boot.ms, session.boot.ms)
+        apart = _apart_ms(boot, session.boot)
         known = best.get(session.device)
         # Of one device the session speaks that says most.
         if known is None or apart * known.tolerance_ms < known.apart_ms * tolerance_ms:
@@ -142,6 +142,13 @@ def _comparable(observation: Observation, boot: BootInstant, session: Session) -
     """Lines of TCP timestamps are shifted by whom the device connects to."""
     both_tcp = boot.source is BootSource.TCP and session.boot.source is BootSource.TCP
     return not both_tcp or observation.server == session.server
+
+
+def _apart_ms(one: BootInstant, other: BootInstant) -> int:
+    """Uptimes do not wrap."""
+    if one.source is other.source is BootSource.UPTIME:
+        return abs(one.ms - other.ms)
+    return apart_ms(one.ms, other.ms)
 
 
 def _tolerance_ms(one: BootInstant, other: BootInstant, gap_ms: int) -> int:

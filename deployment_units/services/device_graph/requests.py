@@ -36,7 +36,7 @@ def purpose_of(value: pb.Purpose.ValueType) -> str:
 
 def uptime_ms_of(uptime: Duration) -> int:
     milliseconds = uptime.seconds * 1_000 + uptime.nanos // 1_000_000
-    if not 0 <= milliseconds <= MAX_UPTIME_MS:
+    if not 0 <= uptime.nanos < 10**9 or not 0 <= milliseconds <= MAX_UPTIME_MS:
         raise InvalidInput("uptime", "uptime is from 0 to ten years")
     return milliseconds
 

@@ -48,6 +48,7 @@ from homeport.api.communication.v1 import device_pb2_grpc as pb_grpc
 
 NAME = "homeport.api.communication.v1.DeviceService"
 REPORTS: Final = Rate(per_s=1.0, burst=60.0)  # of an address, and of an account
+BOOTS: Final = Rate(per_s=64 / 86_400, burst=64.0)  # of an account's devices, by each source
 MOST_KEYS: Final = 50_000
 FORGET_S: Final = 60.0  # between looks for browsers that have waited long enough
 
@@ -96,6 +97,7 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
         self._clock = clock
         self._together = StampsTogether()
         self._buckets = TokenBuckets(rate, most_keys=MOST_KEYS)
+        self._boots_told = TokenBuckets(BOOTS, most_keys=MOST_KEYS)
         self.observed: Counter[str] = Counter()  # browsers, by what was decided
 
     async def run(self) -> None:
@@ -110,10 +112,13 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
     async def SetConsent(self, request: pb.SetConsentRequest, context: _Context) -> pb.DeviceMap:
         resident, purpose = self._resident(context), purpose_of(request.purpose)
         now_ms = self._wall_ms()
-        changed = await self._change(
-            resident,
-            lambda db, owner: kept.set_consent(db, owner, purpose, request.given, now_ms=now_ms),
-        )
+
+        def agree(db: sqlite3.Connection, owner: int) -> None:
+            if not request.given:
+                waiting.no_longer_waits(db, resident.tenant, kept.graph_of(db, owner).edges)
+            kept.set_consent(db, owner, purpose, request.given, now_ms=now_ms)
+
+        changed = await self._change(resident, agree)
         if not request.given:
             self._activity.forget_browsers(resident.tenant, resident.account)
         return changed
@@ -130,12 +135,24 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
             (resident.tenant, resident.account, device), context.peer(), uptime_ms, now_ms
         )
 
+        def on_boot() -> None:
+            wait_s = self._boots_told.take((resident.tenant, resident.account), self._clock(), 1.0)
+            if wait_s:
+                raise TooMuchReported(
+                    "the account's devices have booted too often to be believed; wait",
+                    retry_after_s=wait_s,
+                )
+
         def report(db: sqlite3.Connection, owner: int) -> int:
             kept.add_device(db, owner, device, label, now_ms=now_ms)
             found = set()
             for boot in boots:
                 session = Session(device=device, block=block, server=server, boot=boot)
-                found |= {*linking.reported(db, resident.tenant, owner, session, now_ms=now_ms)}
+                found |= {
+                    *linking.reported(
+                        db, resident.tenant, owner, session, now_ms=now_ms, on_boot=on_boot
+                    )
+                }
             if not boots:
                 linking.check_consent(db, owner)
             return len(found)
@@ -212,13 +229,19 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
             before = kept.graph_of(db, owner, browser)
             kept.keep_graph(db, owner, before, undo(before, browser, device), now_ms=now_ms)
 
-        return await self._change(resident, unlink)
+        changed = await self._change(resident, unlink)
+        self._activity.forget_browsers(resident.tenant, resident.account)
+        return changed
 
     async def RemoveDevice(
         self, request: pb.RemoveDeviceRequest, context: _Context
     ) -> pb.DeviceMap:
         resident, device = self._resident(context), device_of(request.device)
-        return await self._change(resident, lambda db, owner: kept.remove_device(db, owner, device))
+        changed = await self._change(
+            resident, lambda db, owner: kept.remove_device(db, owner, device)
+        )
+        self._activity.forget_browsers(resident.tenant, resident.account)
+        return changed
 
     async def Erase(self, request: pb.EraseRequest, context: _Context) -> pb.EraseResponse:
         resident = self._resident(context)
@@ -244,6 +267,8 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
     ) -> tuple[str, list[BootInstant], bool]:
         """The address of ours, when the device booted by each source that tells, and whether
         another connection would tell more."""
+        if not peer_group(peer):  # from nowhere that could be the same as another
+            return "", [], False
         found: list[BootInstant | NoBoot] = []
         if uptime_ms is not None:
             found.append(boot_of(Uptime(uptime_ms=uptime_ms, seen_ms=now_ms)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from control_plane import keys
@@ -257,3 +259,26 @@ async def test_a_look_that_comes_too_late_writes_nothing():
     server.dns.read = slow  # type: ignore[method-assign]
     assert await server.checks.check(TENANT, NAME) is None
     assert await server.store.get(keys.domain(TENANT, NAME)) is None
+
+
+async def test_handing_a_domain_on_does_not_put_off_who_proves_it():
+    server = await furnished()
+    await server.organisation("northwind", "carla")
+    await server.domain("contoso", NAME)
+    token = await asked(server, "fabrikam")
+    server.dns.withdraw(NAME)
+    server.dns.publish(NAME, token)
+    with suppress(ClaimNotAllowed):
+        await verify(server, "fabrikam")
+    owners = ["contoso", "northwind"]
+    for _ in range(4):
+        server.clock.now += 23 * 3_600
+        await server.checks.check(TENANT, NAME)
+        if await state(server, "fabrikam") is DomainState.VERIFIED:
+            break
+        await server.transfers.offer(TENANT, owners[0], NAME, owners[1], OPERATOR)
+        await server.transfers.accept(TENANT, owners[1], NAME, OPERATOR)
+        owners.reverse()
+    held = await server.domains.get(TENANT, "fabrikam", NAME, OPERATOR)
+    assert held.domain is not None
+    assert held.domain.owner == "fabrikam"

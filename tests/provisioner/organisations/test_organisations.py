@@ -138,3 +138,17 @@ async def test_they_are_listed_in_pages():
     first = await server.organisations.page(TENANT, "", 3)
     rest = await server.organisations.page(TENANT, first[-1].id, 3)
     assert [one.id for one in (*first, *rest)] == [f"o{number}" for number in range(5)]
+
+
+async def test_who_is_suspended_does_not_leave_to_come_back():
+    server = OrganisationServer()
+    await server.organisation("contoso", "anna")
+    await homes(server.store, "ben")
+    await server.member("contoso", "ben")
+    organisations = server.organisations
+    suspended = Membership(organisation="contoso", active=False)
+    await organisations.set_member(TENANT, "contoso", "ben", of("anna"), suspended, now_ms=2)
+    with pytest.raises(ClaimNotAllowed) as refused:
+        await organisations.remove_member(TENANT, "contoso", "ben", of("ben"))
+    assert refused.value.reason == "SUSPENDED"
+    assert await organisations.remove_member(TENANT, "contoso", "ben", of("anna"))

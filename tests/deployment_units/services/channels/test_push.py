@@ -37,6 +37,15 @@ def test_the_table_has_each_schema_that_is_offered() -> None:
     assert [schema for schema, _, _ in SCHEMAS] == list(OFFERED)
 
 
+@pytest.mark.parametrize(
+    "places", ["mine/theirs", "mine%2Ctheirs", "mine,theirs"], ids=["slash", "written", "comma"]
+)
+def test_an_address_of_two_places_is_none(places: str) -> None:
+    """The code would come back from either, and prove both."""
+    with pytest.raises(ValueError, match="more than one place"):
+        by_apprise(f"ntfys://ntfy.talk.example/{places}", "t", "x", 1.0)
+
+
 @pytest.mark.parametrize(("schema", "good", "bad"), SCHEMAS, ids=[one[0] for one in SCHEMAS])
 def test_each_schema_reads_its_addresses_and_refuses_others(
     schema: str, good: str, bad: str | None

@@ -86,6 +86,28 @@ async def test_of_a_socket_that_keeps_none_there_is_none() -> None:
     assert stamps.of(f"ipv4:{address}:{port}") is None
 
 
+async def test_a_connection_without_a_timestamp_has_none_of_an_earlier_one() -> None:
+    """The same address and port, later."""
+    stamps = SynStamps(wall_ms=wall_ms)
+    async with port_of(stamps) as (host, port):
+        peer = await call(host, port)
+    assert stamps.of(peer) is not None
+
+    class Again:
+        def getsockopt(self, level: int, option: int, size: int) -> bytes:
+            return b""
+
+        def getpeername(self) -> tuple[str, int]:
+            address, _, number = peer.removeprefix("ipv4:").rpartition(":")
+            return address, int(number)
+
+        def getsockname(self) -> tuple[str, int]:
+            return "127.0.0.1", 1
+
+    stamps.accepted(Again())
+    assert stamps.of(peer) is None
+
+
 async def test_the_last_connections_are_remembered() -> None:
     stamps = SynStamps(wall_ms=wall_ms, most_connections=2)
     async with port_of(stamps) as (host, port):

@@ -81,6 +81,16 @@ def test_lines_of_tcp_count_for_one_address_of_ours_alone() -> None:
     assert isinstance(match(other, [session(source=BootSource.UPTIME)]), Linked)
 
 
+def test_uptimes_do_not_wrap() -> None:
+    def known(ms: int) -> BootInstant:
+        return BootInstant(ms=ms, plus_minus_ms=5, source=BootSource.UPTIME, seen_ms=NOW_MS)
+
+    seen = Observation(browser="b", block=HOME, server="", boot=known(BOOT_MS), seen_ms=NOW_MS)
+    for apart, found in ((0, Linked), (WRAP_MS, NoMatch)):
+        there = Session(device="phone", block=HOME, server="", boot=known(BOOT_MS - apart))
+        assert isinstance(match(seen, [there]), found)
+
+
 def test_sessions_of_one_device_are_no_second_device() -> None:
     again = [session(seen=-1_000), session(seen=-2_000), session(source=BootSource.UPTIME)]
     assert isinstance(match(observation(), again), Linked)

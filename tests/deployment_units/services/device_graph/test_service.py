@@ -20,6 +20,7 @@ from deployment_units.services.device_graph.kept import (
     NoConsent,
     TooManyDevices,
 )
+from deployment_units.services.device_graph.linking import MOST_DECIDED
 from deployment_units.services.device_graph.service import DeviceService, TooMuchReported
 from homeport.api.communication.v1 import device_pb2 as pb
 from tests.support.account_units import TENANT, AccountUnit, account_unit
@@ -224,6 +225,59 @@ async def test_a_reboot_is_the_same_device(tmp_path: Path) -> None:
         assert found == {"phone": [f"{SITE}/another-0123456789", NAMED]}
 
 
+async def test_what_contradicts_makes_nobody_active(tmp_path: Path) -> None:
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        await at.report("anna")
+        await at.observe()
+        at.active.clear()
+        await at.observe(up=OTHER_UP)
+        assert at.active == []
+        await at.observe(up=None)
+        assert at.active == ["anna"]
+        await at.service.Unlink(pb.UnlinkRequest(browser=NAMED, device="phone"), at.by("anna"))
+        assert at.active == []
+
+
+async def test_a_report_decides_on_so_many_that_wait_and_the_next_on_the_others(
+    tmp_path: Path,
+) -> None:
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        for number in range(MOST_DECIDED + 5):
+            at.seconds += 1
+            await at.observe(browser=f"browser-{number:012}")
+        assert (await at.report("anna")).matched == MOST_DECIDED
+        assert (await at.report("anna")).matched == 5
+
+
+async def test_devices_that_boot_too_often_are_not_believed(tmp_path: Path) -> None:
+    """Who steps through boots would learn which browsers are at its address."""
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        for number in range(64):
+            at.seconds += 1
+            await at.report("anna", up=Duration(seconds=10_000 + 10 * number))
+        at.seconds += 1
+        with pytest.raises(TooMuchReported, match="booted too often"):
+            await at.report("anna", up=Duration(seconds=20_000))
+        await at.report("anna", up=Duration(seconds=10_000 + 10 * 63))
+
+
+async def test_from_nowhere_in_particular_nothing_matches(tmp_path: Path) -> None:
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        here = at.by("anna")
+        here.peer = lambda: "unix:"
+        request = pb.ReportDeviceRequest(device="phone", uptime=UP)
+        assert list((await at.service.ReportDevice(request, here)).sources) == []
+        seen = pb.ObserveRequest(
+            tenant=TENANT, site=SITE, browser=BROWSER, purpose=pb.PURPOSE_REACH, uptime=UP
+        )
+        await at.service.Observe(seen, here)
+        assert await at.edges("anna") == {"phone": []}
+
+
 async def test_erase_leaves_no_row(tmp_path: Path) -> None:
     async with devices(tmp_path) as at:
         for account, up in (("anna", UP), ("ben", OTHER_UP)):
@@ -289,6 +343,7 @@ async def test_bounds(tmp_path: Path) -> None:
         (pb.ReportDeviceRequest(device="x" * 65, uptime=UP), "device"),
         (pb.ReportDeviceRequest(device="x", uptime=Duration(seconds=-1)), "uptime"),
         (pb.ReportDeviceRequest(device="x", uptime=Duration(seconds=1 << 40)), "uptime"),
+        (pb.ReportDeviceRequest(device="x", uptime=Duration(seconds=1, nanos=-5)), "uptime"),
         (pb.ReportDeviceRequest(device="x", label="l" * 65), "label"),
     ],
 )
