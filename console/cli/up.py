@@ -224,7 +224,7 @@ def _next_commands(stack: LocalStack, options: StackOptions, store: str) -> list
     if options.apart:
         return [
             f"homeport provision anna --ip 81.2.69.142{there}",
-            f"homeport handles claim @anna --account anna{there}",
+            f"homeport accounts claim anna @anna{there}",
             f"homeport resolve @anna{there}",
             *_sign_in_command(options, there),
         ]

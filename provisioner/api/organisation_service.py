@@ -13,6 +13,8 @@ from control_plane.serving.server import Service
 from homeport.api.directory.v1 import organisation_pb2 as pb
 from homeport.api.directory.v1 import organisation_pb2_grpc as pb_grpc
 from provisioner.api.organisation_callers import OrganisationCallers, slug_of
+from provisioner.directory.claim_budgets import ClaimBudgets
+from provisioner.organisations.actors import Actor
 from provisioner.organisations.organisations import PAGE, HeldOrganisation, Organisations
 from provisioner.organisations.policy import (
     MOST_LISTED,
@@ -27,17 +29,20 @@ MOST_NAME = 128  # characters
 
 
 class OrganisationService(pb_grpc.OrganisationServiceServicer):
-    """Servicer of homeport.api.directory.v1. now_ms(): Unix ms."""
+    """Servicer of homeport.api.directory.v1. budgets: of organisations and groups that accounts
+    make; now_ms(): Unix ms."""
 
     def __init__(
         self,
         organisations: Organisations,
         callers: OrganisationCallers,
+        budgets: ClaimBudgets,
         *,
         now_ms: Callable[[], int],
     ) -> None:
         self._organisations = organisations
         self._callers = callers
+        self._budgets = budgets
         self._now_ms = now_ms
 
     def service(self) -> Service:
@@ -57,6 +62,7 @@ class OrganisationService(pb_grpc.OrganisationServiceServicer):
                 tenant, name, wanted, actor, revision=request.organisation.revision
             )
         else:
+            self._take(tenant, actor)
             held = await self._organisations.create(
                 tenant, name, wanted, actor, now_ms=self._now_ms()
             )
@@ -118,12 +124,18 @@ class OrganisationService(pb_grpc.OrganisationServiceServicer):
         found = await self._organisations.membership(tenant, actor.account, actor)
         return _member_to_proto(actor.account, found)
 
+    def _take(self, tenant: str, actor: Actor) -> None:
+        """Raises TooManyClaims."""
+        if not actor.is_operator:
+            self._budgets.take(tenant, actor.account)
+
     async def ApplyGroup(
         self, request: pb.ApplyGroupRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Group:
         tenant, actor = self._callers.tenant(request), self._callers.actor(request, context)
         name = check_slug(request.group.organisation, "group.organisation")
         group = check_slug(request.group.group, "group.group")
+        self._take(tenant, actor)
         revision = await self._organisations.apply_group(
             tenant, name, group, Group(guests=request.group.guests), actor
         )

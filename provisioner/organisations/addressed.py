@@ -80,6 +80,13 @@ class AddressedReader:
         )
         return found if found is not None and same_life(found.life_ms, life_ms) else None
 
+    async def is_active_in(
+        self, reads: Reads, tenant: str, account: str, life_ms: int, organisation: str
+    ) -> bool:
+        """Whether the client of this life is an active member of the organisation."""
+        member = await self.member(reads, tenant, account, life_ms)
+        return member is not None and member.active and member.organisation == organisation
+
     async def policies(
         self, reads: Reads, tenant: str, organisations: Sequence[str]
     ) -> dict[str, OrganisationPolicy]:

@@ -28,6 +28,7 @@ class AdmissionRule(StrEnum):
     """Why an account may not be in a group. For programs; values never change."""
 
     SUSPENDED = "SUSPENDED"
+    INVITER_LEFT = "INVITER_LEFT"
     NO_GROUP = "NO_GROUP"
     GROUP_WITHOUT_GUESTS = "GROUP_WITHOUT_GUESTS"
     GUESTS_FORBIDDEN = "GUESTS_FORBIDDEN"

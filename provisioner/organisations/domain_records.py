@@ -115,7 +115,10 @@ def is_rival(domain: Domain, organisation_id: str) -> bool:
 
 def not_its(name: str) -> NotFound:
     """Of a domain that is not there, and of another organisation's."""
-    return NotFound(f"the organisation has no domain {quoted(name)}, and asked for none")
+    return NotFound(
+        f"the organisation has no domain {quoted(name)} that it has proved; ask for it, publish "
+        "its record, and have it verified"
+    )
 
 
 def busy(name: str) -> Conflict:

@@ -24,6 +24,7 @@ from provisioner.directory.shared_lease import SharedLease
 from provisioner.organisations.actors import Actor, LiveAccount, live_account
 from provisioner.organisations.addressed import Addressed, AddressedReader
 from provisioner.organisations.admission import (
+    AdmissionRule,
     InvitedTo,
     JoiningAccount,
     NotAdmitted,
@@ -38,9 +39,10 @@ from provisioner.organisations.records import (
     Membership,
     encoded,
 )
-from provisioner.organisations.routing import Invite, NotRouted, Route, Why, route
+from provisioner.organisations.routing import Invite, InviteReason, NotRouted, Route, Why, route
 
 ATTEMPTS = 3
+INVITER_LEFT = AdmissionRule.INVITER_LEFT
 KINDS = frozenset({IdentifierKind.EMAIL, IdentifierKind.HANDLE, IdentifierKind.PHONE})
 
 
@@ -110,7 +112,7 @@ class Invitations:
         key = keys.invitation(tenant, invitation_id)
         stands = await reads.get(key, Invitation)
         if stands is not None:
-            if not _same(stands, made.invitation):
+            if not stands.is_made_again_by(made.invitation):
                 raise Conflict("another invitation has this id; choose another")
             return RoutedInvitation(
                 id=invitation_id, invitation=stands, route=made.route, judged_by=made.judged_by
@@ -215,7 +217,7 @@ class Invitations:
                 "handle or a telephone number",
             )  # fmt: skip
         reads = Reads(self._store)
-        await self._check_inviter(reads, tenant, organisation, group, actor)
+        life_ms = await self._check_inviter(reads, tenant, organisation, group, actor)
         addressed = await self._reader.read(reads, tenant, address)
         invitation = Invitation(
             inviter=actor.account,
@@ -225,6 +227,7 @@ class Invitations:
             digest=self._reader.digests(tenant, address)[0],
             expires_ms=expires_ms,
             request=request,
+            inviter_life_ms=life_ms,
         )
         found = self._route(invitation, address, addressed, lasts=expires_ms > 0)
         made = RoutedInvitation(
@@ -245,18 +248,22 @@ class Invitations:
 
     async def _check_inviter(
         self, reads: Reads, tenant: str, organisation: str, group: str, actor: Actor
-    ) -> None:
-        """Whoever invites is an active member of the organisation whose group it is. Raises
-        NotFound otherwise, as for a group that is not there."""
+    ) -> int:
+        """Whoever invites is an active member of the organisation whose group it is; when this
+        life of the client began, Unix ms. Raises NotFound otherwise, as for a group that is not
+        there."""
+        first_ms = 0
         there = await reads.get(keys.group(tenant, organisation, group), Group)
         if not actor.is_operator:
             account = await live_account(self._accounts, tenant, actor.account, actor.unit)
             first_ms = account.home.first_ms
-            member = await self._reader.member(reads, tenant, actor.account, first_ms)
-            if member is None or not member.active or member.organisation != organisation:
+            if not await self._reader.is_active_in(
+                reads, tenant, actor.account, first_ms, organisation
+            ):
                 raise _no_group(group)
         if there is None:
             raise _no_group(group)
+        return first_ms
 
     async def _judged(
         self,
@@ -272,6 +279,11 @@ class Invitations:
         organisation, group = invitation.organisation, invitation.group
         group_key = keys.group(tenant, organisation, group)
         there = await reads.get(group_key, Group, name=f"group {group}")
+        if invitation.inviter and not await self._reader.is_active_in(
+            reads, tenant, invitation.inviter, invitation.inviter_life_ms, organisation
+        ):
+            why = (InviteReason(rule=INVITER_LEFT, clause="ORGANISATION", value=organisation),)
+            raise InvitationRefused(NotAdmitted(rule=INVITER_LEFT, why=why))
         name, life_ms = account.view.account, account.home.first_ms
         if all(one.account != name for one in addressed.accounts):  # it was forwarded
             raise _no_invitation()
@@ -370,12 +382,6 @@ class Invitations:
             if await self._committed(Txn(compares=reads.compares(), then=[put])):
                 return ended
         raise Conflict("the invitation keeps changing; try again")
-
-
-def _same(one: Invitation, other: Invitation) -> bool:
-    """Whether two are one, made twice; of an address by either of its digests the newer counts."""
-    fields = ("inviter", "organisation", "group", "kind", "digest", "request")
-    return all(getattr(one, field) == getattr(other, field) for field in fields)
 
 
 def _check_open(invitation: Invitation) -> None:

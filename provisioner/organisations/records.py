@@ -108,17 +108,23 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind, digest: of the address that it went to; of a handle its stored key. account: who
     accepted or declined. judged_by: the revisions by which it was accepted, by name."""
 
-    inviter: str
+    inviter: str  # empty: an operator
     organisation: str
     group: str
     kind: str
     digest: str
     expires_ms: int
     request: str
+    inviter_life_ms: int = 0
     state: InvitationState = InvitationState.OPEN
     account: str = ""
     ended_ms: int = 0
     judged_by: dict[str, int] = {}
+
+    def is_made_again_by(self, other: Invitation) -> bool:
+        """Whether two are one; of an address by either of its digests the newer counts."""
+        fields = ("inviter", "organisation", "group", "kind", "digest", "request")
+        return all(getattr(self, field) == getattr(other, field) for field in fields)
 
 
 Record = TypeVar("Record", bound=msgspec.Struct)

@@ -82,7 +82,12 @@ def build_organisations(
         wall=time.time,
     )
     asking = OrganisationCallers(state.fleet_view, callers)
-    of_organisations = OrganisationService(organisations, asking, now_ms=records.now_ms)
+    of_organisations = OrganisationService(
+        organisations,
+        asking,
+        ClaimBudgets(clock=time.monotonic, what="organisations and groups"),
+        now_ms=records.now_ms,
+    )
     of_domains = DomainService(
         domains, transfers, asking, ClaimBudgets(clock=time.monotonic, what="looks at domains")
     )

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from control_plane.errors import InvalidInput
 from control_plane.printable import printable, quoted
@@ -146,6 +146,13 @@ def checked_address(address: str, allowed: Mapping[str, frozenset[str]]) -> str:
             "address", "address: parameters are not taken; leave out what is behind ?"
         )
     return address
+
+
+def place_of(address: str) -> str:
+    """What the same place has in common however it is written, for counting."""
+    parts = urlsplit(address)
+    path = unquote(parts.path).strip("/").lower()
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}/{path}"
 
 
 def shown_address(address: str) -> str:

@@ -26,7 +26,7 @@ from deployment_units.services.channels.port import (
     SendOutcome,
     SendResult,
 )
-from deployment_units.services.channels.push import checked_address, shown_address
+from deployment_units.services.channels.push import checked_address, place_of, shown_address
 from deployment_units.services.channels.push_kept import PushAddressRow
 from deployment_units.services.profiles.requests import label_of
 from homeport.api.communication.v1 import push_pb2 as pb
@@ -97,7 +97,7 @@ class PushService(pb_grpc.PushServiceServicer):
                 db, owner, address, label, new_id=new_id, code=code, now_ms=self._wall_ms()
             )
 
-        for key in ((resident.tenant, resident.account), address):
+        for key in ((resident.tenant, resident.account), place_of(address)):
             if wait_s := self._codes.take(key, self._clock()):
                 raise Exhausted("too many codes were sent; wait", retry_after_s=wait_s)
         row = await self._accounts.change(resident, begin)

@@ -69,8 +69,8 @@ def check_consent(db: sqlite3.Connection, owner: int) -> None:
     """Raises kept.NoConsent where the account has not agreed."""
     if not kept.consents(db, owner):
         raise kept.NoConsent(
-            "the account has not agreed that its devices are matched with browsers; agree with "
-            "SetConsent first"
+            "the account has not agreed that its devices are matched with browsers; agree first: "
+            "SetConsent, or homeport devices consent"
         )
 
 

@@ -29,6 +29,7 @@ from tests.support.organisation_servers import BEN, OrganisationServer
 
 NAMES = [organisation_service.NAME, domain_service.NAME, invitation_service.NAME]
 INVITATION = "i-0123456789abcdef"
+MADE_A_DAY = 3  # organisations and groups, of an account
 HOME = directory_pb2.ActingHome(unit_id="london", epoch=1)
 
 
@@ -50,7 +51,10 @@ class Served:
         asking = OrganisationCallers(view, Callers(Proxies(), control))
         server = self.server
         self.organisations = OrganisationService(
-            server.organisations, asking, now_ms=server.records.now_ms
+            server.organisations,
+            asking,
+            ClaimBudgets(clock=server.clock, a_day=MADE_A_DAY),
+            now_ms=server.records.now_ms,
         )
         self.domains = DomainService(
             server.domains, server.transfers, asking, ClaimBudgets(clock=server.clock, a_day=2)
@@ -192,3 +196,28 @@ async def test_a_unit_says_for_which_account_it_acts():
         with pytest.raises(ServiceError) as refused:
             await served.organisations.GetOrganisation(request, served.unit)
         assert isinstance(refused.value, InvalidInput)
+
+
+async def test_an_account_makes_so_many_organisations_and_groups_a_day():
+    served = Served()
+    await served.server.organisation("contoso", "anna")
+    acting: dict[str, Any] = {"tenant": TENANT, "account": "anna", "home": HOME}
+
+    def group(number: int) -> pb.ApplyGroupRequest:
+        wanted = pb.Group(organisation="contoso", group=f"group-{number}")
+        return pb.ApplyGroupRequest(group=wanted, **acting)
+
+    for number in range(MADE_A_DAY):
+        await served.organisations.ApplyGroup(group(number), served.unit)
+    with pytest.raises(TooManyClaims):
+        await served.organisations.ApplyGroup(group(9), served.unit)
+    with pytest.raises(TooManyClaims):
+        await served.organisations.ApplyOrganisation(
+            pb.ApplyOrganisationRequest(
+                organisation=pb.Organisation(organisation="one-more", name="One", owners=["anna"]),
+                **acting,
+            ),
+            served.unit,
+        )
+    by_operator = pb.ApplyGroupRequest(tenant=TENANT, group=group(9).group)
+    await served.organisations.ApplyGroup(by_operator, served.operator)

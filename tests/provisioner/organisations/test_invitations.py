@@ -14,7 +14,7 @@ from control_plane.store.port import Put, Txn
 from provisioner.directory.claim_rules import ClaimNotAllowed
 from provisioner.organisations.invitations import InvitationRefused
 from provisioner.organisations.policy import Joining, Openness
-from provisioner.organisations.records import InvitationState
+from provisioner.organisations.records import InvitationState, Membership
 from provisioner.organisations.routing import Choose, NewAccount, ToAccount
 from tests.support.directory_servers import TENANT, home, homes
 from tests.support.fakes.network_store import NetworkStore
@@ -73,6 +73,22 @@ async def test_it_is_judged_again_when_it_is_accepted():
     assert (done.state, done.account) == (InvitationState.ACCEPTED, "carla")
     assert await members(server) == {"carla"}
     assert await accept(server, "carla", "mailto:carla@northwind.example") == done
+
+
+async def test_it_is_good_for_as_long_as_who_made_it_may_invite():
+    server = OrganisationServer()
+    await server.scenario()
+    await invite(server)
+    suspended = Membership(organisation="contoso", active=False)
+    await server.organisations.set_member(TENANT, "contoso", "anna", OPERATOR, suspended, now_ms=2)
+    with pytest.raises(InvitationRefused) as refused:
+        await accept(server, "ben-contoso")
+    assert refused.value.reason == "INVITER_LEFT"
+    await server.organisations.remove_member(TENANT, "contoso", "anna", OPERATOR)
+    with pytest.raises(InvitationRefused):
+        await accept(server, "ben-contoso")
+    await server.member("contoso", "anna")
+    assert (await accept(server, "ben-contoso")).state is InvitationState.ACCEPTED
 
 
 async def test_nobody_else_accepts_it():
