@@ -99,6 +99,7 @@ async def test_servers_thaw_what_a_dead_mover_left_frozen(tmp_path, record):
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("bug", ["move_without_epoch", "skip_the_last_changes"])
 async def test_a_mover_that_leaves_something_out_is_seen(tmp_path, bug):
     """What P8 stands on, taken out: the judge must notice."""
