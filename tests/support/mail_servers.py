@@ -47,7 +47,9 @@ class MailServer:
             try:
                 if await self._begun():
                     return self
-            except BaseException:
+            except (
+                BaseException
+            ):  # cancelled too: its processes are nobody else's; it goes on upwards
                 await self.__aexit__()
                 raise
         raise AssertionError(f"it ends by itself: {self.log.read_text()}")
@@ -196,7 +198,7 @@ class OpenSmtpd(MailServer):
         self._slow = await asyncio.start_server(_not_now, "127.0.0.2", 0)
         try:
             return await super().__aenter__()
-        except BaseException:
+        except BaseException:  # whatever kept it from starting goes on upwards
             self._slow.close()
             raise
 
