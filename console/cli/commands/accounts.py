@@ -3,11 +3,11 @@ sees it, how it is reached. Each command acts for the client, with its ticket.""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from console.cli.commands.at_home import calls_at_home
 from console.cli.failure import ExitCode
 from console.cli.name_options import Uri
 from console.cli.options import (
@@ -21,10 +21,10 @@ from console.cli.options import (
     Token,
     target_of,
 )
-from console.cli.output import Format, busy, show
+from console.cli.output import Format, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from console.cli.calls.accounts import AccountCalls
     from console.cli.profile import Target
@@ -267,17 +267,11 @@ def contacts(
     show({"contacts": found}, output, lambda: contacts_view(found))
 
 
-@contextmanager
-def account_calls(target: Target, client: str) -> Iterator[AccountCalls]:
+def account_calls(target: Target, client: str) -> AbstractContextManager[AccountCalls]:
     """Calls for the client's account, at its home."""
     from console.cli.calls.accounts import AccountCalls
-    from console.cli.commands.clients import connect
 
-    with busy("asking"):
-        with connect(target) as service:
-            home = service.get(client)
-        with AccountCalls.at(target, home) as calls:
-            yield calls
+    return calls_at_home(AccountCalls, target, client)
 
 
 def show_settings(found: Any, output: Format) -> None:

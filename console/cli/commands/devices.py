@@ -3,16 +3,16 @@ command acts for the client, with its ticket."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from console.cli.commands.at_home import calls_at_home
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
-from console.cli.output import Format, busy, show
+from console.cli.output import Format, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from console.cli.calls.devices import DeviceCalls
     from console.cli.profile import Target
@@ -168,17 +168,11 @@ def erase(
     show(document, output, lambda: erased_view(document))
 
 
-@contextmanager
-def device_calls(target: Target, client: str) -> Iterator[DeviceCalls]:
+def device_calls(target: Target, client: str) -> AbstractContextManager[DeviceCalls]:
     """Calls for the client's account, at its home."""
     from console.cli.calls.devices import DeviceCalls
-    from console.cli.commands.clients import connect
 
-    with busy("asking"):
-        with connect(target) as service:
-            home = service.get(client)
-        with DeviceCalls.at(target, home) as calls:
-            yield calls
+    return calls_at_home(DeviceCalls, target, client)
 
 
 def _show_map(found: pb.DeviceMap, output: Format) -> None:

@@ -3,18 +3,18 @@ operator lets. Each command acts for the client, with its ticket."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from console.cli.commands.at_home import calls_at_home
 from console.cli.name_options import Code
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
-from console.cli.output import Format, busy, show
+from console.cli.output import Format, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from console.cli.calls.push import PushCalls
     from console.cli.profile import Target
@@ -108,17 +108,11 @@ def remove_address(
         _show_all(calls, output)
 
 
-@contextmanager
-def push_calls(target: Target, client: str) -> Iterator[PushCalls]:
+def push_calls(target: Target, client: str) -> AbstractContextManager[PushCalls]:
     """Calls for the client's account, at its home."""
     from console.cli.calls.push import PushCalls
-    from console.cli.commands.clients import connect
 
-    with busy("asking"):
-        with connect(target) as service:
-            home = service.get(client)
-        with PushCalls.at(target, home) as calls:
-            yield calls
+    return calls_at_home(PushCalls, target, client)
 
 
 def _show_all(calls: PushCalls, output: Format) -> None:
