@@ -24,7 +24,7 @@ def pasted() -> list[list[str]]:
 
 
 def test_the_section_has_commands() -> None:
-    assert ["handles", "claim", "@anna", "--account", "anna"] in pasted()
+    assert ["accounts", "claim", "anna", "@anna"] in pasted()
 
 
 @pytest.mark.slow
