@@ -23,7 +23,7 @@ from tests.support.fakes.fleet_service import FakeFleet
 from tests.support.servers import PLACES
 
 WAIT_S = 30.0
-READY_S = 60.0
+READY_S = 150.0
 
 
 def fake_fleet() -> FakeFleet:
