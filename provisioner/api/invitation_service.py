@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from grpc import aio
 
 from control_plane.errors import InvalidInput
+from control_plane.identity.names import check_client_id
 from control_plane.serving.server import Service
 from homeport.api.directory.v1 import invitation_pb2 as pb
 from homeport.api.directory.v1 import invitation_pb2_grpc as pb_grpc
@@ -15,9 +16,11 @@ from provisioner.api import mapping
 from provisioner.api.lookup_calls import read_identifier
 from provisioner.api.organisation_callers import OrganisationCallers, slug_of
 from provisioner.organisations.actors import Actor
-from provisioner.organisations.invitations import Invitations, RoutedInvitation
+from provisioner.organisations.group_members import PAGE, GroupMembers
+from provisioner.organisations.invitation_outcomes import RoutedInvitation
+from provisioner.organisations.invitations import Invitations
 from provisioner.organisations.records import Invitation
-from provisioner.organisations.routing import Choose, NewAccount, NotRouted, ToAccount
+from provisioner.organisations.routing import Choose, NewAccount, NotRouted, Route, ToAccount
 
 NAME = "homeport.api.directory.v1.InvitationService"
 INVITE_S, LEAST_INVITE_S, MOST_INVITE_S = 7 * 86_400.0, 60.0, 30 * 86_400.0
@@ -27,8 +30,11 @@ LEAST_ID = 16
 class InvitationService(pb_grpc.InvitationServiceServicer):
     """Servicer of homeport.api.directory.v1."""
 
-    def __init__(self, invitations: Invitations, callers: OrganisationCallers) -> None:
+    def __init__(
+        self, invitations: Invitations, members: GroupMembers, callers: OrganisationCallers
+    ) -> None:
         self._invitations = invitations
+        self._members = members
         self._callers = callers
 
     def service(self) -> Service:
@@ -108,6 +114,33 @@ class InvitationService(pb_grpc.InvitationServiceServicer):
             invitation=_to_proto(name, seen.invitation), route=_route_to_proto(seen, actor)
         )
 
+    async def FindInvited(
+        self, request: pb.FindInvitedRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.FindInvitedResponse:
+        tenant, name = self._callers.tenant(request), _invitation_id(request)
+        actor = self._callers.actor_with_account(request, context)
+        address = read_identifier(request.identifier)
+        found = await self._invitations.invited(tenant, name, address, actor)
+        outcome, accounts = _outcome(found)
+        return pb.FindInvitedResponse(outcome=outcome, accounts=accounts)
+
+    async def ListGroupMembers(
+        self, request: pb.ListGroupMembersRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ListGroupMembersResponse:
+        tenant, size = self._callers.tenant(request), request.page_size or PAGE
+        if not 1 <= size <= PAGE:
+            raise InvalidInput("page_size", f"page_size is {size}; it must be 1 to {PAGE}")
+        after = request.page_token
+        page = await self._members.page(
+            tenant,
+            slug_of(request, "organisation"),
+            slug_of(request, "group"),
+            self._callers.actor(request, context),
+            after=check_client_id(after, "page_token") if after else "",
+            limit=size,
+        )
+        return pb.ListGroupMembersResponse(accounts=page.accounts, next_page_token=page.after)
+
 
 def _invitation_id(request: Any) -> str:
     name = slug_of(request, "invitation")
@@ -140,19 +173,25 @@ def _is_told(name: str) -> bool:
 
 def _route_to_proto(routed: RoutedInvitation, actor: Actor) -> pb.Route:
     found = pb.Route()
-    accounts: Iterable[str] = ()
-    match routed.route:
-        case ToAccount(account=account):
-            found.outcome, accounts = pb.ROUTE_OUTCOME_ACCOUNT, (account,)
-        case Choose(accounts=accounts):
-            found.outcome = pb.ROUTE_OUTCOME_CHOOSE
-        case NewAccount(organisation=organisation):
-            found.outcome, found.organisation = pb.ROUTE_OUTCOME_NEW_ACCOUNT, organisation
-        case NotRouted():
-            found.outcome = pb.ROUTE_OUTCOME_REFUSED
+    found.outcome, accounts = _outcome(routed.route)
+    if isinstance(routed.route, NewAccount):
+        found.organisation = routed.route.organisation
     found.accounts.extend(one for one in accounts if actor.is_operator or one == actor.account)
     for one in routed.route.why:
         found.why.add(rule=one.rule, clause=one.clause, value=one.value)
     if actor.is_operator:
         found.judged_by.update(routed.judged_by)
     return found
+
+
+def _outcome(route: Route) -> tuple[pb.RouteOutcome, Sequence[str]]:
+    """With the accounts that it goes to."""
+    match route:
+        case ToAccount(account=account):
+            return pb.ROUTE_OUTCOME_ACCOUNT, (account,)
+        case Choose(accounts=accounts):
+            return pb.ROUTE_OUTCOME_CHOOSE, accounts
+        case NewAccount():
+            return pb.ROUTE_OUTCOME_NEW_ACCOUNT, ()
+        case NotRouted():
+            return pb.ROUTE_OUTCOME_REFUSED, ()

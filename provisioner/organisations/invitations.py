@@ -9,17 +9,15 @@ whoever accepts shows it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
 from control_plane import keys
-from control_plane.errors import Conflict, InvalidInput, NotFound
+from control_plane.errors import Conflict, InvalidInput
 from control_plane.identifiers.identifier import Identifier, IdentifierKind
-from control_plane.printable import quoted
 from control_plane.store.port import Compare, LeaseLost, Operation, Put, Txn, unchanged
 from provisioner.directory.claim_budgets import ClaimBudgets
-from provisioner.directory.claim_rules import ClaimNotAllowed
+from provisioner.directory.claim_rules import same_life
 from provisioner.directory.shared_lease import SharedLease
 from provisioner.organisations.actors import Actor, LiveAccount, live_account
 from provisioner.organisations.addressed import Addressed, AddressedReader
@@ -30,6 +28,13 @@ from provisioner.organisations.admission import (
     NotAdmitted,
     judge_acceptance,
 )
+from provisioner.organisations.invitation_outcomes import (
+    InvitationRefused,
+    RoutedInvitation,
+    check_open,
+    no_group,
+    no_invitation,
+)
 from provisioner.organisations.reads import Reads
 from provisioner.organisations.records import (
     Group,
@@ -39,30 +44,11 @@ from provisioner.organisations.records import (
     Membership,
     encoded,
 )
-from provisioner.organisations.routing import Invite, InviteReason, NotRouted, Route, Why, route
+from provisioner.organisations.routing import Invite, InviteReason, NotRouted, Route, route
 
 ATTEMPTS = 3
 INVITER_LEFT = AdmissionRule.INVITER_LEFT
 KINDS = frozenset({IdentifierKind.EMAIL, IdentifierKind.HANDLE, IdentifierKind.PHONE})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoutedInvitation:
-    """id empty: it was only asked where one would go. judged_by: revisions, by name."""
-
-    id: str
-    invitation: Invitation
-    route: Route
-    judged_by: dict[str, int]
-
-
-class InvitationRefused(ClaimNotAllowed):
-    """It may not be accepted by this account now; `why` has the rules."""
-
-    def __init__(self, refused: NotAdmitted) -> None:
-        said = "; ".join(f"{one.rule} {one.clause} {one.value}".rstrip() for one in refused.why)
-        super().__init__(str(refused.rule), f"the invitation cannot be accepted: {said}")
-        self.why: Why = refused.why
 
 
 class Invitations:
@@ -123,7 +109,8 @@ class Invitations:
             self._budgets.take(tenant, actor.account)
         try:
             put = Put(key, encoded(made.invitation), await self._lease.current())
-            result = await self._store.commit(Txn(compares=[unchanged(key, 0)], then=[put]))
+            then = [put, *await self._inviter_joins(reads, tenant, made.invitation, invitation_id)]
+            result = await self._store.commit(Txn(compares=[unchanged(key, 0)], then=then))
         except LeaseLost:
             self._lease.lost()
             raise Conflict("the invitation was not kept; try again") from None
@@ -144,7 +131,7 @@ class Invitations:
             account = await live_account(self._accounts, tenant, actor.account, actor.unit)
             if stands.state is InvitationState.ACCEPTED and stands.account == actor.account:
                 return stands
-            _check_open(stands)
+            check_open(stands)
             writes = await self._judged(reads, tenant, invitation_id, stands, address, account)
             compares = [*reads.compares(), *self._account_compares(account)]
             ended = msgspec.structs.replace(
@@ -178,7 +165,7 @@ class Invitations:
         if found is None or not (
             actor.is_operator or actor.account in (found.inviter, found.account)
         ):
-            raise _no_invitation()
+            raise no_invitation()
         return found
 
     async def seen(
@@ -190,7 +177,7 @@ class Invitations:
         if not actor.is_operator:
             await live_account(self._accounts, tenant, actor.account, actor.unit)
             if all(one.account != actor.account for one in addressed.accounts):
-                raise _no_invitation()
+                raise no_invitation()
         return RoutedInvitation(
             id=invitation_id,
             invitation=stands,
@@ -198,8 +185,36 @@ class Invitations:
             judged_by=reads.revisions(),
         )
 
+    async def invited(
+        self, tenant: str, invitation_id: str, address: Identifier, actor: Actor
+    ) -> Route:
+        """Where one goes now that the actor made."""
+        reads, _, stands = await self._of_address(tenant, invitation_id, address)
+        if not actor.is_operator:
+            home = (await live_account(self._accounts, tenant, actor.account, actor.unit)).home
+            if stands.inviter != actor.account or not same_life(
+                stands.inviter_life_ms, home.first_ms
+            ):
+                raise no_invitation()
+        addressed = await self._reader.read(reads, tenant, address)
+        return self._route(stands, address, addressed, lasts=True)
+
     def now_ms(self) -> int:
         return int(self._wall() * 1_000)
+
+    async def _inviter_joins(
+        self, reads: Reads, tenant: str, invitation: Invitation, invitation_id: str
+    ) -> list[Operation]:
+        """What makes who invites a member of the group; nothing where it is one."""
+        account, life_ms = invitation.inviter, invitation.inviter_life_ms
+        if not account:
+            return []
+        key = keys.group_member(tenant, invitation.organisation, invitation.group, account)
+        there = await reads.get(key, GroupMember)
+        if there is not None and there.life_ms == life_ms:
+            return []
+        record = GroupMember(invitation=invitation_id, life_ms=life_ms, since_ms=self.now_ms())
+        return [Put(key, encoded(record))]
 
     async def _routed(
         self,
@@ -260,9 +275,9 @@ class Invitations:
             if not await self._reader.is_active_in(
                 reads, tenant, actor.account, first_ms, organisation
             ):
-                raise _no_group(group)
+                raise no_group(group)
         if there is None:
-            raise _no_group(group)
+            raise no_group(group)
         return first_ms
 
     async def _judged(
@@ -286,7 +301,7 @@ class Invitations:
             raise InvitationRefused(NotAdmitted(rule=INVITER_LEFT, why=why))
         name, life_ms = account.view.account, account.home.first_ms
         if all(one.account != name for one in addressed.accounts):  # it was forwarded
-            raise _no_invitation()
+            raise no_invitation()
         member = await self._reader.member(reads, tenant, name, life_ms)
         own = member.organisation if member is not None else ""
         policies = await self._reader.policies(reads, tenant, [organisation, own])
@@ -336,7 +351,7 @@ class Invitations:
         try:
             return (await self._store.commit(txn)).succeeded
         except LeaseLost:  # and with it the invitation
-            raise _no_invitation() from None
+            raise no_invitation() from None
 
     async def _of_address(
         self, tenant: str, invitation_id: str, address: Identifier | None
@@ -345,12 +360,12 @@ class Invitations:
         reads, key = Reads(self._store), keys.invitation(tenant, invitation_id)
         stands = await reads.get(key, Invitation)
         if stands is None:
-            raise _no_invitation()
+            raise no_invitation()
         if address is not None and (
             stands.kind != address.kind.value
             or stands.digest not in self._reader.digests(tenant, address)
         ):
-            raise _no_invitation()
+            raise no_invitation()
         return reads, key, stands
 
     async def _end(
@@ -366,14 +381,14 @@ class Invitations:
                 await live_account(self._accounts, tenant, actor.account, actor.unit)
             reads, key, stands = await self._of_address(tenant, invitation_id, address)
             if address is None and not actor.is_operator and stands.inviter != actor.account:
-                raise _no_invitation()
+                raise no_invitation()
             if address is not None:
                 addressed = await self._reader.read(reads, tenant, address)
                 if all(one.account != actor.account for one in addressed.accounts):
-                    raise _no_invitation()
+                    raise no_invitation()
             if stands.state is state:
                 return stands
-            _check_open(stands)
+            check_open(stands)
             ended = msgspec.structs.replace(
                 stands, state=state, account=actor.account if address is not None else "",
                 ended_ms=self.now_ms(),
@@ -382,18 +397,3 @@ class Invitations:
             if await self._committed(Txn(compares=reads.compares(), then=[put])):
                 return ended
         raise Conflict("the invitation keeps changing; try again")
-
-
-def _check_open(invitation: Invitation) -> None:
-    if invitation.state is not InvitationState.OPEN:
-        raise ClaimNotAllowed(
-            "NOT_OPEN", f"the invitation was {invitation.state}; ask for another one"
-        )
-
-
-def _no_group(group: str) -> NotFound:
-    return NotFound(f"there is no group {quoted(group)} here that you may invite to")
-
-
-def _no_invitation() -> NotFound:
-    return NotFound("there is no such invitation; it may have ended")

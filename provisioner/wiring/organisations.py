@@ -31,6 +31,7 @@ from provisioner.organisations.domain_checks import DomainChecks
 from provisioner.organisations.domain_records import DomainRecords
 from provisioner.organisations.domain_transfers import DomainTransfers
 from provisioner.organisations.domains import Domains
+from provisioner.organisations.group_members import GroupMembers
 from provisioner.organisations.invitations import Invitations
 from provisioner.organisations.organisations import Organisations
 from provisioner.settings import Settings
@@ -70,8 +71,9 @@ def build_organisations(
     domains = Domains(records, challenges, random=secrets.token_bytes)
     transfers = DomainTransfers(records)
     checks = DomainChecks(records, challenges, session=lambda: state.ledger.session, jitter=jitter)
+    reader = AddressedReader(registrar, secrets=lambda: directory.pepper.secrets)
     invitations = Invitations(
-        AddressedReader(registrar, secrets=lambda: directory.pepper.secrets),
+        reader,
         lease=SharedLease(
             directory.store,
             lasts_s=MOST_INVITE_S,
@@ -91,7 +93,7 @@ def build_organisations(
     of_domains = DomainService(
         domains, transfers, asking, ClaimBudgets(clock=time.monotonic, what="looks at domains")
     )
-    of_invitations = InvitationService(invitations, asking)
+    of_invitations = InvitationService(invitations, GroupMembers(reader), asking)
     return OrganisationParts(
         services=(of_organisations.service(), of_domains.service(), of_invitations.service()),
         audited=organisation_objects(of_organisations, of_domains),

@@ -23,6 +23,7 @@ from provisioner.api.invitation_service import InvitationService
 from provisioner.api.organisation_callers import OrganisationCallers
 from provisioner.api.organisation_service import OrganisationService
 from provisioner.directory.claim_budgets import ClaimBudgets, TooManyClaims
+from provisioner.organisations.group_members import GroupMembers
 from tests.support.credentials import authenticator_of, bearer, tokens_of
 from tests.support.directory_servers import TENANT
 from tests.support.organisation_servers import BEN, OrganisationServer
@@ -59,7 +60,9 @@ class Served:
         self.domains = DomainService(
             server.domains, server.transfers, asking, ClaimBudgets(clock=server.clock, a_day=2)
         )
-        self.invitations = InvitationService(server.invitations, asking)
+        self.invitations = InvitationService(
+            server.invitations, GroupMembers(server.reader), asking
+        )
         self.operator, self.unit = (
             SimpleNamespace(
                 invocation_metadata=lambda name=name: bearer(name), auth_context=dict,
@@ -221,3 +224,37 @@ async def test_an_account_makes_so_many_organisations_and_groups_a_day():
         )
     by_operator = pb.ApplyGroupRequest(tenant=TENANT, group=group(9).group)
     await served.organisations.ApplyGroup(by_operator, served.operator)
+
+
+async def test_the_unit_that_brings_an_invitation_learns_to_whom_and_members_learn_of_each_other():
+    served = Served()
+    await served.server.scenario()
+    whose: dict[str, Any] = {"tenant": TENANT, "home": HOME}
+    of: dict[str, Any] = {**whose, "organisation": "contoso", "group": "launch"}
+    named = {"invitation": INVITATION, "identifier": _id(BEN)}
+    await served.invitations.CreateInvitation(
+        invitation_pb2.CreateInvitationRequest(**of, **named, account="anna"), served.unit
+    )
+    find = invitation_pb2.FindInvitedRequest(**whose, **named, account="anna")
+    found = await served.invitations.FindInvited(find, served.unit)
+    assert found.outcome == invitation_pb2.ROUTE_OUTCOME_ACCOUNT
+    assert list(found.accounts) == ["ben-contoso"]
+
+    ask = invitation_pb2.ListGroupMembersRequest(**of, account="anna")
+    assert list((await served.invitations.ListGroupMembers(ask, served.unit)).accounts) == ["anna"]
+    for account in ("ben-contoso", "ben-fabrikam", "mallory"):  # who made it alone is told
+        find.account = ask.account = account
+        with pytest.raises(NotFound):
+            await served.invitations.FindInvited(find, served.unit)
+        with pytest.raises(NotFound):
+            await served.invitations.ListGroupMembers(ask, served.unit)
+    await served.invitations.AcceptInvitation(
+        invitation_pb2.AcceptInvitationRequest(**whose, **named, account="ben-contoso"),
+        served.unit,
+    )
+    ask.account, ask.page_size = "ben-contoso", 1
+    first = await served.invitations.ListGroupMembers(ask, served.unit)
+    ask.page_token = first.next_page_token
+    second = await served.invitations.ListGroupMembers(ask, served.unit)
+    assert [*first.accounts, *second.accounts] == ["anna", "ben-contoso"]
+    assert not second.next_page_token

@@ -439,6 +439,134 @@ class GetInvitationResponse(_message.Message):
 Global___GetInvitationResponse: _TypeAlias = GetInvitationResponse  # noqa: Y015
 
 @_typing.final
+class FindInvitedRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
+    INVITATION_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """empty: "default" """
+    account: _builtins.str
+    """who made it"""
+    invitation: _builtins.str
+    @_builtins.property
+    def home(self) -> _directory_pb2.ActingHome: ...
+    @_builtins.property
+    def identifier(self) -> _directory_pb2.Identifier:
+        """the address that it went to"""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        home: _directory_pb2.ActingHome | None = ...,
+        invitation: _builtins.str = ...,
+        identifier: _directory_pb2.Identifier | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["home", b"home", "identifier", b"identifier"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "home", b"home", "identifier", b"identifier", "invitation", b"invitation", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindInvitedRequest: _TypeAlias = FindInvitedRequest  # noqa: Y015
+
+@_typing.final
+class FindInvitedResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    outcome: Global___RouteOutcome.ValueType
+    """as it goes now"""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """that are invited; none where it goes nowhere, or to a new account"""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___RouteOutcome.ValueType = ...,
+        accounts: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindInvitedResponse: _TypeAlias = FindInvitedResponse  # noqa: Y015
+
+@_typing.final
+class ListGroupMembersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
+    ORGANISATION_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """empty: "default" """
+    account: _builtins.str
+    """who does it"""
+    organisation: _builtins.str
+    group: _builtins.str
+    page_size: _builtins.int
+    """at most 100, which is also the default"""
+    page_token: _builtins.str
+    @_builtins.property
+    def home(self) -> _directory_pb2.ActingHome: ...
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        home: _directory_pb2.ActingHome | None = ...,
+        organisation: _builtins.str = ...,
+        group: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["home", b"home"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "group", b"group", "home", b"home", "organisation", b"organisation", "page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGroupMembersRequest: _TypeAlias = ListGroupMembersRequest  # noqa: Y015
+
+@_typing.final
+class ListGroupMembersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """empty: there are no more"""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        accounts: _abc.Iterable[_builtins.str] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGroupMembersResponse: _TypeAlias = ListGroupMembersResponse  # noqa: Y015
+
+@_typing.final
 class Invitation(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

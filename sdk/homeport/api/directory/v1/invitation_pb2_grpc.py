@@ -64,6 +64,16 @@ class InvitationServiceStub:
                 request_serializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.GetInvitationRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.GetInvitationResponse.FromString,
                 _registered_method=True)
+        self.FindInvited = channel.unary_unary(
+                '/homeport.api.directory.v1.InvitationService/FindInvited',
+                request_serializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.FindInvitedRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.FindInvitedResponse.FromString,
+                _registered_method=True)
+        self.ListGroupMembers = channel.unary_unary(
+                '/homeport.api.directory.v1.InvitationService/ListGroupMembers',
+                request_serializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.ListGroupMembersRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.ListGroupMembersResponse.FromString,
+                _registered_method=True)
 
 
 class InvitationServiceServicer:
@@ -79,7 +89,7 @@ class InvitationServiceServicer:
 
     def CreateInvitation(self, request, context):
         """Keeps an invitation under an id of the caller's. Whether it reaches anybody only operators are told.
-        Idempotent per id. Caller: the home of a member of the organisation, or an operator. Errors:
+        Who invites is in the group from then on. Idempotent per id. Caller: the home of a member of the organisation, or an operator. Errors:
         FAILED_PRECONDITION to operators: it goes nowhere (the rule that says so); ABORTED the id is another one's; RESOURCE_EXHAUSTED too many were made (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -120,6 +130,23 @@ class InvitationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindInvited(self, request, context):
+        """To whom an invitation is to be brought now. It is told to the unit that brings it, which tells
+        nobody: what accounts have an address is nobody else's business. Reads only. Caller: the inviter's
+        home.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGroupMembers(self, request, context):
+        """Who is in a group, in order of their ids. Reads only. Caller: the home of one of them, or an
+        operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InvitationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -152,6 +179,16 @@ def add_InvitationServiceServicer_to_server(servicer, server):
                     servicer.GetInvitation,
                     request_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.GetInvitationRequest.FromString,
                     response_serializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.GetInvitationResponse.SerializeToString,
+            ),
+            'FindInvited': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindInvited,
+                    request_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.FindInvitedRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.FindInvitedResponse.SerializeToString,
+            ),
+            'ListGroupMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGroupMembers,
+                    request_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.ListGroupMembersRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.ListGroupMembersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -316,6 +353,60 @@ class InvitationService:
             '/homeport.api.directory.v1.InvitationService/GetInvitation',
             homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.GetInvitationRequest.SerializeToString,
             homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.GetInvitationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindInvited(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.directory.v1.InvitationService/FindInvited',
+            homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.FindInvitedRequest.SerializeToString,
+            homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.FindInvitedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGroupMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.directory.v1.InvitationService/ListGroupMembers',
+            homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.ListGroupMembersRequest.SerializeToString,
+            homeport_dot_api_dot_directory_dot_v1_dot_invitation__pb2.ListGroupMembersResponse.FromString,
             options,
             channel_credentials,
             insecure,
