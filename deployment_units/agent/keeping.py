@@ -196,7 +196,7 @@ def keeping(
         from deployment_units.agent.mail import mail_of  # units without mail do without
 
         mail = mail_of(
-            settings, unit_id, database, accounts, callers, messages.sender, directory,
+            settings, unit_id, folder, database, accounts, callers, messages.sender, directory,
             connect=connect, presses=presses_in_words, due=messages.due, wall_ms=wall_ms,
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any
 
 from grpc import aio
@@ -15,7 +16,7 @@ from control_plane.offloading.pool import ProcessPool
 from control_plane.process import serving_tls
 from control_plane.serving.server import Service
 from control_plane.serving.tls import HTTP1, following
-from deployment_units.agent.mail_settings import mail_domains
+from deployment_units.agent.mail_settings import mail_domains, role_handles
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
@@ -28,6 +29,7 @@ from deployment_units.services.mail_in.grpc_mail_peers import GrpcMailPeers
 from deployment_units.services.mail_in.mail_keeper import MailKeeper
 from deployment_units.services.mail_in.mail_reader import LIMITS, TASKS, MailReader
 from deployment_units.services.mail_in.mail_reports import MailReports
+from deployment_units.services.mail_in.role_box import RoleBox
 from deployment_units.services.mail_in.service import NAME, MailService
 from deployment_units.services.mail_in.smtp_limits import NetworkCounts, SmtpLimits, read_networks
 from deployment_units.services.mail_in.smtp_server import SmtpServer
@@ -36,6 +38,7 @@ from deployment_units.services.state.database import UnitDatabase
 from homeport.api.communication.v1 import mail_pb2_grpc
 
 READERS = 2  # child processes that read mail
+ROLE_FOLDER = "postmaster"  # of the unit's folder
 
 
 class UnitMail:
@@ -85,6 +88,7 @@ class UnitMail:
 def mail_of(
     settings: AgentSettings,
     unit_id: str,
+    folder: Path,
     database: UnitDatabase,
     accounts: Accounts,
     callers: Callers,
@@ -96,9 +100,9 @@ def mail_of(
     due: Callable[[int, int], None],
     wall_ms: Callable[[], int],
 ) -> UnitMail:
-    """callers: who reads introductions to this unit; doors: the way in of messages; connect: to
-    other units; presses: what presses a button; due: as MailReports has it. Raises
-    InvalidInput."""
+    """folder: the unit's; callers: who reads introductions to this unit; doors: the way in of
+    messages; connect: to other units; presses: what presses a button; due: as MailReports has it.
+    Raises InvalidInput."""
     tenants = mail_domains(settings.mail_domain)
     trusted = read_networks(settings.mail_trusted, "mail_trusted")
     host = next(iter(tenants), "")
@@ -117,9 +121,25 @@ def mail_of(
     keeper = MailKeeper(database, accounts, doors, reports, presses)
     peers = GrpcMailPeers(connect)
     homes = DirectoryHomes(unit_id, directory, callers.introduction)
-    taker = MailIn(tenants, keeper, reader, homes, peers, has_left=callers.has_left)
+    roles = role_handles(settings.postmaster, tenants)
+    taker = MailIn(
+        tenants,
+        keeper,
+        reader,
+        homes,
+        peers,
+        has_left=callers.has_left,
+        role_handles=roles,
+        role_box=RoleBox(folder / ROLE_FOLDER, wall_ms=wall_ms),
+    )
     service = MailService(
-        tenants, callers, keeper, reader, most_bytes=limits.max_bytes, clock=time.monotonic
+        tenants,
+        callers,
+        keeper,
+        reader,
+        role_handles=roles,
+        most_bytes=limits.max_bytes,
+        clock=time.monotonic,
     )
     tls = serving_tls(settings.tls_certificate, settings.tls_key, None)
     server = SmtpServer(

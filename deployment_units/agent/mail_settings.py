@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from control_plane.errors import InvalidInput
 from control_plane.identifiers.domains import read_domain
+from control_plane.identifiers.handles import read_handle
 from control_plane.identifiers.identifier import Flaw
 from control_plane.identity.names import check_slug
 from deployment_units.services.mail_in.smtp_limits import read_networks
@@ -34,6 +35,13 @@ class MailSettings(BaseModel):
         Field(
             description="domains of the accounts' mail, each DOMAIN=TENANT, by comma; without "
             "=TENANT that of the tenant default"
+        ),
+    ] = ""
+    postmaster: Annotated[
+        str,
+        Field(
+            description="handle of the account that gets mail for postmaster@ and abuse@, or "
+            "DOMAIN=HANDLE by comma; all units the same; empty: kept in state_dir"
         ),
     ] = ""
     mail_trusted: Annotated[
@@ -86,6 +94,7 @@ class MailSettings(BaseModel):
         """What is wrong with them, for people."""
         try:
             domains = mail_domains(self.mail_domain)
+            role_handles(self.postmaster, domains)
             read_networks(self.mail_trusted, "mail_trusted")
         except InvalidInput as error:
             yield error.message
@@ -120,4 +129,25 @@ def mail_domains(text: str) -> dict[str, str]:
         if isinstance(domain, Flaw):
             raise InvalidInput("mail_domain", f"mail_domain: {domain}")
         found[domain.normal] = check_slug(tenant or DEFAULT_TENANT, "mail_domain")
+    return found
+
+
+def role_handles(text: str, domains: Mapping[str, str]) -> dict[str, str]:
+    """Handles in normal form, by domain, of who gets mail for the roles of it. domains: as
+    `mail_domains` says. Raises InvalidInput."""
+    found: dict[str, str] = {}
+    for part in (one.strip() for one in text.split(",")):
+        if not part:
+            continue
+        name, _, handle = part.rpartition("=")
+        read = read_handle(handle)
+        if isinstance(read, Flaw):
+            raise InvalidInput("postmaster", f"postmaster: {read}")
+        domain = read_domain(name) if name else None
+        if isinstance(domain, Flaw):
+            raise InvalidInput("postmaster", f"postmaster: {domain}")
+        if domain is not None and domain.normal not in domains:
+            raise InvalidInput("postmaster", f"postmaster: {name} is no mail_domain of the unit")
+        for one in domains if domain is None else (domain.normal,):
+            found[one] = read.normal
     return found

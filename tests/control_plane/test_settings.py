@@ -162,6 +162,7 @@ def test_where_empty_is_a_value_it_counts_wherever_it_stands(file, monkeypatch):
                 "mail_dns",
                 "metrics_listen",
                 "mail_relay",
+                "postmaster",
                 "push",
                 "smtp_listen",
                 "tenants",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from deployment_units.services.mail_in.mail_reader import MailReader
 from deployment_units.services.mail_in.mail_reports import MailReports
 from deployment_units.services.mail_in.other_units import MailPeers
 from deployment_units.services.mail_in.reading_tasks import TASKS
+from deployment_units.services.mail_in.role_box import MOST_MAILS, RoleBox
 from deployment_units.services.mail_in.service import NAME, MailService
 from deployment_units.services.mail_in.smtp_limits import SmtpLimits, read_networks
 from deployment_units.services.mail_in.smtp_server import SmtpServer
@@ -188,9 +189,11 @@ async def mail_unit(
     peers: MailPeers | None = None,
     trusted: str = "",
     limits: SmtpLimits | None = None,
+    roles: Mapping[str, str] | None = None,
+    most_role_mails: int = MOST_MAILS,
     **of_service: Any,
 ) -> AsyncIterator[MailUnit]:
-    """of_service: other bounds of its MailService."""
+    """roles: handles by domain; of_service: other bounds of its MailService."""
     directory, limits = directory or MailDirectory(), limits or SmtpLimits()
     async with AsyncExitStack() as stack:
         unit = await stack.enter_async_context(
@@ -218,10 +221,14 @@ async def mail_unit(
             DirectoryHomes(unit_id, directory.of(unit_id), unit.callers.introduction),
             peers,
             has_left=unit.callers.has_left,
+            role_handles=roles or {},
+            role_box=RoleBox(
+                folder / "postmaster", wall_ms=unit.wall_ms, most_mails=most_role_mails
+            ),
         )
         service = MailService(
-            {HOST: TENANT}, unit.callers, keeper, reader, most_bytes=limits.max_bytes,
-            clock=lambda: 0.0, **of_service,
+            {HOST: TENANT}, unit.callers, keeper, reader, role_handles=roles or {},
+            most_bytes=limits.max_bytes, clock=lambda: 0.0, **of_service,
         )  # fmt: skip
         serving = Server(
             [
@@ -250,8 +257,13 @@ async def mail_unit(
 
 
 @asynccontextmanager
-async def mail_units(folder: Path, *units: str, **of_service: Any) -> AsyncIterator[list[MailUnit]]:
-    """Of one fleet."""
+async def mail_units(
+    folder: Path,
+    *units: str,
+    roles: Mapping[str, Mapping[str, str]] | None = None,
+    **of_service: Any,
+) -> AsyncIterator[list[MailUnit]]:
+    """Of one fleet. roles: by unit."""
     directory = MailDirectory()
     async with AsyncExitStack() as stack:
         found = []
@@ -259,7 +271,12 @@ async def mail_units(folder: Path, *units: str, **of_service: Any) -> AsyncItera
             peers = GrpcMailPeers(grpc.aio.insecure_channel)
             stack.push_async_callback(peers.close)
             made = mail_unit(
-                folder / name, unit_id=name, directory=directory, peers=peers, **of_service
+                folder / name,
+                unit_id=name,
+                directory=directory,
+                peers=peers,
+                roles=(roles or {}).get(name),
+                **of_service,
             )
             found.append(await stack.enter_async_context(made))
         yield found

@@ -60,10 +60,11 @@ class Reports(Protocol):
 
 class Mailbox(NamedTuple):
     """Where mail for an address goes. whose: of a reply address; None: of a stranger's mail, to
-    the account itself."""
+    the account itself. role: it is for a role that the account has, such as postmaster."""
 
     resident: Resident
     whose: ReplyOwner | None = None
+    role: bool = False
 
 
 class MailKeeper:
@@ -93,8 +94,11 @@ class MailKeeper:
         form. Raises StoreUnavailable."""
         return self._database.read(lambda db: mail_kept.resident_of_handle(db, tenant, handle))
 
-    def of_account(self, resident: Resident) -> Mailbox | None:
-        """That of an account that strangers reach by mail. Raises StaleEpoch, StoreUnavailable."""
+    def of_account(self, resident: Resident, *, role: bool = False) -> Mailbox | None:
+        """That of an account that strangers reach by mail, or for a role that it has. Raises
+        StaleEpoch, StoreUnavailable."""
+        if role:
+            return Mailbox(resident, role=True)
         is_open = self._accounts.read(resident, partial(_is_open, account=resident.account))
         return Mailbox(resident) if is_open else None
 
@@ -102,7 +106,7 @@ class MailKeeper:
         """Raises NotFound where nobody is there any more, NobodysMail, and what Accounts.change
         and MessageDoors.send do."""
         work: Callable[[sqlite3.Connection, int], None]
-        if reading.outcomes:
+        if reading.outcomes and not mailbox.role:
             work = partial(self._note, mailbox=mailbox, reading=reading)
         elif mailbox.whose is not None:
             if await self._pressed(mailbox.resident, mailbox.whose, reading):
@@ -186,7 +190,7 @@ class MailKeeper:
         content: bytes,
     ) -> None:
         account = mailbox.resident.account
-        if not is_open_to(db, owner, account, "", Mode.MAIL):
+        if not mailbox.role and not is_open_to(db, owner, account, "", Mode.MAIL):
             raise NotFound("nobody is there")
         found = judged(_address(reading), reading.results, None)
         if found.sender is None:

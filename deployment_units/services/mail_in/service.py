@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from grpc import aio
@@ -17,6 +18,7 @@ from control_plane.faultpoints import passing
 from control_plane.identity.introductions import Introduction
 from control_plane.quotas.token_buckets import Rate, TokenBuckets
 from deployment_units.services.accounts.callers import Callers, introduced
+from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels.reply_tokens import token_of
 from deployment_units.services.mail_in.loops import MailOrigin
 from deployment_units.services.mail_in.mail_keeper import Mailbox, MailKeeper, NobodysMail
@@ -24,6 +26,7 @@ from deployment_units.services.mail_in.mail_messages import address_of, content_
 from deployment_units.services.mail_in.mail_reader import MailReader
 from deployment_units.services.mail_in.other_units import HandedMail
 from deployment_units.services.mail_in.recipient_domains import domain_of
+from deployment_units.services.mail_in.role_addresses import is_role, role_handle
 from homeport.api.communication.v1 import mail_pb2 as pb
 from homeport.api.communication.v1 import mail_pb2_grpc as pb_grpc
 
@@ -37,7 +40,8 @@ _Context = aio.ServicerContext[Any, Any]
 
 
 class MailService(pb_grpc.MailServiceServicer):
-    """Servicer of one unit. tenants: by our domains; clock: monotonic seconds."""
+    """Servicer of one unit. tenants: by our domains; role_handles: as MailIn has them; clock:
+    monotonic seconds."""
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class MailService(pb_grpc.MailServiceServicer):
         *,
         most_bytes: int,
         clock: Callable[[], float],
+        role_handles: Mapping[str, str] = MappingProxyType({}),
         rate: Rate = BROUGHT,
         at_once: int = MOST_AT_ONCE,
         take_s: float = TAKE_S,
@@ -56,6 +61,7 @@ class MailService(pb_grpc.MailServiceServicer):
         self._callers = callers
         self._keeper = keeper
         self._reader = reader
+        self._role_handles = role_handles
         self._most_bytes = most_bytes
         self._clock = clock
         self._units = TokenBuckets(rate, most_keys=MOST_UNITS)
@@ -104,7 +110,9 @@ class MailService(pb_grpc.MailServiceServicer):
         if self._tenants.get(domain_of(recipient)) != bringer.tenant:
             raise NotFound(_NOBODY)
         resident, token = introduced(bringer), token_of(recipient)
-        if token is None:
+        if is_role(recipient):
+            found = self._of_role(resident, recipient)
+        elif token is None:
             found = self._keeper.of_account(resident)
         else:
             found = self._keeper.of_token(bringer.tenant, token)
@@ -115,6 +123,14 @@ class MailService(pb_grpc.MailServiceServicer):
         if found is None:
             raise NotFound(_NOBODY)
         return found
+
+    def _of_role(self, resident: Resident, recipient: str) -> Mailbox | None:
+        """By what this unit was told of roles, whatever the other one believes."""
+        handle = role_handle(self._role_handles, recipient)
+        mine = None if handle is None else self._keeper.of_handle(resident.tenant, handle)
+        if mine is None or mine.account != resident.account:
+            return None
+        return self._keeper.of_account(resident, role=True)
 
     def _bringer(self, context: _Context) -> Introduction:
         """Raises as Callers.caller, PermissionDenied, Exhausted."""

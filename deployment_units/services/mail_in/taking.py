@@ -1,15 +1,16 @@
 """MailIn: takes what an SMTP server brings, for the accounts of the fleet.
 
-Recipients are of our own domains: a reply address, or a handle whose account strangers reach by
-mail. Whoever lives here is looked for here; others are asked for where they are at home, and their
-mail is kept there before anybody is told that it was taken. Nobody who is hidden is told from
-nobody.
+Recipients are of our own domains: a reply address, a handle whose account strangers reach by
+mail, or a role of the domain, which is always taken. Whoever lives here is looked for here; others
+are asked for where they are at home, and their mail is kept there before anybody is told that it
+was taken. Nobody who is hidden is told from nobody.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 from control_plane.errors import (
@@ -46,6 +47,8 @@ from deployment_units.services.mail_in.other_units import (
 )
 from deployment_units.services.mail_in.reading import MailReading
 from deployment_units.services.mail_in.recipient_domains import domain_of
+from deployment_units.services.mail_in.role_addresses import is_role, role_handle, with_domain
+from deployment_units.services.mail_in.role_box import RoleMail, RoleMailbox
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -58,7 +61,9 @@ MOST_WORDS = 200
 
 class MailIn:
     """A MailTaker. tenants: by our domains, in A-labels and small letters; has_left: whether an
-    account that is kept here is known to have its home elsewhere, though its rows are not gone."""
+    account that is kept here is known to have its home elsewhere, though its rows are not gone;
+    role_handles: by our domains, whose account gets what comes to their roles; role_box: takes what
+    that account does not; None: the domains have no roles."""
 
     def __init__(
         self,
@@ -69,6 +74,8 @@ class MailIn:
         peers: MailPeers,
         *,
         has_left: Callable[[Resident], bool],
+        role_handles: Mapping[str, str] = MappingProxyType({}),
+        role_box: RoleMailbox | None = None,
     ) -> None:
         self._tenants = tenants
         self._keeper = keeper
@@ -76,12 +83,18 @@ class MailIn:
         self._homes = homes
         self._peers = peers
         self._has_left = has_left
+        self._role_handles = role_handles
+        self._role_box = role_box
+        self._host = next(iter(tenants), "")
 
     async def recipient(self, session: MailSession, address: str) -> SmtpReply:
         """See MailTaker."""
+        address = with_domain(address, self._host)
         tenant = self._tenants.get(domain_of(address))
         if tenant is None:
             return NO_RELAY
+        if self._role_box is not None and is_role(address):
+            return RECIPIENT_OK
 
         async def look(fresh: bool) -> SmtpReply:
             found = await self._mailbox(tenant, address, session.peer, fresh=fresh)
@@ -96,9 +109,26 @@ class MailIn:
 
     async def take(self, session: MailSession, recipient: str, content: bytes) -> SmtpReply:
         """See MailTaker."""
+        recipient = with_domain(recipient, self._host)
         tenant = self._tenants.get(domain_of(recipient))
         if tenant is None:
             return NO_RELAY
+        if self._role_box is None or not is_role(recipient):
+            return await self._taken(tenant, session, recipient, content)
+        if role_handle(self._role_handles, recipient) is not None:
+            reply = await self._taken(tenant, session, recipient, content)
+            if reply.code < 500:
+                return reply
+        try:
+            await self._role_box.keep(RoleMail(session.sender, recipient, content))
+        except ServiceError as error:
+            return _FULL if isinstance(error, Exhausted) else _reply(error)
+        return KEPT
+
+    async def _taken(
+        self, tenant: str, session: MailSession, recipient: str, content: bytes
+    ) -> SmtpReply:
+        """By an account."""
         try:
             reading = await self._reader.read(session, recipient, content)
             if reading.origin is MailOrigin.LOOP:
@@ -146,17 +176,18 @@ class MailIn:
             if here is None or here.resident.account != account:
                 return None
             return Mailbox(found, here.whose)  # it came back, by a later assignment
+        role = is_role(address)
         local = address.rpartition("@")[0].partition("+")[0]
-        handle = read_handle(local)
+        handle = read_handle(role_handle(self._role_handles, address) or local)
         if isinstance(handle, Flaw):
             return None
         mine = self._keeper.of_handle(tenant, handle.normal)
         if mine is not None and not self._has_left(mine):
-            return self._keeper.of_account(mine)
+            return self._keeper.of_account(mine, role=role)
         found = await self._homes.of_handle(tenant, handle.normal, peer, fresh=fresh)
         if found is None or isinstance(found, OtherUnit):
             return found
-        return self._keeper.of_account(found)
+        return self._keeper.of_account(found, role=role)
 
 
 async def _also_where_it_moved(work: Callable[[bool], Awaitable[T]]) -> T:

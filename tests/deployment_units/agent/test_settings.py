@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from deployment_units.agent.mail_settings import mail_domains, role_handles
 from deployment_units.agent.settings import read_settings
 
 
@@ -88,3 +89,24 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_settings_that_do_not_fit_together(arguments: list[str], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         read_settings(arguments)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("", {}),
+        ("@Ops", {"talk.example": "ops", "chat.example": "ops"}),
+        ("talk.example=ops, Chat.Example=anna", {"talk.example": "ops", "chat.example": "anna"}),
+        ("ops,chat.example=anna", {"talk.example": "ops", "chat.example": "anna"}),
+    ],
+)
+def test_who_gets_mail_for_postmaster(said: str, found: dict[str, str]) -> None:
+    domains = mail_domains("talk.example=talk,chat.example")
+    assert role_handles(said, domains) == found
+
+
+@pytest.mark.parametrize("said", ["ops@mail.example", "mail.example=ops", "talk.example="])
+def test_a_postmaster_who_can_be_nobody_is_refused(said: str) -> None:
+    arguments = ["--unit=u", "--token=t", "--accounts", "--state-dir=/tmp/x"]
+    with pytest.raises(ValidationError, match="postmaster: "):
+        read_settings([*arguments, "--mail-domain=talk.example", f"--postmaster={said}"])
