@@ -16,13 +16,25 @@ if TYPE_CHECKING:
     CallsT = TypeVar("CallsT", bound=AccountCalls)
 
 
-@contextmanager
-def calls_at_home(kind: type[CallsT], target: Target, client: str) -> Iterator[CallsT]:
-    """Calls of this kind to the unit of a client, with its ticket. Raises CommandFailed."""
+def opened_at_home(kind: type[CallsT], target: Target, client: str) -> CallsT:
+    """Calls of this kind to the unit where a client is at home by now, with a new ticket; to be
+    entered. Raises CommandFailed."""
     from console.cli.commands.clients import connect
 
+    with connect(target) as service:
+        home = service.get(client)
+    return kind.at(target, home)
+
+
+@contextmanager
+def calls_at_home(kind: type[CallsT], target: Target, client: str) -> Iterator[CallsT]:
+    """The same, entered, with a spinner for as long as it lasts: for what prints nothing
+    meanwhile."""
+    with busy("asking"), opened_at_home(kind, target, client) as calls:
+        yield calls
+
+
+def talking_at_home(kind: type[CallsT], target: Target, client: str) -> CallsT:
+    """The same, with a spinner only until the home is known: for what prints or asks meanwhile."""
     with busy("asking"):
-        with connect(target) as service:
-            home = service.get(client)
-        with kind.at(target, home) as calls:
-            yield calls
+        return opened_at_home(kind, target, client)

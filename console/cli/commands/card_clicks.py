@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from console.cli.commands.at_home import calls_at_home
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
-from console.cli.output import Format, busy, show
+from console.cli.output import Format, show
 
 
 def click(
@@ -45,7 +46,6 @@ def click(
     import secrets
 
     from console.cli.calls.conversations import ConversationCalls
-    from console.cli.commands.clients import connect
     from console.cli.input.card_answers import pressed_by
     from console.cli.input.message_ids import id_of
     from console.cli.views.conversations import clicked_document, clicked_view
@@ -54,9 +54,7 @@ def click(
     wanted = id_of(message, "MESSAGE")
     press = secrets.token_bytes(16) if press_id is None else id_of(press_id, "--id")
     target = target_of(server, tenant, token, profile, ca)
-    with busy("asking"), connect(target) as service:
-        home = service.get(client)
-    with ConversationCalls.at(target, home) as calls:
+    with calls_at_home(ConversationCalls, target, client) as calls:
         shown = calls.message(wanted)
         action, inputs = pressed_by(shown.content.card, answer)
         request = pb.ClickRequest(

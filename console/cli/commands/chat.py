@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.commands.at_home import opened_at_home
 from console.cli.markup import escape
 from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show, show_event
@@ -64,6 +65,7 @@ def chat(
     every line of stdin is sent, and with -o json a line of JSON says what became of it."""
     import secrets
 
+    from console.cli.calls.conversations import ConversationCalls
     from console.cli.chat.lines import acted_document, acted_line
     from console.cli.chat.session import ChatSession
     from console.cli.commands.conversations import say_who_has_no_account
@@ -74,7 +76,7 @@ def chat(
     with ExitStack() as opened:
 
         def calls() -> ConversationCalls:
-            return opened.enter_context(_at_home(target, client))
+            return opened.enter_context(opened_at_home(ConversationCalls, target, client))
 
         session = ChatSession(calls, client, names, random=secrets.token_bytes)
         say_who_has_no_account(session.others, client)
@@ -100,13 +102,14 @@ def _following(target: Target, client: str) -> Callable[[int], Iterator[pb.Messa
     begun again, at the client's home by then, with the last position."""
     from time import sleep
 
+    from console.cli.calls.conversations import ConversationCalls
     from homeport.errors import HomeportError
 
     def follow(after: int) -> Iterator[pb.Message]:
         position, left = after, TRIES
         while True:
             try:
-                with _at_home(target, client) as calls:
+                with opened_at_home(ConversationCalls, target, client) as calls:
                     for message in calls.follow(position):
                         position, left = message.position, TRIES
                         yield message
@@ -117,13 +120,3 @@ def _following(target: Target, client: str) -> Callable[[int], Iterator[pb.Messa
             sleep(AGAIN_S)
 
     return follow
-
-
-def _at_home(target: Target, client: str) -> ConversationCalls:
-    """At the client's home by now, with a new ticket."""
-    from console.cli.calls.conversations import ConversationCalls
-    from console.cli.commands.clients import connect
-
-    with connect(target) as service:
-        home = service.get(client)
-    return ConversationCalls.at(target, home)

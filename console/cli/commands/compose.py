@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from console.cli.commands.at_home import talking_at_home
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.markup import escape
 from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
-from console.cli.output import Format, busy, note, show
+from console.cli.output import Format, note, show
 
 if TYPE_CHECKING:
     from console.cli.calls.identities import IdentityCalls
@@ -80,7 +81,7 @@ def compose(
     by step. Warnings hold nothing back."""
     import secrets
 
-    from console.cli.calls.identities import contactees_of, identifier_of
+    from console.cli.calls.identities import IdentityCalls, contactees_of, identifier_of
     from console.cli.input.message_ids import id_of
     from console.cli.input.recipients import names_of
     from console.cli.views.identities import suggestion_document, suggestion_view
@@ -100,7 +101,8 @@ def compose(
     about = id_of(reply, "--reply") if reply is not None else b""
     message = secrets.token_bytes(16) if message_id is None else id_of(message_id, "--id")
     from_ = _identifier(from_) if from_ else ""
-    with _calls(target_of(server, tenant, token, profile, ca), client) as calls:
+    target = target_of(server, tenant, token, profile, ca)
+    with talking_at_home(IdentityCalls, target, client) as calls:
         conversation, warnings = b"", []
         if about:
             mode = pb.REPLY_MODE_REPLY_ALL if to_all else pb.REPLY_MODE_REPLY
@@ -206,12 +208,3 @@ def _identifier(text: str) -> str:
     return (
         f"tel:{text}" if text.startswith("+") else f"mailto:{text}" if "@" in text else f"@{text}"
     )
-
-
-def _calls(target: Any, client: str) -> IdentityCalls:
-    from console.cli.calls.identities import IdentityCalls
-    from console.cli.commands.clients import connect
-
-    with busy("asking"), connect(target) as service:
-        home = service.get(client)
-    return IdentityCalls.at(target, home)

@@ -3,11 +3,11 @@ the client, with its ticket."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from console.cli.commands.at_home import calls_at_home, talking_at_home
 from console.cli.commands.card_clicks import click
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.input.message_ids import id_of
@@ -23,10 +23,11 @@ from console.cli.options import (
     Token,
     target_of,
 )
-from console.cli.output import Format, busy, note, show
+from console.cli.output import Format, note, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
     from console.cli.calls.conversations import ConversationCalls, FoundName
     from console.cli.profile import Target
@@ -80,7 +81,7 @@ def send(
     about = secrets.token_bytes(16) if conversation is None else id_of(conversation, "--in")
     message = secrets.token_bytes(16) if message_id is None else id_of(message_id, "--id")
     names = [] if to is None else names_of(to, "--to")
-    with conversation_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+    with _talking(target_of(server, tenant, token, profile, ca), client) as calls:
         others = calls.found(names)
         say_who_has_no_account(others, client)
         members = [one.member for one in others]
@@ -155,7 +156,7 @@ def follow(
 
     from console.cli.views.conversations import message_document
 
-    with conversation_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+    with _talking(target_of(server, tenant, token, profile, ca), client) as calls:
         for number, message in enumerate(calls.follow(after), 1):
             typer.echo(json.dumps(message_document(message), ensure_ascii=False))
             if number == count:
@@ -193,13 +194,15 @@ def say_who_has_no_account(others: Iterable[FoundName], client: str) -> None:
             )
 
 
-@contextmanager
-def conversation_calls(target: Target, client: str) -> Iterator[ConversationCalls]:
+def conversation_calls(target: Target, client: str) -> AbstractContextManager[ConversationCalls]:
     """Calls for the client's conversations, at its home."""
     from console.cli.calls.conversations import ConversationCalls
-    from console.cli.commands.clients import connect
 
-    with busy("asking"), connect(target) as service:
-        home = service.get(client)
-    with ConversationCalls.at(target, home) as calls:
-        yield calls
+    return calls_at_home(ConversationCalls, target, client)
+
+
+def _talking(target: Target, client: str) -> ConversationCalls:
+    """The same, for what prints meanwhile."""
+    from console.cli.calls.conversations import ConversationCalls
+
+    return talking_at_home(ConversationCalls, target, client)

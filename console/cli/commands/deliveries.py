@@ -3,13 +3,13 @@ and `convert` need no server; the others act for a client, with its ticket, at i
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.commands.at_home import calls_at_home
 from console.cli.failure import ExitCode
 from console.cli.options import (
     Ca,
@@ -23,10 +23,10 @@ from console.cli.options import (
     one_file,
     target_of,
 )
-from console.cli.output import Format, busy, show
+from console.cli.output import Format, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from console.cli.calls.deliveries import DeliveryCalls
     from console.cli.profile import Target
@@ -233,16 +233,11 @@ def rules_of_account(
     show(document, output, lambda: Text(f"revision {revision}\n{lines}"))
 
 
-@contextmanager
-def _deliveries(target: Target, client: str) -> Iterator[DeliveryCalls]:
+def _deliveries(target: Target, client: str) -> AbstractContextManager[DeliveryCalls]:
     """Calls for what became of the client's messages, at its home."""
     from console.cli.calls.deliveries import DeliveryCalls
-    from console.cli.commands.clients import connect
 
-    with busy("asking"), connect(target) as service:
-        home = service.get(client)
-    with DeliveryCalls.at(target, home) as calls:
-        yield calls
+    return calls_at_home(DeliveryCalls, target, client)
 
 
 def message_id(text: str, option: str) -> bytes:

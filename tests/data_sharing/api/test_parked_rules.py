@@ -2,55 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
 from control_plane.errors import NotFound, Refused
 from data_sharing.api.rule_service import RuleService
-from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.registry.catalogue import Catalogue
 from homeport.api.datasharing.v1 import rule_pb2 as pb
 from tests.support.datasharing_callers import OPERATOR
 from tests.support.decisions_harness import (
     CATALOGUE,
     DecisionHarness,
-    decision_harness,
     event,
 )
 from tests.support.instructions import NOW_MS
 from tests.support.rule_services import (
-    Catalogues,
     apply,
     document,
     replace_fields,
-    rule_registry,
-    rule_service,
 )
-
-
-@pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[DecisionHarness]:
-    async with decision_harness(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def catalogues() -> Catalogues:
-    return Catalogues()
-
-
-@pytest.fixture
-def registry(harness: DecisionHarness, catalogues: Catalogues) -> RuleRegistry:
-    return rule_registry(harness, catalogues)
-
-
-@pytest.fixture
-def service(harness: DecisionHarness, registry: RuleRegistry) -> RuleService:
-    return rule_service(harness, registry)
-
 
 FAILING = document("r", when="1 / int(e.data.n) > 0").replace(
     "when:", "park_after: 2\n    park_wider_after: 2\n    when:"

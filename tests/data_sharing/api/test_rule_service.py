@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -19,41 +17,15 @@ from tests.support.datasharing_callers import OPERATOR, callers
 from tests.support.decisions_harness import (
     CATALOGUE,
     TENANT,
-    DecisionHarness,
-    decision_harness,
     event,
 )
 from tests.support.fakes.offload import FakeOffload
 from tests.support.instructions import NOW_MS
 from tests.support.rule_services import (
-    Catalogues,
     apply,
     document,
     replace_fields,
-    rule_registry,
-    rule_service,
 )
-
-
-@pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[DecisionHarness]:
-    async with decision_harness(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def catalogues() -> Catalogues:
-    return Catalogues()
-
-
-@pytest.fixture
-def registry(harness: DecisionHarness, catalogues: Catalogues) -> RuleRegistry:
-    return rule_registry(harness, catalogues)
-
-
-@pytest.fixture
-def service(harness: DecisionHarness, registry: RuleRegistry) -> RuleService:
-    return rule_service(harness, registry)
 
 
 async def test_an_applied_rule_decides_from_the_next_event_on(harness, service) -> None:
