@@ -184,7 +184,7 @@ def _route_to_proto(routed: RoutedInvitation, actor: Actor) -> pb.Route:
     return found
 
 
-def _outcome(route: Route) -> tuple[pb.RouteOutcome, Sequence[str]]:
+def _outcome(route: Route) -> tuple[pb.RouteOutcome.ValueType, Sequence[str]]:
     """With the accounts that it goes to."""
     match route:
         case ToAccount(account=account):
