@@ -94,6 +94,19 @@ Ca: TypeAlias = Annotated[
         rich_help_panel="Service",
     ),
 ]
+Timeout: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        help="How long to go on trying where no server answers, or there is no room. Default: a "
+        "few tries within 4 s.",
+        metavar="SECONDS",
+        min=0.1,
+        max=3_600.0,
+        envvar="HOMEPORT_TIMEOUT",
+        rich_help_panel="Service",
+    ),
+]
 Output: TypeAlias = Annotated[
     Format, typer.Option("--output", "-o", help="How to print the result.", show_default=True)
 ]

@@ -8,6 +8,7 @@ import grpc
 import pytest
 import yaml
 
+from console.cli.commands.clients import ROUNDS
 from homeport.api.geo.v1 import geo_pb2
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from tests.support.command_line import CommandLine
@@ -219,4 +220,20 @@ def test_wrong_usage_asks_nobody(
     ran = cli("provision", "alice", *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert complaint in ran.err
+    assert fake(service).seen == []
+
+
+def test_with_a_timeout_a_command_goes_on_trying(cli: CommandLine, service: Served) -> None:
+    """More often than it would without one: for scripts that come before the servers."""
+    tries = ROUNDS + 1
+    fake(service).fail(times=tries)
+    assert cli("provision", "alice", "--timeout", "60").code == 0
+    assert len(fake(service).seen) > tries
+
+
+@pytest.mark.parametrize("wrong", ["0", "nan", "3601", "soon"])
+def test_a_timeout_has_bounds(cli: CommandLine, service: Served, wrong: str) -> None:
+    ran = cli("provision", "alice", "--timeout", wrong)
+    assert ran.code == 2
+    assert "--timeout" in ran.err
     assert fake(service).seen == []

@@ -17,6 +17,7 @@ from console.cli.options import (
     Profile,
     Server,
     Tenant,
+    Timeout,
     Token,
     target_of,
 )
@@ -49,6 +50,7 @@ def provision(
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
+    timeout: Timeout = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Gives a client its home, or shows the one it has.
@@ -61,7 +63,8 @@ def provision(
 
     address, position = parse_location(ip, at)
     target = target_of(server, tenant, token, profile, ca)
-    with connect(target, enrolment=enrolment_token) as service, busy("provisioning"):
+    connected = connect(target, enrolment=enrolment_token, timeout_s=timeout)
+    with connected as service, busy("provisioning"):
         assignment = service.provision(client, address=address, position=position)
     show(document_of(assignment), output, lambda: assignment_table(assignment))
 
@@ -73,12 +76,14 @@ def get(
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
+    timeout: Timeout = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Shows the home a client has, how it came to it, and a fresh ticket."""
     from console.cli.views.homes import assignment_table, found_document
 
-    with connect(target_of(server, tenant, token, profile, ca)) as service, busy("looking"):
+    target = target_of(server, tenant, token, profile, ca)
+    with connect(target, timeout_s=timeout) as service, busy("looking"):
         assignment = service.get(client)
     show(found_document(assignment), output, lambda: assignment_table(assignment))
 
@@ -90,12 +95,14 @@ def release(
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
+    timeout: Timeout = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Ends a client's assignment and gives its place back."""
     from rich.text import Text
 
-    with connect(target_of(server, tenant, token, profile, ca)) as service, busy("releasing"):
+    target = target_of(server, tenant, token, profile, ca)
+    with connect(target, timeout_s=timeout) as service, busy("releasing"):
         released = service.release(client)
     said = f"{client} is released" if released else f"{client} had no assignment"
     show({"client_id": client, "released": released}, output, lambda: Text(said))
@@ -110,6 +117,7 @@ def explain(
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
+    timeout: Timeout = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Says how a client came to its home, and where it would go now, and why.
@@ -121,7 +129,8 @@ def explain(
     from console.cli.views.homes import explanation_document, explanation_view
 
     address, position = parse_location(ip, at)
-    with connect(target_of(server, tenant, token, profile, ca)) as service, busy("asking"):
+    target = target_of(server, tenant, token, profile, ca)
+    with connect(target, timeout_s=timeout) as service, busy("asking"):
         explanation = service.explain(client, address=address, position=position)
     show(
         explanation_document(client, explanation),
@@ -131,10 +140,13 @@ def explain(
 
 
 @contextmanager
-def connect(target: Target, *, enrolment: str | None = None) -> Iterator[Client]:
+def connect(
+    target: Target, *, enrolment: str | None = None, timeout_s: float | None = None
+) -> Iterator[Client]:
     """The client library, without its cache: an operator wants to know what is true now. The
     keys of clients are kept, so that the next command can prove to be for the same ones.
-    enrolment: what a new client shows, in place of the token."""
+    enrolment: what a new client shows, in place of the token; timeout_s: how long a call goes on
+    trying; None: not for long, and not often."""
     from console.cli.calls.tls_mismatch import explaining_tls
     from console.cli.failure import CommandFailed, ExitCode
     from homeport import Client, RetryPolicy
@@ -146,8 +158,8 @@ def connect(target: Target, *, enrolment: str | None = None) -> Iterator[Client]
             token=None if enrolment else target.token or None,
             enrolment=enrolment or None,
             key_dir=target.keys,
-            timeout_s=ANSWER_WITHIN_S,
-            retry=RetryPolicy(max_rounds=ROUNDS),
+            timeout_s=ANSWER_WITHIN_S if timeout_s is None else timeout_s,
+            retry=RetryPolicy(max_rounds=ROUNDS if timeout_s is None else None),
             tls=target.tls() or False,
         )
     except ValueError as error:  # a token that no header can hold
