@@ -1,0 +1,1 @@
+"""The call server of telephonic linking: SIP between trunks, leg by leg, nothing copied."""
