@@ -92,6 +92,7 @@ def channels_of(
         host=host,
         number=settings.text_number,
         pages=f"{reached}/a/" if reached else "",
+        message_pages=f"{reached}/m/" if reached else "",
         checks=checks,
         new_key=lambda: secrets.token_bytes(32),
         wall_ms=wall_ms,

@@ -29,7 +29,7 @@ from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.applications import kept as applications_kept
 from deployment_units.services.applications.agent import ApplicationAgent
 from deployment_units.services.applications.handing_on import HandingOn
-from deployment_units.services.channels import mail_kept, push_kept, text_kept
+from deployment_units.services.channels import mail_kept, message_links, push_kept, text_kept
 from deployment_units.services.contacts import book
 from deployment_units.services.conversations import card_links, presses
 from deployment_units.services.conversations import kept as conversations
@@ -63,6 +63,7 @@ from deployment_units.services.state.owners import Owner
 from deployment_units.services.state.port import ClientState
 from deployment_units.services.state.stream import FRAME_BYTES
 from deployment_units.services.web.card_confirmations import CardConfirmations, NewHome
+from deployment_units.services.web.message_pages import MessagePages
 from homeport.api.communication.v1 import (
     conversation_pb2_grpc,
     delivery_pb2_grpc,
@@ -83,6 +84,7 @@ PARTS = (
     gateway.PART,
     identities.PART,
     mail_kept.PART,
+    message_links.PART,
     presses.PART,
     profiles.PART,
     push_kept.PART,
@@ -98,9 +100,9 @@ async def _nothing() -> None:
 class UnitKeeping:
     """services: that stand on it; callers: theirs, None where there are none; tasks: what has to
     run for it, by name; close: ends it, once nobody is served any more; mail: takes mail in; None:
-    nobody does; applications: acts for accounts of such; confirmations: stand behind the links that
-    it sends; outbox: what is told of its deliveries; stamps: of connections to its HTTP port;
-    devices: matches browsers with devices."""
+    nobody does; applications: acts for accounts of such; confirmations, message_pages: stand behind
+    the links that it sends; outbox: what is told of its deliveries; stamps: of connections to its
+    HTTP port; devices: matches browsers with devices."""
 
     state: ClientState
     services: tuple[Service, ...] = ()
@@ -110,6 +112,7 @@ class UnitKeeping:
     mail: UnitMail | None = None
     applications: ApplicationAgent | None = None
     confirmations: CardConfirmations | None = None
+    message_pages: MessagePages | None = None
     outbox: OutboxMeasures | None = None
     stamps: SynStamps | None = None
     devices: DeviceService | None = None
@@ -277,6 +280,7 @@ def keeping(
             moved=moved,
             wall_ms=wall_ms,
         ),
+        message_pages=MessagePages(database, accounts, checks, moved=moved, wall_ms=wall_ms),
         stamps=stamps,
         devices=device_service,
     )

@@ -239,7 +239,7 @@ def build_agent(
         web = WebServer(
             unit_id, settings.http_listen, kept.services, kept.callers,
             beside=server, limits=settings.connection_limits(), confirmations=kept.confirmations,
-            observer=kept.stamps,
+            messages=kept.message_pages, observer=kept.stamps,
         )  # fmt: skip
     host = settings.listen.rpartition(":")[0]
     endpoint = f"{host}:{server.bind(settings.listen)}"

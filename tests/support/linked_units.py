@@ -135,6 +135,7 @@ class LinkedUnit:
         measured: Any = {**by_clock, "measures": self.measures}
         self.composer = composer = Composer(
             pages=f"https://{unit.unit_id}.talk.example/a/",
+            message_pages=f"https://{unit.unit_id}.talk.example/m/",
             checks=unit.checks,
             host="talk.example",
             number="+442079460399",

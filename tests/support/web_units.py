@@ -18,6 +18,7 @@ from deployment_units.services.conversations.service import NAME as CONVERSATION
 from deployment_units.services.identities.service import NAME as IDENTITIES
 from deployment_units.services.profiles.service import NAME as PROFILES
 from deployment_units.services.web.card_confirmations import CardConfirmations, NewHome
+from deployment_units.services.web.message_pages import MessagePages
 from deployment_units.services.web.server import WebServer
 from homeport.api.communication.v1 import (
     conversation_pb2_grpc,
@@ -177,6 +178,11 @@ async def web_unit(folder: Path, *accounts: str) -> AsyncIterator[WebUnit]:
             unit.unit_id, "127.0.0.1:0", services, unit.callers,
             confirmations=CardConfirmations(
                 unit.database, unit.accounts, unit.conversations.clicking, unit.checks,
+                moved=lambda tenant, account, resident: moved.get(account),
+                wall_ms=unit.wall_ms,
+            ),
+            messages=MessagePages(
+                unit.database, unit.accounts, unit.checks,
                 moved=lambda tenant, account, resident: moved.get(account),
                 wall_ms=unit.wall_ms,
             ),

@@ -15,14 +15,21 @@ from control_plane.errors import InvalidInput
 from deployment_units.services.cards.action_tokens import ActionGrant
 from deployment_units.services.channels import mail_kept, push_kept
 from deployment_units.services.channels.channel import Channel
+from deployment_units.services.channels.message_links import link_to
 from deployment_units.services.channels.port import OutgoingMessage
 from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.channels.text_kept import TextPlaceRow, note_text
 from deployment_units.services.conversations.card_checks import Bringer, CardChecks
 from deployment_units.services.conversations.card_links import key_for_links
+from deployment_units.services.conversations.handling import NEVER_ELSEWHERE, decoded
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway.card_mail import LINK_MS, CardLetter, with_card
-from deployment_units.services.gateway.convert.converting import Content, convert
+from deployment_units.services.gateway.convert.converting import (
+    Content,
+    Converted,
+    TooLong,
+    convert,
+)
 from deployment_units.services.gateway.mail_headers import (
     followed,
     message_id_of,
@@ -48,12 +55,14 @@ class Composed(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composer:
     """Of one unit. host: the domain of our mail; number: from which texts are sent, E.164; either
-    empty: there is none. pages: address before the token of a button's page; empty: there are
-    none. checks: reads cards. new_key: 32 random bytes; wall_ms: Unix ms."""
+    empty: there is none. pages, message_pages: address before the token of the page of a button,
+    of a message; empty: there are none. checks: reads cards. new_key: 32 random bytes; wall_ms:
+    Unix ms."""
 
     host: str = ""
     number: str = ""
     pages: str = ""
+    message_pages: str = ""
     checks: CardChecks
     new_key: Callable[[], bytes]
     wall_ms: Callable[[], int]
@@ -69,9 +78,7 @@ class Composer:
     ) -> Composed:
         """attempt: its number. Raises InvalidInput where the channel shows nothing of it."""
         content = pb.Content.FromString(message.content)
-        made = convert(
-            Content(text=content.text, html=content.html), step.channel, most_messages=TEXT_MESSAGES
-        )
+        made = self._converted(db, owner, message, recipient, step, content)
         reader = recipient or owner.account
         one = message_id_of(message.id, message.bringer, reader)
         sender = name_of_sender(db, owner, message)
@@ -94,6 +101,34 @@ class Composer:
             return Composed(outgoing, None, (*made.lost, "card"))
         letter = self._letter(db, owner, message, recipient, content.card)
         return Composed(outgoing, letter, made.lost)
+
+    def _converted(
+        self,
+        db: sqlite3.Connection,
+        owner: Owner,
+        message: KeptMessage,
+        recipient: str,
+        step: RouteStep,
+        content: pb.Content,
+    ) -> Converted:
+        """A text that takes too many messages is cut to one, with a link to the page that shows all
+        of it. A code or a secret is shown on no page. Raises as `compose`."""
+        written = Content(text=content.text, html=content.html)
+        try:
+            return convert(written, step.channel, most_messages=TEXT_MESSAGES)
+        except TooLong:
+            secret = decoded(message.handling).message_class in NEVER_ELSEWHERE
+            if not self.message_pages or secret:
+                raise
+        token = link_to(
+            db,
+            owner,
+            message.position,
+            recipient,
+            now_ms=self.wall_ms(),
+            new_key=self.new_key,
+        )
+        return convert(written, step.channel, link=f"{self.message_pages}{token}")
 
     async def finish(self, composed: Composed) -> Composed:
         """The message as it is sent, its card written apart from the event loop."""

@@ -116,8 +116,8 @@ class CardConfirmations:
         try:
             clicked = await self._clicking.click(resident, press)
         except ServiceError as error:
-            return _page("Not pressed", error.message, 503 if error.retry_after_s else 409)
-        return _page(*_SAID[clicked.state])
+            return plain_page("Not pressed", error.message, 503 if error.retry_after_s else 409)
+        return plain_page(*_SAID[clicked.state])
 
     async def _found(
         self, token: str
@@ -125,10 +125,12 @@ class CardConfirmations:
         """What the token stands for now, or why that is nothing."""
         grant = self._read(token)
         if isinstance(grant, TokenRefusal):
-            return _page("This link is no good", f"{grant.value.capitalize()}.", _STATUS[grant])
+            return plain_page(
+                "This link is no good", f"{grant.value.capitalize()}.", _STATUS[grant]
+            )
         resident = self._accounts.resident(grant.tenant, grant.account)
         if home := self._moved(grant.tenant, grant.account, resident):
-            return _moved_page(home, token)
+            return moved_page(home, f"/a/{token}")
         message, author = None, grant.author or None
         if resident is not None:
             message = self._accounts.read(
@@ -137,11 +139,11 @@ class CardConfirmations:
             )
         text = card_in(message) if message is not None else ""
         if resident is None or message is None or not text:
-            return _page("There is nothing here any more", _GONE, 410)
+            return plain_page("There is nothing here any more", _GONE, 410)
         card = await self._checks.card(resident, text)
         action = card.action(grant.action)
         if message.revision != grant.revision or action is None or not action.enabled:
-            return _page("Changed", f"The card has changed since. {_GONE}", 410)
+            return plain_page("Changed", f"The card has changed since. {_GONE}", 410)
         return grant, resident, card, action
 
     def _read(self, token: str) -> ActionGrant | TokenRefusal:
@@ -163,16 +165,18 @@ def _form(card: Card, action: CardAction, form: str, *, status: int = 200) -> Co
     return ConfirmationPage(title=action.title, body=what + form, status=status)
 
 
-def _moved_page(home: NewHome, token: str) -> ConfirmationPage:
-    """token: letters, digits, '-' and '_' alone."""
+def moved_page(home: NewHome, path: str) -> ConfirmationPage:
+    """Of an account that has its home elsewhere. path: of the same page there; letters, digits,
+    '-', '_' and '/' alone."""
     title = "Your account has moved"
     if home.address:
-        there = escape(f"{home.address}/a/{token}")
+        there = escape(f"{home.address}{path}")
         link = f'<p><a href="{there}" rel="noreferrer">Go on in its new home</a></p>\n'
         return ConfirmationPage(title=title, body=link, status=410)
     where = f"It is at home in {home.unit_id} now. " if home.unit_id else ""
-    return _page(title, f"{where}Open your conversations there.", 410)
+    return plain_page(title, f"{where}Open your conversations there.", 410)
 
 
-def _page(title: str, said: str, status: int = 200) -> ConfirmationPage:
+def plain_page(title: str, said: str, status: int = 200) -> ConfirmationPage:
+    """One that says a sentence."""
     return ConfirmationPage(title=title, body=f"<p>{escape(said)}</p>\n", status=status)

@@ -71,12 +71,12 @@ class ConfirmationPages:
 
     async def show(self, request: web.Request) -> web.Response:
         """Raises HTTPNotFound for what can be no token."""
-        token = _token(request)
-        return _response(await self._confirmations.show(token, address=f"/a/{token}"))
+        token = token_in(request)
+        return page_response(await self._confirmations.show(token, address=f"/a/{token}"))
 
     async def press(self, request: web.Request) -> web.Response:
         """Raises as `show` and `read_body`, and InvalidInput."""
-        token = _token(request)
+        token = token_in(request)
         body = await read_body(request, MOST_BYTES, _FORM)
         fields: dict[str, list[str]] = {}
         try:
@@ -87,10 +87,11 @@ class ConfirmationPages:
             raise InvalidInput("body", "the form cannot be read; open the link again") from error
         for name, value in pairs:
             fields.setdefault(name, []).append(value)
-        return _response(await self._confirmations.press(token, fields, address=f"/a/{token}"))
+        return page_response(await self._confirmations.press(token, fields, address=f"/a/{token}"))
 
 
-def _token(request: web.Request) -> str:
+def token_in(request: web.Request) -> str:
+    """Of the path. Raises HTTPNotFound for what can be no token."""
     token = request.match_info["token"]
     plain = token.isascii() and token.replace("-", "").replace("_", "").isalnum()
     if not plain or len(token) > MOST_TOKEN:
@@ -98,7 +99,8 @@ def _token(request: web.Request) -> str:
     return token
 
 
-def _response(page: ConfirmationPage) -> web.Response:
+def page_response(page: ConfirmationPage) -> web.Response:
+    """A page as it is sent: kept by no cache, with no script."""
     text = _PAGE.format(title=escape(page.title), body=page.body)
     return web.Response(
         text=text,

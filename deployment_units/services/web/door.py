@@ -17,6 +17,7 @@ from deployment_units.services.web.calls import MethodCalls
 from deployment_units.services.web.client_files import INDEX, ClientFile, file_response
 from deployment_units.services.web.confirmations import ConfirmationPages, Confirmations
 from deployment_units.services.web.event_streams import EventStreams
+from deployment_units.services.web.message_pages import MessagePages
 from deployment_units.services.web.security_headers import (
     EVERYWHERE,
     POLICY_OF_DATA,
@@ -41,9 +42,11 @@ class WebDoor:
         streams: EventStreams,
         files: Mapping[str, ClientFile],
         confirmations: Confirmations | None = None,
+        messages: MessagePages | None = None,
     ) -> None:
-        """confirmations: behind /a/TOKEN; None: there are none."""
+        """confirmations: behind /a/TOKEN; messages: behind /m/TOKEN; None: there are none."""
         self._pages = ConfirmationPages(confirmations) if confirmations else None
+        self._messages = messages
         self._callers = callers
         self._calls = calls
         self._sessions = sessions
@@ -63,6 +66,8 @@ class WebDoor:
         if self._pages is not None:
             router.add_get("/a/{token}", self._pages.show)
             router.add_post("/a/{token}", self._pages.press)  # the token is what allows it
+        if self._messages is not None:
+            router.add_get("/m/{token}", self._messages.show)
         router.add_get("/events", self._events, allow_head=False)
 
     @web.middleware

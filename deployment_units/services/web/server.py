@@ -24,6 +24,7 @@ from deployment_units.services.web.client_files import client_files
 from deployment_units.services.web.confirmations import Confirmations
 from deployment_units.services.web.door import WebDoor
 from deployment_units.services.web.event_streams import KEEP_ALIVE_S, EventStreams
+from deployment_units.services.web.message_pages import MessagePages
 from deployment_units.services.web.methods import web_methods
 from deployment_units.services.web.sessions import Sessions
 
@@ -43,13 +44,15 @@ class WebServer:
         beside: Server,
         limits: ConnectionLimits,
         confirmations: Confirmations | None = None,
+        messages: MessagePages | None = None,
         observer: ConnectionObserver | None = None,
         wall: Callable[[], float] = time.time,
         keep_alive_s: float = KEEP_ALIVE_S,
     ) -> None:
         """beside: whose TLS, statistics and watch of connections these are as well. confirmations:
-        behind /a/TOKEN, None: there are none. observer: of its connections. wall: Unix seconds.
-        keep_alive_s: between two signs of life on a stream of events."""
+        behind /a/TOKEN, messages: behind /m/TOKEN; None: there are none. observer: of its
+        connections. wall: Unix seconds. keep_alive_s: between two signs of life on a stream
+        of events."""
         behind = [CallCounter(beside.statistics), ErrorsToStatus()]
         methods = InProcessMethods(services, behind)
         secure = bool(listen) and not is_loopback(listen)
@@ -58,7 +61,9 @@ class WebServer:
         )
         sessions = Sessions(unit_id, callers, calls, wall=wall)
         self.streams = EventStreams(calls, methods, keep_alive_s=keep_alive_s)
-        self.door = WebDoor(callers, calls, sessions, self.streams, client_files(), confirmations)
+        self.door = WebDoor(
+            callers, calls, sessions, self.streams, client_files(), confirmations, messages
+        )
         self._listener = HttpListener(
             listen,
             what="the web client",

@@ -12,6 +12,7 @@ from control_plane.errors import InvalidInput
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.gateway.convert.html_text import MOST_CHARACTERS, html_to_text
 from deployment_units.services.gateway.convert.segments import (
+    NeedsLink,
     TextMessages,
     shortened,
 )
@@ -21,6 +22,10 @@ MOST_TEXT = 256 * 1024  # characters of a message
 MOST_LINK = 100  # characters: a link is ours, and short
 MOST_TEXT_MESSAGES = 10
 MOST_PUSHED = 1_000  # characters: what telephones show of a push, and with room in its 4 KiB
+
+
+class TooLong(InvalidInput):
+    """A text that does not fit into its messages, and has no link to the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +50,8 @@ def convert(
     content: Content, channel: Channel, *, link: str = "", most_messages: int = 1
 ) -> Converted:
     """link: where the whole message can be seen, for channels on which it may be too long;
-    most_messages: of a text. Raises InvalidInput where there is nothing to show, or too much."""
+    most_messages: of a text. Raises InvalidInput where there is nothing to show, or too much;
+    TooLong of a text that needs a link."""
     _check(content, link, most_messages)
     text, lost = content.text, set[str]()
     if content.html and not text.strip():
@@ -73,6 +79,8 @@ def convert(
 def _text_messages(text: str, link: str, most: int) -> TextMessages:
     try:
         return shortened(text, link, most_segments=most)
+    except NeedsLink as error:
+        raise TooLong("link", f"link: {error}") from None
     except ValueError as error:
         raise InvalidInput("link", f"link: {error}") from None
 

@@ -23,6 +23,10 @@ _OF_SEVERAL = {"gsm7": 153, "ucs2": 67}
 _LONGEST_CLUSTER = 12  # characters that are kept together
 
 
+class NeedsLink(ValueError):
+    """A text takes too many messages, and there is no link to the rest of it."""
+
+
 class TextEncoding(StrEnum):
     GSM7 = "gsm7"
     UCS2 = "ucs2"
@@ -67,14 +71,15 @@ def segmented(text: str) -> TextMessages:
 
 def shortened(text: str, link: str, *, most_segments: int = 1) -> TextMessages:
     """The text, or as much of its beginning as fits into so many messages with a link behind it.
-    Raises ValueError where the link alone does not fit."""
+    Raises NeedsLink where it does not fit and there is none, ValueError where the link alone does
+    not fit."""
     head = text[: most_segments * _ALONE[TextEncoding.GSM7] + 1]
     if len(head) == len(text):
         whole = segmented(text)
         if len(whole.segments) <= most_segments:
             return whole
     if not link:
-        raise ValueError(
+        raise NeedsLink(
             f"the text does not fit into {number_of(most_segments, 'text message')} without one"
         )
     low, high, best = 0, len(head), None

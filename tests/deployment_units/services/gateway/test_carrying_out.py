@@ -3,15 +3,24 @@ double them, and with what the other side said."""
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from control_plane.errors import InvalidInput
 from deployment_units.services.channels.channel import Channel
+from deployment_units.services.channels.message_links import linked
 from deployment_units.services.channels.port import OutgoingMessage, SendResult
+from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.gateway.route import RouteStep
+from deployment_units.services.state import owners
 from homeport.api.communication.v1 import conversation_pb2
 from homeport.api.communication.v1 import delivery_pb2 as pb
+from tests.support.account_units import TENANT
 from tests.support.fakes.scripted_channel import (
     LATER,
     NEVER,
@@ -115,6 +124,69 @@ async def test_what_was_lost_stands_with_the_attempt_also_when_it_was_made_again
     )
     (delivery,) = listed.deliveries
     assert [list(one.lost) for one in delivery.attempts] == [expected] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "messages", "lost"),
+    [
+        pytest.param("roast " * 76, 3, [], id="three-go-whole"),
+        pytest.param("roast " * 77, 1, ["length"], id="four-are-cut-to-one"),
+        pytest.param("жар " * 51, 1, ["length"], id="of-ucs2-too"),
+    ],
+)
+async def test_a_text_of_too_many_messages_is_one_with_a_link(
+    london: LinkedUnit, text: str, messages: int, lost: list[str]
+) -> None:
+    sms = london.channels[Channel.TEXT] = ScriptedChannel(Channel.TEXT, LATER, THERE)
+    await london.send("anna", 1, text, DEV)
+    await london.settled()
+    await london.pass_time(300.0)
+    assert await london.deliveries_of("anna", 1) == {DEV: "DELIVERED"}
+    first, again = sms.sent
+    assert first.texts == again.texts  # the same link
+    assert len(again.texts) == messages
+    listed = await london.deliveries.ListDeliveries(
+        pb.ListDeliveriesRequest(), london.unit.by_ticket("anna")
+    )
+    assert list(listed.deliveries[0].attempts[-1].lost) == lost
+    if not lost:
+        assert "".join(again.texts) == text
+        return
+    found = re.search(r"\.\.\. https://london\.talk\.example/m/(\S+)$", again.texts[0])
+    assert found is not None
+    link = london.unit.database.read(lambda db: linked(db, found[1], now_ms=london.unit.wall_ms()))
+    assert link is not None
+    assert (link.account, link.position) == ("anna", 1)
+
+
+async def test_a_code_is_shown_on_no_page(london: LinkedUnit) -> None:
+    london.channels[Channel.TEXT] = ScriptedChannel(Channel.TEXT, THERE)
+    handling = conversation_pb2.Handling(
+        message_class=conversation_pb2.MESSAGE_CLASS_CODE, channel=conversation_pb2.CHANNEL_TEXT
+    )
+    request = conversation_pb2.SendMessageRequest(
+        conversation=b"c" * 16, id=bytes(15) + b"\x01", content=pb_content(text="4711 " * 200),
+        members=[DEV], handling=handling,
+    )  # fmt: skip
+    await london.unit.conversations.SendMessage(request, london.unit.by_ticket("anna"))
+    await london.settled()
+    assert await london.deliveries_of("anna", 1) == {DEV: "UNDELIVERABLE"}
+
+
+async def test_without_pages_nothing_is_cut(london: LinkedUnit) -> None:
+    await london.send("anna", 1, "roast " * 77, DEV)
+    composer = replace(london.composer, message_pages="")
+    step = RouteStep(channel=Channel.TEXT, address=DEV[4:], at_ms=0, deadline_ms=1)
+
+    def compose(db: sqlite3.Connection) -> None:
+        owner = owners.find(db, TENANT, "anna")
+        assert owner is not None
+        message = conversations.at(db, owner.number, 1)
+        assert message is not None
+        composer.compose(db, owner, message, DEV, step, 1)
+
+    with pytest.raises(InvalidInput, match="3 text messages without one"):
+        london.unit.database.read(compose)
 
 
 class Dying(ScriptedChannel):

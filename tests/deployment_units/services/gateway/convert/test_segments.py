@@ -168,3 +168,28 @@ def test_without_a_link_that_fits_nothing_is_cut(link: str) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         shortened("7" * 161, link)
     assert shortened("7" * 160, link).lost == ()
+
+
+# As long as those of a unit are: a host and 128 bits.
+REAL = "https://eu-west.talk.example/m/" + "q" * 26
+
+
+@pytest.mark.parametrize(
+    ("text", "link", "encoding", "units", "kept"),
+    [
+        pytest.param("a" * 500, REAL, GSM7, 160, 160 - len(f"... {REAL}"), id="gsm7"),
+        pytest.param("€" * 500, REAL, GSM7, 159, (160 - 61) // 2, id="gsm7-of-two-septets"),
+        pytest.param("ж" * 500, REAL, UCS2, 70, 70 - len(f"... {REAL}"), id="ucs2"),
+        pytest.param("🙂" * 500, REAL, UCS2, 69, 4, id="ucs2-of-two-units"),
+        pytest.param("ж" * 500, REAL + "q" * 40, GSM7, len(REAL) + 40, 0, id="nothing-but-it"),
+        pytest.param("a" * 90 + "ж" * 500, REAL, GSM7, 90 + 61, 90, id="up-to-what-needs-ucs2"),
+    ],
+)  # fmt: skip
+def test_how_much_stands_before_the_link(
+    text: str, link: str, encoding: TextEncoding, units: int, kept: int
+) -> None:
+    message = shortened(text, link)
+    (segment,) = message.segments
+    assert (message.encoding, segment.units) == (encoding, units)
+    assert message.lost == ("length",)
+    assert segment.text == (f"{text[:kept]}... {link}" if kept else link)
