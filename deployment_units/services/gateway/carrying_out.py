@@ -1,7 +1,7 @@
 """CarryingOut: the steps of a route, one after the other, over the channels of this unit.
 
 In the client a message is as soon as it is kept: that step waits for a receipt, and nothing further
-is done where a client has it.
+is done where a client has it, or a channel has said that it was delivered.
 
 An attempt is on disk before it is made, and what the other side said after it. Where the unit ended
 in between, nobody knows what became of it: over a channel that knows duplicates it is made again,
@@ -52,6 +52,7 @@ from deployment_units.services.gateway.states import (
     AttemptState,
     DeliveryEnd,
     DeliveryRecord,
+    DeliveryState,
     EndEvidence,
     RoutedEvidence,
     advance,
@@ -65,6 +66,7 @@ _ENDS = {
     NoRoute.UNREACHABLE: DeliveryEnd.UNDELIVERABLE,
     NoRoute.EXPIRED: DeliveryEnd.EXPIRED,
 }
+_ARRIVED = frozenset({DeliveryState.DELIVERED, DeliveryState.SEEN})
 
 
 class _Attempt(NamedTuple):
@@ -157,7 +159,7 @@ class CarryingOut:
         if plan is None:
             plan = begun(self._recipients.plan(db, owner, message, recipient, now_ms))
             record = advance(record, RoutedEvidence(at_ms=now_ms))
-        if recipient == ITSELF and _has_it(db, owner.number, message):
+        if record.state in _ARRIVED or (recipient == ITSELF and _has_it(db, owner.number, message)):
             self._put(db, owner, row, plan, record, None)
             return None
         attempt = None
@@ -232,7 +234,9 @@ class CarryingOut:
             self._keep(db, owner, row, changed)
             return
         words = ""
-        if result.outcome in (SendOutcome.HANDED_OVER, SendOutcome.DELIVERED):
+        if result.outcome is SendOutcome.DELIVERED:
+            due_ms = None  # the step after it is not taken
+        elif result.outcome is SendOutcome.HANDED_OVER:
             due_ms = self._until(plan)
         elif result.outcome is SendOutcome.REFUSED:
             plan, due_ms, words = plan.after_step(), now_ms, result.words

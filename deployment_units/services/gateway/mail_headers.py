@@ -27,7 +27,7 @@ from homeport.api.communication.v1 import conversation_pb2 as pb
 
 MOST_SUBJECT = 78  # characters
 MOST_FOLLOWED = 8  # messages that a mail says it follows, besides the first
-_ANSWER = re.compile(r"(?:(?:re|aw|antw|sv|fwd?|wg)\s*(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)
+_ANSWER = re.compile(r"\A(?:(?:re|aw|antw|sv|fwd?|wg)\s*(?:\[\d+\]\s*)?:\s*)+", re.IGNORECASE)
 
 
 def message_id_of(message: bytes, bringer: str, recipient: str) -> str:
@@ -68,7 +68,7 @@ def subject_of(db: sqlite3.Connection, owner: Owner, message: KeptMessage, sende
         if _is_bound(one.handling):
             continue
         content = pb.Content.FromString(one.content)
-        about = _ANSWER.sub("", content.by_mail.subject.strip(), count=1).strip()
+        about = _ANSWER.sub("", content.by_mail.subject.strip()).strip()
         about = _first_line(about or content.text)
         if not about:
             continue

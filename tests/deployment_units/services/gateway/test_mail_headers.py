@@ -112,11 +112,22 @@ async def test_one_subject_in_all_mails_of_a_conversation(mailing: Mailing) -> N
     assert [one.subject for one in mailing.mail.sent[1:]] == ["Re: Beans for Monday"] * 2
 
 
-async def test_the_subject_of_the_mail_with_which_it_began(mailing: Mailing) -> None:
-    mail = pb.ByMail(subject="AW: Re[2]: Fwd: Beans", message_id="m1@mail.example")
+@pytest.mark.parametrize(
+    ("began", "answered"),
+    [
+        ("AW: Re[2]: Fwd: Beans", "Re: Beans"),
+        ("Re [2] : Beans", "Re: Beans"),
+        ("Software: an update", "Re: Software: an update"),
+        ("Beans, re: Monday", "Re: Beans, re: Monday"),
+    ],
+)
+async def test_the_subject_of_the_mail_with_which_it_began(
+    mailing: Mailing, began: str, answered: str
+) -> None:
+    mail = pb.ByMail(subject=began, message_id="m1@mail.example")
     await mailing.write(1, "hello", CARLA, by=CARLA, by_mail=mail)
     await mailing.write(2, "an answer")
-    assert mailing.last().subject == "Re: Beans"
+    assert mailing.last().subject == answered
     assert mailing.last().answers_to == ("m1@mail.example",)
 
 

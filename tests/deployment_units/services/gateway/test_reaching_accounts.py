@@ -15,11 +15,18 @@ from control_plane.identifiers.identifier import Identifier
 from control_plane.identifiers.uris import read_uri
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels.channel import Channel
+from deployment_units.services.channels.port import SendResult
 from deployment_units.services.contacts import book
 from deployment_units.services.gateway import kept
-from deployment_units.services.gateway.records import decoded_record
-from deployment_units.services.gateway.states import DeliveryState
+from deployment_units.services.gateway.records import decoded_record, encoded_record
+from deployment_units.services.gateway.states import (
+    AttemptEvidence,
+    AttemptState,
+    DeliveryState,
+    advance,
+)
 from deployment_units.services.profiles import kept as profiles
+from deployment_units.services.profiles.profile import Mode
 from deployment_units.services.state import owners
 from homeport.api.communication.v1 import conversation_pb2
 from homeport.api.communication.v1 import delivery_pb2 as pb
@@ -95,6 +102,57 @@ async def test_what_a_client_has_goes_nowhere_else(london: LinkedUnit, how: str)
     await (london.mark_seen("ben", 1) if how == "seen" else london.has("ben", 1))
     await london.pass_time(121.0)
     await london.pass_time(90_000.0)
+    assert mails(london) == []
+
+
+async def add_number(unit: LinkedUnit, *answers: SendResult) -> ScriptedChannel:
+    """Ben has a number as well, and the unit sends texts."""
+    text = unit.channels[Channel.TEXT] = ScriptedChannel(Channel.TEXT, *answers)
+
+    def furnish(db: sqlite3.Connection, owner: int) -> None:
+        number = read_uri("tel:+442079460302")
+        assert isinstance(number, Identifier)
+        profiles.add_identifier(db, owner, number, "")
+        db.execute("UPDATE identifiers SET proved_ms = 1 WHERE owner = ?", (owner,))
+        profiles.set_preferred(db, owner, [Mode.TEXT, Mode.MAIL])
+
+    await unit.unit.accounts.change(BEN, furnish)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [(THERE, []), (TAKEN, ["ben@contoso.example"])],
+    ids=["delivered", "no receipt"],
+)
+async def test_the_next_channel_is_taken_where_the_one_before_brings_no_receipt(
+    london: LinkedUnit, said: SendResult, expected: list[str]
+) -> None:
+    text = await add_number(london, said)
+    await london.send("anna", 1, "hello", "ben")
+    await london.settled()
+    assert len(text.sent) == 1
+    for _ in range(3):
+        await london.pass_time(601.0)
+    assert (len(text.sent), mails(london)) == (1, expected)
+
+
+async def test_a_receipt_that_comes_later_stops_the_next_channel(london: LinkedUnit) -> None:
+    await add_number(london, TAKEN)
+    await london.send("anna", 1, "hello", "ben")
+    await london.settled()
+
+    def delivered(db: sqlite3.Connection, owner: int) -> None:
+        row = kept.find(db, owner, 1, kept.ITSELF)
+        assert row is not None
+        heard = AttemptEvidence(
+            number=1, channel=Channel.TEXT, state=AttemptState.DELIVERED, at_ms=1
+        )
+        record = advance(decoded_record(row.record), heard)
+        kept.put(db, owner, msgspec.structs.replace(row, record=encoded_record(record)))
+
+    await london.unit.accounts.change(BEN, delivered)
+    await london.pass_time(601.0)
     assert mails(london) == []
 
 
