@@ -89,7 +89,7 @@ class MailOut:
             return SendResult(SendOutcome.REFUSED, _words(error.message))
         except (aiosmtplib.SMTPException, OSError) as error:
             outcome = SendOutcome.UNKNOWN if attempt.may_have_left else SendOutcome.NOT_NOW
-            return SendResult(outcome, _words(_said(error)))
+            return SendResult(outcome, _words(_said(error)), channel_up=False)
         finally:
             if client is not None:
                 client.close()
@@ -177,7 +177,9 @@ def _answered(code: int, words: str, may_have_left: bool) -> SendResult:
     if 500 <= code < 600:
         return SendResult(SendOutcome.REFUSED, said)
     unclear = may_have_left and not 400 <= code < 500
-    return SendResult(SendOutcome.UNKNOWN if unclear else SendOutcome.NOT_NOW, said)
+    outcome = SendOutcome.UNKNOWN if unclear else SendOutcome.NOT_NOW
+    # 421: it closes; 4.3.z: it takes no mail (RFC 3463, 3.4). Else it is about this one.
+    return SendResult(outcome, said, channel_up=not (code == 421 or words.startswith("4.3.")))
 
 
 def _said(error: Exception) -> str:

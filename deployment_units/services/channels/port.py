@@ -24,10 +24,13 @@ class SendOutcome(StrEnum):
 
 
 class SendResult(NamedTuple):
-    """words: the other side's own, or ours where it said nothing."""
+    """words: the other side's own, or ours where it said nothing. channel_up: what it says of the
+    channel itself, whoever is written to: False: it is not there, or lets nothing in; None: nothing
+    of it, as where a telephone is off or somebody's own service is silent."""
 
     outcome: SendOutcome
     words: str
+    channel_up: bool | None = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,9 @@ class Push:
         self, allowed: Mapping[str, frozenset[str]], *, notify: Notify | None = None
     ) -> None:
         self._allowed = allowed
+        hosts = {host for some in allowed.values() for host in some}
+        # Of several, or of anybody's, one that fails says nothing of the others.
+        self._failed_up = False if len(hosts) == 1 and ANY_HOST not in hosts else None
         if notify is None:
             import_module("apprise")  # seconds: not while somebody waits
         self._notify = notify or by_apprise
@@ -82,20 +85,22 @@ class Push:
             async with asyncio.timeout(within_s):
                 await self._free.acquire()
         except TimeoutError:
-            return SendResult(SendOutcome.NOT_NOW, "too many notices are under way")
+            return SendResult(SendOutcome.NOT_NOW, "too many notices are under way", None)
         ask_s = max(0.1, end - loop.time())
         asked = loop.run_in_executor(self._threads, self._notify, address, title, text, ask_s)
         # A thread that is given up goes on, and has its place until it ends.
         asked.add_done_callback(self._ended)
         try:
             async with asyncio.timeout_at(end):
-                return _result(await asyncio.shield(asked))
+                return _result(await asyncio.shield(asked), self._failed_up)
         except TimeoutError:
-            return SendResult(SendOutcome.UNKNOWN, "the push service did not answer in time")
+            words = "the push service did not answer in time"
+            return SendResult(SendOutcome.UNKNOWN, words, self._failed_up)
         except ValueError as error:
             raise InvalidInput("address", f"address: {error}") from error
         except Exception as error:  # noqa: BLE001  # a plug-in's, of which nothing is promised
-            return SendResult(SendOutcome.UNKNOWN, f"the push failed: {type(error).__name__}")
+            words = f"the push failed: {type(error).__name__}"
+            return SendResult(SendOutcome.UNKNOWN, words, self._failed_up)
 
     def _ended(self, done: asyncio.Future[Notified]) -> None:
         self._free.release()
@@ -202,15 +207,18 @@ def _quiet(log: logging.Logger) -> None:
     log.propagate = False  # whatever else has been made of it meanwhile
 
 
-def _result(notified: Notified) -> SendResult:
-    """A status of 4yz is for good, but for those that say later; of 5yz one alone says surely."""
+def _result(notified: Notified, failed_up: bool | None) -> SendResult:
+    """A status of 4yz is for good, but for those that say later; of 5yz one alone says surely.
+    failed_up: what a service that fails says of the channel."""
     taken, status = notified
     if taken:
         return SendResult(SendOutcome.HANDED_OVER, "the push service took it")
     if status is None:
-        return SendResult(SendOutcome.UNKNOWN, "the push service did not say that it took it")
+        words = "the push service did not say that it took it"
+        return SendResult(SendOutcome.UNKNOWN, words, failed_up)
     words = f"the push service answered {status}"
     if status in (429, 503):
-        return SendResult(SendOutcome.NOT_NOW, words)
-    outcome = SendOutcome.REFUSED if 300 <= status < 500 and status != 408 else SendOutcome.UNKNOWN
-    return SendResult(outcome, words)
+        return SendResult(SendOutcome.NOT_NOW, words, None if status == 429 else failed_up)
+    if 300 <= status < 500 and status != 408:
+        return SendResult(SendOutcome.REFUSED, words)
+    return SendResult(SendOutcome.UNKNOWN, words, failed_up)

@@ -122,19 +122,19 @@ class TextLink:
         if len(line) > MOST_LINE:
             raise InvalidInput("text", f"text: has more than {MOST_LINE:,} bytes")
         if self._writer is None:
-            return SendResult(SendOutcome.NOT_NOW, "the line for texts is not there")
+            return _down(SendOutcome.NOT_NOW, "the line for texts is not there")
         if self._writer.transport.get_write_buffer_size() > self._most_unread:
-            return SendResult(SendOutcome.NOT_NOW, "the line for texts takes no more right now")
+            return _down(SendOutcome.NOT_NOW, "the line for texts takes no more right now")
         answer = self._answers[text.id] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(within_s):
                 self._writer.write(line)
                 await self._writer.drain()
                 return _result(await answer)
-        except TimeoutError:
-            return SendResult(SendOutcome.UNKNOWN, "408 Request Timeout")
+        except TimeoutError:  # as of a telephone that is off
+            return SendResult(SendOutcome.UNKNOWN, "408 Request Timeout", None)
         except ConnectionError:
-            return SendResult(SendOutcome.UNKNOWN, "the line for texts ended")
+            return _down(SendOutcome.UNKNOWN, "the line for texts ended")
         finally:
             self._answers.pop(text.id, None)
 
@@ -198,6 +198,10 @@ class TextLink:
         except TimeoutError as error:  # nobody reads there any more
             writer.transport.abort()
             raise ConnectionResetError("the other side reads no answers") from error
+
+
+def _down(outcome: SendOutcome, words: str) -> SendResult:
+    return SendResult(outcome, words, channel_up=False)
 
 
 def _result(code: int) -> SendResult:

@@ -115,7 +115,7 @@ class CarryingOut:
                 continue
             faultpoints.passing("outbox.sent.before")
             result, lost = await self._send(attempt)
-            self._health.note(attempt.step.channel, result.outcome, self._wall_ms())
+            self._health.note(attempt.step.channel, result.channel_up, self._wall_ms())
             self._measures.attempted(attempt.step.channel.value, result.outcome)
             faultpoints.passing("outbox.sent.after")
             await self._accounts.settle(
@@ -132,14 +132,15 @@ class CarryingOut:
             async with asyncio.timeout(self._send_s):
                 composed = await self._composer.finish(attempt.composed)
         except TimeoutError:
-            return SendResult(SendOutcome.NOT_NOW, "its card was not written in time"), ()
+            return SendResult(SendOutcome.NOT_NOW, "its card was not written in time", None), ()
         try:
             async with asyncio.timeout(self._send_s + 5.0):
                 result = await attempt.channel.send(composed.message, within_s=self._send_s)
         except InvalidInput as error:
-            result = SendResult(SendOutcome.REFUSED, error.message)
+            result = SendResult(SendOutcome.REFUSED, error.message, None)
         except TimeoutError:
-            result = SendResult(SendOutcome.UNKNOWN, "the channel did not answer in time")
+            words = "the channel did not answer in time"
+            result = SendResult(SendOutcome.UNKNOWN, words, channel_up=False)
         return result, composed.lost
 
     def _next(

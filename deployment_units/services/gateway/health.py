@@ -1,8 +1,10 @@
 """ChannelHealth: which channels of a unit are down, by what came of sending over them. Pure.
 
-A channel that has failed several times in a row counts as down for a minute, then, where the next
-try fails as well, for twice as long each time up to half an hour. One answer that is about the
-message, whatever it says, and it is up. In memory: a unit that starts knows nothing.
+A channel that was not there several times in a row counts as down for a minute, then, where the
+next try fails as well, for twice as long each time up to half an hour. One answer that is about the
+message, whatever it says, and it is up; what says nothing of the channel itself changes nothing, so
+that nobody takes it from all by writing where nobody answers. In memory: a unit that starts knows
+nothing.
 """
 
 from __future__ import annotations
@@ -10,12 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deployment_units.services.channels.channel import Channel
-from deployment_units.services.channels.port import SendOutcome
 
 FAILURES = 3  # in a row, of whichever messages
 FIRST_MS = 60_000
 LONGEST_MS = 30 * 60_000
-_FAILED = frozenset({SendOutcome.NOT_NOW, SendOutcome.UNKNOWN})
 
 
 class ChannelHealth:
@@ -25,9 +25,11 @@ class ChannelHealth:
         self._failures: dict[Channel, int] = {}
         self._down_until: dict[Channel, int] = {}
 
-    def note(self, channel: Channel, outcome: SendOutcome, now_ms: int) -> None:
-        """What came of one attempt. now_ms: Unix ms."""
-        if outcome not in _FAILED:
+    def note(self, channel: Channel, channel_up: bool | None, now_ms: int) -> None:
+        """What one attempt says of it, as SendResult does. now_ms: Unix ms."""
+        if channel_up is None:
+            return
+        if channel_up:
             self._failures.pop(channel, None)
             self._down_until.pop(channel, None)
             return

@@ -10,6 +10,7 @@ THERE = SendResult(SendOutcome.DELIVERED, "200 OK")
 LATER = SendResult(SendOutcome.NOT_NOW, "451 try again")
 NEVER = SendResult(SendOutcome.REFUSED, "550 nobody here")
 SILENT = SendResult(SendOutcome.UNKNOWN, "no answer")
+AWAY = SendResult(SendOutcome.NOT_NOW, "nobody is there", channel_up=False)
 
 
 class ScriptedChannel:

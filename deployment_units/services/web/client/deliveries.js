@@ -18,7 +18,11 @@ export function watchDeliveries(store, changed) {
 
   async function look() {
     const answer = await call("ListDeliveries", { pageSize: 200 }, "DeliveryService").catch(() => null);
-    if (over || !answer) return;
+    if (over) return;
+    if (!answer) { // the unit is away
+      later();
+      return;
+    }
     store.deliveries.clear();
     for (const one of answer.deliveries) {
       store.deliveries.set(one.message, [...(store.deliveries.get(one.message) ?? []), one]);

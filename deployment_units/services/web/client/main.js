@@ -7,7 +7,7 @@ import { follow } from "./events.js";
 import { arrowKeys } from "./keyboard.js";
 import { Identities } from "./identities.js";
 import { contacteesIn, contacteesOf, learnNames } from "./recipients.js";
-import { addressOf, nameBook, Store } from "./store.js";
+import { addressOf, messageKey, nameBook, rootKey, Store } from "./store.js";
 import { nameIn, ticketOfLink } from "./tickets.js";
 import { arrange, conversationItem, messageItems, showPicture, stayAtEnd } from "./views.js";
 
@@ -25,7 +25,6 @@ let fresh = new Set();
 let drawing = false;
 let finding = false; // whom a new conversation is with
 let identities = null;
-
 // -- signing in ---------------------------------------------------------------------------------
 
 function showSignIn(why = "", ticket = "") {
@@ -101,8 +100,8 @@ async function start(who) {
 
 let unknown = 0; // a timer: members of conversations that somebody else began are asked for
 function arrived(message) {
-  if (store.addMessage(message)) fresh.add(message.id);
-  sending = sending.filter((one) => one.id !== message.id);
+  if (store.addMessage(message)) fresh.add(messageKey(message));
+  sending = sending.filter((one) => one.id !== message.id || message.sender !== store.me);
   const conversation = store.of(message.conversation);
   if (!conversation.members.length) {
     conversation.whole = true;
@@ -370,15 +369,16 @@ async function deliver(request, one, isNew) {
 }
 
 // A press is shown as soon as it is made, and stays: what comes of it comes as messages.
-async function press(conversation, { root, revision, action, title, inputs }) {
-  const message = conversation.messages.get(root);
+async function press(conversation, { shown, revision, action, title, inputs }) {
+  const message = conversation.messages.get(rootKey(shown)) ?? shown; // the first may be too old
   const id = newId();
   const made = { id, action, title, revision, state: "PRESS_STATE_WAITING", pressTime: new Date().toISOString() };
   const others = message.presses ?? [];
   message.presses = [made, ...others];
   draw();
   try {
-    const answer = await call("Click", { message: root, sender: message.sender, action, revision, press: id, inputs });
+    const of = { message: shown.replaces || shown.id, sender: message.sender, revision };
+    const answer = await call("Click", { ...of, action, press: id, inputs });
     if (answer.press && answer.press !== id) made.id = answer.press;
     made.state = answer.state;
     if (answer.current) store?.addMessage(answer.current);

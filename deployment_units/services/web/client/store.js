@@ -1,9 +1,15 @@
 // What is known of the account's conversations: pure, nothing of it is shown or asked for here.
 
+// Ids of messages are of whoever brings them: another member's may have the same.
+export const bringerOf = (message) => message.via || message.sender;
+export const messageKey = (message) => `${bringerOf(message)} ${message.id}`;
+// That of the message that it is a revision of: its own, where it is of none.
+export const rootKey = (message) => `${bringerOf(message)} ${message.replaces || message.id}`;
+
 export class Store {
   constructor(me) {
     this.me = me;
-    this.conversations = new Map(); // by id: {id, members, last, seen, messages by id, whole}
+    this.conversations = new Map(); // by id: {id, members, last, seen, messages by key, whole}
     this.deliveries = new Map(); // of own messages, by id: what became of each, by recipient
     this.newest = 0;
   }
@@ -29,10 +35,11 @@ export class Store {
   // Whether it is one that was not known.
   addMessage(message) {
     const conversation = this.of(message.conversation);
-    const fresh = !conversation.messages.has(message.id);
+    const key = messageKey(message);
+    const known = conversation.messages.get(key);
+    const fresh = !known;
     const position = Number(message.position);
-    const known = conversation.messages.get(message.id);
-    conversation.messages.set(message.id, { ...known, ...message, position });
+    conversation.messages.set(key, { ...known, ...message, position });
     conversation.last = Math.max(conversation.last, position);
     if (message.sender === this.me) conversation.seen = Math.max(conversation.seen, position);
     this.newest = Math.max(this.newest, position);
@@ -48,7 +55,7 @@ export class Store {
     const all = [...conversation.messages.values()].sort((a, b) => a.position - b.position);
     const newest = new Map();
     for (const one of all) {
-      const root = one.replaces || one.id;
+      const root = rootKey(one);
       const first = conversation.messages.get(root);
       if (one.replaces && first && first.sender !== one.sender) continue;
       const before = newest.get(root);

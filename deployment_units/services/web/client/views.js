@@ -3,7 +3,7 @@
 
 import { rendered, spent, titleOf } from "./cards.js";
 import { deliveryLine, without } from "./deliveries.js";
-import { addressOf, shortName } from "./store.js";
+import { addressOf, bringerOf, messageKey, rootKey, shortName } from "./store.js";
 
 export function element(tag, attributes = {}, ...inside) {
   const made = document.createElement(tag);
@@ -129,7 +129,7 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
   const deliveries = (mine && store.deliveries.get(now.id)) || [];
   const presses = card ? pressesOf(conversation, root) : [];
   const kinds = ["message", mine && "mine", first && "first", card && "with-card"];
-  kinds.push(fresh.has(now.id) && "fresh");
+  kinds.push(fresh.has(messageKey(now)) && "fresh");
   const only = conversation.members.length === 1 && conversation.members[0] === at.sender;
   const named = first && !mine && (!only || at.content?.fromIdentifier);
   const made = element("article", {
@@ -144,7 +144,7 @@ function messageItem(store, conversation, { root, at, now, first, last, time, pr
   if (card) {
     made.append(
       rendered(card, spent(card, presses), (action, title, inputs) =>
-        press({ root, revision: now.revision ?? 1, action, title, inputs })),
+        press({ shown: now, revision: now.revision ?? 1, action, title, inputs })),
       ...presses.slice(0, 1).map((one) => pressed(one, card, at.sender)),
     );
   } else {
@@ -204,14 +204,17 @@ const WAITING = "PRESS_STATE_WAITING";
 // Those of all revisions, the newest first, each once.
 export function pressesOf(conversation, root) {
   const found = new Map();
+  let bringer = "";
   for (const one of conversation.messages.values()) {
-    if ((one.replaces || one.id) !== root) continue;
+    if (rootKey(one) !== root) continue;
+    bringer = bringerOf(one);
     for (const press of one.presses ?? []) {
       if (!found.has(press.id) || press.state !== WAITING) found.set(press.id, press);
     }
   }
   // What answers a press says so, and the card itself may have come before that.
   for (const one of conversation.messages.values()) {
+    if (bringerOf(one) !== bringer) continue;
     const press = found.get(one.content?.answers ?? "");
     const state = one.content?.refused ? "PRESS_STATE_REFUSED" : "PRESS_STATE_DONE";
     if (press?.state === WAITING) found.set(press.id, { ...press, state });

@@ -47,7 +47,7 @@ def parsed(message: OutgoingMessage) -> EmailMessage:
 async def test_a_relay_is_told_who_and_asked_for_reports_where_it_gives_them() -> None:
     relay = SmtpRelay(offers=("DSN", "SIZE 10000000"))
     result = await handed_to(relay, outgoing(TO))
-    assert result == (SendOutcome.HANDED_OVER, "250 taken")
+    assert result == (SendOutcome.HANDED_OVER, "250 taken", True)
     (mail,) = [one for one in relay.commands if one.startswith("MAIL")]
     assert mail.startswith("MAIL FROM:<reply+1-abc@talk.example> SIZE=")
     assert mail.endswith(" RET=HDRS ENVID=01J8Z-1")
@@ -62,21 +62,26 @@ async def test_a_relay_without_extensions_is_asked_for_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "outcome"),
+    ("said", "outcome", "up"),
     [
-        ("550 5.7.1 no", SendOutcome.REFUSED),
-        ("451 4.3.0 later", SendOutcome.NOT_NOW),
-        ("350 what", SendOutcome.UNKNOWN),
-        (None, SendOutcome.UNKNOWN),
+        ("550 5.7.1 no", SendOutcome.REFUSED, True),
+        ("451 4.3.0 later", SendOutcome.NOT_NOW, False),
+        ("451 4.7.1 later", SendOutcome.NOT_NOW, True),
+        ("421 4.7.0 closing", SendOutcome.NOT_NOW, False),
+        ("350 what", SendOutcome.UNKNOWN, True),
+        (None, SendOutcome.UNKNOWN, False),
     ],
 )
-async def test_the_answer_to_the_message_itself(said: str | None, outcome: SendOutcome) -> None:
-    assert (await handed_to(SmtpRelay(ends=said), outgoing(TO))).outcome is outcome
+async def test_the_answer_to_the_message_itself(
+    said: str | None, outcome: SendOutcome, up: bool
+) -> None:
+    result = await handed_to(SmtpRelay(ends=said), outgoing(TO))
+    assert (result.outcome, result.channel_up) == (outcome, up)
 
 
 async def test_a_relay_that_says_nothing_has_surely_taken_nothing() -> None:
     result = await handed_to(SmtpRelay(silent=True), outgoing(TO), within_s=0.2)
-    assert result == (SendOutcome.NOT_NOW, "the relay did not answer in time")
+    assert result == (SendOutcome.NOT_NOW, "the relay did not answer in time", False)
 
 
 async def test_a_relay_that_answers_slowly_is_not_waited_for_longer_in_all() -> None:

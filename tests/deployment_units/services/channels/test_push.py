@@ -135,6 +135,26 @@ async def test_a_service_that_says_nothing_is_given_up() -> None:
     assert result.outcome is SendOutcome.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("allowed", "up"),
+    [
+        ("ntfys=ntfy.talk.example", False),
+        ("ntfys=ntfy.talk.example,ntfys=other.example", None),
+        ("ntfys=*", None),
+    ],
+    ids=["one service", "several services", "anybody's"],
+)
+async def test_a_service_that_fails_says_nothing_of_others(allowed: str, up: bool | None) -> None:
+    said = [Notified(True), Notified(False, 403), Notified(False, 503), Notified(False)]
+    found = []
+    for one in said:
+        push = Push(read_allowed(allowed), notify=lambda *_, one=one: one)
+        result = await push.send(outgoing("ntfys://ntfy.talk.example/a"), within_s=5)
+        push.close()
+        found.append(result.channel_up)
+    assert found == [True, True, up, up]
+
+
 async def test_what_a_plugin_raises_is_no_defect_of_the_unit() -> None:
     def fails(address: str, title: str, text: str, ask_s: float) -> Notified:
         raise KeyError(address)
@@ -142,4 +162,4 @@ async def test_what_a_plugin_raises_is_no_defect_of_the_unit() -> None:
     push = Push(ALLOWED, notify=fails)
     result = await push.send(outgoing("ntfys://ntfy.talk.example/secret"), within_s=5)
     push.close()
-    assert result == (SendOutcome.UNKNOWN, "the push failed: KeyError")
+    assert result == (SendOutcome.UNKNOWN, "the push failed: KeyError", None)

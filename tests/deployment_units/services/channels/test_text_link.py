@@ -10,7 +10,7 @@ from typing import Literal, cast
 import pytest
 
 from control_plane.errors import InvalidInput, Unavailable
-from deployment_units.services.channels.port import SendOutcome
+from deployment_units.services.channels.port import SendOutcome, SendResult
 from deployment_units.services.channels.text_link import TakeText, TextLink, TextOnLine
 from tests.support.contracts.outgoing_channel_contract import outgoing
 from tests.support.fakes.telephones import Telephones
@@ -40,7 +40,7 @@ async def test_a_text_arrives_from_our_number_and_says_so() -> None:
     async with Telephones() as telephones, linked(telephones.port) as link:
         await connected(link)
         message = outgoing(f"tel:{DEV}", texts=("Coming", "?"))
-        assert await link.send(message, within_s=20) == (SendOutcome.DELIVERED, "200 OK")
+        assert await link.send(message, within_s=20) == SendResult(SendOutcome.DELIVERED, "200 OK")
         assert telephones.texts == {DEV: [(OURS, "Coming?")]}
 
 
@@ -67,7 +67,8 @@ async def test_without_a_line_nothing_leaves() -> None:
     async with Telephones() as telephones:
         port = telephones.port
     async with linked(port) as link:
-        assert (await link.send(outgoing(f"tel:{DEV}"), within_s=5)).outcome is SendOutcome.NOT_NOW
+        result = await link.send(outgoing(f"tel:{DEV}"), within_s=5)
+        assert (result.outcome, result.channel_up) == (SendOutcome.NOT_NOW, False)
 
 
 async def test_texts_come_in_and_are_answered() -> None:

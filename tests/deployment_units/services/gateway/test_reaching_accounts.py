@@ -31,7 +31,7 @@ from deployment_units.services.state import owners
 from homeport.api.communication.v1 import conversation_pb2
 from homeport.api.communication.v1 import delivery_pb2 as pb
 from tests.support.account_units import TENANT
-from tests.support.fakes.scripted_channel import LATER, TAKEN, THERE, ScriptedChannel
+from tests.support.fakes.scripted_channel import AWAY, LATER, SILENT, TAKEN, THERE, ScriptedChannel
 from tests.support.linked_units import LinkedUnit, enter, linked_units
 
 BEN = Resident(tenant=TENANT, account="ben", epoch=1)
@@ -234,7 +234,7 @@ async def test_who_showed_something_a_minute_ago_is_there_first(london: LinkedUn
 async def test_a_channel_that_fails_again_and_again_is_left_alone_for_a_while(
     london: LinkedUnit,
 ) -> None:
-    mail = ScriptedChannel(Channel.MAIL, *[LATER] * 3, TAKEN)
+    mail = ScriptedChannel(Channel.MAIL, *[AWAY] * 3, TAKEN)
     london.channels[Channel.MAIL] = mail
     carla = "mailto:carla@mail.example"
     for number in (1, 2, 3):
@@ -247,6 +247,19 @@ async def test_a_channel_that_fails_again_and_again_is_left_alone_for_a_while(
     assert len(mail.sent) == 3
     await london.pass_time(60.0)
     assert await london.deliveries_of("anna", 4) == {carla: "HANDED_OVER"}
+
+
+async def test_who_writes_where_nobody_answers_takes_the_channel_from_nobody(
+    london: LinkedUnit,
+) -> None:
+    mail = ScriptedChannel(Channel.MAIL, *[LATER, SILENT] * 4, TAKEN)
+    london.channels[Channel.MAIL] = mail
+    for number in range(1, 10):
+        talk = number.to_bytes(16, "big")
+        carla = f"mailto:carla{number}@mail.example"
+        await london.send("anna", number, "hello", carla, talk=talk)
+        await london.settled()
+    assert len(mail.sent) == 9
 
 
 async def test_rules_are_replaced_by_who_has_read_them(london: LinkedUnit) -> None:
