@@ -15,7 +15,7 @@ import msgspec
 from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput, NotFound
 from control_plane.printable import quoted
-from control_plane.store.port import Delete, Operation, Put, Store, Txn, unchanged
+from control_plane.store.port import Delete, Operation, Put, Store, Txn
 from provisioner.directory.accounts import AccountStore
 from provisioner.directory.claim_rules import ClaimNotAllowed, same_life
 from provisioner.organisations.actors import Actor, LiveAccount, live_account, no_organisation
@@ -98,17 +98,20 @@ class Organisations:
         revision: int,
     ) -> HeldOrganisation:
         """Changes the one of this revision. Raises Conflict where it has changed since."""
-        held = await self.get(tenant, organisation_id, actor)
+        reads, key = Reads(self.store), keys.organisation(tenant, organisation_id)
+        stands = await self.owned(reads, tenant, organisation_id, actor)
+        held = HeldOrganisation(
+            id=organisation_id, organisation=stands, revision=reads.revision(key)
+        )
         _check_owners(wanted)
-        if held.organisation == wanted:
+        if stands == wanted:
             return held
         if not actor.is_operator and not wanted.owners:
             raise InvalidInput("owners", "owners is empty; somebody has to own it")
         if held.revision != revision:
             raise _changed(organisation_id)
-        key = keys.organisation(tenant, organisation_id)
         result = await self.store.commit(
-            Txn(compares=[unchanged(key, revision)], then=[Put(key, encoded(wanted))])
+            Txn(compares=reads.compares(), then=[Put(key, encoded(wanted))])
         )
         if not result.succeeded:
             raise _changed(organisation_id)
@@ -151,7 +154,13 @@ class Organisations:
         for _ in range(ATTEMPTS):
             reads = Reads(self.store)
             await self.owned(reads, tenant, organisation_id, actor)
-            member = await live_account(self.accounts, tenant, account, None)
+            try:
+                member = await live_account(self.accounts, tenant, account, None)
+            except NotFound:
+                if actor.is_operator:
+                    raise
+                # An owner learns no more of it than of who is no member.
+                raise _no_member(account) from None
             stands = await self._member(reads, tenant, member)
             if stands is not None and stands.organisation != organisation_id:
                 raise _elsewhere(account) if actor.is_operator else _no_member(account)

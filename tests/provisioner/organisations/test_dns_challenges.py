@@ -91,6 +91,15 @@ async def test_what_resolvers_do_not_know_yet_its_own_server_does(network):
     assert await network.observe() is FOUND
 
 
+async def test_its_own_servers_may_take_too_long(network):
+    network.publish(RECORD)
+    for one in network.resolvers:
+        one.silent.add(f"ns.{ZONE}")
+    servers = [f"127.0.0.1:{one.port}" for one in network.resolvers]
+    answer = await DnsChallenges(servers, read_s=6.0, own_all_s=0.05).read(ZONE)
+    assert answer.observe(TOKEN) is FOUND
+
+
 async def test_texts_in_several_strings_are_one(network):
     value = challenge_value(TOKEN)
     network.publish([f'"{value[:9]}" "{value[9:]}"'])

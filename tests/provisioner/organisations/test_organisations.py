@@ -12,7 +12,13 @@ from provisioner.directory.claim_rules import ClaimNotAllowed
 from provisioner.organisations.policy import OrganisationPolicy
 from provisioner.organisations.records import MOST_OWNERS, Membership, Organisation
 from tests.support.directory_servers import TENANT, home, homes
-from tests.support.organisation_servers import OPERATOR, OrganisationServer, of
+from tests.support.fakes.network_store import NetworkStore
+from tests.support.organisation_servers import (
+    OPERATOR,
+    InterruptedStore,
+    OrganisationServer,
+    of,
+)
 
 
 async def test_whoever_makes_one_owns_it_and_is_its_member():
@@ -76,6 +82,47 @@ async def test_a_change_names_what_it_was_decided_on():
         await server.organisations.apply(
             TENANT, "contoso", crowded, OPERATOR, revision=changed.revision
         )
+
+
+async def test_who_is_no_owner_any_more_changes_nothing():
+    for at in range(1, 12):
+        store = InterruptedStore(NetworkStore())
+        server = OrganisationServer(store)
+        await server.organisation("contoso", "anna")
+        held = await server.organisations.get(TENANT, "contoso", OPERATOR)
+        stricter = msgspec.structs.replace(
+            held.organisation, policy=OrganisationPolicy(two_factors=True)
+        )
+
+        async def leave(server: OrganisationServer = server) -> None:
+            await server.organisations.remove_member(TENANT, "contoso", "anna", OPERATOR)
+
+        store.count, store.before, store.happens = 0, at, leave
+        try:
+            await server.organisations.apply(
+                TENANT, "contoso", stricter, of("anna"), revision=held.revision
+            )
+        except (Conflict, NotFound):
+            continue
+        assert store.happens is leave, at  # she was an owner to the end
+        break
+    else:
+        raise AssertionError("it takes more transactions than were tried")
+    assert at > 2
+
+
+async def test_an_owner_learns_of_no_account_that_is_no_member():
+    server = OrganisationServer()
+    await server.organisation("contoso", "anna")
+    await homes(server.store, "ben")
+    said = []
+    for account in ("ben", "nobody"):
+        with pytest.raises(NotFound) as refused:
+            await server.organisations.set_member(
+                TENANT, "contoso", account, of("anna"), Membership(organisation="contoso"), now_ms=1
+            )
+        said.append(refused.value.message.replace(account, "NAME"))
+    assert said[0] == said[1]
 
 
 async def test_an_owner_does_not_make_members():
