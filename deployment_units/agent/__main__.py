@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 import grpc
 
 from control_plane.config_check import check_config
 from control_plane.errors import Refused
-from control_plane.process import first_of, run_program, stop_on_signals
+from control_plane.process import first_of, run_on_uvloop, run_program, stop_on_signals
 from control_plane.ready_file import write_ready_file
+from control_plane.serving.gc_freeze import freeze_gc
 from deployment_units.agent.config_checks import checks
 from deployment_units.agent.settings import AgentSettings, read_settings
 from deployment_units.agent.wiring import ServingUnits, run_agents
@@ -21,6 +21,7 @@ async def run(settings: AgentSettings) -> None:
     have a unit of it."""
 
     def ready(units: ServingUnits) -> None:
+        freeze_gc()
         print(f"homeport agents serve {len(units.endpoints)} unit(s)", file=sys.stderr, flush=True)
         document = {
             "units": units.endpoints, "web": units.web, "mail": units.mail,
@@ -42,7 +43,7 @@ def main() -> int:
     return run_program(
         "homeport agent",
         read_settings,
-        lambda settings: asyncio.run(run(settings)),
+        lambda settings: run_on_uvloop(run(settings)),
         lambda arguments: check_config(AgentSettings, arguments, checks),
     )
 

@@ -14,7 +14,7 @@ from control_plane.identity.tickets import TicketIssuer
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.applications.agent import ApplicationAgent
 from deployment_units.services.applications.outcome_follower import OutcomeFollower
-from deployment_units.services.applications.publishing import Publishing
+from deployment_units.services.applications.publishing import MOST_PASSED, Publishing
 from deployment_units.services.applications.residents import Residents
 from deployment_units.services.cards.replies import SCHEMA
 from deployment_units.services.conversations.message import NewMessage
@@ -51,14 +51,19 @@ class ApplicationUnit(AccountUnit):
         super().__init__(unit_id, folder, issuer, press_doors=self)
         self.sharing = sharing
         self.residents = Residents(self.database)
-        self.publishing = Publishing(
-            self.accounts, self.residents, sharing, self.checks, self.send_reply
-        )
+        self.publishing = self.new_publishing()
         self.follower = OutcomeFollower(self.accounts, self.residents, self.checks, self.send_reply)
         self.agent = ApplicationAgent(
             self.residents, sharing, self.publishing, self.follower, self.arrivals,
             tenants=[TENANT], monotonic=asyncio.get_running_loop().time, jitter=lambda: 0.0,
             addresses_s=0.01, look_s=0.02,
+        )  # fmt: skip
+
+    def new_publishing(self, *, most_passed: int = MOST_PASSED) -> Publishing:
+        """One that remembers nothing, as after a restart."""
+        return Publishing(
+            self.accounts, self.residents, self.sharing, self.checks, self.send_reply,
+            most_passed=most_passed,
         )  # fmt: skip
 
     def send_reply(

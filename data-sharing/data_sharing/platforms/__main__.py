@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 
@@ -10,8 +9,9 @@ import grpc
 
 from control_plane.config_check import check_config
 from control_plane.errors import Refused
-from control_plane.process import first_of, run_program, stop_on_signals
+from control_plane.process import first_of, run_on_uvloop, run_program, stop_on_signals
 from control_plane.ready_file import write_ready_file
+from control_plane.serving.gc_freeze import freeze_gc
 from data_sharing.platforms.config_checks import checks
 from data_sharing.platforms.settings import PlatformSettings, read_settings
 from data_sharing.platforms.wiring import run_platform
@@ -22,6 +22,7 @@ async def run(settings: PlatformSettings) -> None:
     Refused where the service does not have this platform."""
 
     def ready(applications: dict[str, str]) -> None:
+        freeze_gc()
         listed = ", ".join(f"{name} {version}" for name, version in applications.items())
         print(f"platform {settings.name} hosts {listed}", file=sys.stderr, flush=True)
         write_ready_file(settings.ready_file, {"applications": applications, "pid": os.getpid()})
@@ -39,7 +40,7 @@ def main() -> int:
     return run_program(
         "homeport platforms run",
         read_settings,
-        lambda settings: asyncio.run(run(settings)),
+        lambda settings: run_on_uvloop(run(settings)),
         lambda arguments: check_config(PlatformSettings, arguments, checks),
     )
 

@@ -43,22 +43,32 @@ log = logging.getLogger(__name__)
 
 MAX_WHY = 500  # characters
 MOST = 30  # of messages, of presses and of refusals that are published together
+MOST_PASSED = 300  # of its own messages that are read over again after a restart
 
 
 @dataclass(slots=True)
 class _Batch:
-    """What is to be published of one account, as of one commit. position: of its messages up to
-    which it goes; pressed: with the messages that show the cards."""
+    """What is to be published of one account, as of one commit. owner: whose rows they are;
+    noted: the position that is kept; position: of its messages up to which it goes, None: there are
+    no more; pressed: with the messages that show the cards."""
 
+    owner: int
+    noted: int
     position: int | None = None
     messages: list[KeptMessage] = field(default_factory=list)
     pressed: list[tuple[KeptPress, KeptMessage | None]] = field(default_factory=list)
     refusals: list[FeedEvent] = field(default_factory=list)
     more: bool = False
 
+    @property
+    def events(self) -> int:
+        """How many there are to be published, or refused."""
+        return len(self.messages) + len(self.pressed) + len(self.refusals)
+
 
 class Publishing:
-    """Of one unit. send: as of replies; it says why a press was not taken."""
+    """Of one unit. send: as of replies; it says why a press was not taken. most_passed: see
+    MOST_PASSED."""
 
     def __init__(
         self,
@@ -67,22 +77,34 @@ class Publishing:
         sharing: DataSharing,
         checks: CardChecks,
         send: Send,
+        *,
+        most_passed: int = MOST_PASSED,
     ) -> None:
+        self._most_passed = most_passed
         self._accounts = accounts
         self._residents = residents
         self._sharing = sharing
         self._checks = checks
         self._send = send
         self.counts: Counter[str] = Counter()  # published, refused: events
+        # By owner, whose numbers and positions are never used again: up to where messages were
+        # read that are its own. They are not published, and not worth a transaction each.
+        self._passed: dict[int, int] = {}
 
     async def publish(self, resident: Resident, application: str) -> bool:
         """Publishes some of what waits; whether there is more. Raises ServiceError where it is to
         be tried again."""
         batch = self._accounts.read(
-            resident, lambda db, owner: _waiting(db, owner, resident.account, application)
+            resident,
+            lambda db, owner: _waiting(
+                db, owner, resident.account, application, passed=self._passed.get(owner, 0)
+            ),
         )
-        if batch.position is None and not batch.pressed and not batch.refusals:
-            return False
+        position = batch.position
+        if not batch.events and (position or 0) - batch.noted <= self._most_passed:
+            if position is not None:
+                self._passed[batch.owner] = position
+            return batch.more
         events = [_of_message(resident, application, one) for one in batch.messages]
         refused: dict[int, str] = {}
         for number, (press, message) in enumerate(batch.pressed):
@@ -177,9 +199,11 @@ class Publishing:
         return card.action(press.action)
 
 
-def _waiting(db: sqlite3.Connection, owner: int, account: str, application: str) -> _Batch:
-    batch = _Batch()
-    after = kept.position(db, owner, Place.MESSAGES) or 0
+def _waiting(
+    db: sqlite3.Connection, owner: int, account: str, application: str, *, passed: int
+) -> _Batch:
+    batch = _Batch(owner=owner, noted=kept.position(db, owner, Place.MESSAGES) or 0)
+    after = max(batch.noted, passed)
     page, more = conversations.messages(db, owner, after=after, most=MOST)
     if page:
         batch.position = page[-1].position

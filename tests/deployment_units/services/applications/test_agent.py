@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from control_plane.errors import PermissionDenied, Unavailable
+from deployment_units.services.applications import kept
+from deployment_units.services.applications.kept import Place
 from deployment_units.services.applications.outcome_follower import OutcomeFollower
 from deployment_units.services.applications.port import (
     CLICK_FEED,
@@ -214,6 +216,36 @@ async def test_what_fails_is_tried_again_and_what_is_in_the_feeds_is_there_once(
         assert not await unit.publishing.publish(resident, "coffee")
         assert len(sharing.log) == len(sharing.outcome_log) == 1
         assert await unit.publishing.publish(resident, "coffee") is False
+
+
+async def test_what_the_application_itself_writes_is_passed_over_and_noted_with_what_comes_next(
+    tmp_path: Path,
+) -> None:
+    sharing = FakeDataSharing(ROASTERY)
+    async with application_unit(tmp_path / "u", sharing, running=False) as unit:
+        await unit.enter("anna", "roastery")
+        roastery = unit.residents.find(TENANT, "roastery")
+        assert roastery is not None
+        await unit.write("roastery", 1, "welcome")
+        groups = unit.database.groups
+        for publishing in (unit.publishing, unit.publishing, unit.new_publishing()):
+            assert not await publishing.publish(roastery, "coffee")
+        assert unit.database.groups == groups
+        await unit.write("anna", 2)
+        await unit.write("roastery", 3, "hello to you")
+        assert not await unit.publishing.publish(roastery, "coffee")
+        for publishing in (unit.publishing, unit.new_publishing()):  # as after a restart
+            assert not await publishing.publish(roastery, "coffee")
+        assert [one.id for one in sharing.of(MESSAGE_FEED)] == [f"{2:032x}"]
+        for number in range(4, 44):
+            await unit.write("roastery", number, "news")
+        groups = unit.database.groups
+        publishing = unit.new_publishing(most_passed=30)
+        while await publishing.publish(roastery, "coffee"):
+            pass
+        assert unit.database.groups == groups + 1
+        noted = unit.accounts.read(roastery, partial(kept.position, place=Place.MESSAGES))
+        assert noted == 43
 
 
 async def test_what_the_feed_refuses_for_good_holds_nothing_up(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiosmtplib
 import pytest
+import uvloop
 
 from control_plane.quotas.token_buckets import Rate
 from deployment_units.services.mail_in.incoming import LATER, SmtpReply
@@ -285,7 +286,21 @@ async def test_who_asks_for_many_who_are_not_there_is_told_of_nobody() -> None:
         assert (await line.say(f"RCPT TO:<{ANNA}>")).startswith("250")
 
 
-async def test_starttls_where_there_is_a_certificate(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "new_loop",
+    [
+        pytest.param(asyncio.new_event_loop, id="asyncio"),
+        pytest.param(uvloop.new_event_loop, id="uvloop-on-which-agents-run"),
+    ],
+)
+def test_starttls_where_there_is_a_certificate(
+    tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_brings_a_mail_over_tls(tmp_path))
+
+
+async def _brings_a_mail_over_tls(tmp_path: Path) -> None:
     authority = Authority.new()
     certificate, key = authority.issue(addresses=["127.0.0.1"])
     (tmp_path / "cert.pem").write_bytes(certificate)
