@@ -58,9 +58,16 @@ INVITATIONS = (ROOT + "invitations/").encode()
 OF_ORGANISATIONS = (
     ORGANISATIONS, ORGANISATION_DOMAINS, MEMBERSHIPS, GROUPS, GROUP_MEMBERS, DOMAINS, INVITATIONS,
 )  # fmt: skip
+# Telephone numbers: whose each is, and under its tenant all else of it.
+NUMBERS = (ROOT + "numbers/").encode()
+TENANT_NUMBERS = (ROOT + "tenant-numbers/").encode()
+TENANT_NUMBER_BOOKS = (ROOT + "tenant-number-books/").encode()
+FREE_NUMBERS = (ROOT + "free-numbers/").encode()
+ACCOUNT_NUMBERS = (ROOT + "account-numbers/").encode()
+OF_NUMBERS = (TENANT_NUMBERS, TENANT_NUMBER_BOOKS, FREE_NUMBERS, ACCOUNT_NUMBERS)
 _OF_TENANTS = (
     DIRECTORY_HANDLES, DIRECTORY_IDENTIFIERS, DIRECTORY_ACCOUNTS, ASSIGNMENTS, DIRECTORY_PROOFS,
-    DIRECTORY_CODES, *OF_ORGANISATIONS,
+    DIRECTORY_CODES, *OF_ORGANISATIONS, *OF_NUMBERS,
 )  # fmt: skip
 
 # Where assignments are spread over several clusters (docs/reference/scale-out.md).
@@ -204,7 +211,7 @@ def directory_account(tenant_id: str, account: str) -> bytes:
 
 def directory_tenant(key: bytes) -> bytes:
     """The tenant in the key of a claim, an account's record, a proof or a count of codes, of an
-    assignment or of what organisations have; of another key anything."""
+    assignment or of what organisations and numbers have; of another key anything."""
     for prefix in _OF_TENANTS:
         if key.startswith(prefix):
             return key[len(prefix) : key.find(b"/", len(prefix))]
@@ -270,6 +277,36 @@ def invitation(tenant_id: str, invitation_id: str) -> bytes:
 def of_organisations(tenant_id: str) -> list[bytes]:
     """Prefixes: all of a tenant's that has to do with organisations."""
     return [prefix + f"{tenant_id}/".encode() for prefix in OF_ORGANISATIONS]
+
+
+def number(e164: str) -> bytes:
+    """NumberTenant: whose a telephone number is."""
+    return NUMBERS + e164.encode()
+
+
+def tenant_number(tenant_id: str, e164: str) -> bytes:
+    """NumberRecord; without a number: the prefix of the tenant's."""
+    return TENANT_NUMBERS + f"{tenant_id}/{e164}".encode()
+
+
+def tenant_number_book(tenant_id: str) -> bytes:
+    """TenantNumberBook: technical numbers, and how many there are in which country."""
+    return TENANT_NUMBER_BOOKS + f"{tenant_id}/".encode()
+
+
+def free_number(tenant_id: str, pool: str, e164: str) -> bytes:
+    """FreeNumber, absent once it is assigned; without a number: the prefix of the pool's."""
+    return FREE_NUMBERS + f"{tenant_id}/{pool}/{e164}".encode()
+
+
+def account_numbers(tenant_id: str, account: str) -> bytes:
+    """AccountNumberBook: the virtual numbers of an account."""
+    return ACCOUNT_NUMBERS + f"{tenant_id}/{account}".encode()
+
+
+def of_numbers(tenant_id: str) -> list[bytes]:
+    """Prefixes: all of a tenant's that has to do with telephone numbers, but for whose they are."""
+    return [prefix + f"{tenant_id}/".encode() for prefix in OF_NUMBERS]
 
 
 def audit_entry(sequence: int) -> bytes:

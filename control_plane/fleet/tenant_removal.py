@@ -168,6 +168,7 @@ class TenantRemover:
                     _all(keys.proofs_of(tenant_id)),
                     _all(keys.sent_codes_of(tenant_id)),
                     *map(_all, keys.of_organisations(tenant_id)),
+                    *map(_all, keys.of_numbers(tenant_id)),
                 ],
             )
         )

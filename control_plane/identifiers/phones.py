@@ -36,6 +36,7 @@ _SEPARATORS = re.compile(rf"[ \t().\-/{_DASHES}{_SPACES}]+")
 _REMAINS = re.compile(r"\+?[0-9]+\Z")
 _EXTENSION = re.compile(r"[0-9][^0-9]*(?:ext|x|#|,|;)[^0-9]*[0-9]", re.I)
 _REMEDY = "write + and the country code, such as +442079460018"
+_NO_COUNTRY = "001"  # libphonenumber's region of numbers that are no country's
 _SHORTEST_SUBSCRIBER = 7  # digits, below which a national number may be one of a service
 
 
@@ -108,6 +109,14 @@ def region_flaw(region: str) -> Flaw | None:
         f"{quoted(region)} is no region with a numbering plan",
         "give the two letters of ISO 3166, such as GB",
     )
+
+
+def country_of(e164: str) -> str | None:
+    """ISO 3166, of the country in whose plan a number is, in E.164; None: it is no country's."""
+    import phonenumbers
+
+    region = phonenumbers.region_code_for_number(phonenumbers.parse(e164, None))
+    return None if region in (None, _NO_COUNTRY) else region
 
 
 def _by_plan(dialled: str, region: str | None, changes: list[FormChange]) -> Identifier | Flaw:

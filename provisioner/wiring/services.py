@@ -73,6 +73,8 @@ from provisioner.provisioning.tenant_issuers import TenantIssuers
 from provisioner.settings import Settings
 from provisioner.wiring.directory_pages import DirectoryPages, build_pages
 from provisioner.wiring.moving import Moving
+from provisioner.wiring.numbers import SERVICES as OF_NUMBERS
+from provisioner.wiring.numbers import build_numbers
 from provisioner.wiring.organisations import SERVICES as OF_ORGANISATIONS
 from provisioner.wiring.organisations import OrganisationParts, build_organisations
 from provisioner.wiring.state import ServerState
@@ -81,7 +83,7 @@ from provisioner.wiring.use_case import UseCase
 
 SERVICES = (
     provisioning_service.NAME, fleet_service.NAME, tenant_service.NAME, directory_service.NAME,
-    audit_service.NAME, *OF_ORGANISATIONS,
+    audit_service.NAME, *OF_ORGANISATIONS, *OF_NUMBERS,
 )  # fmt: skip
 
 QUOTAS = (Quota.PROVISIONS, Quota.BATCHED_CLIENTS, *METHOD_QUOTAS.values())
@@ -233,6 +235,7 @@ def build_services(
     lookups = LookupCalls(directory.resolver, fleet_view, callers)
     claims = ClaimCalls(directory_service, callers)
     organisations = build_organisations(settings, state, directory, callers, rng.random)
+    numbers = build_numbers(state, directory, callers)
     methods = access_of_services(SERVICES)
     counting = QuotaInterceptor(METHOD_QUOTAS, quotas, methods, access.control, proxies)
     auditing = build_auditing(
@@ -247,6 +250,7 @@ def build_services(
             **audited_objects(fleet_service, tenant_service, provisioning_service),
             **directory_objects(directory_service, marked=cluster_set is None),
             **organisations.audited,
+            **numbers.audited,
         },
         access.control,
         proxies,
@@ -260,6 +264,7 @@ def build_services(
         directory_service.service(lookups.begin, claims.begin),
         auditing.service.service(),
         *organisations.services,
+        *numbers.services,
     ]
     interceptors = [access.interceptor, counting, auditing.interceptor]
     server = Server(

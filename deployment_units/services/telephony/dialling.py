@@ -20,7 +20,7 @@ from enum import StrEnum
 
 from control_plane.identifiers.folding import ordinary_width
 from control_plane.identifiers.identifier import Flaw, FlawReason
-from control_plane.identifiers.phones import read_phone
+from control_plane.identifiers.phones import country_of, read_phone
 from deployment_units.services.telephony.port import MOST_DIALLED, Refused, RefusedCause
 
 _BETWEEN = re.compile(r"[\s().\-/\u2010-\u2015]+")  # what people write between digits
@@ -69,14 +69,6 @@ def refusal_of(target: str, *, countries: Set[str], ours: Set[str]) -> RefusedCa
     if _worth(target) is not _Worth.ORDINARY:
         return RefusedCause.NOT_ORDINARY
     return None if country_of(target) in countries else RefusedCause.COUNTRY
-
-
-def country_of(e164: str) -> str | None:
-    """ISO 3166, of a number in E.164; None: it is no country's."""
-    import phonenumbers
-
-    region = phonenumbers.region_code_for_number(phonenumbers.parse(e164, None))
-    return None if region in (None, _NO_COUNTRY) else region
 
 
 class _Worth(StrEnum):

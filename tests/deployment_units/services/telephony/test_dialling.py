@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import pytest
 
+from control_plane.identifiers.phones import country_of
 from deployment_units.services.telephony.dialling import (
     EmergencyDialled,
     Ordinary,
     classify,
-    country_of,
     refusal_of,
 )
 from deployment_units.services.telephony.port import Refused, RefusedCause

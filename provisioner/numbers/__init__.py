@@ -1,0 +1,1 @@
+"""Telephone numbers of tenants: pools, whose a virtual number is, and whose call one is."""
