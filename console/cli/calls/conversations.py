@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import grpc
 
 from console.cli.calls.accounts import AccountCalls
+from console.cli.calls.responses import responses
 from console.cli.failure import CommandFailed, ExitCode
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc
@@ -105,9 +106,8 @@ class ConversationCalls(AccountCalls):
         """Messages behind a position, and then each as it comes, until the unit ends it."""
         stub = conversation_pb2_grpc.ConversationServiceStub(self._channel)
         try:
-            for response in stub.Subscribe(
-                pb.SubscribeRequest(after=after), metadata=self._metadata
-            ):
+            call = stub.Subscribe(pb.SubscribeRequest(after=after), metadata=self._metadata)
+            for response in responses(call):
                 yield response.message
         except grpc.RpcError as error:
             raise error_of(failure_of(error), servers=self._servers, attempts=1) from error

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 
 from console.cli.calls.channel import Calls
+from console.cli.calls.responses import responses
 from homeport.api.datasharing.v1 import feed_pb2 as feeds
 from homeport.api.datasharing.v1 import feed_pb2_grpc as feeds_grpc
 from homeport.api.datasharing.v1 import plan_pb2 as plans
@@ -203,6 +204,6 @@ class DataSharingCalls(Calls):
 
     def _stream(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         try:
-            yield from method(request, metadata=self._metadata, wait_for_ready=False)
+            yield from responses(method(request, metadata=self._metadata, wait_for_ready=False))
         except grpc.RpcError as error:
             raise error_of(failure_of(error), servers=[self._servers[0]], attempts=1) from error

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import grpc
 
 from console.cli.calls.channel import Calls
+from console.cli.calls.responses import responses
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
@@ -112,14 +113,12 @@ class FleetCalls(Calls):
         stub = fleet_grpc.FleetServiceStub(self._channel)
         call = stub.WatchFleet(fleet.WatchFleetRequest(revision=revision), metadata=self._metadata)
         try:
-            yield from call
+            yield from responses(call)
         except grpc.RpcError as error:
             self._servers.append(self._servers.pop(0))
             self._channel.close()
             self._connect()
             raise error_of(failure_of(error), servers=[server], attempts=1) from error
-        finally:
-            call.cancel()
 
     def list_tenants(self) -> list[tenancy.Tenant]:
         """All tenants, by id."""

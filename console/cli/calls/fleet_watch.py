@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
@@ -25,7 +25,7 @@ def fleet_changes(
     jitter: Callable[[], float],
     lost: Callable[[str], None],
     policy: RetryPolicy | None = None,
-) -> Iterator[FleetChange]:
+) -> Generator[FleetChange]:
     """For ever. `watch(revision)` is one stream; `lost` hears why one ended. Raises
     HomeportError where nobody could be watched in the first place, and where another try
     cannot help."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -67,13 +68,17 @@ def watch_units(
     from console.cli.calls.fleet import FleetCalls
     from console.cli.calls.fleet_watch import fleet_changes
 
-    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
-        changes = fleet_changes(
-            service.watch_fleet,
-            wait=time.sleep,
-            jitter=random.random,
-            lost=lambda why: note(f"{escape(why)}; watching on"),
-        )
+    with (
+        FleetCalls(target_of(server, None, token, profile, ca)) as service,
+        closing(
+            fleet_changes(
+                service.watch_fleet,
+                wait=time.sleep,
+                jitter=random.random,
+                lost=lambda why: note(f"{escape(why)}; watching on"),
+            )
+        ) as changes,
+    ):
         for told, change in enumerate(changes, start=1):
             show_event(fleet_event_of(change), output, partial(_fleet_line, change))
             if told == count:
