@@ -34,6 +34,10 @@ class FakeCall:
         self.cancelled = threading.Event()
         self._count, self._end = count, end
 
+    def begin(self) -> FakeCall:
+        self.readers.add(threading.current_thread())
+        return self
+
     def __iter__(self) -> Iterator[int]:
         return self
 
@@ -50,7 +54,7 @@ class FakeCall:
 
 def test_whoever_takes_them_is_never_within_the_call() -> None:
     call = FakeCall(3)
-    assert list(responses(call)) == [1, 2, 3]
+    assert list(responses(call.begin)) == [1, 2, 3]
     assert call.readers
     assert threading.current_thread() not in call.readers
     assert call.cancelled.is_set()
@@ -58,15 +62,23 @@ def test_whoever_takes_them_is_never_within_the_call() -> None:
 
 @pytest.mark.parametrize("end", [grpc.RpcError("away"), ValueError("channel closed")])
 def test_what_ends_a_call_is_raised_behind_what_came(end: Exception) -> None:
-    found = responses(FakeCall(2, end))
+    found = responses(FakeCall(2, end).begin)
     assert [next(found), next(found)] == [1, 2]
     with pytest.raises(type(end)):
         next(found)
 
 
+def test_a_call_that_cannot_begin_says_so() -> None:
+    def begin() -> FakeCall:
+        raise ValueError("the channel is closed")
+
+    with pytest.raises(ValueError, match="closed"):
+        next(responses(begin))
+
+
 def test_what_is_given_up_is_cancelled_and_only_so_much_is_read_ahead() -> None:
     call = FakeCall(AHEAD * 10)
-    with closing(responses(call)) as found:
+    with closing(responses(call.begin)) as found:
         assert next(found) == 1
     assert call.cancelled.is_set()
     assert call.read <= AHEAD + 2

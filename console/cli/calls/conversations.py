@@ -105,9 +105,9 @@ class ConversationCalls(AccountCalls):
     def follow(self, after: int) -> Iterator[pb.Message]:
         """Messages behind a position, and then each as it comes, until the unit ends it."""
         stub = conversation_pb2_grpc.ConversationServiceStub(self._channel)
+        request = pb.SubscribeRequest(after=after)
         try:
-            call = stub.Subscribe(pb.SubscribeRequest(after=after), metadata=self._metadata)
-            for response in responses(call):
+            for response in responses(lambda: stub.Subscribe(request, metadata=self._metadata)):
                 yield response.message
         except grpc.RpcError as error:
             raise error_of(failure_of(error), servers=self._servers, attempts=1) from error

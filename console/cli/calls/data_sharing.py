@@ -204,6 +204,8 @@ class DataSharingCalls(Calls):
 
     def _stream(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         try:
-            yield from responses(method(request, metadata=self._metadata, wait_for_ready=False))
+            yield from responses(
+                lambda: method(request, metadata=self._metadata, wait_for_ready=False)
+            )
         except grpc.RpcError as error:
             raise error_of(failure_of(error), servers=[self._servers[0]], attempts=1) from error

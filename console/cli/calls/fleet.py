@@ -111,9 +111,9 @@ class FleetCalls(Calls):
         the next one is taken when this one ends."""
         server = self._servers[0]
         stub = fleet_grpc.FleetServiceStub(self._channel)
-        call = stub.WatchFleet(fleet.WatchFleetRequest(revision=revision), metadata=self._metadata)
+        request = fleet.WatchFleetRequest(revision=revision)
         try:
-            yield from responses(call)
+            yield from responses(lambda: stub.WatchFleet(request, metadata=self._metadata))
         except grpc.RpcError as error:
             self._servers.append(self._servers.pop(0))
             self._channel.close()

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 AHEAD = 100  # responses that are read before somebody takes them
 
 
-def responses(call: Any) -> Iterator[Any]:
-    """Those of a call that was begun, in order, until it ends; the call is cancelled when this
+def responses(begin: Callable[[], Any]) -> Iterator[Any]:
+    """Those of the call that `begin` begins, in order, until it ends; it is cancelled when this
     generator is closed. Raises grpc.RpcError."""
-    received: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    received: queue.SimpleQueue[Any] = queue.SimpleQueue()  # first the call itself
     credits: queue.SimpleQueue[None] = queue.SimpleQueue()
     for _ in range(AHEAD):
         credits.put(None)
@@ -27,6 +27,8 @@ def responses(call: Any) -> Iterator[Any]:
     def read() -> None:
         ended: BaseException = StopIteration()
         try:
+            call = begin()
+            received.put(call)
             for response in call:
                 credits.get()
                 received.put(response)
@@ -35,6 +37,9 @@ def responses(call: Any) -> Iterator[Any]:
         received.put(_End(ended))
 
     threading.Thread(target=read, name="responses", daemon=True).start()
+    call = received.get()
+    if isinstance(call, _End):
+        raise call.cause
     try:
         while not isinstance(one := received.get(), _End):
             yield one
