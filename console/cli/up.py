@@ -3,6 +3,7 @@ stop, and then stops everything. A second Ctrl-C does not wait for anybody."""
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
@@ -27,7 +28,16 @@ from console.local.stack import (
     secured,
 )
 from console.local.stack_options import StackOptions
-from console.local.stack_plan import ETCD, ETCD_USER, LOOPBACK, SERVER, password_file, plan_stack
+from console.local.stack_plan import (
+    ETCD,
+    ETCD_USER,
+    LOOPBACK,
+    SERVER,
+    password_file,
+    plan_stack,
+    server_security,
+    sharing_security,
+)
 from console.local.stack_security import OPERATOR, StackSecurity
 from console.local.stack_units import prepare_stack
 from control_plane.fleet.file import read_fleet
@@ -234,13 +244,16 @@ def _next_commands(stack: LocalStack, options: StackOptions, store: str) -> list
         f"homeport units list{there}",
     ]
     if options.store == "etcd":
-        access = (
-            f"--store {store} --store-user {ETCD_USER} --store-password-file "
-            f"{password_file(options.data_dir)}"
-        )
+        access = [
+            *("--store", store, "--store-user", ETCD_USER),
+            *("--store-password-file", str(password_file(options.data_dir))),
+        ]
+        free = ["--listen", f"{LOOPBACK}:0", "--metrics-listen", f"{LOOPBACK}:0"]
+        data = ["--data-dir", str(options.data_dir / "sharing")]
+        security = options.security
         commands[2:] = [
-            f"homeport serve {access} --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0",
-            f"homeport share {access} --data-dir {options.data_dir / 'sharing'}",
+            shlex.join(["homeport", "serve", *access, *free, *server_security(security)]),
+            shlex.join(["homeport", "share", *access, *data, *sharing_security(security)]),
         ]
     return commands
 

@@ -155,7 +155,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 *kept,
                 *_code_senders(options),
                 *_pages(options),
-                *_server_security(options.security),
+                *server_security(options.security),
             ),
             ready_within_s=READY_WITHIN_S,
             stop_within_s=25.0,  # its own drain is 10 s
@@ -222,6 +222,8 @@ def _outside(options: StackOptions) -> list[str]:
         found += [f"--mail-trusted={LOOPBACK}"] if options.mail.vouches else []
     if options.text is not None:
         found += [f"--text-line={options.text.address}", f"--text-number={options.text.number}"]
+    if options.push:
+        found += [f"--push={options.push}"]
     return found
 
 
@@ -286,11 +288,19 @@ def _unit_state(options: StackOptions) -> tuple[str, ...]:
     return (f"--state-dir={options.data_dir / 'units'}",)
 
 
-def _server_security(security: StackSecurity | None) -> tuple[str, ...]:
+def server_security(security: StackSecurity | None) -> tuple[str, ...]:
+    """What a provisioning server of the stack, or one beside it, is given."""
     if security is None:
         return ()
-    tokens = f"--tokens={security.tokens}"
-    return (*security.serving(SERVER), tokens, *security.calling(SERVER, prefix="unit-"))
+    calling = security.calling(SERVER, prefix="unit-")
+    return (*sharing_security(security), *calling)
+
+
+def sharing_security(security: StackSecurity | None) -> tuple[str, ...]:
+    """The same for a data-sharing server beside the stack; with the server's certificate."""
+    if security is None:
+        return ()
+    return (*security.serving(SERVER), f"--tokens={security.tokens}")
 
 
 def _agent_security(name: str, security: StackSecurity | None) -> tuple[str, ...]:

@@ -90,3 +90,11 @@ def test_a_relay_or_line_needs_what_belongs_to_it(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "go together, and with --with-directory" in said(["up", *arguments], capsys)
+
+
+def test_push_services_are_of_accounts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "notices are of accounts" in said(["up", "--push", "ntfys=*"], capsys)
+    with pytest.raises(SystemExit) as end:
+        main(["up", "--with-directory", "--push", "irc=*"])
+    assert end.value.code == 2
+    assert '"irc" is not offered; use one of' in capsys.readouterr().err

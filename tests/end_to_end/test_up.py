@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import ssl
@@ -268,24 +269,30 @@ def test_an_agents_restart_does_not_bring_a_removed_unit_back(tmp_path: Path, fl
 
 @pytest.mark.slow
 def test_further_servers_join_on_the_same_etcd(tmp_path: Path, fleet: Path) -> None:
-    """`homeport serve` with the store that `up` names knows the same homes."""
+    """`homeport serve` as `up` prints it knows the same homes, and asks for the same tokens."""
     ready_file = tmp_path / "second.json"
     with Up(tmp_path / "data", "--store", "etcd", "--units", str(fleet)) as up:
         with homeport.Client(up.grpc) as client:
             home = client.provision("aiko", position=TOKYO)
-        command = [
-            sys.executable, "-m", "console.cli.main", "serve", "--store", up.ready["store"],
-            "--store-user", up.ready["store_user"],
-            "--store-password-file", up.ready["store_password_file"],
-            "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
-            "--ready-file", str(ready_file),
-        ]  # fmt: skip
+        assert up.process is not None
+        assert up.process.stdout is not None
+        printed = iter(up.process.stdout.readline, b"")
+        line = next(one for one in printed if b"homeport serve" in one).decode()
+        command = [sys.executable, "-m", "console.cli.main", *shlex.split(line)[2:]]
+        command += ["--ready-file", str(ready_file)]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as second:
             try:
                 wait_until(ready_file.exists, "the second server serves")
                 address = Up.read(ready_file)["grpc"]
-                with homeport.Client(address) as client:
+                tls = homeport.Tls.from_files(up.ready["ca"])
+                token = Path(up.ready["token_file"]).read_text().strip()
+                with homeport.Client(address, tls=tls, token=token) as client:
                     assert client.get("aiko").unit_id == home.unit_id
+                with (
+                    homeport.Client(address, tls=tls) as client,
+                    pytest.raises(homeport.PermissionDenied),
+                ):
+                    client.get("aiko")
             finally:
                 os.kill(second.pid, signal.SIGTERM)
             assert second.wait(30.0) == 0

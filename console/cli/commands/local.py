@@ -108,6 +108,14 @@ def up(
     text_number: Annotated[
         str | None, typer.Option(help="The number from which they go.", metavar="+44…")
     ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            help="Push services that accounts may have notices sent by, each SCHEMA=HOST, with "
+            "commas; SCHEMA=* is any host. Needs --accounts or --with-directory.",
+            metavar="SCHEMA=HOST,…",
+        ),
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Without TLS and tokens, for tools that have none.")
     ] = False,
@@ -127,6 +135,7 @@ def up(
     from console.local.stack import first_free_port, is_free_port
     from console.local.stack_options import MailRelay, StackOptions, TextLine, with_pages
     from control_plane.fleet.file import SAMPLE, TWO_UNITS, read_fleet
+    from deployment_units.services.channels.push import read_allowed
 
     if transport not in ("auto", "native", "grpcio"):
         raise typer.BadParameter(
@@ -138,6 +147,12 @@ def up(
         )
     _check_pair("--mail-relay", mail_relay, "--mail-domain", mail_domain, with_directory)
     _check_pair("--text-line", text_line, "--text-number", text_number, with_directory)
+    if push:
+        if not (accounts or with_directory):
+            raise typer.BadParameter(
+                "notices are of accounts; add --with-directory, or --accounts", param_hint="--push"
+            )
+        read_allowed(push)
     fleet = units or (TWO_UNITS if with_directory else SAMPLE)
     if metrics_port is None:
         metrics_port = min(port + 1, 65535) if port else 0
@@ -165,6 +180,7 @@ def up(
         if mail_relay and mail_domain
         else None,
         text=TextLine(address=text_line, number=text_number) if text_line and text_number else None,
+        push=push or "",
     )
     if with_directory:
         # The same ones each time, so that links keep leading there.

@@ -102,6 +102,13 @@ def test_units_send_and_take_mail_and_texts(*, vouches: bool) -> None:
     assert wanted & set(without) == set()
 
 
+def test_units_of_accounts_are_told_which_push_services_these_may_use() -> None:
+    for accounts, wanted in ((True, ["--push=ntfys=*"]), (False, [])):
+        options = replace(OPTIONS, push="ntfys=*", accounts=accounts)
+        agent = plan_stack(options).programs[-1].arguments
+        assert [one for one in agent if str(one).startswith("--push")] == wanted
+
+
 def test_units_are_agents_of_applications_where_a_server_decides() -> None:
     """It is started before them; so are pages, where hosts are named."""
     security = StackSecurity(folder=Path("data/security"))
