@@ -6,7 +6,7 @@ nothing about them is for nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from google.protobuf.message import Message
@@ -101,13 +101,13 @@ class AccessControl:
             )
         return caller
 
-    def strangers_by_group_token(self, method: str) -> Callable[[str], bool]:
-        """A shorter `admit_shown`: whether it is sure to say STRANGER of a call of this method
-        that shows this token of an enrolment group."""
+    def admits_enrolling(self, method: str) -> bool:
+        """Whether a call of this method that shows a token which a group's key made for its client
+        is a STRANGER's who may call it, so that nobody has to ask `admit_shown`."""
         access, authenticator = self._methods.get(method), self._authenticator
         if access is None or authenticator is None or STRANGER.roles.isdisjoint(access.roles):
-            return lambda group_token: False
-        return authenticator.names_nobody
+            return False
+        return authenticator.strangers_enrol
 
     def check(self, method: str, caller: Caller, message: Message) -> None:
         """Whether an admitted caller may name what it names; a tenant left out becomes its own.

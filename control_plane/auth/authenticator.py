@@ -1,7 +1,8 @@
 """Authenticator: who makes a call, by the bearer it shows and the certificate of its connection.
 
 What a bearer is goes by where it was issued, before its form: one that the tokens file has is that
-entry, whatever it looks like. A bearer counts before a certificate, which then only has to fit: a
+entry, whatever it looks like; only one that a group's key made for its client is not looked for
+there (`strangers_enrol`). A bearer counts before a certificate, which then only has to fit: a
 unit's or a platform's own connection carries nobody else's token. What is refused is counted and
 logged by its reason; the caller hears one text.
 """
@@ -80,10 +81,11 @@ class Authenticator:
             )
         return caller
 
-    def names_nobody(self, group_token: str) -> bool:
-        """Whether `caller` is sure to say None to whoever shows this as ShownCredentials has it,
-        over whatever connection."""
-        return self._strangers_enrol and self._tokens.current().find(group_token) is None
+    @property
+    def strangers_enrol(self) -> bool:
+        """Whether clients enrol here and no certificate names any of them: whoever shows a token
+        that a group's key made for its client is that client, and nobody else."""
+        return self._strangers_enrol
 
     def note_stranger(self, shown: ShownCredentials, identity: PeerIdentity | None) -> None:
         """That somebody of whom `caller` says None was turned away: why, where it is for what the

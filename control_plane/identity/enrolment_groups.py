@@ -20,6 +20,7 @@ from control_plane import keys
 from control_plane.errors import AlreadyExists, DataLoss, Exhausted
 from control_plane.identity.jws import UNREADABLE, base64url, from_base64url
 from control_plane.identity.key_wrapping import Wrapping
+from control_plane.identity.names import MAX_CLIENT_ID_BYTES
 from control_plane.store.damaged import name_in
 from control_plane.store.port import Delete, KeyValue, Put, Store, Txn, absent, range_all
 from control_plane.store.replica import Replica
@@ -29,6 +30,7 @@ MAX_GROUPS = 100  # of a tenant
 PREFIX = "hmac."
 _GROUP = len(PREFIX)  # where the group's name begins
 _DIGITS = 43  # of an HMAC in base64url, without its padding
+_DOT = -_DIGITS - 1  # where the one before them is
 _URL = bytes.maketrans(b"+/", b"-_")
 
 
@@ -88,12 +90,15 @@ class EnrolmentGroups:
 
     def proves(self, token: str, tenant: str, client_id: str) -> bool:
         """Whether this token was made for this client with the key of one of the tenant's
-        groups."""
-        if not token.startswith(PREFIX) or not token.isascii():
+        groups. What is too long to be any client's id is not even hashed."""
+        if (
+            not token.startswith(PREFIX)
+            or not token.isascii()
+            or len(client_id) > MAX_CLIENT_ID_BYTES
+        ):
             return False
-        dot = token.rfind(".")
-        group = self._usable.get(f"{tenant}/{token[_GROUP:dot]}")
-        if group is None:
+        group = self._usable.get(f"{tenant}/{token[_GROUP:_DOT]}")
+        if group is None or token[_DOT] != ".":
             return False
         inner, outer = group.inner.copy(), group.outer.copy()
         inner.update(f"{tenant}/{client_id}".encode())
@@ -101,7 +106,7 @@ class EnrolmentGroups:
         # One text for one MAC: another way to write the same bytes is no token. The second is
         # `base64url` of it.
         return compare_digest(
-            token[dot + 1 :].encode(), b2a_base64(outer.digest())[:_DIGITS].translate(_URL)
+            token[-_DIGITS:].encode(), b2a_base64(outer.digest())[:_DIGITS].translate(_URL)
         )
 
     async def add(self, tenant: str, name: str) -> str:

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from control_plane.auth.access_control import DEFAULT_TENANT, AccessControl
-from control_plane.auth.callers import ANYONE_LOCAL, STRANGER, Caller
+from control_plane.auth.callers import ANYONE_LOCAL, Caller
 from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.roles import Role
 from control_plane.auth.shown import ShownCredentials
@@ -31,8 +31,8 @@ class Callers:
     def __init__(self, proxies: Proxies, control: AccessControl) -> None:
         self._proxies = proxies
         self._control = control
-        self._is_strangers = control.strangers_by_group_token(PROVISION)
         self.open = control.open  # whether no credentials are asked for
+        self.admits_enrolling = control.admits_enrolling(PROVISION)
 
     def admit(
         self, call: HotCall, shown: ShownCredentials, tenant: str, declares: bool
@@ -44,10 +44,7 @@ class Callers:
         """
         if self.open:
             return ANYONE_LOCAL, tenant
-        if shown.group_token and self._is_strangers(shown.group_token):
-            caller = STRANGER
-        else:
-            caller = self._control.admit_shown(PROVISION, shown, call.peer_identity())
+        caller = self._control.admit_shown(PROVISION, shown, call.peer_identity())
         if caller.tenant:
             tenant = self._control.tenant_for(caller, tenant)
         elif not tenant:

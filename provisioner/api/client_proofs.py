@@ -13,7 +13,7 @@ from typing import Any
 
 from grpc import aio
 
-from control_plane.auth.callers import STRANGER, Caller
+from control_plane.auth.callers import Caller
 from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.roles import Role
 from control_plane.auth.shown import ShownCredentials
@@ -47,6 +47,22 @@ class ClientProofs:
         self._open = callers.open
         self._tickets = tickets
         self._enrolment = enrolment
+        # Whether what a group's key made is looked at before it is asked who calls.
+        self.lets_enrol = callers.admits_enrolling
+
+    def of_group(
+        self, shown: ShownCredentials, tenant: TenantSpec, client_id: str, ticket: str
+    ) -> ClientProof | None:
+        """Of a Provision call where `lets_enrol`, by the token of a group that it shows; None: it
+        was not made for this client."""
+        if not self._enrolment.lets_in(tenant, client_id, shown.group_token):
+            return None
+        return ClientProof(
+            key=key_digest(shown.client_key),
+            may_claim=True,
+            binds_known=True,
+            read_ticket=self._reader(tenant, client_id, ticket) if ticket else None,
+        )
 
     def of_call(
         self,
@@ -61,16 +77,7 @@ class ClientProofs:
         if self._open:
             key = key_digest(shown.client_key)
             return ClientProof(vouched=True, may_claim=True, key=key) if key else ANYONES
-        if caller is STRANGER:
-            token = shown.group_token
-            if token and self._enrolment.lets_in(tenant, client_id, token):
-                return ClientProof(
-                    key=key_digest(shown.client_key),
-                    may_claim=True,
-                    binds_known=True,
-                    read_ticket=self._reader(tenant, client_id, ticket) if ticket else None,
-                )
-        elif _GATEWAY in caller.roles:
+        if _GATEWAY in caller.roles:
             return GATEWAYS
         found = self._enrolment.of_caller(tenant, client_id, caller, shown)
         proof = ClientProof(

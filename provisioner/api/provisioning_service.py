@@ -107,7 +107,18 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             with_ticket = not request.without_ticket
             origin = request.WhichOneof("origin")
             shown = ShownCredentials(call.metadata())
-            caller, tenant_id = self._callers.admit(call, shown, request.tenant, origin is not None)
+            proof = tenant = None
+            if shown.group_token and origin is None and self._proofs.lets_enrol:
+                # As most new clients come: who calls is known by the token alone.
+                tenant = self._fleet_view.tenant(request.tenant or DEFAULT_TENANT.id)
+                if tenant is not None:
+                    proof = self._proofs.of_group(shown, tenant, client_id, last_ticket)
+            if proof is None or tenant is None:
+                declares = origin is not None
+                caller, tenant_id = self._callers.admit(call, shown, request.tenant, declares)
+                tenant = self._tenant(tenant_id, caller)
+            else:
+                caller = STRANGER
             address = position = None
             peer = self._callers.address(call)
             if origin is None:
@@ -117,9 +128,8 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             else:
                 position = (request.position.latitude, request.position.longitude)
             left_s = call.time_left_s()
-            tenant = self._tenant(tenant_id, caller)
-            # Nothing is proved yet, and whoever asks for another's client must not use up what
-            # that one may ask: a client is counted as this caller asks for it.
+            # Whoever asks for another's client must not use up what that one may ask, and a proof
+            # is not held against the record yet: a client is counted as this caller asks for it.
             self._quotas.take(
                 PROVISIONS,
                 tenant.id,
@@ -127,7 +137,8 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 asker=shown.client_key or caller.name,
                 address=peer,
             )
-            proof = self._proofs.of_call(shown, caller, tenant, client_id, last_ticket)
+            if proof is None:
+                proof = self._proofs.of_call(shown, caller, tenant, client_id, last_ticket)
             if last_ticket:
                 sink = FallbackResponder(
                     self._fallback, tenant, client_id, last_ticket, with_ticket, call

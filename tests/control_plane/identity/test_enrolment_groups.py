@@ -43,7 +43,8 @@ async def test_a_token_proves_the_client_it_was_made_for(store):
     assert not groups.proves(made, "city", "meter-2")
     assert not groups.proves(made, "bank", "meter-1")
     for wrong in (made[:-1], made + "A", made.replace("line-3", "line-4"), "hmac..", "hmac.", "",
-                  "hmac.line-3.", "hmac.line-3.ä", "boot" + made[4:]):  # fmt: skip
+                  "hmac.line-3.", "hmac.line-3.ä", "boot" + made[4:],
+                  made[:-44] + "-" + made[-43:], made[:-44] + ".." + made[-43:]):  # fmt: skip
         assert not groups.proves(wrong, "city", "meter-1")
 
 
@@ -60,6 +61,14 @@ async def test_a_token_is_the_hmac_of_tenant_and_client(store, client_id):
     for last in set("ABCDEFGH") - {token[-1]}:
         assert not groups.proves(token[:-1] + last, "city", client_id)
     assert not groups.proves(token + "=", "city", client_id)
+
+
+async def test_what_is_too_long_to_be_an_id_is_proved_by_nothing(store):
+    groups = groups_on(store)
+    key = await groups.add("city", "g")
+    await groups.start()
+    made = hmac_token(group="g", key=key, tenant="city", client_id="x" * 129)
+    assert not groups.proves(made, "city", "x" * 129)
 
 
 async def test_a_removed_group_counts_no_more(store):

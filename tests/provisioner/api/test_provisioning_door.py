@@ -77,11 +77,15 @@ class Call(HotCall):
 class Door:
     """The service over a use case that keeps what it is asked."""
 
-    def __init__(self, *, asks: bool, per_client_s: float = 0.0) -> None:
+    def __init__(
+        self, *, asks: bool, per_client_s: float = 0.0, listed: dict[str, Caller] | None = None
+    ) -> None:
         self.asked: list[tuple[str, str | None, ClientProof]] = []
         control = AccessControl(
             access_of_services([NAME]),
-            authenticator_of(tokens_of(gateway=GATEWAY), clients_enrol=True) if asks else None,
+            authenticator_of(tokens_of(gateway=GATEWAY, **(listed or {})), clients_enrol=True)
+            if asks
+            else None,
         )
         callers = Callers(Proxies(), control)
         limits = {"provisions": {"tenant": 0.0, "address": 0.0, "client": per_client_s}}
@@ -144,6 +148,14 @@ def test_a_groups_token_lets_its_client_in_with_the_key_it_shows():
     door.provision("bob", *ENROLS)
     assert not door.asked[-1][2].may_claim
     assert isinstance(door.provision("bob", *bearer("hmac.g.good")).error, PermissionDenied)
+
+
+def test_what_a_group_made_is_its_clients_and_for_anybody_else_what_the_tokens_file_says():
+    door = Door(asks=True, listed={"hmac.g.good": GATEWAY})
+    door.provision("alice", *ENROLS)
+    assert not door.asked[-1][2].vouched
+    door.provision("bob", *ENROLS)
+    assert door.asked[-1][2].vouched
 
 
 def test_where_nobody_is_asked_a_bearer_is_not_even_read():
