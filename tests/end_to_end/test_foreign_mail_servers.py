@@ -101,8 +101,7 @@ def attempt(unit: MailUnit, participant: str) -> AttemptRecord:
     [
         ("carla@mail.example", AttemptState.DELIVERED, "delivered 2."),
         ("carla@bounce.example", AttemptState.FAILED, "failed 5."),
-        # It says no more than is known, so the words of who took it stand.
-        ("carla@slow.example", AttemptState.HANDED_OVER, "250"),
+        ("carla@slow.example", AttemptState.DELAYED, "delayed 4."),
     ],
     ids=["delivered", "failed", "delayed"],
 )

@@ -21,6 +21,8 @@ _ATTEMPTS = {
     AttemptState.BEGUN: DeliveryState.UNKNOWN,
     AttemptState.UNKNOWN: DeliveryState.UNKNOWN,
     AttemptState.HANDED_OVER: DeliveryState.HANDED_OVER,
+    AttemptState.DELAYED: DeliveryState.DELAYED,
+    AttemptState.RELAYED: DeliveryState.HANDED_OVER,
     AttemptState.FAILED: DeliveryState.UNDELIVERABLE,
     AttemptState.DELIVERED: DeliveryState.DELIVERED,
     AttemptState.SEEN: DeliveryState.SEEN,
@@ -30,13 +32,15 @@ _ATTEMPTS = {
 def delivery_to_proto(message: KeptMessage, row: DeliveryRow) -> pb.Delivery:
     """row: of a delivery to somebody else."""
     known = known_of(row.record, row.told)
+    record = decoded_record(row.record)
+    decisive = record.decisive if known.state is DeliveryState.DELAYED else None
     made = pb.Delivery(
         message=message.id,
         conversation=message.conversation,
         recipient=row.recipient,
         state=_STATES[known.state],
-        attempts=map(_attempt_to_proto, decoded_record(row.record).attempts),
-        words=row.words,
+        attempts=map(_attempt_to_proto, record.attempts),
+        words=row.words if decisive is None else decisive.words,
         position=message.position,
     )
     if known.at_ms is not None:

@@ -1,12 +1,13 @@
 """What is known of a delivery: evidence in, a state out that claims no more. Pure.
 
-    kept → routed → handed over → delivered → seen
+    kept → routed → handed over → delayed → delivered → seen
     ends: undeliverable, expired, withheld, unknown
 
 Each attempt keeps the strongest that was heard of it, and the delivery's state is worked out from
 the attempts and from what ended it. So evidence may come in any order and as often as it likes.
-An attempt never goes back; of a delivery only `handed over` can be taken back, by the very server
-that had taken it: a bounce, after which the next channel is tried or there is none.
+An attempt never goes back; of a delivery only `handed over` and `delayed` can be taken back, by the
+very server that had taken it: a bounce, after which the next channel is tried or there is none.
+What was delayed and then went on to a server that tells nothing more is `handed over` again.
 
 Delivered and seen stand whatever else comes: a receipt that arrives after the end outweighs it.
 An end that was declared while an attempt is with a server that has accepted it stays `handed
@@ -16,7 +17,7 @@ over`, and with an attempt whose outcome nobody knows, `unknown`: both may have 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import NamedTuple
 
 from control_plane.errors import InvalidInput
@@ -34,6 +35,7 @@ class DeliveryState(StrEnum):
     KEPT = "kept"
     ROUTED = "routed"
     HANDED_OVER = "handed_over"
+    DELAYED = "delayed"
     DELIVERED = "delivered"
     SEEN = "seen"
     UNDELIVERABLE = "undeliverable"
@@ -42,9 +44,9 @@ class DeliveryState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class AttemptState(IntEnum):
-    """Of one attempt, by what outweighs what: that it failed outweighs that it was taken, and a
-    receipt outweighs that it failed."""
+class AttemptState(Enum):
+    """Of one attempt. Values are kept, and never change; what outweighs what, `strength` says: that
+    it failed outweighs that it was taken, and a receipt outweighs that it failed."""
 
     BEGUN = 0  # it may or may not have left
     UNKNOWN = 1  # it left, and nobody knows what became of it
@@ -52,6 +54,25 @@ class AttemptState(IntEnum):
     FAILED = 3
     DELIVERED = 4
     SEEN = 5
+    DELAYED = 6  # a server has it, and says that it still tries
+    RELAYED = 7  # it went on, to a server that says nothing more
+
+    @property
+    def strength(self) -> int:
+        """Whatever is stronger outweighs it."""
+        return _STRENGTH.index(self)
+
+
+_STRENGTH = (
+    AttemptState.BEGUN,
+    AttemptState.UNKNOWN,
+    AttemptState.HANDED_OVER,
+    AttemptState.DELAYED,
+    AttemptState.RELAYED,
+    AttemptState.FAILED,
+    AttemptState.DELIVERED,
+    AttemptState.SEEN,
+)
 
 
 class DeliveryEnd(IntEnum):
@@ -128,8 +149,10 @@ class DeliveryRecord:
             return DeliveryState.SEEN
         if AttemptState.DELIVERED in known:
             return DeliveryState.DELIVERED
-        if AttemptState.HANDED_OVER in known:
+        if known & _TAKEN:
             return DeliveryState.HANDED_OVER
+        if AttemptState.DELAYED in known:
+            return DeliveryState.DELAYED
         if AttemptState.UNKNOWN in known:
             return DeliveryState.UNKNOWN
         if self.end is not None:
@@ -153,10 +176,12 @@ _ENDS = {
     DeliveryEnd.UNDELIVERABLE: DeliveryState.UNDELIVERABLE,
     DeliveryEnd.WITHHELD: DeliveryState.WITHHELD,
 }
+_TAKEN = frozenset({AttemptState.HANDED_OVER, AttemptState.RELAYED})
 _SHOWN = {
     DeliveryState.SEEN: (AttemptState.SEEN,),
     DeliveryState.DELIVERED: (AttemptState.DELIVERED,),
-    DeliveryState.HANDED_OVER: (AttemptState.HANDED_OVER,),
+    DeliveryState.HANDED_OVER: tuple(_TAKEN),
+    DeliveryState.DELAYED: (AttemptState.DELAYED,),
     DeliveryState.UNKNOWN: (AttemptState.UNKNOWN, AttemptState.BEGUN),
 }
 _MOST_CLAIMED = {
@@ -212,13 +237,13 @@ def _attempted(delivery: DeliveryRecord, evidence: AttemptEvidence) -> DeliveryR
 def _claimable(evidence: AttemptEvidence) -> AttemptState:
     if evidence.state in (AttemptState.DELIVERED, AttemptState.SEEN):
         most = _MOST_CLAIMED[TRAITS[evidence.channel].strongest]
-        return min(evidence.state, most)
+        return min(evidence.state, most, key=lambda one: one.strength)
     return evidence.state
 
 
 def _order(attempt: AttemptRecord) -> tuple[int, int, str]:
     """The strongest first; of several alike the earliest, so that their order does not matter."""
-    return -attempt.state, attempt.at_ms, attempt.words
+    return -attempt.state.strength, attempt.at_ms, attempt.words
 
 
 def _end_order(end: EndRecord) -> tuple[int, int, str]:

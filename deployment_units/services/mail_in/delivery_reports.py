@@ -22,9 +22,9 @@ _STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,900}>")
 _ACTIONS = {
     "delivered": AttemptState.DELIVERED,
-    "relayed": AttemptState.HANDED_OVER,  # to a server that sends no reports
-    "expanded": AttemptState.HANDED_OVER,  # to the members of a list
-    "delayed": AttemptState.HANDED_OVER,  # it is tried again
+    "relayed": AttemptState.RELAYED,  # to a server that sends no reports
+    "expanded": AttemptState.RELAYED,  # to the members of a list
+    "delayed": AttemptState.DELAYED,  # it is tried again
     "failed": AttemptState.FAILED,
 }
 
@@ -102,7 +102,7 @@ def _outcome(block: Message, envelope_id: str, message_id: str) -> ReportedOutco
     status = code[0] if code is not None else ""
     if state is AttemptState.DELIVERED and not status.startswith("2."):
         # It says both: it is no proof that it arrived.
-        state = AttemptState.FAILED if status.startswith("5.") else AttemptState.HANDED_OVER
+        state = AttemptState.FAILED if status.startswith("5.") else AttemptState.RELAYED
     recipients = {
         _address(_field(block, name)) for name in ("Original-Recipient", "Final-Recipient")
     }

@@ -7,7 +7,7 @@ const FIRST_MS = 1_500;
 const MOST_MS = 60_000;
 const SAID = {
   KEPT: "on its way to", ROUTED: "on its way to", HANDED_OVER: "handed over for", DELIVERED: "delivered to",
-  SEEN: "seen by", UNDELIVERABLE: "could not be delivered to", EXPIRED: "came too late for",
+  DELAYED: "delayed on the other side, which still tries, for", SEEN: "seen by", UNDELIVERABLE: "could not be delivered to", EXPIRED: "came too late for",
   WITHHELD: "withheld from", UNKNOWN: "nobody knows whether it reached",
 };
 

@@ -121,6 +121,36 @@ pieces = st.one_of(
             DeliveryState.DELIVERED,
             id="a mailbox had it before what forwards it failed",
         ),
+        pytest.param(
+            [heard(2, AttemptState.HANDED_OVER), heard(2, AttemptState.DELAYED)],
+            DeliveryState.DELAYED,
+            id="the server still tries",
+        ),
+        pytest.param(
+            [heard(2, AttemptState.DELAYED), ended(DeliveryEnd.EXPIRED)],
+            DeliveryState.DELAYED,
+            id="the server still tries what is not worth it any more",
+        ),
+        pytest.param(
+            [heard(2, AttemptState.DELAYED), heard(2, AttemptState.RELAYED)],
+            DeliveryState.HANDED_OVER,
+            id="it was delayed and went on to who tells nothing",
+        ),
+        pytest.param(
+            [heard(2, AttemptState.DELAYED), heard(2, AttemptState.DELIVERED)],
+            DeliveryState.DELIVERED,
+            id="it was delayed and arrived",
+        ),
+        pytest.param(
+            [heard(2, AttemptState.DELAYED), heard(2, AttemptState.FAILED)],
+            DeliveryState.ROUTED,
+            id="it was delayed and bounced",
+        ),
+        pytest.param(
+            [heard(2, AttemptState.DELAYED), heard(3, AttemptState.HANDED_OVER)],
+            DeliveryState.HANDED_OVER,
+            id="another channel took it meanwhile",
+        ),
         pytest.param([heard(1, AttemptState.SEEN)], DeliveryState.SEEN, id="a client showed it"),
         pytest.param(
             [heard(2, AttemptState.SEEN)], DeliveryState.DELIVERED, id="no mail is known to be seen"
@@ -139,8 +169,9 @@ def test_a_state_says_what_was_heard(evidence: list[Evidence], expected: Deliver
 
 CLAIMS = {
     DeliveryState.HANDED_OVER: {
-        AttemptState.HANDED_OVER, AttemptState.DELIVERED, AttemptState.SEEN
+        AttemptState.HANDED_OVER, AttemptState.RELAYED, AttemptState.DELIVERED, AttemptState.SEEN
     },
+    DeliveryState.DELAYED: {AttemptState.DELAYED},
     DeliveryState.DELIVERED: {AttemptState.DELIVERED, AttemptState.SEEN},
     DeliveryState.SEEN: {AttemptState.SEEN},
 }  # fmt: skip
@@ -161,7 +192,7 @@ def check_claims(evidence: list[Evidence], state: DeliveryState) -> None:
         assert any(
             one.channel is Channel.IN_APP and one.state is AttemptState.SEEN for one in attempts
         )
-    if state is DeliveryState.HANDED_OVER:
+    if state in (DeliveryState.HANDED_OVER, DeliveryState.DELAYED):
         failed = {one.number for one in attempts if one.state is AttemptState.FAILED}
         taken = {one.number for one in attempts if one.state in CLAIMS[state]}
         assert taken - failed
@@ -206,7 +237,7 @@ def test_no_attempt_goes_back_and_no_receipt_is_taken_back(
 ) -> None:
     before, now = after(*evidence), advance(after(*evidence), more)
     states = {one.number: one.state for one in now.attempts}
-    assert all(states[one.number] >= one.state for one in before.attempts)
+    assert all(states[one.number].strength >= one.state.strength for one in before.attempts)
     if before.state is DeliveryState.SEEN:
         assert now.state is DeliveryState.SEEN
     if before.state is DeliveryState.DELIVERED:
@@ -247,3 +278,9 @@ def test_an_attempt_keeps_its_channel() -> None:
     other = AttemptEvidence(number=1, channel=Channel.MAIL, state=AttemptState.DELIVERED, at_ms=0)
     with pytest.raises(InvalidInput, match="went over in_app"):
         advance(begun, other)
+
+
+def test_values_are_kept_and_every_state_has_its_weight() -> None:
+    kept = ["BEGUN", "UNKNOWN", "HANDED_OVER", "FAILED", "DELIVERED", "SEEN", "DELAYED", "RELAYED"]
+    assert [AttemptState(number).name for number in range(len(AttemptState))] == kept
+    assert len({one.strength for one in AttemptState}) == len(AttemptState)

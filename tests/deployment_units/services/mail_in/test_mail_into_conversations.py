@@ -24,12 +24,14 @@ from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import presses
 from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.gateway import kept as gateway
+from deployment_units.services.gateway.delivery_messages import delivery_to_proto
 from deployment_units.services.gateway.mail_headers import message_id_of
 from deployment_units.services.gateway.plans import CarriedPlan, decoded_plan, encoded_plan
 from deployment_units.services.gateway.records import decoded_record, encoded_record
 from deployment_units.services.gateway.route import RouteStep
 from deployment_units.services.gateway.states import AttemptEvidence, AttemptState, advance
 from homeport.api.communication.v1 import conversation_pb2 as pb
+from homeport.api.communication.v1 import delivery_pb2
 from tests.deployment_units.services.mail_in.reply_rows import MAILS, TEXTS
 from tests.support.cards import document_of, submit
 from tests.support.fakes.mail_peers import MailPeersFake
@@ -253,7 +255,7 @@ def report(message_id: str, action: str, status: str) -> str:
     [
         ("delivered", "2.0.0", AttemptState.DELIVERED),
         ("failed", "5.1.1", AttemptState.FAILED),
-        ("delayed", "4.4.1", AttemptState.HANDED_OVER),
+        ("delayed", "4.4.1", AttemptState.DELAYED),
     ],
 )
 async def test_a_report_is_evidence_of_the_attempt_and_no_message(
@@ -283,6 +285,35 @@ async def test_a_report_is_evidence_of_the_attempt_and_no_message(
         assert unit.messages() == []
     (attempt,) = decoded_record(row.record).attempts
     assert attempt.state is state
+
+
+async def test_a_delay_is_shown_in_the_servers_words_until_it_says_more(tmp_path: Path) -> None:
+    async with mail_unit(tmp_path) as unit:
+        to = await unit.begin()
+        accounts = unit.unit.accounts
+
+        def sent(db, owner):  # type: ignore[no-untyped-def]
+            evidence = AttemptEvidence(
+                number=1, channel=Channel.MAIL, state=AttemptState.HANDED_OVER, at_ms=1,
+                words="250 2.0.0 queued",
+            )  # fmt: skip
+            row = gateway.find(db, owner, 1, CARLA)
+            record = encoded_record(advance(decoded_record(row.record), evidence))
+            gateway.put(db, owner, msgspec.structs.replace(row, record=record, due_ms=None))
+            return message_id_of(b"1" * 16, "anna", CARLA)
+
+        def shown(db, owner):  # type: ignore[no-untyped-def]
+            message = conversations.at(db, owner, 1)
+            known = delivery_to_proto(message, gateway.find(db, owner, 1, CARLA))
+            return delivery_pb2.DeliveryState.Name(known.state)[15:], known.words
+
+        one, said = await accounts.change(ANNA, sent), []
+        for action, status in (("delayed", "4.4.1"), ("delayed", "4.2.2"), ("relayed", "2.0.0")):
+            head, _, body = report(one, action, status).partition("\n\n")
+            assert await unit.mail(to, f"\n{body}", header=head, sender="") == "2.0.0 kept"
+            said.append(accounts.read(ANNA, shown))
+            unit.unit.now += 60.0
+    assert said == [("DELAYED", "delayed 4.4.1")] * 2 + [("HANDED_OVER", "")]
 
 
 async def test_a_failed_mail_makes_the_next_step_due_and_one_to_another_address_does_not(

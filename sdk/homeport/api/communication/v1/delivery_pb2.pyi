@@ -41,6 +41,8 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     DELIVERY_STATE_EXPIRED: _DeliveryState.ValueType  # 7
     DELIVERY_STATE_WITHHELD: _DeliveryState.ValueType  # 8
     DELIVERY_STATE_UNKNOWN: _DeliveryState.ValueType  # 9
+    DELIVERY_STATE_DELAYED: _DeliveryState.ValueType  # 10
+    """a server has it, and says that it still tries"""
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
     """What is known of a delivery (docs/reference/gateway.md)."""
@@ -55,6 +57,8 @@ DELIVERY_STATE_UNDELIVERABLE: DeliveryState.ValueType  # 6
 DELIVERY_STATE_EXPIRED: DeliveryState.ValueType  # 7
 DELIVERY_STATE_WITHHELD: DeliveryState.ValueType  # 8
 DELIVERY_STATE_UNKNOWN: DeliveryState.ValueType  # 9
+DELIVERY_STATE_DELAYED: DeliveryState.ValueType  # 10
+"""a server has it, and says that it still tries"""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
 @_typing.final
@@ -78,7 +82,7 @@ class Delivery(_message.Message):
     """a member"""
     state: Global___DeliveryState.ValueType
     words: _builtins.str
-    """what was said to the last try in vain"""
+    """what was said to the last try in vain; of a delay, what the server says of it"""
     position: _builtins.int
     """of the message in the account"""
     @_builtins.property
