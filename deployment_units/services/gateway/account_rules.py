@@ -4,8 +4,10 @@ those that were used last.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +18,7 @@ from deployment_units.services.gateway.documents import AccountReaching, reachin
 
 MOST_DOCUMENT_BYTES = 64 << 10
 MOST_COMPILED = 1_000
+MOST_COMPILED_CHARACTERS = 512 << 10  # of documents; compiled they take a hundred times as much
 
 
 class KeptRules(NamedTuple):
@@ -71,19 +74,47 @@ def compiled_of(document: str) -> AccountReaching:
 
 
 class CompiledRules:
-    """By their documents; use from one event loop."""
+    """By their documents; use from one event loop. most: documents; most_characters: of them
+    together, but for the one that was used last; compile: see compiled_of."""
 
-    def __init__(self, *, most: int = MOST_COMPILED) -> None:
+    def __init__(
+        self,
+        *,
+        most: int = MOST_COMPILED,
+        most_characters: int = MOST_COMPILED_CHARACTERS,
+        compile: Callable[[str], AccountReaching] = compiled_of,
+    ) -> None:
+        self._compile = compile
         self._most = most
+        self._most_characters = most_characters
+        self._characters = 0
         self._known: OrderedDict[str, AccountReaching] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    async def prepare(self, document: str) -> None:
+        """Compiles it apart from the event loop, where it is not known: that takes a tenth of a
+        second for a large one. Raises InvalidInput."""
+        if document not in self._known:
+            self._keep(document, await asyncio.to_thread(self._compile, document))
 
     def of(self, document: str) -> AccountReaching:
         """Of a document that was checked when it was applied. Raises InvalidInput where this
         Homeport reads it no more."""
         found = self._known.get(document)
         if found is None:
-            found = self._known[document] = compiled_of(document)
-            if len(self._known) > self._most:
-                self._known.popitem(last=False)
+            found = self._compile(document)
+            self._keep(document, found)
         self._known.move_to_end(document)
         return found
+
+    def _keep(self, document: str, compiled: AccountReaching) -> None:
+        if document not in self._known:
+            self._characters += len(document)
+        self._known[document] = compiled
+        while len(self._known) > 1 and (
+            len(self._known) > self._most or self._characters > self._most_characters
+        ):
+            oldest, _ = self._known.popitem(last=False)
+            self._characters -= len(oldest)

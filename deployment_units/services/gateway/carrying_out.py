@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ import msgspec
 from control_plane import faultpoints
 from control_plane.errors import InvalidInput
 from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.entry import resident_of
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import (
     OutgoingChannel,
@@ -30,7 +32,7 @@ from deployment_units.services.channels.port import (
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import progress
 from deployment_units.services.conversations.message import KeptMessage
-from deployment_units.services.gateway import kept
+from deployment_units.services.gateway import account_rules, kept
 from deployment_units.services.gateway.attempts import evidence_of_sending, next_attempt_ms
 from deployment_units.services.gateway.composing import Composed, Composer
 from deployment_units.services.gateway.health import ChannelHealth
@@ -107,6 +109,10 @@ class CarryingOut:
 
     async def carry_out(self, owner: Owner, recipient: str, rows: list[DeliveryRow]) -> None:
         """See Carrier."""
+        if recipient == ITSELF:
+            rules = self._accounts.read(resident_of(owner), account_rules.find)
+            with suppress(InvalidInput):  # of another version: the built-in rules decide
+                await self._recipients.prepare(rules.document)
         for row in rows:
             attempt = await self._accounts.settle(
                 owner, partial(self._next, owner=owner, position=row.position, recipient=recipient)

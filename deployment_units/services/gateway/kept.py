@@ -302,10 +302,13 @@ def listed(
 ) -> tuple[list[DeliveryRow], bool]:
     """Deliveries to others, those of the newest messages first, and whether there are more. All of
     one message together, so that there may be some more of them than `most`."""
-    only = " AND due_ms IS NOT NULL" if waiting_only else ""
+    # What waits is bounded, and what is over is not.
+    by, only = "", ""
+    if waiting_only:
+        by, only = " INDEXED BY deliveries_waiting", " AND due_ms IS NOT NULL"
     rows = db.execute(
-        f"SELECT {_DELIVERY} FROM deliveries WHERE owner = ? AND recipient > '' AND position < ?"
-        f"{only} ORDER BY position DESC, recipient",
+        f"SELECT {_DELIVERY} FROM deliveries{by} WHERE owner = ? AND recipient > ''"
+        f" AND position < ?{only} ORDER BY position DESC, recipient",
         (owner, before),
     )
     found: list[DeliveryRow] = []

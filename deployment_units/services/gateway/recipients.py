@@ -59,6 +59,10 @@ class Recipients:
         self._health = health
         self._rules = CompiledRules()
 
+    async def prepare(self, document: str) -> None:
+        """Has an account's rules ready, before they are asked. Raises InvalidInput."""
+        await self._rules.prepare(document)
+
     def has_more_than_one_way(self, db: sqlite3.Connection, owner: int) -> bool:
         """Whether what comes to an account is routed: it has other ways than its clients, or rules
         that say something of them."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from grpc import aio
 
-from control_plane.errors import NotFound, PermissionDenied
+from control_plane.errors import InvalidInput, NotFound, PermissionDenied
 from control_plane.identity.introductions import Introduction
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers, introduced
@@ -132,7 +132,7 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
         self, request: pb.ApplyRulesRequest, context: _Context
     ) -> pb.ApplyRulesResponse:
         resident = self._callers.resident(context.invocation_metadata() or ())
-        await asyncio.to_thread(account_rules.compiled_of, request.document)
+        await self._recipients.prepare(request.document)
         kept_now = await self._accounts.change(
             resident,
             lambda db, owner: account_rules.apply(
@@ -148,6 +148,9 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
         sender = read_member(request.sender, "sender")
         handling = handling_of(request.handling)
         now_ms = self._wall_ms()
+        with suppress(InvalidInput):  # of another version: the built-in rules decide
+            rules = self._accounts.read(resident, account_rules.find)
+            await self._recipients.prepare(rules.document)
 
         def plan(db: sqlite3.Connection, owner: int) -> RoutePlan:
             traits = SenderTraits(identifier=sender, contact=book.knows(db, owner, sender))

@@ -139,14 +139,18 @@ def note_use(
             " rank_ms = excluded.rank_ms, last_ms = excluded.last_ms",
             (owner, contact, own, member, rank_ms, max(now_ms, row[1] if row else 0)),
         )
-    db.execute(
-        "INSERT INTO used (owner, conversation, own, used_ms) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET own = excluded.own, used_ms = excluded.used_ms",
-        (owner, conversation, own, now_ms),
+    known = db.execute(
+        "UPDATE used SET own = ?, used_ms = ? WHERE owner = ? AND conversation = ?",
+        (own, now_ms, owner, conversation),
     )
     if grown:
         _trim(db, owner, "pairs", "contact, own", "rank_ms", most_pairs)
-    _trim(db, owner, "used", "conversation", "used_ms", most_threads)
+    if not known.rowcount:
+        db.execute(
+            "INSERT INTO used (owner, conversation, own, used_ms) VALUES (?, ?, ?, ?)",
+            (owner, conversation, own, now_ms),
+        )
+        _trim(db, owner, "used", "conversation", "used_ms", most_threads)
 
 
 def forget_thread(db: sqlite3.Connection, owner: int, conversation: bytes) -> None:
@@ -182,8 +186,9 @@ def known_of(db: sqlite3.Connection, owner: int, members: Collection[str]) -> di
     found: dict[str, list[str]] = {}
     for member in sorted(members):
         rows = db.execute(
-            "SELECT contact FROM pairs WHERE owner = ? AND member = ? GROUP BY contact"
-            " ORDER BY max(rank_ms) DESC, contact LIMIT ?",
+            # By contact it would go through all that the account has, for they are in that order.
+            "SELECT contact FROM pairs INDEXED BY pairs_member WHERE owner = ? AND member = ?"
+            " GROUP BY contact ORDER BY max(rank_ms) DESC, contact LIMIT ?",
             (owner, member, MOST_IDENTIFIERS),
         ).fetchall()
         if rows:
