@@ -131,6 +131,15 @@ def test_a_message_begins_a_conversation(cli: CommandLine, alice: FakeConversati
     assert document["text"] == TEXT
 
 
+def test_one_that_begins_a_conversation_may_be_repeated(
+    cli: CommandLine, alice: FakeConversations
+) -> None:
+    words = ("conversations", "send", "alice", "hi", "--to", "ben", "--id", TALK.hex())
+    for _ in range(2):
+        assert cli(*words).code == 0
+    assert alice.sent[0] == alice.sent[1]
+
+
 def test_or_goes_on_in_one_and_may_be_repeated(cli: CommandLine, alice: FakeConversations) -> None:
     words = ("conversations", "send", "alice", "hi", "--in", TALK.hex(), "--id", TALK.hex())
     for _ in range(2):

@@ -82,7 +82,7 @@ def compose(
     import secrets
 
     from console.cli.calls.identities import IdentityCalls, contactees_of, identifier_of
-    from console.cli.input.message_ids import id_of
+    from console.cli.input.message_ids import begun_by, id_of
     from console.cli.input.recipients import names_of
     from console.cli.views.identities import suggestion_document, suggestion_view
     from homeport.api.communication.v1 import conversation_pb2
@@ -137,7 +137,7 @@ def compose(
             found.contactor.identifier,
             {one.member: one.choice.identifier for one in found.contactees},
             conversation_pb2.SendMessageRequest(
-                conversation=conversation or secrets.token_bytes(16),
+                conversation=conversation or begun_by(message),
                 id=message,
                 members=[] if conversation else [one.member for one in found.contactees],
                 content=conversation_pb2.Content(text=said, in_reply_to=about),

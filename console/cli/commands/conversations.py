@@ -10,7 +10,7 @@ import typer
 from console.cli.commands.at_home import calls_at_home, talking_at_home
 from console.cli.commands.card_clicks import click
 from console.cli.failure import CommandFailed, ExitCode
-from console.cli.input.message_ids import id_of
+from console.cli.input.message_ids import begun_by, id_of
 from console.cli.markup import escape
 from console.cli.options import (
     MOST_INT64,
@@ -78,8 +78,8 @@ def send(
 
     if (to is None) == (conversation is None):
         raise typer.BadParameter("to whom? --to, or --in", param_hint="--to")
-    about = secrets.token_bytes(16) if conversation is None else id_of(conversation, "--in")
     message = secrets.token_bytes(16) if message_id is None else id_of(message_id, "--id")
+    about = begun_by(message) if conversation is None else id_of(conversation, "--in")
     names = [] if to is None else names_of(to, "--to")
     with _talking(target_of(server, tenant, token, profile, ca), client) as calls:
         others = calls.found(names)
