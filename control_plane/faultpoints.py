@@ -100,6 +100,14 @@ DELIVERING = (
     "mail.handed.after",  # it is kept there, and who brought it is not told
     "mail.brought.after",  # another unit brought it, it is kept, and that unit is not told
 )
+INVITING = (
+    "invite.kept.after",  # a wish is kept, and the directory was not asked
+    "invite.asked.after",  # the directory has done it, and nothing here says so
+    "invite.brought.after",  # another unit has it, and nothing here says so
+    "invite.letter.before",  # that a letter goes is kept, and it did not go
+    "invite.letter.after",  # it went, and nothing here says so
+    "invite.joined.after",  # who accepted has joined the conversation, and who invited is not told
+)
 
 
 def _nothing(label: str) -> None:
@@ -112,7 +120,7 @@ def armed(setting: str) -> Callable[[str], None]:
     label, _, count = setting.partition(":")
     known = (
         *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING,
-        *CHECKING_DOMAINS, *UNITS, *DELIVERING,
+        *CHECKING_DOMAINS, *UNITS, *DELIVERING, *INVITING,
     )  # fmt: skip
     if label not in known:
         raise ValueError(f"{VARIABLE} names no fault point: {label}; there are {', '.join(known)}")

@@ -19,9 +19,10 @@ from control_plane.serving.server import Service
 from deployment_units.agent.applications import applications
 from deployment_units.agent.channels import channels_of
 from deployment_units.agent.delivering import delivering
+from deployment_units.agent.inviting import Inviting, inviting
 from deployment_units.agent.registration import Registration
 from deployment_units.agent.settings import AgentSettings
-from deployment_units.agent.web_settings import client_of
+from deployment_units.agent.web_settings import address_of, client_of
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.entry import Resident
@@ -51,6 +52,7 @@ from deployment_units.services.gateway.waiting import OutboxLimits
 from deployment_units.services.identities import kept as identities
 from deployment_units.services.identities.service import NAME as IDENTITIES
 from deployment_units.services.identities.service import IdentityService
+from deployment_units.services.invites import kept as invites_kept
 from deployment_units.services.profiles import kept as profiles
 from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.service import NAME as PROFILES
@@ -83,6 +85,7 @@ PARTS = (
     devices.PART,
     gateway.PART,
     identities.PART,
+    invites_kept.PART,
     mail_kept.PART,
     message_links.PART,
     presses.PART,
@@ -102,7 +105,8 @@ class UnitKeeping:
     run for it, by name; close: ends it, once nobody is served any more; mail: takes mail in; None:
     nobody does; applications: acts for accounts of such; confirmations, message_pages: stand behind
     the links that it sends; outbox: what is told of its deliveries; stamps: of connections to its
-    HTTP port; devices: matches browsers with devices."""
+    HTTP port; devices: matches browsers with devices; inviting: to
+    groups."""
 
     state: ClientState
     services: tuple[Service, ...] = ()
@@ -116,6 +120,7 @@ class UnitKeeping:
     outbox: OutboxMeasures | None = None
     stamps: SynStamps | None = None
     devices: DeviceService | None = None
+    inviting: Inviting | None = None
 
 
 class Whereabouts:
@@ -191,6 +196,10 @@ def keeping(
     presses_in_words = AnswerPresses(accounts, messages.conversations.clicking, checks)
     channels.taken_in_by(database, accounts, messages.sender, presses_in_words)
     answering.agent.handing_on = HandingOn(accounts, answering.residents, messages.peers)
+    invites = inviting(
+        database, accounts, callers, directory, messages, checks, channels,
+        client=address_of(settings.web_url, unit_id), wall_ms=wall_ms, jitter=jitter,
+    )  # fmt: skip
     profile_service = ProfileService(accounts, callers, naming, wall_ms=wall_ms)
     messages.conversations.names = PeerNames(messages.peers, profile_service.seen)
 
@@ -244,6 +253,7 @@ def keeping(
                 hot={},
             ),
             channels.push_service(accounts, callers, wall_ms=wall_ms),
+            invites.service,
             *((mail.service,) if mail is not None else ()),
             Service(
                 add=identity_pb2_grpc.add_IdentityServiceServicer_to_server,
@@ -265,6 +275,7 @@ def keeping(
             "browsers that wait": device_service.run,
             **messages.tasks,
             **channels.tasks,
+            **invites.tasks,
             **answering.tasks,
             **(mail.tasks if mail is not None else {}),
         },
@@ -283,6 +294,7 @@ def keeping(
         message_pages=MessagePages(database, accounts, checks, moved=moved, wall_ms=wall_ms),
         stamps=stamps,
         devices=device_service,
+        inviting=invites,
     )
 
 

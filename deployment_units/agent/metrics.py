@@ -62,6 +62,13 @@ class MeasuredDevices(Protocol):
     def observed(self) -> Mapping[str, int]: ...
 
 
+class MeasuredInvitations(Protocol):
+    """What became of the steps of invitations."""
+
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+
+
 class MeasuredAgent(Protocol):
     """The agent of one unit, as far as it is told of."""
 
@@ -94,6 +101,9 @@ class MeasuredAgent(Protocol):
 
     @property
     def devices(self) -> MeasuredDevices | None: ...
+
+    @property
+    def inviting(self) -> MeasuredInvitations | None: ...
 
 
 class AgentMetrics(Collector):
@@ -129,6 +139,7 @@ class AgentMetrics(Collector):
         yield from self._applications()
         yield from self._deliveries()
         yield from self._devices()
+        yield from self._invitations()
         yield certificate_expiry(self._certificates())
 
     def _registrations(self) -> Iterator[Metric]:
@@ -325,3 +336,16 @@ class AgentMetrics(Collector):
                 for decision, count in sorted(dict(one.devices.observed).items()):
                     observed.add_metric([one.unit_id, decision], count)
         yield observed
+
+    def _invitations(self) -> Iterator[Metric]:
+        steps = CounterMetricFamily(
+            "homeport_agent_invitation_steps",
+            "What was to be done about invitations of its accounts, by what came of it: done, put"
+            " off, or refused for good.",
+            labels=["unit", "outcome"],
+        )
+        for one in self._agents:
+            if one.inviting is not None:
+                for outcome, count in sorted(dict(one.inviting.counts).items()):
+                    steps.add_metric([one.unit_id, outcome.replace(" ", "_")], count)
+        yield steps

@@ -31,6 +31,7 @@ from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.config_checks import specs_of
 from deployment_units.agent.departures import record_departures
+from deployment_units.agent.inviting import Inviting
 from deployment_units.agent.keeping import UnitKeeping, Whereabouts, keeping
 from deployment_units.agent.load import AdmittedClients
 from deployment_units.agent.metrics import AgentMetrics
@@ -77,6 +78,11 @@ class Agent:
     def devices(self) -> DeviceService | None:
         """Matches browsers with devices; None: it keeps no accounts."""
         return self.keeping.devices
+
+    @property
+    def inviting(self) -> Inviting | None:
+        """Invites to groups; None: it keeps no accounts."""
+        return self.keeping.inviting
 
     @property
     def outbox(self) -> OutboxMeasures | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ import grpc
 from control_plane.errors import NotFound, Refused, ServiceError
 from control_plane.identity.introductions import INTRODUCTION_TTL_S, IntroductionIssuer
 from control_plane.serving.server import Server, Service, Transport
+from deployment_units.agent.inviting import inviting
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import OutgoingChannel
@@ -44,6 +46,8 @@ from homeport.api.directory.v1 import directory_pb2
 from tests.support.account_units import NOW, TENANT, AccountUnit, account_unit, an_issuer
 
 WAIT_S = 20.0
+InvitationAnswers = Callable[[str, DirectoryMethod, Resident, Any], Awaitable[Any]]
+"""What InvitationService answers to a unit, of this id, that asks for a resident."""
 
 
 class FakeDirectory:
@@ -57,6 +61,7 @@ class FakeDirectory:
         self.failure: ServiceError | None = None
         self.asked = 0
         self.units: list[AccountUnit] = []
+        self.invitations: InvitationAnswers | None = None  # None: nobody asks about any
 
     def of(self, unit_id: str) -> Asking:
         return Asking(self, unit_id)
@@ -71,10 +76,12 @@ class Asking:
 
     async def call(self, method: DirectoryMethod, resident: Resident, request: Any) -> Any:
         on = self._directory
-        assert method is RESOLVE
         on.asked += 1
         if on.failure is not None:
             raise on.failure
+        if on.invitations is not None and method.service == "InvitationService":
+            return await on.invitations(self._unit_id, method, resident, request)
+        assert method is RESOLVE
         if on.homes.get(resident.account) != (self._unit_id, resident.epoch):
             raise Refused("the viewer is at home elsewhere")
         if request.account not in on.homes:
@@ -104,23 +111,6 @@ class LinkedUnit:
         self.deliveries = DeliveryService(
             unit.accounts, unit.callers, unit.agenda, self.recipients, wall_ms=unit.wall_ms
         )
-        self.server = Server(
-            [
-                Service(
-                    add=conversation_pb2_grpc.add_ConversationServiceServicer_to_server,
-                    servicer=unit.conversations, name=NAME, hot={},
-                ),
-                Service(
-                    add=delivery_pb2_grpc.add_DeliveryServiceServicer_to_server,
-                    servicer=self.deliveries, name=DELIVERIES, hot={},
-                ),
-                Service(
-                    add=profile_pb2_grpc.add_ProfileServiceServicer_to_server,
-                    servicer=unit.profiles, name=PROFILES, hot={},
-                ),
-            ],
-            transport=Transport.GRPCIO,
-        )  # fmt: skip
         self.peers = GrpcPeers(
             unit.unit_id,
             Homes(directory.of(unit.unit_id), wall=lambda: unit.now),
@@ -142,6 +132,32 @@ class LinkedUnit:
             new_key=lambda: bytes(32),
             wall_ms=unit.wall_ms,
         )
+        parts: Any = SimpleNamespace(
+            sender=unit.sender, peers=self.peers, conversations=unit.conversations
+        )
+        channels: Any = SimpleNamespace(all=self.channels, composer=composer)
+        self.invites = inviting(
+            unit.database, unit.accounts, unit.callers, directory.of(unit.unit_id), parts,
+            unit.checks, channels, client="https://talk.example", **by_clock,
+        )  # fmt: skip
+        self.server = Server(
+            [
+                Service(
+                    add=conversation_pb2_grpc.add_ConversationServiceServicer_to_server,
+                    servicer=unit.conversations, name=NAME, hot={},
+                ),
+                Service(
+                    add=delivery_pb2_grpc.add_DeliveryServiceServicer_to_server,
+                    servicer=self.deliveries, name=DELIVERIES, hot={},
+                ),
+                Service(
+                    add=profile_pb2_grpc.add_ProfileServiceServicer_to_server,
+                    servicer=unit.profiles, name=PROFILES, hot={},
+                ),
+                self.invites.service,
+            ],
+            transport=Transport.GRPCIO,
+        )  # fmt: skip
         self.outbox = Outbox(
             unit.database,
             unit.agenda,

@@ -71,6 +71,19 @@ class NoApplications:
         """It stays on disk."""
 
 
+class PressTaker(Protocol):
+    """Who takes presses of messages in the name of their senders, where the presser lives: for what
+    a unit itself has to say, such as that somebody is invited. Inside the transaction."""
+
+    def takes(self, db: sqlite3.Connection, owner: int, message: bytes, author: str) -> bool:
+        """Whether presses of this message of the owner's are its."""
+        ...
+
+    def pressed(self, db: sqlite3.Connection, owner: int, message: bytes, press: NewPress) -> None:
+        """One that counts, and is kept in the same transaction."""
+        ...
+
+
 class Clicked(NamedTuple):
     """What became of a press. state: not KEPT; press: the id of the one that
     counts; shown: what the message shows now."""
@@ -95,6 +108,7 @@ class Clicking:
         self._checks = checks
         self._doors = doors
         self._wall_ms = wall_ms
+        self.taker: PressTaker | None = None  # None: nobody here
 
     async def click(self, resident: Resident, press: NewPress) -> Clicked:
         """A press by an account that lives here. Raises NotFound, NothingPressed, InvalidInput for
@@ -143,6 +157,10 @@ class Clicking:
         author = found.shown.sender
         if author == viewer:
             raise NothingPressed("the card is this account's own; others press it")
+        if self.taker is not None and self.taker.takes(db, owner, found.shown.root, author):
+            if isinstance(found.verdict, Accept):
+                self.taker.pressed(db, owner, found.shown.root, press)
+            return self._kept(db, found, press, {owner: PressState.WAITING}, viewer), ""
         beside = self._accounts.beside(db, resident.tenant, author, room_bytes=ROOM_BYTES)
         if beside is None:  # it lives elsewhere, is on its way there, or has no room
             keepers = {owner: PressState.KEPT}

@@ -66,7 +66,7 @@ def keep_once(
     AlreadyExists where its id is another one's of the same account, or, of what does not arrive,
     the conversation has other members; NothingToReplace where it is to be the next revision of
     what is not there."""
-    wanted = msgspec.json.encode(sorted(members)).decode()
+    wanted = members_as_kept(members)
     there, known, last = db.execute(
         "SELECT (SELECT members FROM conversations WHERE owner = ? AND id = ?),"
         f" (SELECT position FROM messages WHERE owner = ? AND id = ? AND {BRINGER} = ?),"
@@ -299,6 +299,11 @@ def _seen(db: sqlite3.Connection, owner: int, conversation: bytes) -> tuple[tupl
 def _said(message: NewMessage | KeptMessage) -> tuple[bytes, str, str, bytes, bytes]:
     """What is the same where the same message comes again."""
     return message.conversation, message.sender, message.via, message.content, message.replaces
+
+
+def members_as_kept(members: Iterable[str]) -> str:
+    """In their column."""
+    return msgspec.json.encode(sorted(members)).decode()
 
 
 def _members(text: str) -> tuple[str, ...]:

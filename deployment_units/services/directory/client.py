@@ -26,12 +26,16 @@ from control_plane.errors import (
 from control_plane.serving.received_status import error_of
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.directory.port import DirectoryMethod
-from homeport.api.directory.v1 import directory_pb2_grpc as pb_grpc
+from homeport.api.directory.v1 import directory_pb2_grpc, invitation_pb2_grpc
 
 log = logging.getLogger(__name__)
 
 CONNECT_S = 2.0  # to one server
 ATTEMPT_S = 5.0  # of a call that is sent again elsewhere
+_STUBS: dict[str, Callable[[aio.Channel], Any]] = {
+    "DirectoryService": directory_pb2_grpc.DirectoryServiceStub,
+    "InvitationService": invitation_pb2_grpc.InvitationServiceStub,
+}
 MOST_AT_ONCE = 64  # calls of one unit; more wait
 
 
@@ -136,7 +140,7 @@ class DirectoryClient:
 
     async def _send(self, channel: aio.Channel, method: DirectoryMethod, request: Any) -> Any:
         """Raises what the directory says; TimeoutError where it is not known what became of it."""
-        stub = getattr(pb_grpc.DirectoryServiceStub(channel), method.name)
+        stub = getattr(_STUBS[method.service](channel), method.name)
         deadline_s = ATTEMPT_S if method.repeats else method.deadline_s
         try:
             answer = await stub(request, timeout=deadline_s, metadata=self._metadata)

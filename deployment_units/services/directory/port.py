@@ -17,14 +17,15 @@ SEND_S = 25.0  # a code is handed to a relay within the call, which takes 15 s a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryMethod:
-    """A method of DirectoryService. deadline_s: of all attempts together. repeats: whether it is
-    called again where its outcome is not known: it changes nothing, or comes with the same request
-    id to the same. changes: whether it changes anything."""
+    """A method of the directory, of the service named. deadline_s: of all attempts together.
+    repeats: whether it is called again where its outcome is not known: it changes nothing, or comes
+    with the same request id to the same. changes: whether it changes anything."""
 
     name: str
     deadline_s: float = CALL_S
     repeats: bool = True
     changes: bool = True
+    service: str = "DirectoryService"
 
 
 CLAIM_HANDLE = DirectoryMethod(name="ClaimHandle")
@@ -37,6 +38,15 @@ FINISH_PROOF = DirectoryMethod(name="FinishProof", repeats=False)
 RELEASE_IDENTIFIER = DirectoryMethod(name="ReleaseIdentifier")
 GET_ACCOUNT = DirectoryMethod(name="GetAccount", changes=False)
 RESOLVE = DirectoryMethod(name="Resolve", changes=False)
+CREATE_INVITATION = DirectoryMethod(name="CreateInvitation", service="InvitationService")
+ACCEPT_INVITATION = DirectoryMethod(name="AcceptInvitation", service="InvitationService")
+DECLINE_INVITATION = DirectoryMethod(name="DeclineInvitation", service="InvitationService")
+WITHDRAW_INVITATION = DirectoryMethod(name="WithdrawInvitation", service="InvitationService")
+GET_INVITATION = DirectoryMethod(name="GetInvitation", service="InvitationService", changes=False)
+FIND_INVITED = DirectoryMethod(name="FindInvited", service="InvitationService", changes=False)
+LIST_GROUP_MEMBERS = DirectoryMethod(
+    name="ListGroupMembers", service="InvitationService", changes=False
+)
 
 
 class UnitDirectory(Protocol):

@@ -50,14 +50,17 @@ def name_of_sender(db: sqlite3.Connection, owner: Owner, message: KeptMessage) -
     if identifier := pb.Content.FromString(message.content).from_identifier:
         return identifier if identifier.startswith("@") else identifier.partition(":")[2]
     found = owners.find(db, owner.tenant, message.sender)
-    if found is None:
-        return message.sender
-    if name := profiles.name_of(db, found.number):
+    return message.sender if found is None else name_of_account(db, found)
+
+
+def name_of_account(db: sqlite3.Connection, owner: Owner) -> str:
+    """What an account that lives here is called: by its name, else its handle, else its id."""
+    if name := profiles.name_of(db, owner.number):
         return name
-    for handle, known in kept_names.handles(db, found.number).items():
+    for handle, known in kept_names.handles(db, owner.number).items():
         if known.state in PROVED:
             return f"@{handle}"
-    return message.sender
+    return owner.account
 
 
 def subject_of(db: sqlite3.Connection, owner: Owner, message: KeptMessage, sender: str) -> str:

@@ -267,6 +267,8 @@ async def test_deliveries_are_told_of(tmp_path: Path) -> None:
         assert agent.outbox is not None
         agent.outbox.attempts |= {("mail", "handed_over"): 3}
         agent.outbox.ended |= {"delivered": 2}
+        assert agent.inviting is not None
+        agent.inviting.counts["put off"] += 1
         registry = CollectorRegistry()
         registry.register(AgentMetrics([agent]))
 
@@ -275,6 +277,7 @@ async def test_deliveries_are_told_of(tmp_path: Path) -> None:
 
         assert told_of("delivery_attempts_total", channel="mail", outcome="handed_over") == 3
         assert told_of("deliveries_ended_total", state="delivered") == 2
+        assert told_of("invitation_steps_total", outcome="put_off") == 1
         assert told_of("outbox_waiting_deliveries") == 0
         assert told_of("outbox_oldest_timestamp_seconds") is None
         agent.outbox.waiting = WaitingNow(7, 1_500)

@@ -20,7 +20,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 import homeport.api.communication.v1 as contract
-from control_plane.errors import ServiceError
+from control_plane.errors import NotFound, ServiceError
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.push import read_allowed
 from deployment_units.services.channels.push_service import PushService
@@ -35,6 +35,7 @@ from homeport.api.communication.v1 import conversation_pb2 as talk
 from homeport.api.communication.v1 import delivery_pb2 as delivery
 from homeport.api.communication.v1 import device_pb2 as devices
 from homeport.api.communication.v1 import identity_pb2 as identity
+from homeport.api.communication.v1 import invite_pb2 as invites
 from homeport.api.communication.v1 import mail_pb2 as mail
 from homeport.api.communication.v1 import profile_pb2 as profile
 from homeport.api.communication.v1 import push_pb2 as push
@@ -43,6 +44,7 @@ from tests.support.fakes.call_context import FakeContext
 from tests.support.fakes.domain_names import NameTable
 from tests.support.fakes.offload import FakeOffload
 from tests.support.fakes.scripted_channel import TAKEN, ScriptedChannel
+from tests.support.linked_units import FakeDirectory, LinkedUnit
 
 FOREIGN = "northwind"
 
@@ -58,6 +60,13 @@ def mail_service(unit: AccountUnit) -> MailService:
     return MailService(tenants, unit.callers, keeper, reader, most_bytes=1_000, clock=lambda: 0.0)
 
 
+def invite_service(unit: AccountUnit) -> Any:
+    """Of a unit whose directory keeps nothing."""
+    directory = FakeDirectory()
+    directory.failure = NotFound("there is nothing of the kind")
+    return LinkedUnit(unit, directory).invites.servicer
+
+
 SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
     "ProfileService": lambda unit: unit.profiles,
     "ConversationService": lambda unit: unit.conversations,
@@ -71,6 +80,7 @@ SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
         wall_ms=unit.wall_ms,
     ),
     "MailService": mail_service,
+    "InviteService": invite_service,
     "PushService": lambda unit: PushService(
         unit.accounts,
         unit.callers,
@@ -92,6 +102,7 @@ KEPT_OF_EACH = (
     "ConversationService.ListMessages",
     "DeliveryService.GetRules",
     "PushService.ListPushAddresses",
+    "InviteService.ListInvites",
 )
 
 
@@ -164,6 +175,25 @@ ROWS: dict[str, Callable[[Named], Message]] = {
     ),
     "MailService.DeliverMail": lambda of: mail.DeliverMailRequest(
         envelope=mail.MailEnvelope(recipient=f"{of.handle}@talk.example")
+    ),
+    "InviteService.CreateInvite": lambda of: invites.CreateInviteRequest(
+        request_id=bytes([5]) * 16, organisation="contoso", group="launch", identifier=of.uri
+    ),
+    "InviteService.WithdrawInvite": lambda of: invites.WithdrawInviteRequest(
+        invitation=of.message.hex()
+    ),
+    "InviteService.AcceptInvite": lambda of: invites.AcceptInviteRequest(
+        invitation=of.message.hex(), identifier=of.uri
+    ),
+    "InviteService.DeclineInvite": lambda of: invites.DeclineInviteRequest(
+        invitation=of.message.hex(), identifier=of.uri
+    ),
+    "InviteService.ListInvites": lambda of: invites.ListInvitesRequest(),
+    "InviteService.GetGroupConversation": lambda of: invites.GetGroupConversationRequest(
+        organisation="contoso", group="launch"
+    ),
+    "InviteService.DeliverInvite": lambda of: invites.DeliverInviteRequest(
+        invitation=of.message.hex(), identifier=of.uri
     ),
     "PushService.ListPushAddresses": lambda of: push.ListPushAddressesRequest(),
     "PushService.AddPushAddress": lambda of: push.AddPushAddressRequest(
