@@ -1,4 +1,4 @@
-"""Groups: the conversation of those who are in a group, and who joins it.
+"""Groups: the group conversation, of those who are in a group, and who joins it.
 
 A conversation is one of its members; so whoever joins a group begins the one of all who are in it
 then, with a message that says so. Its id is made of the group and its members: all of them know it.
