@@ -32,6 +32,7 @@ from deployment_units.services.gateway.health import ChannelHealth
 from deployment_units.services.gateway.homes import Homes
 from deployment_units.services.gateway.measures import OutboxMeasures
 from deployment_units.services.gateway.outbox import Outbox
+from deployment_units.services.gateway.plans import leads_out
 from deployment_units.services.gateway.receipts import Telling
 from deployment_units.services.gateway.recipients import Recipients
 from deployment_units.services.gateway.sending import MessageSender
@@ -104,6 +105,7 @@ def delivering(
         brings=BringBudget(clock=time.monotonic),
         wall_ms=wall_ms,
     )
+    conversations.sends_to = lambda uri: leads_out(uri, channels)
     deliveries = DeliveryService(accounts, callers, agenda, recipients, wall_ms=wall_ms)
     peers = GrpcPeers(
         unit_id,

@@ -62,6 +62,7 @@ class FakeUnit(conversation_pb2_grpc.ConversationServiceServicer):
         self.coming: list[pb.Message] = []
         self.came = threading.Condition()
         self.over = 0
+        self.called = {"alice": "Alice", "carla": "Carla"}
 
     def tell(self, one: pb.Message) -> None:
         with self.came:
@@ -72,6 +73,13 @@ class FakeUnit(conversation_pb2_grpc.ConversationServiceServicer):
         both = pb.Conversation(id=OTHER, members=["ben", "carla"], last=9)
         one = pb.Conversation(id=TALK, members=["ben"], last=len(self.messages))
         return pb.ListConversationsResponse(conversations=[both, one])
+
+    def FindMember(self, request, context):
+        if request.name not in self.called:
+            context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
+        return pb.FindMemberResponse(
+            member=request.name, shown=request.name, name=self.called[request.name]
+        )
 
     def ListMessages(self, request, context):
         found = [one for one in self.messages if one.position > request.after]
@@ -123,6 +131,18 @@ def test_what_is_sent_goes_on_where_these_two_were(cli: CommandLine, unit: FakeU
     assert (unit.sent[0].conversation, list(unit.sent[0].members)) == (TALK, [])
     assert cli("chat", "carla", "ben", "--as", "alice", "--send", "hi").code == 0
     assert unit.sent[1].conversation == OTHER
+
+
+@pytest.mark.parametrize("words", [["chat", "--send=x"], ["compose", "x"], ["conversations"]])
+def test_nobody_writes_to_themselves(cli: CommandLine, unit: FakeUnit, words: list[str]) -> None:
+    whom = {
+        "chat": ["alice", "--as", "alice"],
+        "compose": ["--to", "alice", "--as", "alice", "--dry-run"],
+        "conversations": ["send", "alice", "hi", "--to", "alice"],
+    }[words[0]]
+    ran = cli(words[0], *whom, *words[1:])
+    assert (ran.code, unit.sent) == (2, [])
+    assert "alice does not write to itself; name somebody else" in ran.err
 
 
 def test_or_begins_one(cli: CommandLine, unit: FakeUnit) -> None:
@@ -186,6 +206,7 @@ def until(terminal: int, wanted: bytes) -> bytes:
 @pytest.mark.parametrize("end", [b"\x04", b"\x03"], ids=["ctrl-d", "ctrl-c"])
 def test_at_a_terminal(unit: FakeUnit, service: Served, tmp_path: Path, end: bytes) -> None:
     unit.messages.append(message(2, "a card", CARD))
+    unit.called["ben"] = "Ben"
     ours, theirs = pty.openpty()
     environ = {
         "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TERM": "xterm", "PYTHONUTF8": "1",
@@ -208,7 +229,7 @@ def test_at_a_terminal(unit: FakeUnit, service: Served, tmp_path: Path, end: byt
         os.close(theirs)
         try:
             shown = until(ours, b"> ").decode()
-            assert "ben: hello" in shown
+            assert "Ben: hello" in shown
             assert "\u202e" not in shown
             assert re.search(r"\[1\] Order", shown)
             os.write(ours, b"half")

@@ -32,6 +32,7 @@ from homeport.api.communication.v1 import (
     conversation_pb2_grpc,
     identity_pb2,
     identity_pb2_grpc,
+    profile_pb2,
 )
 from tests.support.command_line import CommandLine
 from tests.support.fakes.server import Served
@@ -61,7 +62,9 @@ class FakeUnit(
         if request.name not in NAMES:
             context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
         member, shown = NAMES[request.name]
-        return conversation_pb2.FindMemberResponse(member=member, shown=shown)
+        return conversation_pb2.FindMemberResponse(
+            member=member, shown=shown, unreached=member.startswith("mailto:")
+        )
 
     def Suggest(self, request, context):
         if request.chosen_from not in ("", WORK, PRIVATE):
@@ -82,7 +85,12 @@ class FakeUnit(
 
     def PlanReply(self, request, context):
         return identity_pb2.PlanReplyResponse(
-            contactor=identity_pb2.IdentityChoice(identifier=request.chosen_from or PRIVATE),
+            contactor=identity_pb2.IdentityChoice(
+                identifier=request.chosen_from or PRIVATE,
+                chosen=bool(request.chosen_from),
+                why=[profile_pb2.Reason(rule="received at", clause="to this one")],
+            ),
+            why=[profile_pb2.Reason(rule="reply", clause="to who wrote it")],
             to=[identity_pb2.ReplyRecipient(member="ben", identifier=BEN_HOME)],
             conversation=bytes(16) if request.mode == identity_pb2.REPLY_MODE_REPLY else b"",
             warnings=[identity_pb2.IdentityWarning(rule="blind copy", about="x", text="it shows")],
@@ -171,6 +179,17 @@ def test_a_reply_goes_where_it_is_planned_to(cli: CommandLine, unit: FakeUnit) -
     assert list(unit.sent[1].members) == ["ben"]
 
 
+def test_of_a_reply_the_plan_says_why_and_what_was_chosen(cli: CommandLine, unit: FakeUnit) -> None:
+    ask = ("compose", "--as", "alice", "--reply", "0" * 32, "--dry-run")
+    document = cli(*ask, "-o", "json").document
+    sides = [document["from"], *document["to"]]
+    assert [one["chosen"] for one in sides] == [False, False]
+    assert [[why["rule"] for why in one["why"]] for one in sides] == [["received at"], ["reply"]]
+    assert "chosen" not in cli(*ask).out
+    chosen = cli(*ask, "--from", PRIVATE, "-o", "json").document
+    assert [chosen["from"]["chosen"], chosen["to"][0]["chosen"]] == [True, False]
+
+
 def test_what_cannot_be_sent_says_why(cli: CommandLine, unit: FakeUnit) -> None:
     assert cli("compose", "hi", "--as", "alice").code == 2
     assert cli("compose", "hi", "--as", "alice", "--to", "@ben", "--reply", "0" * 32).code == 2
@@ -186,7 +205,9 @@ def test_what_cannot_be_sent_says_why(cli: CommandLine, unit: FakeUnit) -> None:
 def test_somebody_without_an_account_is_written_to_as_it_is(
     cli: CommandLine, unit: FakeUnit
 ) -> None:
-    assert cli("compose", "hi", "--as", "alice", "--to", "carla@mail.example").code == 0
+    ran = cli("compose", "hi", "--as", "alice", "--to", "carla@mail.example")
+    assert ran.code == 0
+    assert "messages do not arrive, for its unit sends no mail" in ran.err
     sent = unit.sent[0]
     assert list(sent.members) == ["mailto:carla@mail.example"]
     assert dict(sent.to_identifiers) == {}

@@ -12,7 +12,7 @@ from console.cli.calls.responses import responses
 from console.cli.failure import CommandFailed, ExitCode
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.communication.v1 import conversation_pb2_grpc
-from homeport.errors import NotFound, error_of
+from homeport.errors import HomeportError, NotFound, error_of
 from homeport.status_details import failure_of
 
 MOST_INT64 = 2**63 - 1
@@ -20,16 +20,30 @@ ACCOUNT = "account:"  # what follows is an id as it stands, and nobody is looked
 
 
 class FoundName(NamedTuple):
-    """member: as conversations have it; shown: the name in normal form, for people."""
+    """member: as conversations have it; shown: the name in normal form, for people; called: what it
+    calls itself, empty where that is not known; unreached: nothing is sent there."""
 
     member: str
     shown: str
+    called: str = ""
+    unreached: bool = False
 
     @property
     def way(self) -> str:
         """How messages go to somebody without an account; empty: it is an account."""
         scheme = self.member.partition(":")[0]
         return {"mailto": "mail", "tel": "text"}.get(scheme, "")
+
+
+def others_of(account: str, found: Sequence[FoundName]) -> list[FoundName]:
+    """Whom an account writes to: those that were found without itself. Raises CommandFailed where
+    it alone was."""
+    others = [one for one in found if one.member != account]
+    if found and not others:
+        raise CommandFailed(
+            f"{account} does not write to itself; name somebody else", ExitCode.USAGE
+        )
+    return others
 
 
 class ConversationCalls(AccountCalls):
@@ -51,7 +65,16 @@ class ConversationCalls(AccountCalls):
                 "e-mail address or a number with its +",
                 ExitCode.NOT_FOUND,
             ) from error
-        return FoundName(answer.member, answer.shown)
+        return FoundName(answer.member, answer.shown, answer.name, answer.unreached)
+
+    def called(self, member: str) -> str:
+        """What an account calls itself, as this one sees it; empty: it does not say, or nobody can
+        be asked now."""
+        try:
+            answer = self._talk("FindMember", pb.FindMemberRequest(name=member))
+        except HomeportError:
+            return ""
+        return str(answer.name) if answer.member == member else ""
 
     def send(
         self, conversation: bytes, message: bytes, members: Sequence[str], text: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from console.cli.calls.conversations import ConversationCalls, FoundName
-from homeport.api.communication.v1 import conversation_pb2, identity_pb2_grpc
+from homeport.api.communication.v1 import conversation_pb2, identity_pb2_grpc, profile_pb2
 from homeport.api.communication.v1 import identity_pb2 as pb
 
 
@@ -32,6 +32,21 @@ class IdentityCalls(ConversationCalls):
 
     def _choose(self, method: str, request: Any) -> Any:
         return self._call(identity_pb2_grpc.IdentityServiceStub, method, request)
+
+
+def planned_by(found: pb.SuggestResponse, planned: pb.PlanReplyResponse) -> None:
+    """Of a reply the plan says why, and what was chosen; what is asked about it afterwards says all
+    of it was."""
+    found.contactor.chosen = planned.contactor.chosen
+    _because(found.contactor, planned.contactor.why)
+    for one in found.contactees:
+        one.choice.chosen = False
+        _because(one.choice, planned.why)
+
+
+def _because(choice: pb.IdentityChoice, why: Iterable[profile_pb2.Reason]) -> None:
+    del choice.why[:]
+    choice.why.extend(why)
 
 
 def identifier_of(found: FoundName) -> str:

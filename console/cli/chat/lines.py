@@ -4,9 +4,11 @@ cursor or turns what stands around it."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
+from console.cli.chat.labels import ME
 from console.cli.chat.session import Acted, Pressed, Sent
 from console.cli.views.conversations import (
     mail_document,
@@ -19,6 +21,7 @@ from deployment_units.services.cards.card import Card
 from deployment_units.services.cards.text_form import to_text
 from homeport.api.communication.v1 import conversation_pb2 as pb
 
+_NOBODY: Mapping[str, str] = {}
 _STATES = {
     "waiting": "kept; no answer yet, and it may take as long as it takes",
     "done": "done",
@@ -28,13 +31,19 @@ _STATES = {
 
 
 def message_lines(
-    message: pb.Message, card: Card | None, *, me: str, zone: tzinfo | None = None
+    message: pb.Message,
+    card: Card | None,
+    *,
+    me: str,
+    labels: Mapping[str, str] = _NOBODY,
+    zone: tzinfo | None = None,
 ) -> str:
-    """The message, each line ended. card: the one in it that can be answered. zone: of times; None:
-    the machine's."""
+    """The message, each line ended. card: the one in it that can be answered. labels: what members
+    are called; others by their ids. zone: of times; None: the machine's."""
     kept = datetime.fromtimestamp(message.keep_time.seconds, zone)
-    named = sender_shown(message.sender, message.content.from_identifier)
-    who = "you" if message.sender == me else printable(named)
+    label = labels.get(message.sender, message.sender)
+    named = sender_shown(label, message.content.from_identifier)
+    who = ME if message.sender == me else printable(named)
     notes = ["changed"] if message.replaces else []
     notes += map(printable, mail_notes(message.sender, mail_document(message)))
     noted = f" ({'; '.join(notes)})" if notes else ""
@@ -48,13 +57,13 @@ def message_lines(
     return "".join(f"{one}\n" for one in lines)
 
 
-def acted_line(acted: Acted) -> str:
+def acted_line(acted: Acted, labels: Mapping[str, str] = _NOBODY) -> str:
     """What became of what was typed, without a line end; empty: it is seen anyhow."""
     match acted:
         case Pressed():
             return f"[{printable(acted.title)}] {_STATES.get(acted.state, 'unknown')}"
         case Sent():
-            away = ", ".join(map(printable, acted.answer.elsewhere))
+            away = ", ".join(printable(labels.get(one, one)) for one in acted.answer.elsewhere)
             return f"kept; on its way to {away}" if away else ""
         case _:
             return printable(acted.why)

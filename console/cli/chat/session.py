@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from console.cli.calls.conversations import ConversationCalls
+from console.cli.calls.conversations import ConversationCalls, FoundName, others_of
+from console.cli.chat.labels import labels_of
 from deployment_units.services.cards.answers import Answered, read_answer
 from deployment_units.services.cards.card import Card
 from deployment_units.services.cards.profile import check
@@ -80,11 +81,18 @@ class ChatSession:
         self._lock = threading.Lock()
         conversations = self._calls.conversations()
         known = {member for one in conversations for member in one.members}
-        self.others = self._calls.found(names, known)
+        self.others = others_of(account, self._calls.found(names, known))
+        self.labels = labels_of([self._named(one) for one in self.others])
         self._members = sorted({one.member for one in self.others})
         found = [one for one in conversations if sorted(one.members) == self._members]
         self._begun = bool(found)
         self.conversation = found[0].id if found else random(16)
+
+    def _named(self, one: FoundName) -> FoundName:
+        """With what it calls itself, also where it was not looked up."""
+        if one.called or one.way:
+            return one
+        return one._replace(called=self._calls.called(one.member))
 
     def recent(self, count: int) -> list[tuple[pb.Message, Card | None]]:
         """The last of its messages, in order, as they are now, each with its card."""

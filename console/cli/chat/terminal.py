@@ -14,6 +14,7 @@ from types import ModuleType
 
 from console.cli.chat.lines import acted_line, message_lines
 from console.cli.chat.session import ChatSession
+from deployment_units.services.cards.card import Card
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.errors import HomeportError
 
@@ -40,7 +41,7 @@ class Terminal:
     def run(self, recent: int) -> None:
         """Until the one at the terminal ends it."""
         for message, card in self._session.recent(recent):
-            sys.stdout.write(message_lines(message, card, me=self._session.account))
+            sys.stdout.write(self._lines(message, card))
         sys.stdout.flush()
         follower = threading.Thread(target=self._run, name="what comes", daemon=True)
         follower.start()
@@ -60,11 +61,15 @@ class Terminal:
         finally:
             self._typing = False
 
+    def _lines(self, message: pb.Message, card: Card | None) -> str:
+        session = self._session
+        return message_lines(message, card, me=session.account, labels=session.labels)
+
     def _act(self, text: str) -> None:
         if not text.strip():
             return
         try:
-            said = acted_line(self._session.act(text))
+            said = acted_line(self._session.act(text), self._session.labels)
         except HomeportError as error:
             said = f"not sent: {error}"
         if said:
@@ -77,7 +82,7 @@ class Terminal:
                     continue
                 card = self._session.take(message)
                 if message.sender != self._session.account:
-                    self._write(message_lines(message, card, me=self._session.account))
+                    self._write(self._lines(message, card))
         except HomeportError as error:
             self._write(f"      nothing comes any more: {error}; begin the chat again\n")
 

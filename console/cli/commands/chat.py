@@ -83,7 +83,11 @@ def chat(
         if text is not None:
             session.recent(MOST_BACK)  # among them is the card that it may answer
             acted = session.act(text)
-            show(acted_document(acted), output, partial(escape, acted_line(acted) or "kept"))
+            show(
+                acted_document(acted),
+                output,
+                partial(escape, acted_line(acted, session.labels) or "kept"),
+            )
         elif sys.stdin.isatty() and sys.stdout.isatty() and output is Format.TABLE:
             from console.cli.chat.terminal import Terminal
 
@@ -93,7 +97,7 @@ def chat(
             for line in sys.stdin:
                 if line.strip():
                     acted = session.act(line.rstrip("\r\n"))
-                    said = acted_line(acted) or "kept"
+                    said = acted_line(acted, session.labels) or "kept"
                     show_event(acted_document(acted), output, partial(escape, said))
 
 

@@ -81,7 +81,14 @@ def compose(
     by step. Warnings hold nothing back."""
     import secrets
 
-    from console.cli.calls.identities import IdentityCalls, contactees_of, identifier_of
+    from console.cli.calls.conversations import others_of
+    from console.cli.calls.identities import (
+        IdentityCalls,
+        contactees_of,
+        identifier_of,
+        planned_by,
+    )
+    from console.cli.commands.conversations import say_who_has_no_account
     from console.cli.input.message_ids import begun_by, id_of
     from console.cli.input.recipients import names_of
     from console.cli.views.identities import suggestion_document, suggestion_view
@@ -116,14 +123,20 @@ def compose(
             chosen = {one.member: one.identifier for one in planned.to}
             warnings = [one for one in planned.warnings if one.rule == "blind copy"]
         else:
-            picked = calls.found(exactly)
-            contactees = contactees_of([*calls.found(names), *picked])
-            chosen = {one.member: identifier_of(one) or one.member for one in picked}
+            listed, picked = calls.found(names), calls.found(exactly)
+            others = others_of(client, [*listed, *picked])
+            say_who_has_no_account(others, client)
+            contactees = contactees_of(others)
+            chosen = {
+                one.member: identifier_of(one) or one.member for one in picked if one in others
+            }
         request = pb.SuggestRequest(
             conversation=conversation, contactees=contactees, chosen_from=from_, chosen_to=chosen
         )
         found = calls.suggest(request)
         found.warnings.extend(warnings)
+        if about:
+            planned_by(found, planned)
         if asks and not dry_run and not about:
             found = _asked(calls, request, found)
         document: dict[str, Any] = suggestion_document(found)

@@ -73,6 +73,7 @@ def send(
     """Sends a message from a client: to members of a new conversation, or in one that goes on."""
     import secrets
 
+    from console.cli.calls.conversations import others_of
     from console.cli.input.recipients import names_of
     from console.cli.views.conversations import sent_document, sent_view
 
@@ -82,7 +83,7 @@ def send(
     about = begun_by(message) if conversation is None else id_of(conversation, "--in")
     names = [] if to is None else names_of(to, "--to")
     with _talking(target_of(server, tenant, token, profile, ca), client) as calls:
-        others = calls.found(names)
+        others = others_of(client, calls.found(names))
         say_who_has_no_account(others, client)
         members = [one.member for one in others]
         document = sent_document(calls.send(about, message, members, text))
@@ -188,10 +189,10 @@ def say_who_has_no_account(others: Iterable[FoundName], client: str) -> None:
     """On stderr: to whom messages go by mail or text."""
     for one in others:
         if one.way:
-            note(
-                f"{escape(client)} finds no account as {escape(one.shown)}: "
-                f"messages go there by {one.way}"
-            )
+            goes = f"go there by {one.way}"
+            if one.unreached:
+                goes = f"do not arrive, for its unit sends no {one.way}"
+            note(f"{escape(client)} finds no account as {escape(one.shown)}: messages {goes}")
 
 
 def conversation_calls(target: Target, client: str) -> AbstractContextManager[ConversationCalls]:

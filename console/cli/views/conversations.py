@@ -88,14 +88,15 @@ def sent_document(sent: pb.SendMessageResponse) -> dict[str, Any]:
 
 
 def messages_view(documents: list[dict[str, Any]]) -> Table:
-    """A message that was replaced is not shown, and a card stands as numbered text in place of the
-    text that stands for it."""
-    table = Table(whole("kept"), fold("sender"), fold("text"))
+    """Each below its id. A message that was replaced is not shown, and a card stands as numbered
+    text in place of the text that stands for it."""
+    table = Table(whole("message, kept"), fold("sender"), fold("text"))
     for one in documents:
         if not one["superseded"]:
             named = sender_shown(one["sender"], one["from"])
             who = "\n".join([named, *mail_notes(one["sender"], one["by_mail"])])
-            table.add_row(escape(one["kept"]), escape(who), escape(_shown(one)))
+            kept = f"{one['id']}\n[dim]{escape(one['kept'])}[/]"
+            table.add_row(kept, escape(who), escape(_shown(one)))
     return table
 
 
@@ -128,15 +129,15 @@ def _shown(document: dict[str, Any]) -> str:
     card = check(document["card"]) if document["card"] else []
     if isinstance(card, list):
         return str(document["text"])
-    lines = [to_text(card).rstrip(), f"(message {document['id']})"]
+    lines = [to_text(card).rstrip()]
     lines += [f"{one['action']}: {one['state']}" for one in document["presses"]]
     return "\n".join(lines)
 
 
 def sent_view(document: dict[str, Any]) -> Table:
-    table = Table(whole("conversation"), fold("kept for"), fold("elsewhere"))
+    table = Table(whole("message, conversation"), fold("kept for"), fold("elsewhere"))
     table.add_row(
-        document["conversation"],
+        f"{document['id']}\n{document['conversation']}",
         escape(", ".join(document["kept_for"])) or "–",
         escape(", ".join(document["elsewhere"])) or "–",
     )

@@ -101,6 +101,8 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         self.brings = brings
         self._directory = directory
         self.names: MemberNames | None = None  # None: nobody tells them here
+        # Whether this unit has a way to somebody without an account, by their URI.
+        self.sends_to: Callable[[str], bool] = lambda uri: True
         self._look_s = look_s
         self._wall_ms = wall_ms
         self._cards = checks
@@ -289,7 +291,10 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         name = ""
         if self.names is not None and not is_uri(found.member):
             name = await self.names.name(resident, found.member)
-        return pb.FindMemberResponse(member=found.member, shown=found.shown, name=name)
+        unreached = is_uri(found.member) and not self.sends_to(found.member)
+        return pb.FindMemberResponse(
+            member=found.member, shown=found.shown, name=name, unreached=unreached
+        )
 
     async def GetMessage(
         self, request: pb.GetMessageRequest, context: _Context

@@ -6,6 +6,8 @@ lost or of another version is routed anew.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from control_plane.identifiers.identifier import Flaw, IdentifierKind
@@ -52,6 +54,15 @@ def decoded_plan(text: str) -> CarriedPlan | None:
         return _decoder.decode(text) if text else None
     except (msgspec.ValidationError, msgspec.DecodeError):
         return None
+
+
+def leads_out(uri: str, channels: Collection[Channel]) -> bool:
+    """Whether one of these channels reaches somebody without an account.
+
+    >>> leads_out("tel:+442079460302", {Channel.MAIL})
+    False
+    """
+    return any(one.channel in channels for one in profile_of_uri(uri).addresses)
 
 
 def profile_of_uri(uri: str) -> ReachProfile:

@@ -11,7 +11,9 @@ import pytest
 
 from control_plane.errors import NotFound, Unavailable
 from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.channels.channel import Channel
 from deployment_units.services.gateway.peer_names import MOST_NAME, PeerNames
+from deployment_units.services.gateway.plans import leads_out
 from homeport.api.communication.v1 import conversation_pb2 as talk
 from homeport.api.communication.v1 import profile_pb2 as pb
 from tests.support.account_units import TENANT
@@ -65,6 +67,21 @@ async def test_whom_an_account_finds_it_is_told_the_name_of(units: list[LinkedUn
     assert [(one.member, one.name) for one in found] == [
         ("ben", "Ben B."), ("mailto:carla@mail.example", ""),
     ]  # fmt: skip
+
+
+async def test_whom_the_unit_has_no_way_to_is_said(units: list[LinkedUnit]) -> None:
+    london, _ = units
+    conversations = london.unit.conversations
+    conversations.sends_to = lambda uri: leads_out(uri, {Channel.MAIL})
+    london.unit.names.known["@ben"] = ["ben"]
+    found = [
+        await conversations.FindMember(
+            talk.FindMemberRequest(name=name),
+            london.unit.by_ticket("anna"),  # type: ignore[arg-type]
+        )
+        for name in ("carla@mail.example", "+442079460302", "@ben")
+    ]
+    assert [one.unreached for one in found] == [False, True, False]
 
 
 async def test_one_that_is_nowhere_or_away_has_none(units: list[LinkedUnit]) -> None:

@@ -976,22 +976,28 @@ class FindMemberResponse(_message.Message):
     MEMBER_FIELD_NUMBER: _builtins.int
     SHOWN_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    UNREACHED_FIELD_NUMBER: _builtins.int
     member: _builtins.str
     """for SendMessage: an account's id, or the URI of somebody without an account"""
     shown: _builtins.str
     """the name in normal form, for people: such as @ben"""
     name: _builtins.str
     """what it calls itself, as the account sees it; empty: it does not say, or is away"""
+    unreached: _builtins.bool
+    """Somebody without an account to whom this unit sends nothing, for it has no way there: what is
+    written to them is undeliverable.
+    """
     def __init__(
         self,
         *,
         member: _builtins.str = ...,
         shown: _builtins.str = ...,
         name: _builtins.str = ...,
+        unreached: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "name", b"name", "shown", b"shown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "name", b"name", "shown", b"shown", "unreached", b"unreached"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
