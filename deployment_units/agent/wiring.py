@@ -124,7 +124,8 @@ async def run_agents(
     specs = specs_of(settings)
     watch = ConnectionWatch()
     connect = connector(settings)
-    agents = [build_agent(settings, spec, watch, connect) for spec in specs]
+    transport = transport_of(len(specs))
+    agents = [build_agent(settings, spec, watch, connect, transport) for spec in specs]
     metrics = AgentMetrics(agents, lambda: _certificates(agents, connect))
     loop_lag = EventLoopLag(clock=time.monotonic)
     try:
@@ -197,14 +198,22 @@ async def _run(
             task.cancel()
 
 
+def transport_of(units: int) -> Transport:
+    """What serves the units of one process: the fastest there is for one. Each server of the native
+    transport has threads of its own, which would be too many."""
+    return Transport.AUTO if units == 1 else Transport.GRPCIO
+
+
 def build_agent(
     settings: AgentSettings,
     spec: UnitSpec | None,
     watch: ConnectionWatch | None = None,
     connect: FileDialer | None = None,
+    transport: Transport = Transport.GRPCIO,
 ) -> Agent:
-    """One agent, listening but not serving yet. connect: to the control plane. Raises InvalidInput
-    for its address; Unavailable when its state folder cannot be used."""
+    """One agent, listening but not serving yet. connect: to the control plane; transport: of the
+    unit's own server. Raises InvalidInput for its address; Unavailable when its state folder cannot
+    be used."""
     unit_id = spec.id if spec is not None else settings.unit
     tenants = spec.tenants if spec is not None else _listed(settings.tenants)
     verifier = TicketVerifier(unit_id, tenants=tenants)
@@ -235,7 +244,7 @@ def build_agent(
     )
     server = Server(
         [service, *kept.services],
-        transport=Transport.GRPCIO,
+        transport=transport,
         tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
         limits=settings.connection_limits(),
         watch=watch,

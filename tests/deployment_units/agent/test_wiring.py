@@ -12,12 +12,14 @@ from control_plane.fleet_messages import spec_to_proto
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.keyring import KeyRing, new_epoch, rotated
 from control_plane.identity.tickets import TicketIssuer
+from control_plane.serving.server import Transport
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.wiring import (
     build_agent,
     new_incarnation,
     run_agents,
+    transport_of,
 )
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
 from tests.support.fakes.fleet_service import FakeFleet
@@ -184,6 +186,13 @@ async def test_spaces_around_tenants_mean_nothing(tenants):
         assert reasons == [admitted, admitted, foreign]
         stop.set()
         await asyncio.wait_for(running, WAIT_S)
+
+
+def test_one_unit_is_served_by_the_fastest_transport_and_several_by_one_that_has_no_threads() -> (
+    None
+):
+    assert transport_of(1) is Transport.AUTO
+    assert transport_of(2) is Transport.GRPCIO
 
 
 def test_later_incarnations_sort_after_earlier_ones():
