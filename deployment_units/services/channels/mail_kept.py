@@ -153,6 +153,18 @@ def keep_received(db: sqlite3.Connection, owner: int, message: bytes, content: b
     return kept.rowcount == 1
 
 
+def forget_received(db: sqlite3.Connection, owner: int, message: bytes) -> None:
+    """The mail that a message was made of, which is kept no more."""
+    db.execute("DELETE FROM received_mails WHERE owner = ? AND message = ?", (owner, message))
+
+
+def forget_reply_addresses(db: sqlite3.Connection, owner: int, conversation: bytes) -> None:
+    """Those of a conversation that is over. Looks through all of the account's."""
+    db.execute(
+        "DELETE FROM reply_addresses WHERE owner = ? AND conversation = ?", (owner, conversation)
+    )
+
+
 def received(db: sqlite3.Connection, owner: int, message: bytes) -> bytes | None:
     """The mail that a message was made of; None: it was made of none."""
     row = db.execute(

@@ -100,6 +100,11 @@ def link_to(
     return base64.b32encode(token).decode().lower().rstrip("=")
 
 
+def forget_message(db: sqlite3.Connection, owner: int, position: int) -> None:
+    """Of a message that is kept no more."""
+    db.execute("DELETE FROM message_links WHERE owner = ? AND position = ?", (owner, position))
+
+
 def linked(db: sqlite3.Connection, token: str, *, now_ms: int) -> MessageLink | None:
     """What a token stands for: of an account that lives here, or is leaving; else of one that was
     made here. None: neither, or its time is over."""

@@ -19,7 +19,7 @@ from deployment_units.services.conversations.message import (
     NewMessage,
 )
 from deployment_units.services.conversations.places import members_json, place_of
-from deployment_units.services.conversations.presses import answered
+from deployment_units.services.conversations.presses import answered, forget_presses
 from deployment_units.services.conversations.revisions import next_revision, shown_instead
 from deployment_units.services.conversations.tables import BRINGER
 from deployment_units.services.conversations.tables import PART as PART
@@ -257,9 +257,21 @@ def mark_seen(
     return now
 
 
+def removed_next(db: sqlite3.Connection, owner: int, conversation: bytes) -> list[KeptMessage]:
+    """What `remove_some` removes, but for what the messages say."""
+    rows = db.execute(
+        "SELECT position, id, conversation, sender, x'', kept_ms, replaces, revision, via, handling"
+        " FROM messages WHERE owner = ? AND conversation = ? ORDER BY position LIMIT ?",
+        (owner, conversation, REMOVED_AT_ONCE),
+    )
+    return [KeptMessage(*row) for row in rows]
+
+
 def remove_some(db: sqlite3.Connection, owner: int, conversation: bytes) -> bool:
-    """Removes the oldest messages of a conversation, and with the last ones itself; whether some
-    are left."""
+    """Removes the oldest messages of a conversation with what was pressed on them, and with the
+    last ones itself; whether some are left."""
+    for one in removed_next(db, owner, conversation):
+        forget_presses(db, owner, one.id, one.sender)
     db.execute(
         "DELETE FROM messages WHERE owner = ? AND position IN (SELECT position FROM messages"
         " WHERE owner = ? AND conversation = ? ORDER BY position LIMIT ?)",

@@ -187,6 +187,14 @@ def answered(
     )
 
 
+def forget_presses(db: sqlite3.Connection, owner: int, message: bytes, author: str) -> None:
+    """Of an author's message that is kept no more."""
+    db.execute(
+        "DELETE FROM presses WHERE owner = ? AND message = ? AND author IN (?, '')",
+        (owner, message, author),
+    )
+
+
 def _authors(db: sqlite3.Connection, owner: int, message: bytes, author: str) -> tuple[str, ...]:
     """Under whom presses of an author's message are kept."""
     before = db.execute(

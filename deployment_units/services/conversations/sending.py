@@ -64,3 +64,14 @@ class MessageDoors(Protocol):
     ) -> None:
         """A client of the resident has all messages up to this position."""
         ...
+
+    def removed(
+        self,
+        db: sqlite3.Connection,
+        owner: int,
+        conversation: bytes,
+        messages: Sequence[KeptMessage],
+        /,
+    ) -> None:
+        """These messages of a conversation that the account removes are kept no more."""
+        ...

@@ -333,6 +333,8 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
 
         def remove(db: sqlite3.Connection, owner: int) -> bool:
             forget_thread(db, owner, conversation)
+            gone = kept.removed_next(db, owner, conversation)
+            self._doors.removed(db, owner, conversation, gone)
             return kept.remove_some(db, owner, conversation)
 
         more = await self._accounts.change(resident, remove)

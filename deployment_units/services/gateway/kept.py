@@ -202,6 +202,14 @@ def remove(db: sqlite3.Connection, owner: int, position: int) -> None:
     db.execute("DELETE FROM deliveries WHERE owner = ? AND position = ?", (owner, position))
 
 
+def forget_conversation(db: sqlite3.Connection, owner: int, conversation: bytes) -> None:
+    """What its writers were to be told of it."""
+    for table in ("receipts", "outcomes"):
+        db.execute(
+            f"DELETE FROM {table} WHERE owner = ? AND conversation = ?", (owner, conversation)
+        )
+
+
 def find(db: sqlite3.Connection, owner: int, position: int, recipient: str) -> DeliveryRow | None:
     """One delivery; None: there is none."""
     row = db.execute(

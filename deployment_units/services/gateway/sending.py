@@ -26,6 +26,7 @@ import msgspec
 from control_plane.errors import AlreadyExists, Exhausted, NotFound, PermissionDenied
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.channels import mail_kept, message_links
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import places
 from deployment_units.services.conversations.addressing import for_member, note_received
@@ -175,6 +176,21 @@ class MessageSender:
         now_ms = self._wall_ms()
         if note_acknowledged(db, owner, resident.account, position, now_ms):
             self._agenda.hint(owner, now_ms)
+
+    def removed(
+        self,
+        db: sqlite3.Connection,
+        owner: int,
+        conversation: bytes,
+        messages: Sequence[KeptMessage],
+    ) -> None:
+        """See MessageDoors. What is on its way is not sent any more."""
+        for one in messages:
+            kept.remove(db, owner, one.position)
+            mail_kept.forget_received(db, owner, one.id)
+            message_links.forget_message(db, owner, one.position)
+        kept.forget_conversation(db, owner, conversation)
+        mail_kept.forget_reply_addresses(db, owner, conversation)
 
     def committed(self) -> None:
         """A transaction is on disk."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import quopri
+import sqlite3
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from deployment_units.services.channels.reply_tokens import ReplyOwner
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations import presses
 from deployment_units.services.conversations.message import KeptMessage
+from deployment_units.services.conversations.press import KeptPress, PressState
 from deployment_units.services.gateway import kept as gateway
 from deployment_units.services.gateway.delivery_messages import delivery_to_proto
 from deployment_units.services.gateway.mail_headers import message_id_of
@@ -149,6 +151,43 @@ async def test_a_reply_address_that_is_none_or_over_is_refused_before_the_mail(
         )
         assert await unit.mail(to, "\nx\n") == "RCPT 550"
         assert unit.messages() == []
+
+
+async def test_of_a_conversation_that_is_removed_nothing_stays(tmp_path: Path) -> None:
+    tables = (
+        "conversations", "messages", "seen", "received_mails", "reply_addresses", "deliveries",
+        "receipts", "outcomes", "presses", "message_links", "used",
+    )  # fmt: skip
+    async with mail_unit(tmp_path) as unit:
+        to = await unit.begin()
+        assert await unit.mail(to, "\nYes.\n") == "2.0.0 kept"
+        (answer,) = unit.messages()
+
+        def more(db: sqlite3.Connection, owner: int) -> None:
+            press = KeptPress(
+                message=b"1" * 16, author="anna", action="yes", viewer=CARLA, number=1,
+                id=b"p" * 16, revision=1, inputs="{}", state=PressState.WAITING, pressed_ms=1,
+            )  # fmt: skip
+            presses.add(db, owner, press)
+            gateway.tell(db, owner, [(CONVERSATION, CARLA)], 1)
+            for table, values in (
+                ("outcomes", (CONVERSATION, CARLA, answer.position, "seen", 1)),
+                ("message_links", (1, CARLA, b"t" * 16, 1)),
+                ("used", (CONVERSATION, "@anna", 1)),
+                ("seen", (CONVERSATION, "web", 1)),
+            ):
+                marks = ", ".join("?" * (len(values) + 1))
+                db.execute(f"INSERT INTO {table} VALUES ({marks})", (owner, *values))
+
+        def left(db: sqlite3.Connection) -> dict[str, int]:
+            return {one: db.execute(f"SELECT count(*) FROM {one}").fetchone()[0] for one in tables}
+
+        await unit.unit.accounts.change(ANNA, more)
+        assert all(unit.unit.database.read(left).values())
+        await unit.unit.conversations.RemoveConversation(
+            pb.RemoveConversationRequest(conversation=CONVERSATION), unit.unit.by_ticket("anna")
+        )
+        assert unit.unit.database.read(left) == dict.fromkeys(tables, 0)
 
 
 async def test_a_strangers_mail_to_a_handle_begins_a_conversation_and_goes_on_in_it(
