@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from control_plane.backoff import Backoff
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 ADDRESSES_S = 5.0  # between two looks at which accounts answer for applications
 LOOK_S = 15.0  # an account that nobody woke is looked at anyway
+HANDED_ON_AT_ONCE = 8  # accounts whose presses are: a unit that is away holds up its own
 NOTE_S = 30.0  # after so long it is noted up to where outcomes were looked through
 PAUSES = Backoff(first_s=0.5, most_s=30.0, jittered=0.5)
 
@@ -107,10 +108,17 @@ class ApplicationAgent:
         """Hands on presses of cards of accounts elsewhere, until cancelled."""
         while True:
             self._to_hand_on.clear()
-            for resident in self._residents.with_presses():
-                if not self._is_application(resident):
-                    await self._hand_on_of(resident)
+            waiting = self._residents.with_presses()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(HANDED_ON_AT_ONCE):
+                    group.create_task(self._hand_on_some(waiting))
             await _woken(self._to_hand_on, self._look_s)
+
+    async def _hand_on_some(self, waiting: Iterator[Resident]) -> None:
+        """Of whoever is next, until nobody is."""
+        for resident in waiting:
+            if not self._is_application(resident):
+                await self._hand_on_of(resident)
 
     async def _hand_on_of(self, resident: Resident) -> None:
         if self.handing_on is None:

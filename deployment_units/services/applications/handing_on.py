@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from control_plane.errors import NotFound, Refused
+from control_plane.errors import NotFound, Refused, ServiceError
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.applications.residents import Residents
@@ -50,16 +50,26 @@ class HandingOn:
         self._peers = peers
 
     async def hand_on(self, resident: Resident) -> bool:
-        """Hands on some of an account's presses; whether there may be more. Raises ServiceError
-        where the rest is to be tried later."""
+        """Hands on some of an account's presses; whether there may be more. One that cannot be
+        handed on now holds up those of cards of the same account, and of no other. Raises
+        ServiceError where some are to be tried later."""
         waiting = self._accounts.read(resident, _waiting)
+        later: dict[str, ServiceError] = {}
         for one in waiting:
-            state = await self._brought(resident, one)
+            if one.author in later:
+                continue
+            try:
+                state = await self._brought(resident, one)
+            except ServiceError as error:
+                later[one.author] = error
+                continue
             await self._residents.change(
                 resident,
                 partial(presses.become, viewer=one.press.viewer, press=one.press.id, state=state),
                 grows=False,
             )
+        for failed in later.values():
+            raise failed
         return len(waiting) == MOST
 
     async def _brought(self, resident: Resident, one: _Waiting) -> PressState:

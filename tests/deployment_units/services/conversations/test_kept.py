@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from control_plane.errors import AlreadyExists
 from control_plane.sqlite.schema import Schema, migrate
-from deployment_units.services.conversations import kept, places
+from deployment_units.services.conversations import kept, places, presses
 from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.state import owners
 from deployment_units.services.state.owners import OwnerState
@@ -24,7 +24,7 @@ OWNER = 1
 
 def database() -> sqlite3.Connection:
     db = sqlite3.connect(":memory:", isolation_level=None)
-    prepare(db, [owners.SCHEMA], [kept.PART])
+    prepare(db, [owners.SCHEMA], [kept.PART, presses.PART])
     owners.add(db, "t", "anna", epoch=1, state=OwnerState.LIVE, now_ms=0)
     return db
 
@@ -200,7 +200,7 @@ def test_messages_of_an_older_homeport_stay_and_ids_are_of_their_senders_from_th
         (OWNER, one.id, talk, one.content),
     )
     db.execute("INSERT INTO counters VALUES (?, ?, 1)", (OWNER, kept.LAST))
-    prepare(db, [owners.SCHEMA], [kept.PART])
+    prepare(db, [owners.SCHEMA], [kept.PART, presses.PART])
     assert places.known_as(db, OWNER, talk) == talk
     kept.keep(db, OWNER, replace(message(1), sender="mallory"), ["ben"], now_ms=0)
     assert [one.sender for one in kept.of_id(db, OWNER, message(1).id)] == ["ben", "mallory"]
