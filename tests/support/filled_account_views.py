@@ -12,6 +12,7 @@ from console.cli.views import (
     deliveries,
     devices,
     identities,
+    invites,
     organisations,
     push,
 )
@@ -54,10 +55,16 @@ _SLUG = "a-long-name-of-an-organisation-" * 2
 _ORGANISATION = {
     "organisation": _SLUG, "name": TEXT, "owners": [ACCOUNT] * 3, "joining": "domain",
     "guests": "listed", "guests_of": [_SLUG] * 2, "visits": "anybody", "visits_to": [],
-    "revision": 12_345_678,
+    "single_sign_on": True, "two_factors": True, "revision": 12_345_678,
+}  # fmt: skip
+_INVITE = {
+    "invitation": "0123456789abcdef" * 2 + "01234567", "state": "withdrawing",
+    "organisation": _SLUG, "group": _SLUG, "identifier": ADDRESS, "sent": False,
+    "account": ACCOUNT, "refused": TEXT, "expires": "2026-11-28 11:30:00 UTC",
+    "why": [{"rule": "PRIMARY_MEMBER", "clause": "PRIMARY_ORGANISATION", "value": _SLUG}] * 2,
 }  # fmt: skip
 _DOMAIN = {
-    "domain": "a-long-name-of-an-organisation.example", "state": "contested", "primary": _SLUG,
+    "domain": "a-long-name-of-an-organisation.example", "state": "contested", "covers_subdomains": False, "primary": _SLUG,
     "checked_at": 1_800_000_000, "failures": 3, "rival": _SLUG, "offered_to": _SLUG,
     "record": {
         "name": "_homeport-challenge.a-long-name-of-an-organisation.example",
@@ -136,6 +143,13 @@ ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]]
     devices.erased_view: lambda: devices.erased_view({"rows": 12_345}),
     devices.explanation_view: lambda: devices.explanation_view(
         {"device": ID, "edge": _EDGE, "ambiguous": [ID] * 2, "why": TEXT}
+    ),
+    invites.invite_view: lambda: invites.invite_view(_INVITE),
+    invites.invites_view: lambda: invites.invites_view(
+        {"invites": [_INVITE, {**_INVITE, "sent": True, "account": None, "refused": None}]}
+    ),
+    invites.conversation_view: lambda: invites.conversation_view(
+        {"conversation": ID, "members": [ACCOUNT] * 2}
     ),
     conversations.messages_view: lambda: conversations.messages_view([_MESSAGE] * 2),
     conversations.sent_view: lambda: conversations.sent_view(

@@ -41,13 +41,13 @@ def organisations_table(documents: Iterable[dict[str, Any]]) -> Table:
     """Organisations for people."""
     table = Table(
         fold("organisation"), fold("name"), fold("owners"), fold("joining"), fold("guests"),
-        fold("visits"), number("revision"),
+        fold("visits"), fold("members show"), number("revision"),
     )  # fmt: skip
     for one in documents:
         table.add_row(
             escape(one["organisation"]), escape(one["name"]), escape(", ".join(one["owners"])),
             one["joining"], _open(one["guests"], one["guests_of"]),
-            _open(one["visits"], one["visits_to"]), f"{one['revision']}",
+            _open(one["visits"], one["visits_to"]), _shown_by_members(one), f"{one['revision']}",
         )  # fmt: skip
     return table
 
@@ -78,6 +78,7 @@ def domains_table(documents: Iterable[dict[str, Any]]) -> Table:
     table = Table(fold("domain"), fold("state"), fold("primary"), fold("checked"), fold("more"))
     for one in documents:
         more = [f"{one['failures']} misses"] if one["failures"] else []
+        more += [] if one["covers_subdomains"] else ["only itself"]
         more += [f"contested by {one['rival']}"] if one["rival"] else []
         more += [f"offered to {one['offered_to']}"] if one["offered_to"] else []
         if one["record"] is not None:
@@ -114,6 +115,12 @@ def route_view(document: dict[str, Any]) -> Table:
     for one in document["why"]:
         table.add_row("because", escape(f"{one['rule']}: {one['clause']} {one['value']}".rstrip()))
     return table
+
+
+def _shown_by_members(document: dict[str, Any]) -> str:
+    """What they have to have shown."""
+    asked = (("single_sign_on", "single sign-on"), ("two_factors", "two factors"))
+    return ", ".join(word for field, word in asked if document[field]) or "-"
 
 
 def _open(openness: str, listed: list[str]) -> str:
