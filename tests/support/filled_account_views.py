@@ -64,7 +64,8 @@ _INVITE = {
     "why": [{"rule": "PRIMARY_MEMBER", "clause": "PRIMARY_ORGANISATION", "value": _SLUG}] * 2,
 }  # fmt: skip
 _DOMAIN = {
-    "domain": "a-long-name-of-an-organisation.example", "state": "contested", "covers_subdomains": False, "primary": _SLUG,
+    "domain": "a-long-name-of-an-organisation.example", "state": "contested", "primary": _SLUG,
+    "covers_subdomains": False,
     "checked_at": 1_800_000_000, "failures": 3, "rival": _SLUG, "offered_to": _SLUG,
     "record": {
         "name": "_homeport-challenge.a-long-name-of-an-organisation.example",
