@@ -202,12 +202,17 @@ def is_known_boot(db: sqlite3.Connection, owner: int, session: Session) -> bool:
 def keep_session(db: sqlite3.Connection, owner: int, session: Session, now_ms: int) -> None:
     """The device as it was reported now; what is known of earlier boots stays for a while."""
     boot = session.boot
+    # Where a device was longer ago says nothing, and is not kept, whichever it was.
+    db.execute(
+        "DELETE FROM device_sessions WHERE owner = ? AND seen_ms <= ?",
+        (owner, now_ms - SESSION_MS),
+    )
     # The same boot, read again: what was read first gives way.
     db.execute(
         "DELETE FROM device_sessions WHERE owner = ? AND device = ? AND source = ?"
-        " AND (seen_ms <= ? OR (block = ? AND server = ? AND abs(boot_ms - ?) <= ?))",
+        " AND block = ? AND server = ? AND abs(boot_ms - ?) <= ?",
         (
-            owner, session.device, boot.source, now_ms - SESSION_MS,
+            owner, session.device, boot.source,
             session.block, session.server, boot.ms, SAME_BOOT_MS,
         ),
     )  # fmt: skip

@@ -127,11 +127,11 @@ def _decide(
         held = [number for number, edge in known if speaks and edge.holds(now_ms)]
         return Seen(decision=decision, on=held[0] if held else None)
     number, device = _parts(decision.device)
-    contradicted = [(other, edge) for other, edge in known if other != number]
-    for other, _ in contradicted:
+    elsewhere = [(other, edge) for other, edge in known if other != number]
+    for other, _ in elsewhere:
         before = kept.graph_of(db, other, seen.browser)
         kept.keep_graph(db, other, before, without(before, seen.browser), now_ms=now_ms)
-    if contradicted:
+    if any(edge.holds(now_ms) for _, edge in elsewhere):
         return Seen(decision=_own(decision), on=None)
     before = kept.graph_of(db, number, seen.browser)
     consent = Consent.BOTH if kept.consents(db, number) else Consent.NOT_DEVICE

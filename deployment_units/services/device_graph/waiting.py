@@ -13,6 +13,7 @@ from deployment_units.services.device_graph.kept import MOST_AT_ADDRESS
 from deployment_units.services.device_graph.matching import SESSION_MS, Observation
 
 MOST_WAITING: Final = 100_000  # of a unit
+MOST_PLACES: Final = 16  # of one browser that an explanation goes by, the newest
 _FORGOTTEN_AT_ONCE: Final = 1_000
 
 
@@ -75,11 +76,11 @@ def no_longer_waits(db: sqlite3.Connection, tenant: str, browsers: Iterable[str]
 
 
 def waiting_of(db: sqlite3.Connection, tenant: str, browser: str) -> list[Observation]:
-    """Where and when a browser was seen that waits; the newest first."""
+    """Where and when a browser was seen last that waits; the newest first."""
     rows = db.execute(
         "SELECT block, source, boot_ms, plus_minus_ms, server, seen_ms FROM waiting_browsers"
         " WHERE tenant = ? AND browser = ? ORDER BY seen_ms DESC LIMIT ?",
-        (tenant, browser, MOST_AT_ADDRESS),
+        (tenant, browser, MOST_PLACES),
     )
     return [
         Observation(

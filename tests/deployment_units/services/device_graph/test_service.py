@@ -9,6 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied, Unauthenticated
+from deployment_units.services.device_graph.graph import EDGE_MS
 from deployment_units.services.device_graph.kept import (
     MAX_DEVICES,
     PART,
@@ -16,6 +17,7 @@ from deployment_units.services.device_graph.kept import (
     TooManyDevices,
 )
 from deployment_units.services.device_graph.linking import MOST_DECIDED
+from deployment_units.services.device_graph.matching import SESSION_MS
 from deployment_units.services.device_graph.service import TooMuchReported
 from homeport.api.communication.v1 import device_pb2 as pb
 from tests.support.account_units import TENANT, AccountUnit
@@ -119,6 +121,31 @@ async def test_a_browser_that_moves_to_another_accounts_device_goes_over_none(
         assert await at.edges("ben") == {"phone": [NAMED]}
         with pytest.raises(NotFound):  # of ben's devices anna learns nothing
             await explain(at, "carla")
+
+
+async def test_an_edge_whose_time_is_over_contradicts_nothing(tmp_path: Path) -> None:
+    async with devices(tmp_path) as at:
+        for account, up in (("anna", UP), ("ben", OTHER_UP)):
+            await at.agree(account)
+            await at.report(account, up=up)
+            if account == "anna":
+                await at.observe(up=up)
+                assert await at.edges("anna") == {"phone": [NAMED]}
+                at.unit.now += EDGE_MS // 1_000
+        await at.observe(up=OTHER_UP)
+        assert await at.edges("ben") == {"phone": [NAMED]}
+
+
+async def test_where_any_device_was_is_forgotten_after_a_day(tmp_path: Path) -> None:
+    async with devices(tmp_path) as at:
+        await at.agree("anna")
+        await at.report("anna", "laptop")
+        at.unit.now += SESSION_MS // 1_000
+        await at.report("anna", "phone", up=OTHER_UP)
+        found = at.unit.database.read(
+            lambda db: db.execute("SELECT device FROM device_sessions").fetchall()
+        )
+        assert found == [("phone",)]
 
 
 async def test_an_edge_that_was_taken_back_does_not_come_again(tmp_path: Path) -> None:
