@@ -39,6 +39,7 @@ AGAIN = Backoff(first_s=0.2, most_s=30.0, jittered=0.5)
 _Number = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{2,14}$")]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _LATER, _NOBODY, _TAKEN = 480, 404, 200
+_NOT_NOW = frozenset({_LATER, 486, 500, 503, 504, 600})
 
 
 class TextOnLine(msgspec.Struct, frozen=True, tag="text", tag_field="kind"):
@@ -205,12 +206,16 @@ def _down(outcome: SendOutcome, words: str) -> SendResult:
 
 
 def _result(code: int) -> SendResult:
+    words = {_TAKEN: "200 OK", 408: "408 Request Timeout"}.get(code, f"{code}")
+    return SendResult(outcome_of(code), words)
+
+
+def outcome_of(code: int) -> SendOutcome:
     """RFC 3428, 8: what the final answer to a MESSAGE says."""
     if code == _TAKEN:
-        return SendResult(SendOutcome.DELIVERED, "200 OK")
+        return SendOutcome.DELIVERED
     if 200 < code < 300:
-        return SendResult(SendOutcome.HANDED_OVER, f"{code}")
+        return SendOutcome.HANDED_OVER
     if code == 408:
-        return SendResult(SendOutcome.UNKNOWN, "408 Request Timeout")
-    not_now = code in (_LATER, 486, 500, 503, 504, 600)
-    return SendResult(SendOutcome.NOT_NOW if not_now else SendOutcome.REFUSED, f"{code}")
+        return SendOutcome.UNKNOWN
+    return SendOutcome.NOT_NOW if code in _NOT_NOW else SendOutcome.REFUSED

@@ -169,6 +169,10 @@ def _parameters(text: str) -> dict[str, str] | None:
 
 def split_outside_quotes(text: str, mark: str) -> list[str]:
     """The parts between marks that stand neither in quotes nor in brackets."""
+    if mark not in text:
+        return [text]
+    if '"' not in text and "<" not in text:
+        return text.split(mark)
     parts, start, quoted, depth, index = [], 0, False, 0, 0
     while index < len(text):
         char = text[index]

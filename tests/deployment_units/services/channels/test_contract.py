@@ -13,9 +13,11 @@ from deployment_units.services.channels.port import (
     SendResult,
 )
 from deployment_units.services.channels.push import Push, read_allowed
+from deployment_units.services.channels.sip_message import SipMessage
 from deployment_units.services.channels.text_link import TextLink
 from tests.support.contracts.outgoing_channel_contract import OutgoingChannelContract
 from tests.support.fakes.push_service import PushService
+from tests.support.fakes.sip_line import SipLine
 from tests.support.fakes.smtp_relay import SmtpRelay
 from tests.support.fakes.telephones import Telephones
 from tests.support.fakes.text_channel import TextChannel
@@ -63,6 +65,18 @@ class TestPush(OutgoingChannelContract):
             result = await channel.send(replace(message, address=address), within_s=20)
             channel.close()
         return result, channel
+
+
+class TestSipMessage(OutgoingChannelContract):
+    address = "tel:+442079460018"
+    no_address = "anna@mail.example"
+    best = SendOutcome.DELIVERED
+
+    async def sent(self, far: str, message: OutgoingMessage) -> tuple[SendResult, OutgoingChannel]:
+        code = {"takes": 200, "refuses": 404, "busy": 480, "silent": 408}[far]
+        line = SipLine(code)
+        channel = SipMessage(line.send, number="+442079460100", clock=lambda: 0.0)
+        return await channel.send(message, within_s=20), channel
 
 
 class TestTextLink(OutgoingChannelContract):
