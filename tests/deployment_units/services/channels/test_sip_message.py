@@ -54,6 +54,6 @@ async def test_a_part_that_arrived_is_not_sent_again() -> None:
 
 
 async def test_what_no_message_holds_is_refused() -> None:
+    text = "x" * (MOST_BYTES + 1)
     with pytest.raises(InvalidInput, match="text"):
-        text = "x" * (MOST_BYTES + 1)
         await channel(SipLine()).send(outgoing(f"tel:{DEV}", texts=(text,)), within_s=5)

@@ -7,13 +7,13 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
 from console.demo.directory.sip_telephones import SipTelephones
 from control_plane.errors import Refused
-from deployment_units.services.telephony.port import CallKind, EndCause, IncomingCall
+from deployment_units.services.telephony.port import CallKind, CallRecord, EndCause, IncomingCall
 from deployment_units.services.telephony.sip.call_server_process import (
     CallServerEndedError,
     CallServerProcess,
@@ -27,10 +27,21 @@ OURS = "+442079460100"
 
 
 @dataclass
+class Routing(FakeCallRouting):
+    """ends: set at each record that was closed."""
+
+    ends: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def ended(self, record: CallRecord, at_ms: int, cause: EndCause) -> None:
+        await super().ended(record, at_ms, cause)
+        self.ends.set()
+
+
+@dataclass
 class Unit:
     near: SipTelephones
     far: SipTelephones
-    routing: FakeCallRouting
+    routing: Routing
     process: CallServerProcess
     running: asyncio.Task[None]
 
@@ -38,7 +49,8 @@ class Unit:
         """Until a record was closed so."""
         async with asyncio.timeout(60):
             while self.routing.told[-1:] == [] or self.routing.told[-1][3] is not what:
-                await asyncio.sleep(0.01)
+                self.routing.ends.clear()
+                await self.routing.ends.wait()
 
 
 async def take(call: IncomingCall, text: str) -> int | None:
@@ -49,7 +61,7 @@ async def take(call: IncomingCall, text: str) -> int | None:
 async def unit() -> AsyncIterator[Unit]:
     near, far = SipTelephones(("127.0.0.1", 1)), SipTelephones(("127.0.0.1", 1))
     (_, near_port), (_, far_port) = await near.open(), await far.open()
-    routing = FakeCallRouting(routes=dict(ROUTES))
+    routing = Routing(routes=dict(ROUTES))
     configured = Configured(
         listen=("127.0.0.1", 0), out="far", emergency="far", region="GB", rate_per_s=1_000,
         trunks=f"near=127.0.0.1:{near_port},far=127.0.0.1:{far_port}",
@@ -105,8 +117,7 @@ async def test_a_call_server_that_is_killed_leaves_its_calls_up() -> None:
         there.running = asyncio.create_task(there.process.run())  # as the supervisor does
         address = there.near.server
         async with asyncio.timeout(60):
-            while await there.process.send_text(P2, OURS, "y", within_s=5) != 200:
-                await asyncio.sleep(0.05)
+            await there.process.serves.wait()
         assert there.process.address == address
         assert await there.near.hang_up(call) == 481  # it is not known here any more
         again = await there.near.call(P1, T)
