@@ -83,7 +83,7 @@ class Asks:
 
 
 @dataclass
-class Line:
+class Gateways:
     """near: the gateway by which calls come; far: the one by which they leave."""
 
     near: SipTelephones
@@ -95,7 +95,7 @@ class Line:
 @asynccontextmanager
 async def line(
     *, limits: EngineLimits | None = None, per_s: float = 10_000, region: str = "GB"
-) -> AsyncIterator[Line]:
+) -> AsyncIterator[Gateways]:
     near, far = SipTelephones(("127.0.0.1", 1)), SipTelephones(("127.0.0.1", 1))
     (_, near_port), (_, far_port) = await near.open(), await far.open()
     trunks = read_trunks(
@@ -114,7 +114,7 @@ async def line(
         async with asyncio.timeout(30):
             await engine.listens.wait()
         near.server = far.server = engine.address
-        yield Line(near, far, engine, asks)
+        yield Gateways(near, far, engine, asks)
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):

@@ -22,7 +22,7 @@ from deployment_units.services.telephony.sip.link import (
     LinkEndedError,
     Listening,
     SendText,
-    Status,
+    SipStatus,
 )
 from deployment_units.services.telephony.sip.port import LegPlan
 from deployment_units.services.telephony.sip.sippy_engine import SippyEngine
@@ -83,7 +83,7 @@ async def _answer(
 
 async def _send(link: Link, engine: SippyEngine, text: SendText, out: object) -> None:
     plan = LegPlan(target=text.target, shown=text.shown, trunk=out)  # type: ignore[arg-type]
-    link.say(Status(text.id, await engine.send_text(plan, text.text, within_s=text.within_s)))
+    link.say(SipStatus(text.id, await engine.send_text(plan, text.text, within_s=text.within_s)))
 
 
 async def _count(link: Link, engine: SippyEngine) -> None:

@@ -20,7 +20,7 @@ from deployment_units.services.telephony.sip.link import (
     AskText,
     Link,
     Routed,
-    Status,
+    SipStatus,
     Told,
 )
 
@@ -50,7 +50,7 @@ class AgentAsks:
     async def text(self, call: IncomingCall, text: str) -> int:
         """408 where the unit says nothing: what became of it is not known."""
         answer = await self._asked(lambda one: AskText(one, call, text), TEXT_S)
-        return answer.status if isinstance(answer, Status) else 408
+        return answer.status if isinstance(answer, SipStatus) else 408
 
     def began(self, record: CallRecord, at_ms: int) -> None:
         """See CallRouting."""
@@ -64,7 +64,7 @@ class AgentAsks:
         """See CallRouting."""
         self._link.say(Told("ended", record, at_ms, cause))
 
-    def answered_by(self, answer: Routed | Status) -> None:
+    def answered_by(self, answer: Routed | SipStatus) -> None:
         """What was asked is answered; or nobody waits any more."""
         waiting = self._waiting.get(answer.id)
         if waiting is not None and not waiting.done():

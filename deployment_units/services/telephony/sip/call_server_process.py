@@ -38,7 +38,7 @@ from deployment_units.services.telephony.sip.link import (
     Listening,
     Routed,
     SendText,
-    Status,
+    SipStatus,
     Told,
 )
 
@@ -178,7 +178,7 @@ class CallServerProcess:
             self._told(said, group)
         elif isinstance(said, Counted):
             self.counts, self.calls = said.counts, said.calls
-        elif isinstance(said, Status):
+        elif isinstance(said, SipStatus):
             waiting = self._waiting.get(said.id)
             if waiting is not None and not waiting.done():
                 waiting.set_result(said.status)
@@ -213,7 +213,9 @@ class CallServerProcess:
 
     async def _text(self, question: AskText, link: Link) -> None:
         status = await self._take(question.call, question.text)
-        link.say(Status(question.id, status if status is not None else await self._pass(question)))
+        link.say(
+            SipStatus(question.id, status if status is not None else await self._pass(question))
+        )
 
     async def _pass(self, question: AskText) -> int:
         """A text between two people who do not know each other's numbers."""

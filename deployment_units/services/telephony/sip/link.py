@@ -73,7 +73,7 @@ class SendText(msgspec.Struct, frozen=True, tag=True):
     within_s: float
 
 
-class Status(msgspec.Struct, frozen=True, tag=True):
+class SipStatus(msgspec.Struct, frozen=True, tag=True):
     """To AskText and SendText: SIP's."""
 
     id: int
@@ -96,8 +96,8 @@ class Counted(msgspec.Struct, frozen=True, tag=True):
     calls: int
 
 
-FromAgent = Configured | Routed | Status | SendText
-FromCallServer = Listening | AskRoute | AskText | Status | Told | Counted
+FromAgent = Configured | Routed | SipStatus | SendText
+FromCallServer = Listening | AskRoute | AskText | SipStatus | Told | Counted
 
 
 class LinkEndedError(Exception):
