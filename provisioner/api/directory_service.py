@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 from grpc import aio
@@ -11,23 +12,27 @@ from grpc import aio
 from control_plane.auth.roles import Role
 from control_plane.errors import InvalidInput
 from control_plane.identity.names import check_client_id
+from control_plane.quotas.limits import Quota
 from control_plane.serving.calls import HotForSome, HotMethod
 from control_plane.serving.server import Service
 from homeport.api.directory.v1 import directory_pb2 as pb
 from homeport.api.directory.v1 import directory_pb2_grpc as pb_grpc
 from provisioner.api import mapping
+from provisioner.api.account_mapping import account_to_proto
+from provisioner.api.account_watches import AccountWatches
 from provisioner.api.callers import Callers
 from provisioner.api.lookup_calls import acting_home, read_identifier
 from provisioner.directory.accounts import ActingUnit
 from provisioner.directory.claims import MAX_REQUEST_ID
 from provisioner.directory.directory import Directory
 from provisioner.directory.first_claims import Told
-from provisioner.directory.holdings import MOST_KNOWN, Holding
-from provisioner.directory.known_names import KnownName, NameState
+from provisioner.directory.holdings import MOST_KNOWN
 from provisioner.directory.offers import MAX_OFFER
 from provisioner.fleet_view import FleetView
 
 NAME = "homeport.api.directory.v1.DirectoryService"
+QUOTAS = {f"/{NAME}/WatchAccount": Quota.WATCHES}
+"""What methods count as that do not count themselves."""
 OFFER_S, LEAST_OFFER_S, MOST_OFFER_S = 7 * 86_400.0, 60.0, 30 * 86_400.0
 _REQUEST_ID = re.compile(r"[\x21-\x7e]*\Z")
 
@@ -41,12 +46,14 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
         directory: Directory,
         fleet_view: FleetView,
         callers: Callers,
+        watches: AccountWatches,
         *,
         new_id: Callable[[], str],
     ) -> None:
         self._directory = directory
         self._fleet_view = fleet_view
         self._callers = callers
+        self._watches = watches
         self._new_id = new_id
 
     def service(self, resolve: HotMethod, claim: HotForSome) -> Service:
@@ -211,24 +218,15 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
             )
         known = [read_identifier(one, f"known[{n}].uri") for n, one in enumerate(request.known)]
         found = await self._directory.holdings.of(tenant, account, acting, known)
-        return pb.GetAccountResponse(
-            account=account,
-            residence=pb.Residence(
-                account=account,
-                unit_id=found.home.unit,
-                endpoint=self._fleet_view.endpoint_of(found.home.unit),
-                epoch=found.home.epoch,
-            ),
-            handles=[
-                pb.HeldHandle(
-                    handle=one.handle, claim_time=mapping.timestamp(one.holder.proved_ms / 1_000)
-                )
-                for one in found.held
-                if one.handle
-            ],
-            identifiers=[_identifier_to_proto(one) for one in found.held if not one.handle],
-            known=map(_known_to_proto, found.known),
-        )
+        return account_to_proto(found, self._fleet_view.endpoint_of)
+
+    async def WatchAccount(
+        self, request: pb.WatchAccountRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.WatchAccountResponse]:
+        tenant, account, acting = self._acts(request, self._free(context, Role.VIEWER))
+        async with aclosing(self._watches.follow(tenant, account, acting)) as told:
+            async for one in told:
+                yield one
 
     def _acts(self, request: Any, free: Callable[[], bool]) -> tuple[str, str, ActingUnit | None]:
         """Tenant and account of a request, and who acts for it. Raises NotFound, InvalidInput."""
@@ -248,33 +246,3 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
                 f"request_id has up to {MAX_REQUEST_ID} printable characters of ASCII, no spaces",
             )
         return given or self._new_id()
-
-
-_STATES = {
-    NameState.HELD: pb.CLAIM_STATE_HELD,
-    NameState.CONTESTED: pb.CLAIM_STATE_CONTESTED,
-    NameState.CONTESTING: pb.CLAIM_STATE_CONTESTING,
-    NameState.QUARANTINED: pb.CLAIM_STATE_QUARANTINED,
-}
-
-
-def _known_to_proto(one: KnownName) -> pb.KnownName:
-    return pb.KnownName(
-        state=_STATES.get(one.state, pb.CLAIM_STATE_UNSPECIFIED),
-        claim_time=mapping.timestamp(one.claim_ms / 1_000) if one.claim_ms else None,
-        end_time=mapping.timestamp(one.end_ms / 1_000) if one.end_ms else None,
-        findable=one.findable,
-    )
-
-
-def _identifier_to_proto(one: Holding) -> pb.HeldIdentifier:
-    contest = one.contest
-    state = pb.CLAIM_STATE_HELD if contest is None else pb.CLAIM_STATE_CONTESTED
-    return pb.HeldIdentifier(
-        kind=one.listed.kind,
-        digest=one.listed.key,
-        state=state,
-        prove_time=mapping.timestamp(one.holder.proved_ms / 1_000),
-        contest_end_time=(None if contest is None else mapping.timestamp(contest.until_ms / 1_000)),
-        findable=one.holder.findable,
-    )

@@ -13,6 +13,7 @@ from control_plane.identity.introductions import IntroductionIssuer
 from control_plane.identity.pepper_ring import PepperSource
 from control_plane.store.grouped_store import GroupedStore
 from control_plane.store.port import KeyValue
+from provisioner.directory.account_changes import AccountChanges
 from provisioner.directory.accounts import AccountStore
 from provisioner.directory.budgets import LookupBudgets
 from provisioner.directory.claim_budgets import ClaimBudgets
@@ -53,6 +54,7 @@ class Directory:
     holdings: Holdings
     budgets: LookupBudgets
     claims: ReadReplica
+    changes: AccountChanges
     homes: ReadReplica | None
     resolver: Resolver
     profiles: ProfileReader
@@ -110,7 +112,8 @@ def build_directory(
     )
     proved = ProvedClaims(registrar, secrets=secrets)
     proof_lease = SharedLease(store, lasts_s=DAY_MS / 1_000, shared_s=PROOFS_SHARE_S, clock=clock)
-    claims = ReadReplica(store, keys.DIRECTORY, itself)
+    changes = AccountChanges(hears_records=sharded_homes is None)
+    claims = ReadReplica(store, keys.DIRECTORY, itself, heard=changes.heard)
     homes = None
     if sharded_homes is None:
         homes = ReadReplica(store, keys.WHO_LEFT, clients_that_left, keeps_absent=False)
@@ -132,6 +135,7 @@ def build_directory(
         holdings=Holdings(registrar, secrets=secrets),
         budgets=budgets,
         claims=claims,
+        changes=changes,
         homes=homes,
         profiles=profiles,
         resolver=Resolver(

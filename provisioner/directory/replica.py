@@ -44,7 +44,8 @@ class ReplicaRead:
 class ReadReplica:
     """Use from one event loop; `run` is a task of the owner's. prefix: what is watched. concerns:
     which keys a change makes uncertain. keeps_absent: whether a key that comes to be is heard
-    of."""
+    of. heard: is told each of those keys, as the change is heard of, and None where some may not
+    be."""
 
     def __init__(
         self,
@@ -54,7 +55,9 @@ class ReadReplica:
         *,
         keeps_absent: bool = True,
         most: int = MOST,
+        heard: Callable[[bytes | None], None] | None = None,
     ) -> None:
+        self._heard = heard or (lambda key: None)
         self._store = store
         self._prefix = prefix
         self._concerns = concerns
@@ -79,6 +82,7 @@ class ReadReplica:
                 await asyncio.sleep(RETRY_S)
                 continue
             self.revision, self._watching = page.revision, True
+            self._heard(None)  # what is read from here on, and what is heard, leave nothing out
             try:
                 async for batch in self._store.watch(self._prefix, from_revision=page.revision + 1):
                     for event in batch.events:
@@ -146,6 +150,7 @@ class ReadReplica:
             if key in self._reading:
                 readers, changed = self._reading[key]
                 self._reading[key] = (readers, max(changed, event.kv.mod_revision))
+            self._heard(key)
 
     def _forget(self) -> None:
         """The watch has lost its place: whatever is being read now is not kept either."""

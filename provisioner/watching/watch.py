@@ -21,6 +21,7 @@ class WatchEventKind(Enum):
     HOME = "home"
     RELEASED = "released"
     KEEPALIVE = "keepalive"  # nothing new, after a silence
+    TOUCHED = "touched"  # nothing new of the home; who follows more than that asked for it
 
 
 class WatchEvent(NamedTuple):
@@ -75,7 +76,7 @@ class Watch:
 
     __slots__ = (
         "_client", "_ended", "_keepalive_due", "_known_epoch", "_name", "_registry", "_revision",
-        "_sent_since", "_waiter",
+        "_sent_since", "_touched", "_waiter",
     )  # fmt: skip
 
     def __init__(self, registry: WatchRegistry, name: str, known_epoch: int, revision: int) -> None:
@@ -86,6 +87,7 @@ class Watch:
         self._client: WatchedClient | None = None
         self._sent_since = -1
         self._keepalive_due = False
+        self._touched = False
         self._ended: ServiceError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -124,7 +126,7 @@ class Watch:
                 raise self._ended
             event = self._event()
             if event is not None:
-                self._keepalive_due = False
+                self._keepalive_due = self._touched = False
                 self._registry.record_sent(self)
                 return event
             self._waiter = asyncio.get_running_loop().create_future()
@@ -144,6 +146,11 @@ class Watch:
         self._keepalive_due = True
         self.wake()
 
+    def touch(self) -> None:
+        """Sends an event, be the home as it was."""
+        self._touched = True
+        self.wake()
+
     def end(self, error: ServiceError) -> None:
         """The next message is this error."""
         self._ended = error
@@ -157,6 +164,8 @@ class Watch:
         if home.since != self._sent_since:
             self._sent_since = home.since
             kind = WatchEventKind.RELEASED if home.homeless else WatchEventKind.HOME
+        elif self._touched:
+            kind = WatchEventKind.TOUCHED
         elif self._keepalive_due:
             kind = WatchEventKind.KEEPALIVE
         else:

@@ -46,6 +46,7 @@ from provisioner.api import (
     provisioning_service,
     tenant_service,
 )
+from provisioner.api.account_watches import AccountWatches
 from provisioner.api.audited_objects import audited_objects, directory_objects
 from provisioner.api.callers import Callers
 from provisioner.api.claim_calls import ClaimCalls
@@ -58,7 +59,6 @@ from provisioner.api.http_routes import OPENAPI, ROUTES, openapi
 from provisioner.api.ledger_metrics import LedgerMetrics
 from provisioner.api.lookup_calls import LookupCalls
 from provisioner.api.metrics import ProvisionerMetrics
-from provisioner.api.provisioning_service import QUOTAS as METHOD_QUOTAS
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_metrics import UnitMetrics
@@ -86,7 +86,8 @@ SERVICES = (
     audit_service.NAME, *OF_ORGANISATIONS, *OF_NUMBERS,
 )  # fmt: skip
 
-QUOTAS = (Quota.PROVISIONS, Quota.BATCHED_CLIENTS, *METHOD_QUOTAS.values())
+METHOD_QUOTAS = {**provisioning_service.QUOTAS, **directory_service.QUOTAS}
+QUOTAS = (Quota.PROVISIONS, Quota.BATCHED_CLIENTS, *dict.fromkeys(METHOD_QUOTAS.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +231,16 @@ def build_services(
         callers,
     )
     directory_service = DirectoryService(
-        directory, fleet_view, callers, new_id=lambda: secrets.token_hex(16)
+        directory,
+        fleet_view,
+        callers,
+        AccountWatches(
+            watching.clients,
+            directory.changes,
+            directory.holdings,
+            endpoint_of=fleet_view.endpoint_of,
+        ),
+        new_id=lambda: secrets.token_hex(16),
     )
     lookups = LookupCalls(directory.resolver, fleet_view, callers)
     claims = ClaimCalls(directory_service, callers)

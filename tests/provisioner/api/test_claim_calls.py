@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -101,7 +101,7 @@ class Door:
             handles=self.server.handles, first_claims=self.server.first_claims(self.recent.take)
         )
         callers = Callers(Proxies(), control)
-        service = DirectoryService(directory, view, callers, new_id=lambda: "r")
+        service = DirectoryService(directory, view, callers, cast(Any, None), new_id=lambda: "r")
         self.calls = ClaimCalls(service, callers)
 
     def _tenant(self, name: str) -> Any:

@@ -8,7 +8,9 @@ row fails.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
+from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -25,9 +27,11 @@ from control_plane.serving.calls import HotCall
 from control_plane.serving.peers import Proxies
 from control_plane.store.port import Put, Txn
 from homeport.api.directory.v1 import directory_pb2 as pb
+from provisioner.api.account_watches import AccountWatches
 from provisioner.api.callers import Callers
 from provisioner.api.directory_service import NAME, DirectoryService
 from provisioner.api.lookup_calls import LookupCalls
+from provisioner.directory.account_changes import AccountChanges
 from provisioner.directory.budgets import LookupBudgets
 from provisioner.directory.holdings import Holdings
 from provisioner.directory.replica import ReadReplica
@@ -35,7 +39,8 @@ from provisioner.directory.resolving import Resolver, clients_that_left, itself
 from provisioner.ledger.assignment import encode_assignment
 from tests.support.credentials import authenticator_of, bearer, tokens_of
 from tests.support.directory_servers import TENANT, DirectoryServer, homes, request
-from tests.support.fakes.network_store import NetworkStore
+from tests.support.fakes.delayed_store import DelayedStore
+from tests.support.watches_harness import WatchesHarness
 
 FOREIGN = "northwind"
 TOKEN = "operator-of-northwind"
@@ -69,6 +74,7 @@ ROWS: dict[str, Callable[[Named], Message]] = {
     ),
     "Resolve": lambda of: pb.ResolveRequest(identifier=_id(of.mail)),
     "GetAccount": lambda of: pb.GetAccountRequest(account=of.account),
+    "WatchAccount": lambda of: pb.WatchAccountRequest(account=of.account),
 }
 
 
@@ -111,7 +117,7 @@ class Served:
     """The directory's methods, as that operator reaches them, behind the check of access."""
 
     def __init__(self) -> None:
-        self.store = NetworkStore()
+        self.store = DelayedStore(random.Random(7))
         self.server = server = DirectoryServer(self.store)
         view: Any = SimpleNamespace(
             tenant_or_raise=lambda name: SimpleNamespace(id=name), endpoint_of=lambda unit: ""
@@ -135,7 +141,14 @@ class Served:
             handles=server.handles, proofs=server.proofs, proved=server.proved,
             holdings=Holdings(server.registrar, secrets=lambda: server.secrets),
         )  # fmt: skip
-        self.service = DirectoryService(directory, view, self.callers, new_id=lambda: "id")
+        self.watches = WatchesHarness(self.store)
+        follows = AccountWatches(
+            self.watches.clients,
+            AccountChanges(hears_records=True),
+            directory.holdings,
+            endpoint_of=lambda unit: "",
+        )
+        self.service = DirectoryService(directory, view, self.callers, follows, new_id=lambda: "id")
 
     async def furnish(self) -> Named:
         """Annabel and her names, of the first tenant; some people of the other."""
@@ -170,6 +183,9 @@ class Served:
             context: Any = SimpleNamespace(
                 invocation_metadata=call.metadata, auth_context=dict, peer=call.peer
             )
+            if name == "WatchAccount":
+                async with aclosing(self.service.WatchAccount(message, context)) as told:
+                    return str(await anext(told))
             return str(await getattr(self.service, name)(message, context))
         except ServiceError as error:
             return f"{type(error).__name__} {error.reason} {error.message}"
@@ -189,7 +205,8 @@ async def test_what_is_another_tenants_is_as_what_is_not_there():
         theirs = await served.furnish()
         before = served.theirs()
         running = asyncio.create_task(served.lookups.run())
-        said.append(await served.told(NOBODYS if nobody else theirs))
+        async with served.watches.running():
+            said.append(await served.told(NOBODYS if nobody else theirs))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert served.theirs() == before

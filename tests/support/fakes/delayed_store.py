@@ -15,7 +15,9 @@ from itertools import groupby
 from control_plane.store.port import (
     Compacted,
     Event,
+    Get,
     Health,
+    KeyValue,
     Page,
     StoreUnavailable,
     Txn,
@@ -38,28 +40,44 @@ class DelayedStore:
         self.reads = 0
         self._rng = rng
         self._breaks = 0
+        self._leases = 0
         self._written = asyncio.Event()
 
     def write(self, txn: Txn) -> TxnResult:
         """Applies a transaction at once: somebody else's."""
         result = self.model.commit(txn)
-        self._written.set()
-        self._written = asyncio.Event()
+        self._wake()
         return result
 
     def lose_history(self) -> None:
         """Compacts everything up to now, and watches find that they are too late."""
         self.model.compacted = self.model.revision
         self._breaks += 1
+        self._wake()
+
+    def _wake(self) -> None:
         self._written.set()
         self._written = asyncio.Event()
 
     async def commit(self, txn: Txn, *, timeout_s: float | None = None) -> TxnResult:
         self.reads += 1
         await self._travel()
+        before = self.model.revision
         result = self.model.commit(txn)
+        if self.model.revision != before:
+            self._wake()
         await self._travel()
         return result
+
+    async def get(self, key: bytes, *, timeout_s: float | None = None) -> KeyValue | None:
+        found = (await self.commit(Txn(then=[Get(key)]))).results[0]
+        return found[0] if found else None
+
+    async def lease_grant(self, ttl_s: int, *, timeout_s: float | None = None) -> int:
+        await self._travel()
+        self._leases += 1
+        self.model.grant(self._leases, ttl_s)
+        return self._leases
 
     async def range(
         self,

@@ -40,7 +40,11 @@ class DirectoryThere:
         )
         ids = itertools.count(1)
         self.service = DirectoryService(
-            directory, fleet_view, SimpleNamespace(), new_id=lambda: f"d{next(ids)}"
+            directory,
+            fleet_view,
+            SimpleNamespace(),
+            SimpleNamespace(),
+            new_id=lambda: f"d{next(ids)}",
         )
 
     async def move(self, tenant: str, account: str, unit_id: str, epoch: int) -> None:

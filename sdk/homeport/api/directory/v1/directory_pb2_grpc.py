@@ -79,6 +79,11 @@ class DirectoryServiceStub:
                 request_serializer=homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.GetAccountRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.GetAccountResponse.FromString,
                 _registered_method=True)
+        self.WatchAccount = channel.unary_stream(
+                '/homeport.api.directory.v1.DirectoryService/WatchAccount',
+                request_serializer=homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.WatchAccountRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.WatchAccountResponse.FromString,
+                _registered_method=True)
 
 
 class DirectoryServiceServicer:
@@ -176,6 +181,19 @@ class DirectoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchAccount(self, request, context):
+        """Follows what an account has and where it is at home: first as it is, then as it is after each
+        change, skipping what is past already; else a sign of life every 15 s at least. It ends with
+        NOT_FOUND once the account is gone, and for a unit with FAILED_PRECONDITION (STALE_EPOCH) once it
+        is at home elsewhere. While the store is away a stream goes on showing life. Reads only. Caller:
+        the account's home, or a viewer. Errors: INVALID_ARGUMENT; FAILED_PRECONDITION STALE_EPOCH;
+        RESOURCE_EXHAUSTED the server has as many watchers as it takes, 16 of the account, or the tenant
+        begins too many (RetryInfo); UNAVAILABLE also where the server ends: watch at another one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DirectoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -223,6 +241,11 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
                     servicer.GetAccount,
                     request_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.GetAccountRequest.FromString,
                     response_serializer=homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.GetAccountResponse.SerializeToString,
+            ),
+            'WatchAccount': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchAccount,
+                    request_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.WatchAccountRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.WatchAccountResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -468,6 +491,33 @@ class DirectoryService:
             '/homeport.api.directory.v1.DirectoryService/GetAccount',
             homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.GetAccountRequest.SerializeToString,
             homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.GetAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/homeport.api.directory.v1.DirectoryService/WatchAccount',
+            homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.WatchAccountRequest.SerializeToString,
+            homeport_dot_api_dot_directory_dot_v1_dot_directory__pb2.WatchAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,
