@@ -25,3 +25,6 @@ def test_every_chapter_is_true(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert tuple(one["chapter"] for one in told["chapters"]) == CHAPTERS
+    of_systems = [one["chapter"] for one in told["systems"] if one["chapter"]]
+    assert len(told["systems"]) == 7
+    assert {*of_systems} == {*CHAPTERS[1:-1]}

@@ -48,6 +48,8 @@ from console.cli.views import (
     units,
 )
 from console.demo import provisioning as demo
+from console.demo.directory import systems
+from console.demo.directory.story import Chapter
 from console.local.stack_security import StackSecurity
 from control_plane.auth.token_editor import ListedToken
 from control_plane.fleet.file import SAMPLE, read_fleet
@@ -332,6 +334,7 @@ VIEWS: dict[Callable[..., Any], Make] = {
     health.findings_table: lambda: health.findings_table(
         [health_checks.warn("agents", f"none live at {UNIT}", TEXT)]
     ),
+    systems.shown_view: lambda: systems.shown_view([Chapter(number=2, title=TEXT, found=[TEXT])]),
     up._where_next: lambda: up._where_next(*stack_and_options()),
     demo.summary_table: lambda: demo.summary_table(read_fleet(SAMPLE), demo_outcome()),
     report.ratios_table: lambda: report.ratios_table(*measured()),

@@ -21,11 +21,13 @@ from rich.console import Console
 
 from console.cli.failure import failure_of, report
 from console.cli.output import Format, busy, console_for_notes, console_for_people, show
+from console.cli.paragraphs import unfolded
 from console.demo.directory.chapters import CHAPTERS, tell_chapters
 from console.demo.directory.demo_stack import DemoStack
 from console.demo.directory.picture import draw_conversation
 from console.demo.directory.shown import bubbles_of
 from console.demo.directory.story import Story
+from console.demo.directory.systems import shown, shown_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +70,15 @@ def run(options: Options) -> None:
             tell_chapters(story, stack, last=options.chapter)
             took_s = time.monotonic() - began_s
             out.print(f"\n[bold green]Every chapter is true[/] [dim]({took_s:.0f} s in all)[/]")
+            out.print(unfolded(shown_view(story.chapters)))
             picture = _draw(stack, options.output)
             out.print(f"picture: {picture}", markup=False)
             if not as_table:
-                told = {"chapters": story.document(), "took_s": round(took_s, 1)}
+                told = {
+                    "chapters": story.document(),
+                    "systems": shown(story.chapters),
+                    "took_s": round(took_s, 1),
+                }
                 show(told, options.format, lambda: "")
             if options.keep:
                 _stay(out, stack)

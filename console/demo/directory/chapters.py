@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from console.demo.directory.buying import buy
+from console.demo.directory.composing import compose
 from console.demo.directory.demo_stack import DemoStack
 from console.demo.directory.devices import recognise
 from console.demo.directory.moving import move
@@ -11,7 +12,7 @@ from console.demo.directory.signing_up import sign_up
 from console.demo.directory.story import Story
 from console.demo.directory.writing import write
 
-CHAPTERS = (1, 2, 5, 6, 8, 9)
+CHAPTERS = (1, 2, 4, 5, 6, 8, 9)
 
 
 def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
@@ -23,6 +24,10 @@ def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
     with story.chapter(2, "Proved, found, and seen as she wants"):
         prove_and_show(story, stack, ben)
     if last == 2:
+        return
+    with story.chapter(4, "As whom, and where to"):
+        compose(story, stack, ben)
+    if last == 4:
         return
     with story.chapter(5, "One message, and where it arrives"):
         launch = write(story, stack, ben)

@@ -12,6 +12,7 @@ from homeport.api.communication.v1 import delivery_pb2 as pb
 CARLA, DEV = "carla@mail.example", DEVS_NUMBER
 FIRST = "Shall we meet at ten?"
 REACHED = ("handed_over", "delivered", "seen")
+ADDRESSES = (CARLA, DEV)
 PEOPLE = (f"mailto:{CARLA}", f"tel:{DEV}")
 
 

@@ -68,7 +68,14 @@ def look_up(story: Story, stack: DemoStack) -> None:
 
 
 def prove_by_mail(
-    story: Story, stack: DemoStack, account: str, address: str, *, label: str, findable: bool
+    story: Story,
+    stack: DemoStack,
+    account: str,
+    address: str,
+    *,
+    label: str,
+    findable: bool,
+    whose: str = "hers",
 ) -> None:
     """An account proves an address with the code that its mailbox got."""
     uri = f"mailto:{address}"
@@ -83,7 +90,7 @@ def prove_by_mail(
         person.change("AddIdentifier", pb.AddIdentifierRequest(uri=uri, label=label))
     story.check(
         f"a code reaches the mailbox of [bold]{escape(address)}[/] by SMTP; with it the address is "
-        "hers",
+        f"{whose}",
         ["mail", account],
         [channel, found(stack, uri, account)],
     )

@@ -35,6 +35,7 @@ def find_original(
             sender=Mailbox(uri=sender),
             to=((Mailbox(uri=mine),) if mine else ()) + others,
             sent=found.sender == account,
+            open=True,
         ),
         members=members,
         member_of={uri: member for member, uri in at.items()},

@@ -188,7 +188,8 @@ class ReplyMode(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
     """A message that is answered or sent on, as its headers say. sent: the account itself wrote
-    it, as its unit knows; mails of others' systems say so by `sender` and `bcc` alone."""
+    it, as its unit knows; mails of others' systems say so by `sender` and `bcc` alone. open: who
+    has it sees who else has, whatever it names, as in a conversation."""
 
     sender: Mailbox
     to: tuple[Mailbox, ...] = ()
@@ -202,6 +203,7 @@ class Original:
     delivered_to: tuple[Mailbox, ...] = ()
     envelope_to: tuple[Mailbox, ...] = ()
     sent: bool = False
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,8 +49,8 @@ def blind_copy_leak(
     mode: ReplyMode, original: Original, own: Sequence[OwnIdentity]
 ) -> tuple[IdentityWarning, ...]:
     """A reply to all of those who could not see that the writer had the message, too. What came by
-    a mailing list shows nobody who reads it."""
-    if mode is not ReplyMode.REPLY_ALL or original.list_post:
+    a mailing list shows nobody who reads it, and in a conversation everybody sees everybody."""
+    if mode is not ReplyMode.REPLY_ALL or original.list_post or original.open:
         return ()
     if is_own_message(original, own) or is_visible(original, own):
         return ()

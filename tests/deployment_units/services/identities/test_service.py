@@ -154,6 +154,22 @@ async def test_a_reply_is_from_where_it_came_to_and_to_where_it_came_from(
         await unit.identities.PlanReply(missing, unit.by_ticket("anna"))
 
 
+async def test_a_reply_to_all_of_a_conversation_shows_nobody_anything_new(
+    unit: AccountUnit,
+) -> None:
+    """Its members see each other, also where a message names no identifier of theirs."""
+    request = talk.SendMessageRequest(
+        conversation=bytes(16), id=(1).to_bytes(16, "big"),
+        members=["anna", "mailto:c@mail.example"],
+        content=talk.Content(text="hello"),
+    )  # fmt: skip
+    await unit.conversations.SendMessage(request, unit.by_ticket("ben"))
+    plan = pb.PlanReplyRequest(message=(1).to_bytes(16, "big"), mode=pb.REPLY_MODE_REPLY_ALL)
+    found = await unit.identities.PlanReply(plan, unit.by_ticket("anna"))
+    assert {one.member for one in found.to} == {"ben", "mailto:c@mail.example"}
+    assert "blind copy" not in [one.rule for one in found.warnings]
+
+
 async def test_what_is_anothers_is_not_seen(unit: AccountUnit) -> None:
     await send(unit, 1, WORK, BEN_WORK)
     found = await unit.identities.Suggest(
