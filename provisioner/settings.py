@@ -206,6 +206,13 @@ class Settings(
             "with commas between; two of different operators are best; default: this machine's"
         ),
     ] = ""
+    directory_dns_internal: Annotated[
+        bool,
+        Field(
+            description="ask name servers of domains that are at private, loopback or link-local "
+            "addresses"
+        ),
+    ] = False
     nowhere: Annotated[
         Literal["spread", "refuse"], Field(description="clients nobody can locate")
     ] = "spread"

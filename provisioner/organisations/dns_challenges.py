@@ -4,11 +4,16 @@ Each of the resolvers is asked for the record, and by the first that knows them 
 name servers, which have what was published a moment ago. An answer that there is no such name or no
 such record is one; a server that fails, refuses, is silent or says what is not signed as it should
 be gives none. A CNAME at the record's name is followed by resolvers.
+
+Who the name servers of a domain are, its owner says; so those at private, loopback and link-local
+addresses are not asked, unless an operator says so: nobody has this server call at places that only
+it can reach. The resolvers are an operator's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,11 +43,17 @@ OWN_S = 2.0  # one of the domain's own name servers
 MOST_OWN = 4  # of them that are asked, until one answers
 MOST_LABELS_UP = 10  # above the name at which its zone may begin
 DNS_PORT = 53
+# IPv4 inside IPv6: NAT64 (RFC 6052, 8215), 6to4, Teredo. No name server is reached by them alone.
+_OTHER_FORMS = tuple(
+    ipaddress.IPv6Network(one)
+    for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96")
+)
 
 
 class DnsChallenges:
     """servers: ADDRESS:PORT of resolvers; none: those of the machine, each by itself, two at most.
-    own_port: of the domains' own name servers. read_s, own_all_s: as READ_S, OWN_ALL_S. Raises
+    own_port: of the domains' own name servers; internal: they may be at addresses of this network.
+    read_s, own_all_s: as READ_S, OWN_ALL_S. Raises
     InvalidInput for a server that is none."""
 
     def __init__(
@@ -50,11 +61,13 @@ class DnsChallenges:
         servers: Sequence[str] = (),
         *,
         own_port: int = DNS_PORT,
+        internal: bool = False,
         read_s: float = READ_S,
         own_all_s: float = OWN_ALL_S,
     ) -> None:
         self._resolvers = [_resolver(one) for one in servers] or _of_the_machine()
         self._own_port = own_port
+        self._internal = internal
         self._read_s = read_s
         self._own_all_s = own_all_s
 
@@ -83,7 +96,8 @@ class DnsChallenges:
     async def _own(self, name: dns.name.Name) -> ChallengeAnswer:
         """What one of the domain's own name servers says."""
         for resolver in self._resolvers:
-            addresses = await _own_servers(resolver, name)
+            found = await _own_servers(resolver, name)
+            addresses = [one for one in found if self._internal or is_public(one)]
             for address in addresses[:MOST_OWN]:
                 answer = await self._from_own(address, name)
                 if answer is not NOT_SAID:
@@ -109,6 +123,24 @@ class DnsChallenges:
         if not values and any(one.rdtype == dns.rdatatype.CNAME for one in response.answer):
             return NOT_SAID  # where it leads, resolvers know
         return ChallengeAnswer(values=values, conclusive=True)
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is one that anybody may be at; not of this machine, of a network behind
+    it, or another form of such a one.
+
+    >>> is_public("9.9.9.9"), is_public("169.254.169.254"), is_public("::ffff:127.0.0.1")
+    (True, False, False)
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address):
+        if any(found in one for one in _OTHER_FORMS):
+            return False
+        found = found.ipv4_mapped or found
+    return found.is_global and not found.is_multicast
 
 
 async def _asked(resolver: dns.asyncresolver.Resolver, name: dns.name.Name) -> ChallengeAnswer:

@@ -39,12 +39,14 @@ class Observation(StrEnum):
     UNKNOWN = "unknown"  # they could not be asked, or did not say
 
 
-class Rival(msgspec.Struct, frozen=True, kw_only=True):
-    """Another organisation that has proved a domain. token: of its record."""
+class Rival(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Another organisation that has proved a domain. token: of its record; covers_subdomains: as it
+    asked for the domain."""
 
     organisation: str
     token: str
     since_ms: int
+    covers_subdomains: bool = True
 
 
 class DomainOffer(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +108,10 @@ def domain_proved(
     if domain.rival is not None and domain.rival.organisation != organisation:
         return domain
     since_ms = now_ms if domain.rival is None else domain.rival.since_ms
-    rival = Rival(organisation=organisation, token=token, since_ms=since_ms)
+    rival = Rival(
+        organisation=organisation, token=token, since_ms=since_ms,
+        covers_subdomains=covers_subdomains,
+    )  # fmt: skip
     return msgspec.structs.replace(domain, rival=rival)
 
 
@@ -124,7 +129,7 @@ def domain_step(domain: Domain, observations: Observations, now_ms: int) -> Doma
         return msgspec.structs.replace(checked, rival=None)
     theirs = observations.rival is Observation.FOUND and owner is Observation.MISSING
     if theirs and now_ms - max(checked.missing_ms, domain.rival.since_ms) >= TAKE_OVER_MS:
-        return _taken_over(checked, domain.rival, now_ms)
+        return _taken_over(domain.rival, now_ms)
     return checked
 
 
@@ -146,12 +151,12 @@ def _missed(domain: Domain, now_ms: int) -> Domain:
     return missed
 
 
-def _taken_over(domain: Domain, rival: Rival, now_ms: int) -> Domain:
+def _taken_over(rival: Rival, now_ms: int) -> Domain:
     """Whose invitations they are, the new owner says: nobody guesses it."""
     return Domain(
         owner=rival.organisation,
         token=rival.token,
-        covers_subdomains=domain.covers_subdomains,
+        covers_subdomains=rival.covers_subdomains,
         verified_ms=now_ms,
         checked_ms=now_ms,
     )

@@ -16,7 +16,13 @@ from provisioner.organisations.actors import Actor
 from provisioner.organisations.domain import Domain
 from provisioner.organisations.organisations import Organisations
 from provisioner.organisations.reads import Reads
-from provisioner.organisations.records import DomainBook, PendingDomain, encoded
+from provisioner.organisations.records import (
+    MOST_DOMAINS,
+    MOST_PENDING,
+    DomainBook,
+    PendingDomain,
+    encoded,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,3 +130,13 @@ def not_its(name: str) -> NotFound:
 def busy(name: str) -> Conflict:
     """Raised where others were faster each time."""
     return Conflict(f"others keep changing domain {quoted(name)}, or its organisation; try again")
+
+
+def check_room(book: DomainBook) -> None:
+    """Of one as it would be. Raises ClaimNotAllowed."""
+    if len(book.pending) > MOST_PENDING or len(book.owned) + len(book.pending) > MOST_DOMAINS:
+        raise ClaimNotAllowed(
+            "TOO_MANY_DOMAINS",
+            f"an organisation has at most {MOST_DOMAINS} domains, {MOST_PENDING} of them to be "
+            "proved; release one",
+        )

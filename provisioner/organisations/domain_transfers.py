@@ -17,6 +17,7 @@ from provisioner.organisations.domain_records import (
     DomainRecords,
     HeldDomain,
     busy,
+    check_room,
     held_domain,
     is_rival,
     not_its,
@@ -77,10 +78,10 @@ class DomainTransfers:
         self, tenant: str, organisation_id: str, text: str, actor: Actor
     ) -> HeldDomain:
         """Takes a domain that the organisation was offered; its record stays as it is published.
-        Raises ClaimNotAllowed OFFER_VOID."""
+        Raises ClaimNotAllowed OFFER_VOID, and where the organisation has as many as it may."""
         name = registrable(text)
         for _ in range(ATTEMPTS):
-            reads, _ = await self._records.book(tenant, organisation_id, actor)
+            reads, book = await self._records.book(tenant, organisation_id, actor)
             key = keys.domain(tenant, name)
             domain = await reads.get(key, Domain)
             if domain is not None and domain.owner == organisation_id:
@@ -90,6 +91,7 @@ class DomainTransfers:
                 raise not_its(name)
             if self._records.now_ms() >= offer.until_ms:
                 raise ClaimNotAllowed("OFFER_VOID", "the offer has ended; ask for another one")
+            check_room(book.with_owned(name))
             rival = None if is_rival(domain, organisation_id) else domain.rival
             after = msgspec.structs.replace(
                 domain, owner=organisation_id, primary="", offer=None, rival=rival

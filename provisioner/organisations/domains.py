@@ -23,6 +23,7 @@ from provisioner.organisations.domain_records import (
     DomainRecords,
     HeldDomain,
     busy,
+    check_room,
     held_domain,
     is_rival,
     not_its,
@@ -31,8 +32,6 @@ from provisioner.organisations.domain_records import (
 )
 from provisioner.organisations.organisations import ATTEMPTS
 from provisioner.organisations.records import (
-    MOST_DOMAINS,
-    MOST_PENDING,
     DomainBook,
     PendingDomain,
     encoded,
@@ -84,7 +83,7 @@ class Domains:
                 covers_subdomains=covers_subdomains,
             )  # fmt: skip
             after = book.with_pending(fresh, now_ms)
-            _check_room(after)
+            check_room(after)
             put = Put(keys.organisation_domains(tenant, organisation_id), encoded(after))
             if (
                 await self._records.store.commit(Txn(compares=reads.compares(), then=[put]))
@@ -121,8 +120,9 @@ class Domains:
                 continue
             pending = book.wants(name, self._records.now_ms())
             covers = pending.covers_subdomains if pending is not None else True
-            if domain is not None and domain.owner == organisation_id and pending is None:
-                covers = domain.covers_subdomains
+            if domain is not None and pending is None:
+                rival = domain.rival if domain.owner != organisation_id else None
+                covers = (rival or domain).covers_subdomains
             after = domain_proved(domain, organisation_id, token, covers, self._records.now_ms())
             if after == domain and domain is not None and domain.owner != organisation_id:
                 raise ClaimNotAllowed(
@@ -206,12 +206,3 @@ class Domains:
         if domain is not None and domain.rival is not None and is_rival(domain, organisation_id):
             return domain.rival.token
         raise not_its(name)
-
-
-def _check_room(book: DomainBook) -> None:
-    if len(book.pending) > MOST_PENDING or len(book.owned) + len(book.pending) > MOST_DOMAINS:
-        raise ClaimNotAllowed(
-            "TOO_MANY_DOMAINS",
-            f"an organisation has at most {MOST_DOMAINS} domains, {MOST_PENDING} of them to be "
-            "proved; release one",
-        )

@@ -73,6 +73,8 @@ class Organisations:
             writes.append(Put(keys.membership(tenant, actor.account), encoded(membership)))
         _check_owners(wanted)
         stands = await reads.get(key, Organisation)
+        if stands is None and actor.is_operator:
+            await self._check_named(tenant, organisation_id, Organisation(name=""), wanted)
         if stands is not None:
             if stands == wanted and actor.owns(stands):
                 return HeldOrganisation(
@@ -110,6 +112,8 @@ class Organisations:
             raise InvalidInput("owners", "owners is empty; somebody has to own it")
         if held.revision != revision:
             raise _changed(organisation_id)
+        if actor.is_operator:
+            await self._check_named(tenant, organisation_id, stands, wanted)
         result = await self.store.commit(
             Txn(compares=reads.compares(), then=[Put(key, encoded(wanted))])
         )
@@ -239,6 +243,28 @@ class Organisations:
         if found is None or not actor.owns(found):
             raise no_organisation(organisation_id)
         return found
+
+    async def _check_named(
+        self, tenant: str, organisation_id: str, stands: Organisation, wanted: Organisation
+    ) -> None:
+        """Whether what it names, and did not name before, is there. Owners are not told: of others
+        they learn nothing. Raises InvalidInput."""
+        for owner in sorted({*wanted.owners} - {*stands.owners}):
+            try:
+                await live_account(self.accounts, tenant, owner, None)
+            except NotFound as error:
+                raise InvalidInput("owners", f"owners: {error.message}") from error
+        reads, named = Reads(self.store), {organisation_id}
+        for policy in (stands.policy, wanted.policy):
+            for field in ("guests_of", "visits_to"):
+                for one in getattr(policy, field):
+                    known = policy is stands.policy or one in named
+                    key = keys.organisation(tenant, one)
+                    if not known and await reads.get(key, Organisation) is None:
+                        raise InvalidInput(
+                            field, f"{field}: there is no organisation {quoted(one)}; make it first"
+                        )
+                    named.add(one)
 
     async def live(self, tenant: str, account: str, actor: Actor) -> LiveAccount:
         """Raises NotFound, ClaimNotAllowed."""

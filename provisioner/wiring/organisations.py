@@ -67,7 +67,7 @@ def build_organisations(
     registrar = directory.registrar
     organisations = Organisations(directory.store, registrar.accounts)
     records = DomainRecords(organisations, wall=time.time)
-    challenges = DnsChallenges(settings.dns_servers())
+    challenges = DnsChallenges(settings.dns_servers(), internal=settings.directory_dns_internal)
     domains = Domains(records, challenges, random=secrets.token_bytes)
     transfers = DomainTransfers(records)
     checks = DomainChecks(records, challenges, session=lambda: state.ledger.session, jitter=jitter)

@@ -14,7 +14,7 @@ from provisioner.organisations.challenges import (
     challenge_value,
     combined,
 )
-from provisioner.organisations.dns_challenges import DnsChallenges
+from provisioner.organisations.dns_challenges import DnsChallenges, is_public
 from provisioner.organisations.domain import Observation
 from tests.support.fakes.name_server import NameServer, serving
 
@@ -40,7 +40,7 @@ class Network:
 
     async def observe(self, token: str = TOKEN) -> Observation:
         servers = [f"127.0.0.1:{one.port}" for one in self.resolvers]
-        answer = await DnsChallenges(servers, own_port=self.own.port).read(ZONE)
+        answer = await DnsChallenges(servers, own_port=self.own.port, internal=True).read(ZONE)
         return answer.observe(token)
 
 
@@ -96,7 +96,7 @@ async def test_its_own_servers_may_take_too_long(network):
     for one in network.resolvers:
         one.silent.add(f"ns.{ZONE}")
     servers = [f"127.0.0.1:{one.port}" for one in network.resolvers]
-    answer = await DnsChallenges(servers, read_s=6.0, own_all_s=0.05).read(ZONE)
+    answer = await DnsChallenges(servers, read_s=6.0, own_all_s=0.05, internal=True).read(ZONE)
     assert answer.observe(TOKEN) is FOUND
 
 
@@ -146,3 +146,31 @@ def test_what_silence_comes_to():
 def test_a_resolver_that_is_none_is_refused():
     with pytest.raises(InvalidInput, match="ADDRESS:PORT"):
         DnsChallenges(["resolver.example:53"])
+
+
+async def test_name_servers_at_internal_addresses_are_not_asked_unless_they_may_be(network):
+    network.own.records[NAME, "TXT"] = RECORD  # what its own server alone has
+    assert await network.observe() is FOUND
+    asked = len(network.own.asked)
+    servers = [f"127.0.0.1:{one.port}" for one in network.resolvers]
+    answer = await DnsChallenges(servers, own_port=network.own.port).read(ZONE)
+    assert answer.observe(TOKEN) is UNKNOWN
+    assert len(network.own.asked) == asked
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+        "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "ff02::1",
+        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+        "2001::1", "not an address",
+    ],
+)  # fmt: skip
+def test_what_is_no_public_address(address):
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["9.9.9.9", "2620:fe::fe", "::ffff:9.9.9.9"])
+def test_what_is_a_public_address(address):
+    assert is_public(address)

@@ -80,6 +80,14 @@ def test_a_domain_that_two_prove(days, owner, state):
     assert (found.owner, found.state) == (owner, state)
 
 
+def test_a_take_over_brings_what_the_new_owner_asked_for():
+    """What the former owner said of its sub-domains is over with it."""
+    theirs = domain_proved(VERIFIED, "fabrikam", "u", False, NOW)
+    assert theirs.covers_subdomains  # as yet it is Contoso's
+    taken = after(theirs, "MMM/FFF")
+    assert (taken.owner, taken.covers_subdomains) == ("fabrikam", False)
+
+
 def test_a_take_over_leaves_whose_invitations_they_are_to_the_new_owner():
     found = after(msgspec.structs.replace(CONTESTED, primary="contoso"), "MM/FF")
     assert (found.owner, found.primary, found.rival) == ("fabrikam", "", None)

@@ -11,7 +11,7 @@ from control_plane.errors import InvalidInput, NotFound, Unavailable
 from control_plane.store.port import Delete, Put, Txn
 from provisioner.directory.claim_rules import ClaimNotAllowed
 from provisioner.organisations.domain import DomainState, Observation
-from provisioner.organisations.records import MOST_PENDING
+from provisioner.organisations.records import MOST_DOMAINS, MOST_PENDING, DomainBook, encoded
 from tests.support.directory_servers import TENANT, FakeSession
 from tests.support.fakes.network_store import NetworkStore
 from tests.support.organisation_servers import DAY_S, OPERATOR, OrganisationServer, of
@@ -282,3 +282,17 @@ async def test_handing_a_domain_on_does_not_put_off_who_proves_it():
     held = await server.domains.get(TENANT, "fabrikam", NAME, OPERATOR)
     assert held.domain is not None
     assert held.domain.owner == "fabrikam"
+
+
+async def test_a_domain_that_is_handed_over_counts_among_those_of_its_new_owner():
+    server = OrganisationServer()
+    await server.organisation("contoso", "anna")
+    await server.organisation("fabrikam", "mallory")
+    await server.domain("contoso", NAME)
+    await server.transfers.offer(TENANT, "contoso", NAME, "fabrikam", of("anna"))
+    full = DomainBook(owned=tuple(f"d{number}.example" for number in range(MOST_DOMAINS)))
+    key = keys.organisation_domains(TENANT, "fabrikam")
+    await server.store.commit(Txn(then=[Put(key, encoded(full))]))
+    with pytest.raises(ClaimNotAllowed) as refused:
+        await server.transfers.accept(TENANT, "fabrikam", NAME, of("mallory"))
+    assert refused.value.reason == "TOO_MANY_DOMAINS"
