@@ -66,6 +66,10 @@ CLAIMING = (
     "claim.commit.after",  # it is, and the caller has no answer
     "proof.try.after",  # a wrong code is counted, and not answered
 )
+NUMBERING = (
+    "number.assign.before",  # a number is chosen for an account, and nobody's yet
+    "number.assign.after",  # it is the account's, and the caller has no answer
+)
 CHECKING_DOMAINS = (
     "domain.checked.after",  # name servers have said it, and nothing is written yet
 )
@@ -90,6 +94,7 @@ UNITS = (
     "feeds.published.after",  # messages and presses are in the feeds, and nothing here says so
     "reply.kept.before",  # an application has answered, and nothing of it is kept
     "reply.kept.after",  # it is, and nobody was told
+    "link.allocated.after",  # a stranger has a technical number, within the call's transaction
 )
 DELIVERING = (
     "message.kept.after",  # a client's message is kept, and not answered
@@ -120,7 +125,7 @@ def armed(setting: str) -> Callable[[str], None]:
     label, _, count = setting.partition(":")
     known = (
         *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING,
-        *CHECKING_DOMAINS, *UNITS, *DELIVERING, *INVITING,
+        *CHECKING_DOMAINS, *NUMBERING, *UNITS, *DELIVERING, *INVITING,
     )  # fmt: skip
     if label not in known:
         raise ValueError(f"{VARIABLE} names no fault point: {label}; there are {', '.join(known)}")

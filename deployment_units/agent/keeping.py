@@ -22,6 +22,7 @@ from deployment_units.agent.delivering import delivering
 from deployment_units.agent.inviting import Inviting, inviting
 from deployment_units.agent.registration import Registration
 from deployment_units.agent.settings import AgentSettings
+from deployment_units.agent.telephony import UnitTelephony, telephony
 from deployment_units.agent.web_settings import address_of, client_of
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
@@ -64,6 +65,7 @@ from deployment_units.services.state.memory import MemoryState
 from deployment_units.services.state.owners import Owner
 from deployment_units.services.state.port import ClientState
 from deployment_units.services.state.stream import FRAME_BYTES
+from deployment_units.services.telephony import kept as telephony_kept
 from deployment_units.services.web.card_confirmations import CardConfirmations, NewHome
 from deployment_units.services.web.message_pages import MessagePages
 from homeport.api.communication.v1 import (
@@ -91,6 +93,7 @@ PARTS = (
     presses.PART,
     profiles.PART,
     push_kept.PART,
+    telephony_kept.PART,
     text_kept.PART,
 )
 
@@ -105,8 +108,8 @@ class UnitKeeping:
     run for it, by name; close: ends it, once nobody is served any more; mail: takes mail in; None:
     nobody does; applications: acts for accounts of such; confirmations, message_pages: stand behind
     the links that it sends; outbox: what is told of its deliveries; stamps: of connections to its
-    HTTP port; devices: matches browsers with devices; inviting: to
-    groups."""
+    HTTP port; devices: matches browsers with devices; inviting: to groups; telephony: passes calls
+    and texts on."""
 
     state: ClientState
     services: tuple[Service, ...] = ()
@@ -121,6 +124,7 @@ class UnitKeeping:
     stamps: SynStamps | None = None
     devices: DeviceService | None = None
     inviting: Inviting | None = None
+    telephony: UnitTelephony | None = None
 
 
 class Whereabouts:
@@ -222,8 +226,14 @@ def keeping(
         wall_ms=wall_ms, serves=verifier.serves, activity=messages.activity, stamp_of=stamps.of,
     )  # fmt: skip
 
+    calls = telephony(
+        unit_id, database, accounts, callers, directory,
+        connect=connect, wall_ms=wall_ms, jitter=jitter,
+    )  # fmt: skip
+
     async def close() -> None:
         await answering.close()
+        await calls.peers.close()
         if mail is not None:
             await mail.close()
         await database.close()
@@ -267,12 +277,14 @@ def keeping(
                 name=DEVICES,
                 hot={},
             ),
+            calls.service,
         ),
         tasks={
             "accounts that are gone": state.run,
             "accounts that stay": staying.run,
             "names of accounts": naming.run,
             "browsers that wait": device_service.run,
+            "reports of calls": calls.reports.run,
             **messages.tasks,
             **channels.tasks,
             **invites.tasks,
@@ -295,6 +307,7 @@ def keeping(
         stamps=stamps,
         devices=device_service,
         inviting=invites,
+        telephony=calls,
     )
 
 

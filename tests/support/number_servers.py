@@ -31,11 +31,16 @@ def number(last: int) -> str:
 
 
 class NumberServer:
-    """One server's. store: with everything."""
+    """One server's. store: with everything; issuer: of introductions."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(
+        self,
+        store: Any,
+        directory: DirectoryServer | None = None,
+        issuer: TicketIssuer | None = None,
+    ) -> None:
         self.store = store
-        self.directory = DirectoryServer(store)
+        self.directory = directory or DirectoryServer(store)
         self.clock = self.directory.clock
         accounts = SharedAccountStore(store)
         self.pools = NumberPools(store, accounts, wall=self.clock)
@@ -48,7 +53,7 @@ class NumberServer:
             LookupBudgets(clock=self.clock),
             secrets=lambda: self.directory.secrets,
             endpoint_of=lambda unit: f"{unit}.example:443",
-            introductions=IntroductionIssuer(TicketIssuer(RING)),
+            introductions=IntroductionIssuer(issuer or TicketIssuer(RING)),
             wall=self.clock,
         )
         self.homes = CallHomes(store, accounts, self.resolver)

@@ -26,7 +26,7 @@ from control_plane.errors import (
 from control_plane.serving.received_status import error_of
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.directory.port import DirectoryMethod
-from homeport.api.directory.v1 import directory_pb2_grpc, invitation_pb2_grpc
+from homeport.api.directory.v1 import directory_pb2_grpc, invitation_pb2_grpc, number_pb2_grpc
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ ATTEMPT_S = 5.0  # of a call that is sent again elsewhere
 _STUBS: dict[str, Callable[[aio.Channel], Any]] = {
     "DirectoryService": directory_pb2_grpc.DirectoryServiceStub,
     "InvitationService": invitation_pb2_grpc.InvitationServiceStub,
+    "NumberService": number_pb2_grpc.NumberServiceStub,
 }
 MOST_AT_ONCE = 64  # calls of one unit; more wait
 
@@ -102,8 +103,10 @@ class DirectoryClient:
         whole.CopyFrom(request)
         whole.tenant = resident.tenant
         # Resolve has both, and `account` is whom it looks for.
-        field = "viewer" if "viewer" in whole.DESCRIPTOR.fields_by_name else "account"
-        setattr(whole, field, resident.account)
+        fields = whole.DESCRIPTOR.fields_by_name
+        field = next((one for one in ("viewer", "account") if one in fields), None)
+        if field is not None:
+            setattr(whole, field, resident.account)
         whole.home.unit_id = self._unit_id
         whole.home.epoch = resident.epoch
         return whole

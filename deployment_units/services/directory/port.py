@@ -47,6 +47,13 @@ FIND_INVITED = DirectoryMethod(name="FindInvited", service="InvitationService", 
 LIST_GROUP_MEMBERS = DirectoryMethod(
     name="ListGroupMembers", service="InvitationService", changes=False
 )
+GET_ACCOUNT_NUMBERS = DirectoryMethod(
+    name="GetAccountNumbers", changes=False, service="NumberService"
+)
+# Somebody waits at a telephone.
+FIND_CALL_HOME = DirectoryMethod(
+    name="FindCallHome", changes=False, service="NumberService", deadline_s=5.0
+)
 
 
 class UnitDirectory(Protocol):

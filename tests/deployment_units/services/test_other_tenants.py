@@ -39,12 +39,15 @@ from homeport.api.communication.v1 import invite_pb2 as invites
 from homeport.api.communication.v1 import mail_pb2 as mail
 from homeport.api.communication.v1 import profile_pb2 as profile
 from homeport.api.communication.v1 import push_pb2 as push
+from homeport.api.communication.v1 import telephony_pb2 as telephony
 from tests.support.account_units import TENANT, AccountUnit, account_unit, an_issuer
 from tests.support.fakes.call_context import FakeContext
 from tests.support.fakes.domain_names import NameTable
 from tests.support.fakes.offload import FakeOffload
 from tests.support.fakes.scripted_channel import TAKEN, ScriptedChannel
 from tests.support.linked_units import FakeDirectory, LinkedUnit
+from tests.support.number_servers import POOL
+from tests.support.telephony_units import P2, P3, V2, V, telephony_of
 
 FOREIGN = "northwind"
 
@@ -81,6 +84,7 @@ SERVICERS: dict[str, Callable[[AccountUnit], Any]] = {
     ),
     "MailService": mail_service,
     "InviteService": invite_service,
+    "TelephonyService": lambda unit: telephony_of(unit).service,
     "PushService": lambda unit: PushService(
         unit.accounts,
         unit.callers,
@@ -103,6 +107,8 @@ KEPT_OF_EACH = (
     "DeliveryService.GetRules",
     "PushService.ListPushAddresses",
     "InviteService.ListInvites",
+    "TelephonyService.ListLinks",
+    "TelephonyService.ListCalls",
 )
 
 
@@ -119,6 +125,8 @@ class Named:
     press: bytes
     device: str = "another-phone"
     browser: str = "talk.example/another-browser-00"
+    virtual: str = V2
+    contact: str = P3
 
 
 NOBODYS = Named(
@@ -227,6 +235,22 @@ ROWS: dict[str, Callable[[Named], Message]] = {
     "DeviceService.Unlink": lambda of: devices.UnlinkRequest(browser=of.browser, device=of.device),
     "DeviceService.RemoveDevice": lambda of: devices.RemoveDeviceRequest(device=of.device),
     "DeviceService.Erase": lambda of: devices.EraseRequest(),
+    "TelephonyService.Route": lambda of: telephony.RouteCallRequest(
+        caller=of.contact, dialled=of.virtual, kind=telephony.CALL_KIND_CALL
+    ),
+    "TelephonyService.Report": lambda of: telephony.ReportCallRequest(
+        record=of.message, stage=telephony.CALL_STAGE_BEGAN
+    ),
+    "TelephonyService.LinkContact": lambda of: telephony.LinkContactRequest(contact=of.contact),
+    "TelephonyService.UnlinkContact": lambda of: telephony.UnlinkContactRequest(number=of.contact),
+    "TelephonyService.ListLinks": lambda of: telephony.ListLinksRequest(),
+    "TelephonyService.ListCalls": lambda of: telephony.ListCallsRequest(),
+    "TelephonyService.TraceCall": lambda of: telephony.TraceCallRequest(
+        caller=of.contact, dialled=of.virtual
+    ),
+    "TelephonyService.SetStrangers": lambda of: telephony.SetStrangersRequest(
+        strangers=telephony.STRANGERS_ANONYMOUS
+    ),
     "ProfileService.GetProfile": lambda of: profile.GetProfileRequest(),
     "ProfileService.Reach": lambda of: profile.ReachRequest(),
     "ProfileService.GetSettings": lambda of: profile.GetSettingsRequest(),
@@ -275,6 +299,7 @@ async def furnished(unit: AccountUnit) -> Named:
         account="annabel", conversation=bytes([1]) * 16, message=bytes([2]) * 16, handle="annabel",
         uri="mailto:annabel@talk.example", offer="", press=bytes([3]) * 16,
         device="the-first-phone", browser="talk.example/the-first-browser-0",
+        virtual=V, contact=P2,
     )  # fmt: skip
     await unit.profiles.UpdateProfile(profile.UpdateProfileRequest(name="Ann"), anna)
     await unit.profiles.ClaimHandle(profile.ClaimHandleRequest(handle=found.handle), anna)
@@ -288,6 +313,12 @@ async def furnished(unit: AccountUnit) -> Named:
         ),
         anna,
     )  # fmt: skip
+    numbers = unit.directory.there.numbers
+    await numbers.virtual(1)
+    await numbers.technical(101)
+    await numbers.pools.assign(TENANT, "anna", POOL)
+    linked = telephony.LinkContactRequest(contact=found.contact)
+    await telephony_of(unit).service.LinkContact(linked, anna)
     agreed = devices.SetConsentRequest(purpose=devices.PURPOSE_REACH, given=True)
     await unit.devices.SetConsent(agreed, anna)
     report = devices.ReportDeviceRequest(device=found.device, uptime=UPTIME)

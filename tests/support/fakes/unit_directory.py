@@ -9,20 +9,28 @@ from typing import Any
 
 from control_plane import keys
 from control_plane.errors import OutcomeUnknown, Unavailable
+from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.port import Get, Put, Txn
 from deployment_units.services.accounts.entry import Resident
-from deployment_units.services.directory.port import DirectoryMethod
+from deployment_units.services.directory.port import RESOLVE, DirectoryMethod
+from homeport.api.directory.v1 import directory_pb2 as pb
 from provisioner.api.directory_service import DirectoryService
+from provisioner.api.lookup_calls import residence_to_proto
+from provisioner.api.number_service import NumberService
+from provisioner.api.organisation_callers import OrganisationCallers
+from provisioner.directory.budgets import Asker
 from provisioner.directory.holdings import Holdings
 from provisioner.ledger.assignment import encode_assignment
 from tests.support.directory_servers import Clock, DirectoryServer
 from tests.support.fakes.network_store import NetworkStore
+from tests.support.number_servers import NumberServer
 
 
 class DirectoryThere:
-    """A directory that several units ask. box: codes that were sent; clock: by which it goes."""
+    """A directory that several units ask. box: codes that were sent; clock: by which it goes;
+    numbers: telephone numbers of tenants. issuer: of introductions to units."""
 
-    def __init__(self) -> None:
+    def __init__(self, issuer: TicketIssuer | None = None) -> None:
         self.store = NetworkStore()
         self.clock = Clock()
         self.server = DirectoryServer(self.store, clock=self.clock)
@@ -46,6 +54,14 @@ class DirectoryThere:
             SimpleNamespace(),
             new_id=lambda: f"d{next(ids)}",
         )
+        self.numbers = NumberServer(self.store, self.server, issuer)
+        asking: Any = OrganisationCallers(fleet_view, SimpleNamespace())
+        self.services: dict[str, Any] = {
+            "DirectoryService": self.service,
+            "NumberService": NumberService(
+                self.numbers.pools, self.numbers.homes, asking, clock=self.clock
+            ),
+        }
 
     async def move(self, tenant: str, account: str, unit_id: str, epoch: int) -> None:
         """The account is at home there from now on."""
@@ -77,15 +93,26 @@ class UnitDirectoryFake:
         self.asked.append(method.name)
         if self.away:
             raise Unavailable("the directory does not answer; try again")
-        await self.there.at_home(resident, self.unit_id)
+        if resident.account:
+            await self.there.at_home(resident, self.unit_id)
         whole = type(request)()
         whole.CopyFrom(request)
-        whole.tenant, whole.account = resident.tenant, resident.account
+        whole.tenant = resident.tenant
+        if "account" in whole.DESCRIPTOR.fields_by_name:
+            whole.account = resident.account
         whole.home.unit_id, whole.home.epoch = self.unit_id, resident.epoch
-        answer = await getattr(self.there.service, method.name)(whole, None)
+        if method is RESOLVE:
+            return await self._resolved(resident, request)
+        answer = await getattr(self.there.services[method.service], method.name)(whole, None)
         if self.deaf:
             self.deaf -= 1
             raise OutcomeUnknown("nobody answered in time")
         if self.deafened in (method.name, "everything"):
             raise OutcomeUnknown("nobody answered in time")
         return answer
+
+    async def _resolved(self, resident: Resident, request: Any) -> pb.ResolveResponse:
+        """Of an account by its id."""
+        asker = Asker(tenant=resident.tenant, viewer=resident.account, unit_id=self.unit_id)
+        found = await self.there.numbers.resolver.resolve_account(request.account, asker)
+        return pb.ResolveResponse(residences=map(residence_to_proto, found.residences))
