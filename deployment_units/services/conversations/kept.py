@@ -120,6 +120,22 @@ def at(db: sqlite3.Connection, owner: int, position: int) -> KeptMessage | None:
     return KeptMessage(*row) if row else None
 
 
+def ids_at(
+    db: sqlite3.Connection, owner: int, positions: Iterable[int]
+) -> dict[int, tuple[bytes, bytes]]:
+    """Id and conversation of the messages at these positions, by position, without what they say:
+    that may be megabytes."""
+    found = {}
+    for position in positions:
+        row = db.execute(
+            "SELECT id, conversation FROM messages WHERE owner = ? AND position = ?",
+            (owner, position),
+        ).fetchone()
+        if row is not None:
+            found[position] = (row[0], row[1])
+    return found
+
+
 def messages(
     db: sqlite3.Connection,
     owner: int,

@@ -29,19 +29,19 @@ _ATTEMPTS = {
 }
 
 
-def delivery_to_proto(message: KeptMessage, row: DeliveryRow) -> pb.Delivery:
-    """row: of a delivery to somebody else."""
+def delivery_to_proto(message: bytes, conversation: bytes, row: DeliveryRow) -> pb.Delivery:
+    """message, conversation: their ids; row: of a delivery to somebody else."""
     known = known_of(row.record, row.told)
     record = decoded_record(row.record)
     decisive = record.decisive if known.state is DeliveryState.DELAYED else None
     made = pb.Delivery(
-        message=message.id,
-        conversation=message.conversation,
+        message=message,
+        conversation=conversation,
         recipient=row.recipient,
         state=_STATES[known.state],
         attempts=map(_attempt_to_proto, record.attempts),
         words=row.words if decisive is None else decisive.words,
-        position=message.position,
+        position=row.position,
     )
     if known.at_ms is not None:
         made.state_time.FromMilliseconds(known.at_ms)

@@ -17,7 +17,6 @@ from deployment_units.services.accounts.callers import Callers, introduced
 from deployment_units.services.contacts import book
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations.members import is_uri, read_member
-from deployment_units.services.conversations.message import KeptMessage
 from deployment_units.services.conversations.messages import handling_of
 from deployment_units.services.conversations.requests import id_of, page_size_of
 from deployment_units.services.gateway import account_rules, kept
@@ -86,13 +85,9 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
                 most=size,
                 waiting_only=request.open,
             )
-            messages: dict[int, KeptMessage | None] = {
-                at: conversations.at(db, owner, at) for at in {row.position for row in rows}
-            }
+            ids = conversations.ids_at(db, owner, {row.position for row in rows})
             return [
-                delivery_to_proto(message, row)
-                for row in rows
-                if (message := messages[row.position]) is not None
+                delivery_to_proto(*ids[row.position], row) for row in rows if row.position in ids
             ], more
 
         found, more = self._accounts.read(resident, page)
@@ -187,7 +182,9 @@ def _of(db: sqlite3.Connection, owner: int, account: str, wanted: bytes) -> list
     rows = {row.recipient: row for row in kept.of_message(db, owner, message.position)}
     members = conversations.members_of(db, owner, message.conversation) or ()
     return [
-        delivery_to_proto(message, rows[one]) if one in rows else kept_at_once(message, one)
+        delivery_to_proto(message.id, message.conversation, rows[one])
+        if one in rows
+        else kept_at_once(message, one)
         for one in members
         if one != message.sender
     ]

@@ -48,6 +48,27 @@ async def sent(unit: LinkedUnit, channel: ScriptedChannel, *members: str) -> Non
     await unit.settled()
 
 
+async def test_what_messages_say_is_not_read_where_deliveries_are_listed(
+    london: LinkedUnit,
+) -> None:
+    await sent(london, ScriptedChannel(Channel.MAIL, TAKEN), CARLA)
+    read: set[str] = set()
+
+    def noted(action: int, table: str | None, column: str | None, *more: object) -> int:
+        if action == sqlite3.SQLITE_READ and table == "messages":
+            read.add(column or "")
+        return sqlite3.SQLITE_OK
+
+    london.unit.database.reader.set_authorizer(noted)
+    listed = await london.deliveries.ListDeliveries(
+        pb.ListDeliveriesRequest(), london.unit.by_ticket("anna")
+    )
+    london.unit.database.reader.set_authorizer(None)
+    assert [one.recipient for one in listed.deliveries] == [CARLA]
+    assert "id" in read
+    assert "content" not in read
+
+
 async def test_each_over_the_channel_it_has_with_its_own_state(london: LinkedUnit) -> None:
     mail, text = ScriptedChannel(Channel.MAIL, TAKEN), ScriptedChannel(Channel.TEXT, THERE)
     london.channels[Channel.TEXT] = text

@@ -343,7 +343,9 @@ async def test_a_delay_is_shown_in_the_servers_words_until_it_says_more(tmp_path
 
         def shown(db, owner):  # type: ignore[no-untyped-def]
             message = conversations.at(db, owner, 1)
-            known = delivery_to_proto(message, gateway.find(db, owner, 1, CARLA))
+            known = delivery_to_proto(
+                message.id, message.conversation, gateway.find(db, owner, 1, CARLA)
+            )
             return delivery_pb2.DeliveryState.Name(known.state)[15:], known.words
 
         one, said = await accounts.change(ANNA, sent), []
