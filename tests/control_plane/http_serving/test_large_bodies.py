@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -59,6 +60,19 @@ async def test_what_fails_keeps_nobody_waiting():
     with pytest.raises(ValueError, match="no digits"):
         await large.work(PEER, _fail)
     assert await large.work(PEER, int, "7") == 7
+
+
+async def test_threads_take_short_turns_while_one_is_at_work_and_usual_ones_before_and_after():
+    usual_s = sys.getswitchinterval()
+    one, other = LargeBodies(), LargeBodies()
+    with held_up(one) as first, held_up(other) as second:
+        await begun(2)
+        assert sys.getswitchinterval() < usual_s / 5
+        with pytest.raises(ValueError, match="no digits"):
+            await LargeBodies().work(PEER, _fail)
+        assert sys.getswitchinterval() < usual_s / 5
+    await asyncio.wait_for(asyncio.gather(first, second), WITHIN_S)
+    assert sys.getswitchinterval() == pytest.approx(usual_s)
 
 
 PEERS = st.builds("ipv4:192.0.2.{}:{}".format, st.integers(1, 3), st.integers(1, 3))
