@@ -26,7 +26,15 @@ from homeport.api.tenancy.v1 import tenancy_pb2, tenancy_pb2_grpc
 from tests.support import servers
 from tests.support.attacks.credentials import bearer
 from tests.support.attacks.probe import Probed, probe
-from tests.support.attacks.target import BANK, CITY, VICTIM, Attempts, Target
+from tests.support.attacks.target import (
+    BANK,
+    CITY,
+    LIMITED_PER_S,
+    SHOP,
+    VICTIM,
+    Attempts,
+    Target,
+)
 from tests.support.data_sharing_server import SharingServer, submission
 from tests.support.submissions import event, text, traffic
 
@@ -43,10 +51,16 @@ ENTRIES = {
     "dublin": 'roles = ["unit"]\nunits = ["dublin"]',
     "nothing": "roles = []",
     "gateway": f'roles = ["gateway"]\ntenant = "{CITY}"',
+    "shop": f'roles = ["gateway", "producer"]\ntenant = "{SHOP}"',
     "producer": f'roles = ["producer"]\ntenant = "{CITY}"\napplication = "traffic"',
 }
 TOKENS = {name: f"token-of-{name}" for name in ENTRIES}
 ATTACKERS = ("bank-admin", "viewer", "dublin", "nothing")
+
+
+def quotas_of(quota: str) -> str:
+    """What a server is told of the quota that it counts."""
+    return f"--quotas={msgspec.json.encode({quota: {f'tenant:{SHOP}': LIMITED_PER_S}}).decode()}"
 
 
 def write_tokens(folder: Path) -> Path:
@@ -151,7 +165,7 @@ async def attacked_provisioner(folder: Path, store: str, transport: str) -> Asyn
     """A provisioner whose tenants are the city and the bank."""
     arguments = (
         f"--transport={transport}", f"--tokens={write_tokens(folder)}", "--drain-s=0",
-        "--http-listen=127.0.0.1:0",
+        "--http-listen=127.0.0.1:0", quotas_of("provisions"),
     )  # fmt: skip
     with servers.Server(folder, "server", store, *arguments) as server:
         async with (
@@ -191,6 +205,7 @@ async def attacked_provisioner(folder: Path, store: str, transport: str) -> Asyn
                     seconds=0.0,
                     tokens={name: TOKENS[name] for name in ATTACKERS},
                     ticket=ticket,
+                    limited=TOKENS["shop"],
                 ),
                 ask=ask,
                 ask_http=ask_http,
@@ -203,7 +218,7 @@ async def _prepare(channel: grpc.aio.Channel) -> None:
     for spec in servers.units(dublin=1_000_000, virginia=1_000_000):
         await fleet.ApplyUnit(fleet_pb2.ApplyUnitRequest(spec=spec_to_proto(spec)), **admin)
     tenants = tenancy_pb2_grpc.TenantServiceStub(channel)
-    for name in (CITY, BANK):
+    for name in (CITY, BANK, SHOP):
         request = tenancy_pb2.ApplyTenantRequest(tenant=tenancy_pb2.Tenant(tenant=name))
         await tenants.ApplyTenant(request, **admin)
 
@@ -229,7 +244,10 @@ async def _placed(
 @asynccontextmanager
 async def attacked_data_sharing(folder: Path, transport: str) -> AsyncIterator[Attacked]:
     """A data-sharing server on which the city publishes its traffic."""
-    arguments = (f"--transport={transport}", f"--tokens={write_tokens(folder)}", "--drain-s=0")
+    arguments = (
+        f"--transport={transport}", f"--tokens={write_tokens(folder)}", "--drain-s=0",
+        quotas_of("events"),
+    )  # fmt: skip
     with SharingServer(folder, *arguments) as server:
         async with (
             grpc.aio.insecure_channel(server.address) as channel,
@@ -274,6 +292,7 @@ async def attacked_data_sharing(folder: Path, transport: str) -> AsyncIterator[A
                     metrics=server.metrics,
                     seconds=0.0,
                     tokens={name: TOKENS[name] for name in ATTACKERS},
+                    limited=TOKENS["shop"],
                 ),
                 ask=ask,
                 ask_http=ask_http,

