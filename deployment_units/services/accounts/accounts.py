@@ -17,6 +17,7 @@ from deployment_units.services.state import owners
 from deployment_units.services.state.accounts import MAX_ACCOUNT_BYTES
 from deployment_units.services.state.database import UnitDatabase
 from deployment_units.services.state.owners import Owner, OwnerState
+from deployment_units.services.state.parts import MAX_ROW_BYTES
 
 T = TypeVar("T")
 NOBODY = 0  # an owner's number that nobody has
@@ -86,7 +87,11 @@ class Accounts:
 
         def whole(db: sqlite3.Connection) -> T:
             number, before = self._enter(db, resident)
+            rows = db.total_changes
             made = work(db, number)
+            # Each row that was changed has MAX_ROW_BYTES at most: mostly that is answer enough.
+            if before + (db.total_changes - rows) * MAX_ROW_BYTES <= self._most_bytes:
+                return made
             after = owners.bytes_of(db, number)
             if after > self._most_bytes and after > before:
                 raise AccountFull(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,6 +32,14 @@ _SEEN_BYTES = 16  # about, of a position that was seen, besides the device
 COLUMNS = "position, id, conversation, sender, content, kept_ms, replaces, revision, via, handling"
 
 
+class KeptOnce(NamedTuple):
+    """new: it was not there before; known_as: the id by which others know its conversation."""
+
+    message: KeptMessage
+    new: bool
+    known_as: bytes
+
+
 class TooManyDevices(Refused):
     """The conversation was seen on as many as it may."""
 
@@ -47,7 +56,7 @@ def keep(
     db: sqlite3.Connection, owner: int, message: NewMessage, members: Iterable[str], *, now_ms: int
 ) -> KeptMessage:
     """See `keep_once`."""
-    return keep_once(db, owner, message, members, now_ms=now_ms)[0]
+    return keep_once(db, owner, message, members, now_ms=now_ms).message
 
 
 def keep_once(
@@ -58,8 +67,8 @@ def keep_once(
     *,
     now_ms: int,
     arrives: bool = False,
-) -> tuple[KeptMessage, bool]:
-    """Keeps a message once, whatever it is repeated; and whether it is new. Ids are of whoever
+) -> KeptOnce:
+    """Keeps a message once, whatever it is repeated. Ids are of whoever
     brings it: what others bring under the same id is another message. members: of its
     conversation but the account itself. arrives: others chose the id of its conversation, which
     has a place of its own where one with other members has that id here (see `places`). Raises
@@ -67,26 +76,28 @@ def keep_once(
     the conversation has other members; NothingToReplace where it is to be the next revision of
     what is not there."""
     wanted = members_as_kept(members)
-    there, known, last = db.execute(
-        "SELECT (SELECT members FROM conversations WHERE owner = ? AND id = ?),"
+    there, known_as, known, last = db.execute(
+        "SELECT talk.members, talk.known_as,"
         f" (SELECT position FROM messages WHERE owner = ? AND id = ? AND {BRINGER} = ?),"
-        " (SELECT value FROM counters WHERE owner = ? AND name = ?)",
-        (owner, message.conversation, owner, message.id, message.bringer, owner, LAST),
+        " (SELECT value FROM counters WHERE owner = ? AND name = ?)"
+        " FROM (SELECT 1) LEFT JOIN conversations AS talk ON talk.owner = ? AND talk.id = ?",
+        (owner, message.id, message.bringer, owner, LAST, owner, message.conversation),
     ).fetchone()
-    known_as = message.conversation
     if there != wanted and (arrives or there is not None):
         if not arrives:
             raise AlreadyExists("the conversation has other members; begin one with another id")
+        known_as = message.conversation
         place = place_of(db, owner, known_as, wanted, taken=there is not None)
         if place != known_as:
             message = msgspec.structs.replace(message, conversation=place)
             there = members_json(db, owner, place)
+    known_as = known_as or message.conversation
     if known is not None:
         kept = at(db, owner, known)
         assert kept is not None
         if _said(kept) != _said(message):
             raise AlreadyExists("another message has this id; give each its own")
-        return kept, False
+        return KeptOnce(kept, False, known_as)
     revision = message.revision or next_revision(db, owner, message)
     if message.answers:
         answered(db, owner, message.answers, message.sender, refused=message.refused)
@@ -108,7 +119,7 @@ def keep_once(
         f"INSERT INTO messages (owner, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (owner, *kept),
     )
-    return kept, True
+    return KeptOnce(kept, True, known_as)
 
 
 def at(db: sqlite3.Connection, owner: int, position: int) -> KeptMessage | None:

@@ -28,7 +28,6 @@ from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels import mail_kept, message_links
 from deployment_units.services.conversations import kept as conversations
-from deployment_units.services.conversations import places
 from deployment_units.services.conversations.addressing import for_member, note_received
 from deployment_units.services.conversations.arrivals import Arrivals
 from deployment_units.services.conversations.members import is_uri
@@ -99,7 +98,7 @@ class MessageSender:
             raise NotFound("there is no such conversation; name the members of a new one")
         _check_author(resident, message, everybody)
         now_ms = self._wall_ms()
-        mine, new = conversations.keep_once(
+        mine, new, known_as = conversations.keep_once(
             db, owner, message, everybody, now_ms=now_ms, arrives=bool(message.via)
         )
         others = [one for one in everybody if one != message.sender]
@@ -110,7 +109,6 @@ class MessageSender:
                 tuple(one for one in others if one not in sent_to),
                 tuple(one for one in others if one in sent_to),
             )
-        known_as = places.known_as(db, owner, mine.conversation)
         if message.replaces or known_as != message.conversation:
             message = msgspec.structs.replace(
                 message, conversation=known_as, revision=mine.revision
@@ -153,7 +151,9 @@ class MessageSender:
         if not is_open_to(db, owner, resident.account, bringer, Mode.IN_APP):
             raise PermissionDenied("the account is not reached in-app by this sender")
         now_ms = self._wall_ms()
-        mine, new = conversations.keep_once(db, owner, message, theirs, now_ms=now_ms, arrives=True)
+        mine, new, _ = conversations.keep_once(
+            db, owner, message, theirs, now_ms=now_ms, arrives=True
+        )
         if new:
             note_received(db, owner, resident.account, message, now_ms)
             self._arrived(resident.tenant, resident.account)
@@ -232,7 +232,7 @@ class MessageSender:
         theirs = {resident.account, *everybody} - {member}
         message = for_member(message, member)
         try:
-            kept_there, new = conversations.keep_once(
+            kept_there, new, _ = conversations.keep_once(
                 db, other, message, theirs, now_ms=now_ms, arrives=True
             )
         except AlreadyExists:  # of its copy alone, and nothing was written to it

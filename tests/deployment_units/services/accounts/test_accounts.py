@@ -13,9 +13,11 @@ from deployment_units.services.accounts.accounts import (
     NOBODY,
     AccountFull,
     AccountLeaving,
+    Accounts,
     StaleEpoch,
 )
 from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.state.parts import MAX_ROW_BYTES
 from deployment_units.services.state.port import read_state, replace_state
 from tests.support.account_units import MOST_BYTES, TENANT, AccountUnit, account_unit
 
@@ -130,3 +132,16 @@ async def test_an_account_has_its_quota_and_can_make_room(unit: AccountUnit) -> 
         ALICE, lambda db, owner: db.execute("DELETE FROM contacts WHERE owner = ?", (owner,))
     )
     assert await fill() == count
+
+
+async def test_what_a_change_could_take_at_most_is_not_more_than_it_counts_for(
+    unit: AccountUnit,
+) -> None:
+    """An account that is far from full is not measured, and is full all the same at the byte."""
+    name = "x" * (MAX_ROW_BYTES - 100)
+    accounts = Accounts(unit.database, wall_ms=lambda: 0, most_bytes=4 * MAX_ROW_BYTES + 1_000_000)
+    for n in range(4):
+        await accounts.change(ALICE, knows(f"{n}{name}"))
+    for n in range(4, 6):
+        with pytest.raises(AccountFull):
+            await accounts.change(ALICE, knows(f"{n}{name}"))
