@@ -21,6 +21,7 @@ from console.cli.commands import (
     apps,
     audit,
     backups,
+    calls,
     cards,
     chat,
     clients,
@@ -42,6 +43,7 @@ from console.cli.commands import (
     mail,
     many,
     moves,
+    numbers,
     organisations,
     plans,
     platforms,
@@ -110,6 +112,8 @@ app.command("compose", rich_help_panel="Messages")(compose.compose)
 app.add_typer(conversations.app, name="conversations", rich_help_panel="Messages")
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel="Messages")
 app.add_typer(devices.app, name="devices", rich_help_panel="Messages")
+app.add_typer(calls.app, name="calls", rich_help_panel="Messages")
+app.add_typer(numbers.app, name="numbers", rich_help_panel="Messages")
 app.add_typer(push.app, name="push", rich_help_panel="Messages")
 app.add_typer(mail.app, name="mail", rich_help_panel="Messages")
 app.add_typer(organisations.app, name="organisations", rich_help_panel="Messages")

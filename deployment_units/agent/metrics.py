@@ -69,6 +69,16 @@ class MeasuredInvitations(Protocol):
     def counts(self) -> Mapping[str, int]: ...
 
 
+class MeasuredCalls(Protocol):
+    """Calls and texts of accounts, by kind and what became of them; reports that nobody took."""
+
+    @property
+    def routed(self) -> Mapping[tuple[str, str], int]: ...
+
+    @property
+    def dropped(self) -> int: ...
+
+
 class MeasuredAgent(Protocol):
     """The agent of one unit, as far as it is told of."""
 
@@ -105,6 +115,9 @@ class MeasuredAgent(Protocol):
     @property
     def inviting(self) -> MeasuredInvitations | None: ...
 
+    @property
+    def calls(self) -> MeasuredCalls | None: ...
+
 
 class AgentMetrics(Collector):
     """Of all units of a process. certificates: PEM contents as they are used now, by what they
@@ -140,6 +153,7 @@ class AgentMetrics(Collector):
         yield from self._deliveries()
         yield from self._devices()
         yield from self._invitations()
+        yield from self._calls()
         yield certificate_expiry(self._certificates())
 
     def _registrations(self) -> Iterator[Metric]:
@@ -349,3 +363,22 @@ class AgentMetrics(Collector):
                 for outcome, count in sorted(dict(one.inviting.counts).items()):
                     steps.add_metric([one.unit_id, outcome.replace(" ", "_")], count)
         yield steps
+
+    def _calls(self) -> Iterator[Metric]:
+        routed = CounterMetricFamily(
+            "homeport_agent_routed_calls",
+            "Calls and texts of accounts of the unit, by what became of them: routed, or why not.",
+            labels=["unit", "kind", "outcome"],
+        )
+        dropped = CounterMetricFamily(
+            "homeport_agent_dropped_call_reports",
+            "Reports of what became of calls that no unit took for ten minutes.",
+            labels=["unit"],
+        )
+        for one in self._agents:
+            if one.calls is not None:
+                for (kind, outcome), count in sorted(dict(one.calls.routed).items()):
+                    routed.add_metric([one.unit_id, kind, outcome.replace("-", "_")], count)
+                dropped.add_metric([one.unit_id], one.calls.dropped)
+        yield routed
+        yield dropped

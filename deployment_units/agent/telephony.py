@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from grpc import aio
@@ -35,6 +35,16 @@ class UnitTelephony:
     calls: AccountCalls
     reports: CallReports
     peers: GrpcCallPeers
+
+    @property
+    def routed(self) -> Mapping[tuple[str, str], int]:
+        """Calls and texts of accounts at home here, by kind and what became of them."""
+        return self.calls.routed
+
+    @property
+    def dropped(self) -> int:
+        """Reports that nobody took."""
+        return self.reports.dropped
 
 
 def telephony(

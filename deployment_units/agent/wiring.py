@@ -38,6 +38,7 @@ from deployment_units.agent.metrics import AgentMetrics
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.state import StateHandoff
+from deployment_units.agent.telephony import UnitTelephony
 from deployment_units.agent.transport import connector
 from deployment_units.agent.unit_service import NAME, UnitService
 from deployment_units.services.applications.agent import ApplicationAgent
@@ -83,6 +84,11 @@ class Agent:
     def inviting(self) -> Inviting | None:
         """Invites to groups; None: it keeps no accounts."""
         return self.keeping.inviting
+
+    @property
+    def calls(self) -> UnitTelephony | None:
+        """Passes calls and texts on; None: it keeps no accounts."""
+        return self.keeping.telephony
 
     @property
     def outbox(self) -> OutboxMeasures | None:

@@ -8,6 +8,7 @@ from rich.console import RenderableType
 
 from console.cli.views import (
     accounts,
+    calls,
     conversations,
     deliveries,
     devices,
@@ -15,6 +16,7 @@ from console.cli.views import (
     invites,
     organisations,
     push,
+    telephone_numbers,
 )
 from tests.support.cards import coffee_card
 
@@ -76,6 +78,19 @@ _DOMAIN = {
 _PUSH = {
     "id": ID, "shown": "ntfys://a-long-name-of-an-organisation.example/topic", "label": TEXT,
     "proved": "2026-11-28 11:30:00 UTC",
+}  # fmt: skip
+
+_LINK = {
+    "technical": "+442079460101", "contact": "+442079460302", "since": "2026-11-28 11:30:00 UTC",
+    "last": "2026-11-28 11:30:00 UTC", "by_stranger": True,
+}  # fmt: skip
+_CALL = {
+    "time": "2026-11-28 11:30:00 UTC", "kind": "call", "direction": "out",
+    "technical": "+442079460101", "duration_s": 7_199, "ended": "no-answer",
+}  # fmt: skip
+_NUMBER = {
+    "number": "+442079460001", "pool": _SLUG, "kind": "technical", "state": "technical",
+    "account": ACCOUNT, "since": "2026-11-28 11:30:00 UTC", "free": "2027-02-26 11:30:00 UTC",
 }  # fmt: skip
 
 ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]] = {
@@ -141,6 +156,35 @@ ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]]
         {"addresses": [_PUSH, {**_PUSH, "proved": None}]}
     ),
     push.added_view: lambda: push.added_view({**_PUSH, "code_expires": "2026-11-28 11:40:00 UTC"}),
+    calls.links_view: lambda: calls.links_view(
+        {
+            "own": ["+442079460301"] * 3,
+            "virtual": ["+442079460001"] * 2,
+            "strangers": "anonymous",
+            "links": [_LINK] * 2,
+        }
+    ),
+    calls.link_view: lambda: calls.link_view(_LINK),
+    calls.unlinked_view: lambda: calls.unlinked_view({"unlinked": False}),
+    calls.strangers_view: lambda: calls.strangers_view({"strangers": "anonymous"}),
+    calls.calls_table: lambda: calls.calls_table([_CALL] * 2),
+    calls.trace_view: lambda: calls.trace_view(
+        {
+            "emergency": None,
+            "refused": None,
+            "target": "+442079460302",
+            "shown": None,
+            "stranger": True,
+            "why": TEXT,
+        }
+    ),
+    telephone_numbers.numbers_table: lambda: telephone_numbers.numbers_table([_NUMBER] * 2),
+    telephone_numbers.added_view: lambda: telephone_numbers.added_view(
+        {"added": 1_000, "there": 1_000}
+    ),
+    telephone_numbers.released_view: lambda: telephone_numbers.released_view(
+        {"number": "+442079460001", "released": False}
+    ),
     devices.erased_view: lambda: devices.erased_view({"rows": 12_345}),
     devices.explanation_view: lambda: devices.explanation_view(
         {"device": ID, "edge": _EDGE, "ambiguous": [ID] * 2, "why": TEXT}

@@ -12,7 +12,7 @@ from deployment_units.services.accounts.accounts import NOBODY, Accounts
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.telephony import kept, records
 from deployment_units.services.telephony.linking import Linked
-from deployment_units.services.telephony.port import CallKind, EndCause, RefusedCause
+from deployment_units.services.telephony.port import EndCause, RefusedCause
 from deployment_units.services.telephony.records import CallLimits
 from deployment_units.services.telephony.routing import CallAsked, Routed, judged, route
 from deployment_units.services.telephony.unit_numbers import UnitNumbers
@@ -36,7 +36,7 @@ class AccountCalls:
         self._wall_ms = wall_ms
         self._random = random
         self._limits = limits or CallLimits()
-        self.routed: Counter[tuple[CallKind, str]] = Counter()
+        self.routed: Counter[tuple[str, str]] = Counter()
 
     async def route(self, resident: Resident, asked: CallAsked) -> Routed | RefusedCause:
         """Opens the record of a call of the account. Raises as Accounts.change."""
@@ -51,7 +51,7 @@ class AccountCalls:
             )  # fmt: skip
 
         found = await self._accounts.change(resident, whole)
-        self.routed[asked.kind, "routed" if isinstance(found, Routed) else found.value] += 1
+        self.routed[asked.kind.value, "routed" if isinstance(found, Routed) else found.value] += 1
         return found
 
     def trace(self, resident: Resident, asked: CallAsked) -> Linked | RefusedCause:

@@ -269,6 +269,9 @@ async def test_deliveries_are_told_of(tmp_path: Path) -> None:
         agent.outbox.ended |= {"delivered": 2}
         assert agent.inviting is not None
         agent.inviting.counts["put off"] += 1
+        assert agent.calls is not None
+        agent.calls.calls.routed["call", "not-found"] += 2
+        agent.calls.reports.dropped = 3
         registry = CollectorRegistry()
         registry.register(AgentMetrics([agent]))
 
@@ -278,6 +281,8 @@ async def test_deliveries_are_told_of(tmp_path: Path) -> None:
         assert told_of("delivery_attempts_total", channel="mail", outcome="handed_over") == 3
         assert told_of("deliveries_ended_total", state="delivered") == 2
         assert told_of("invitation_steps_total", outcome="put_off") == 1
+        assert told_of("routed_calls_total", kind="call", outcome="not_found") == 2
+        assert told_of("dropped_call_reports_total") == 3
         assert told_of("outbox_waiting_deliveries") == 0
         assert told_of("outbox_oldest_timestamp_seconds") is None
         agent.outbox.waiting = WaitingNow(7, 1_500)

@@ -38,6 +38,7 @@ BY_TICKET = frozenset({
     "homeport.api.communication.v1.DeliveryService",
     "homeport.api.communication.v1.IdentityService",
     "homeport.api.communication.v1.ProfileService",
+    "homeport.api.communication.v1.TelephonyService",
 })  # fmt: skip
 CALM = "calm"  # a tenant that no made-up request names
 WITHIN_S = 60.0
