@@ -20,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from control_plane import faultpoints
-from control_plane.errors import InvalidInput
+from control_plane.errors import InvalidInput, Unavailable
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import resident_of
 from deployment_units.services.channels.channel import Channel
@@ -114,6 +114,7 @@ class CarryingOut:
             with suppress(InvalidInput):  # of another version: the built-in rules decide
                 await self._recipients.prepare(rules.document)
         for row in rows:
+            await self._prepare(owner, row.position)
             attempt = await self._accounts.settle(
                 owner, partial(self._next, owner=owner, position=row.position, recipient=recipient)
             )
@@ -131,6 +132,19 @@ class CarryingOut:
                     attempt=attempt, result=result, lost=lost,
                 ),
             )  # fmt: skip
+
+    async def _prepare(self, owner: Owner, position: int) -> None:
+        """Raises StaleEpoch, Unavailable."""
+        message = self._accounts.read(
+            resident_of(owner), partial(conversations.at, position=position)
+        )
+        if message is None:
+            return
+        try:
+            async with asyncio.timeout(self._send_s):
+                await self._composer.prepare(owner, message)
+        except TimeoutError as error:
+            raise Unavailable("a message was not read in time; it is tried again") from error
 
     async def _send(self, attempt: _Attempt) -> tuple[SendResult, tuple[str, ...]]:
         """With what of the message was lost."""

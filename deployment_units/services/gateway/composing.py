@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from control_plane.errors import InvalidInput
@@ -23,33 +23,44 @@ from deployment_units.services.conversations.card_checks import Bringer, CardChe
 from deployment_units.services.conversations.card_links import key_for_links
 from deployment_units.services.conversations.handling import NEVER_ELSEWHERE, decoded
 from deployment_units.services.conversations.message import KeptMessage
-from deployment_units.services.gateway.card_mail import LINK_MS, CardLetter, with_card
+from deployment_units.services.gateway.card_mail import (
+    LINK_MS,
+    CardLetter,
+    WrittenCard,
+    with_card,
+)
 from deployment_units.services.gateway.convert.converting import (
     Content,
     Converted,
     TooLong,
     convert,
 )
+from deployment_units.services.gateway.convert.text_html import text_to_html
 from deployment_units.services.gateway.mail_headers import (
     followed,
     message_id_of,
     name_of_sender,
     subject_of,
 )
+from deployment_units.services.gateway.read_html import ReadHtml
 from deployment_units.services.gateway.route import RouteStep
 from deployment_units.services.state.owners import Owner
 from homeport.api.communication.v1 import conversation_pb2 as pb
 
 TEXT_MESSAGES = 3  # of one message
+AT_ONCE = 2_000  # characters of a text that are written as HTML on the event loop
 
 
 class Composed(NamedTuple):
     """A message that is to be sent once `Composer.finish` has put its card into it; None: it has
-    none, or the channel shows none. lost: of what was written, a word for each kind."""
+    none, or the channel shows none. lost: of what was written, a word for each kind. by_mail: it
+    has HTML, of its card, else of its text. whose: in whose turn."""
 
     message: OutgoingMessage
     letter: CardLetter | None
     lost: tuple[str, ...]
+    by_mail: bool
+    whose: Bringer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +68,7 @@ class Composer:
     """Of one unit. host: the domain of our mail; number: from which texts are sent, E.164; either
     empty: there is none. pages, message_pages: address before the token of the page of a button,
     of a message; empty: there are none. checks: reads cards. new_key: 32 random bytes; wall_ms:
-    Unix ms."""
+    Unix ms. html: what was read of messages that are HTML alone."""
 
     host: str = ""
     number: str = ""
@@ -66,6 +77,14 @@ class Composer:
     checks: CardChecks
     new_key: Callable[[], bytes]
     wall_ms: Callable[[], int]
+    html: ReadHtml = field(default_factory=ReadHtml)
+
+    async def prepare(self, owner: Owner, message: KeptMessage) -> None:
+        """Reads beforehand what costs too much to be read in `compose`, in the account's turn."""
+        content = pb.Content.FromString(message.content)
+        if content.html and not content.text.strip():
+            whose = Bringer(owner.tenant, owner.account)
+            await self.html.prepare(content.html, self.checks, whose)
 
     def compose(
         self,
@@ -95,12 +114,13 @@ class Composer:
             answers_to=followed(db, owner, message, reader),
             passed_on=bool(message.via) or not recipient,
         )
-        if not content.card:
-            return Composed(outgoing, None, made.lost)
-        if step.channel is not Channel.MAIL:
-            return Composed(outgoing, None, (*made.lost, "card"))
-        letter = self._letter(db, owner, message, recipient, content.card)
-        return Composed(outgoing, letter, made.lost)
+        whose, by_mail = Bringer(owner.tenant, owner.account), step.channel is Channel.MAIL
+        letter, lost = None, made.lost
+        if content.card and by_mail:
+            letter = self._letter(db, owner, message, recipient, content.card)
+        elif content.card:
+            lost = (*lost, "card")
+        return Composed(outgoing, letter, lost, by_mail, whose)
 
     def _converted(
         self,
@@ -115,7 +135,13 @@ class Composer:
         of it. A code or a secret is shown on no page. Raises as `compose`."""
         written = Content(text=content.text, html=content.html)
         try:
-            return convert(written, step.channel, most_messages=TEXT_MESSAGES)
+            return convert(
+                written,
+                step.channel,
+                most_messages=TEXT_MESSAGES,
+                read=self.html.of,
+                writes_html=False,
+            )
         except TooLong:
             secret = decoded(message.handling).message_class in NEVER_ELSEWHERE
             if not self.message_pages or secret:
@@ -128,16 +154,20 @@ class Composer:
             now_ms=self.wall_ms(),
             new_key=self.new_key,
         )
-        return convert(written, step.channel, link=f"{self.message_pages}{token}")
+        link = f"{self.message_pages}{token}"
+        return convert(written, step.channel, link=link, read=self.html.of)
 
     async def finish(self, composed: Composed) -> Composed:
-        """The message as it is sent, its card written apart from the event loop."""
-        message, letter, lost = composed
-        if letter is None:
+        """The message as it is sent, its card, or its text as HTML, written apart from the event
+        loop where that takes long."""
+        message, letter, lost, by_mail, whose = composed
+        if not by_mail:
             return composed
-        whose = Bringer(letter.tenant, letter.account)
-        written = await self.checks.run(whose, lambda: with_card(message, letter))
-        return Composed(written.message, None, (*lost, *written.lost))
+        if letter is None and len(message.text) <= AT_ONCE:
+            written = _written(message, None)
+        else:
+            written = await self.checks.run(whose, lambda: _written(message, letter))
+        return composed._replace(message=written.message, letter=None, lost=(*lost, *written.lost))
 
     def _letter(
         self, db: sqlite3.Connection, owner: Owner, message: KeptMessage, recipient: str, card: str
@@ -198,3 +228,12 @@ def _address(db: sqlite3.Connection, owner: Owner, step: RouteStep) -> str:
     if found is None:
         raise InvalidInput("address", "the push address was removed")
     return found
+
+
+def _written(message: OutgoingMessage, letter: CardLetter | None) -> WrittenCard:
+    """The mail with its card, if it has one, and with HTML. Blocks."""
+    written = WrittenCard(message, ()) if letter is None else with_card(message, letter)
+    if written.message.html:
+        return written
+    made = replace(written.message, html=text_to_html(written.message.text))
+    return written._replace(message=made)

@@ -6,11 +6,16 @@ What is lost is told to the sender with the delivery: "formatting", "image", "ty
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from control_plane.errors import InvalidInput
 from deployment_units.services.channels.channel import Channel
-from deployment_units.services.gateway.convert.html_text import MOST_CHARACTERS, html_to_text
+from deployment_units.services.gateway.convert.html_text import (
+    MOST_CHARACTERS,
+    HtmlText,
+    html_to_text,
+)
 from deployment_units.services.gateway.convert.segments import (
     NeedsLink,
     TextMessages,
@@ -47,24 +52,31 @@ class Converted:
 
 
 def convert(
-    content: Content, channel: Channel, *, link: str = "", most_messages: int = 1
+    content: Content,
+    channel: Channel,
+    *,
+    link: str = "",
+    most_messages: int = 1,
+    read: Callable[[str], HtmlText] = html_to_text,
+    writes_html: bool = True,
 ) -> Converted:
     """link: where the whole message can be seen, for channels on which it may be too long;
-    most_messages: of a text. Raises InvalidInput where there is nothing to show, or too much;
-    TooLong of a text that needs a link."""
+    most_messages: of a text; read: reads HTML that has no text beside it; writes_html: whether that
+    of a mail is made here. Raises InvalidInput where there is nothing to show, or too much; TooLong
+    of a text that needs a link."""
     _check(content, link, most_messages)
     text, lost = content.text, set[str]()
     if content.html and not text.strip():
-        read = html_to_text(content.html)
-        text = read.text
-        lost |= set(read.lost)
+        found = read(content.html)
+        text = found.text
+        lost |= set(found.lost)
     if content.html:
         lost.add("formatting")
     if not text.strip():
         raise InvalidInput("content", "content: there is no text in it that could be shown")
     html, messages = "", None
     if channel is Channel.MAIL:
-        html = text_to_html(text)
+        html = text_to_html(text) if writes_html else ""
     elif channel is Channel.TEXT:
         messages = _text_messages(text, link, most_messages)
         text = "".join(one.text for one in messages.segments)
