@@ -8,7 +8,7 @@ where that is not what it told last: a slow reader skips what is past.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 from control_plane.errors import Unavailable
@@ -45,7 +45,7 @@ class AccountWatches:
 
     async def follow(
         self, tenant: str, account: str, acting: ActingUnit | None
-    ) -> AsyncIterator[pb.WatchAccountResponse]:
+    ) -> AsyncGenerator[pb.WatchAccountResponse, None]:
         """What stands now, then what does after each change; else signs of life. Ends with NotFound
         once the account is gone; ClaimNotAllowed once it is not at home with who acts for it.
         Raises Exhausted, DataLoss, Unavailable."""
