@@ -10,9 +10,10 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
+from control_plane.quotas.token_buckets import Rate
 from deployment_units.services.device_graph.capture import StampAt
 from deployment_units.services.device_graph.evidence import TcpStamp
-from deployment_units.services.device_graph.service import DeviceService
+from deployment_units.services.device_graph.service import NETWORKS, DeviceService
 from homeport.api.communication.v1 import device_pb2 as pb
 from tests.support.account_units import TENANT, AccountUnit, account_unit
 from tests.support.fakes.call_context import FakeContext
@@ -41,7 +42,7 @@ class Call(FakeContext):
 class Devices:
     """A unit's servicer, with what it was told of who is active."""
 
-    def __init__(self, unit: AccountUnit) -> None:
+    def __init__(self, unit: AccountUnit, networks: Rate = NETWORKS) -> None:
         self.unit = unit
         self.active: list[str] = []
         self.stamps: dict[str, StampAt] = {}
@@ -51,6 +52,7 @@ class Devices:
             serves=lambda tenant: tenant == TENANT, stamp_of=self.stamps.get,
             activity=self,
             clock=lambda: self.seconds,
+            networks=networks,
         )  # fmt: skip
 
     def in_browser(self, tenant: str, account: str, now_ms: int) -> None:
@@ -94,6 +96,7 @@ class Devices:
 
 
 @asynccontextmanager
-async def devices(folder: Path) -> AsyncIterator[Devices]:
+async def devices(folder: Path, networks: Rate = NETWORKS) -> AsyncIterator[Devices]:
+    """networks: observations of one network."""
     async with account_unit(folder) as unit:
-        yield Devices(unit)
+        yield Devices(unit, networks)

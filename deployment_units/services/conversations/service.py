@@ -219,6 +219,8 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         caller = self._callers.caller(context.invocation_metadata() or ())
         if not isinstance(caller, Introduction):
             raise PermissionDenied("show an introduction that names who presses")
+        if self.brings is not None:
+            self.brings.take(caller)
         return await self.take_press(caller, request)
 
     async def take_press(

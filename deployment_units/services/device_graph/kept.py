@@ -112,6 +112,12 @@ PART = Part(
                 "CREATE INDEX waiting_browsers_over ON waiting_browsers (seen_ms)",
                 "CREATE INDEX waiting_browsers_browser ON waiting_browsers (tenant, browser)",
             ),
+            (
+                # Those of before have no network, and are gone after a day.
+                "ALTER TABLE waiting_browsers ADD COLUMN network TEXT NOT NULL DEFAULT ''",
+                "CREATE INDEX waiting_browsers_network"
+                " ON waiting_browsers (tenant, network, seen_ms)",
+            ),
         ),
     ),
     tables=(
@@ -121,6 +127,7 @@ PART = Part(
         Table(name="devices", row=DeviceRow, key=1),
         Table(name="taken_back_edges", row=TakenBackRow, key=2),
     ),
+    upgrades=(lambda table, values: [(table, values)],),  # no account's rows
 )
 
 

@@ -33,6 +33,7 @@ from deployment_units.services.device_graph.matching import (
     word_of,
 )
 from deployment_units.services.device_graph.messages import SOURCES, explanation, map_to_proto
+from deployment_units.services.device_graph.networks import network_of
 from deployment_units.services.device_graph.requests import (
     browser_of,
     device_of,
@@ -48,6 +49,7 @@ from homeport.api.communication.v1 import device_pb2_grpc as pb_grpc
 
 NAME = "homeport.api.communication.v1.DeviceService"
 REPORTS: Final = Rate(per_s=1.0, burst=60.0)  # of an address, and of an account
+NETWORKS: Final = Rate(per_s=20.0, burst=1_200.0)  # observations, of all addresses of a network
 BOOTS: Final = Rate(per_s=64 / 86_400, burst=64.0)  # of an account's devices, by each source
 MOST_KEYS: Final = 50_000
 FORGET_S: Final = 60.0  # between looks for browsers that have waited long enough
@@ -84,6 +86,7 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
         stamp_of: Callable[[str], StampAt | None] = lambda peer: None,
         clock: Callable[[], float] = time.monotonic,
         rate: Rate = REPORTS,
+        networks: Rate = NETWORKS,
     ) -> None:
         """wall_ms: Unix ms; clock: monotonic seconds; serves: a tenant; stamp_of: the TCP
         timestamp of a connection, by its other end."""
@@ -97,6 +100,7 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
         self._clock = clock
         self._together = StampsTogether()
         self._buckets = TokenBuckets(rate, most_keys=MOST_KEYS)
+        self._networks = TokenBuckets(networks, most_keys=MOST_KEYS)
         self._boots_told = TokenBuckets(BOOTS, most_keys=MOST_KEYS)
         self.observed: Counter[str] = Counter()  # browsers, by what was decided
 
@@ -171,6 +175,8 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
             raise PermissionDenied("this unit does not serve that tenant")
         block = peer_group(context.peer())
         self._take(block)
+        if wait_s := self._networks.take(network_of(block), self._clock(), 1.0):
+            raise TooMuchReported("too much was seen from there; wait", retry_after_s=wait_s)
         now_ms = self._wall_ms()
         server, boots, again = self._boots((tenant, browser), context.peer(), uptime_ms, now_ms)
 

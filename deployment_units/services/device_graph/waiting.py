@@ -11,23 +11,32 @@ from typing import Final
 from deployment_units.services.device_graph.evidence import BootInstant, BootSource, NoBoot
 from deployment_units.services.device_graph.kept import MOST_AT_ADDRESS
 from deployment_units.services.device_graph.matching import SESSION_MS, Observation
+from deployment_units.services.device_graph.networks import network_of
 
 MOST_WAITING: Final = 100_000  # of a unit
+MOST_OF_NETWORK: Final = 4_096  # of a /48 or /24: more than a large site has in a day
 MOST_PLACES: Final = 16  # of one browser that an explanation goes by, the newest
 _FORGOTTEN_AT_ONCE: Final = 1_000
 
 
-def wait(db: sqlite3.Connection, tenant: str, seen: Observation) -> None:
-    """Keeps a browser that was seen until a report comes. As many of an address as are compared:
-    the oldest go."""
+def wait(
+    db: sqlite3.Connection,
+    tenant: str,
+    seen: Observation,
+    *,
+    most_of_network: int = MOST_OF_NETWORK,
+) -> None:
+    """Keeps a browser that was seen until a report comes. As many of an address as are compared,
+    and so many of a network: the oldest go."""
     boot = seen.boot
     if isinstance(boot, NoBoot):
         return
+    network = network_of(seen.block)
     db.execute(
-        "INSERT OR REPLACE INTO waiting_browsers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO waiting_browsers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             tenant, seen.block, seen.browser, boot.source, boot.ms, boot.plus_minus_ms,
-            seen.server, boot.seen_ms,
+            seen.server, boot.seen_ms, network,
         ),
     )  # fmt: skip
     db.execute(
@@ -35,6 +44,12 @@ def wait(db: sqlite3.Connection, tenant: str, seen: Observation) -> None:
         " block, browser, source FROM waiting_browsers WHERE tenant = ? AND block = ?"
         " ORDER BY seen_ms DESC LIMIT -1 OFFSET ?)",
         (tenant, seen.block, MOST_AT_ADDRESS),
+    )
+    db.execute(
+        "DELETE FROM waiting_browsers WHERE (tenant, block, browser, source) IN (SELECT tenant,"
+        " block, browser, source FROM waiting_browsers WHERE tenant = ? AND network = ?"
+        " ORDER BY seen_ms DESC LIMIT -1 OFFSET ?)",
+        (tenant, network, most_of_network),
     )
 
 

@@ -20,6 +20,7 @@ from control_plane.quotas.token_buckets import Rate, TokenBuckets
 from deployment_units.services.accounts.callers import Callers, introduced
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels.reply_tokens import token_of
+from deployment_units.services.mail_in.fair_places import FairPlaces
 from deployment_units.services.mail_in.loops import MailOrigin
 from deployment_units.services.mail_in.mail_keeper import Mailbox, MailKeeper, NobodysMail
 from deployment_units.services.mail_in.mail_messages import address_of, content_of, envelope_of
@@ -31,7 +32,7 @@ from homeport.api.communication.v1 import mail_pb2 as pb
 from homeport.api.communication.v1 import mail_pb2_grpc as pb_grpc
 
 NAME = "homeport.api.communication.v1.MailService"
-MOST_AT_ONCE = 32  # mails that are being brought
+MOST_AT_ONCE = 32  # mails that are being brought; see FairPlaces
 BROUGHT = Rate(per_s=50.0, burst=2_000.0)  # mails and questions, of one unit
 MOST_UNITS = 10_000  # that are remembered
 TAKE_S = 40.0  # for one mail
@@ -65,7 +66,7 @@ class MailService(pb_grpc.MailServiceServicer):
         self._most_bytes = most_bytes
         self._clock = clock
         self._units = TokenBuckets(rate, most_keys=MOST_UNITS)
-        self._places = at_once
+        self._places = FairPlaces(at_once)
         self._take_s = take_s
 
     async def CheckMailRecipient(
@@ -79,16 +80,15 @@ class MailService(pb_grpc.MailServiceServicer):
         self, requests: AsyncIterator[pb.DeliverMailRequest], context: _Context
     ) -> pb.DeliverMailResponse:
         bringer = self._bringer(context)
-        if self._places <= 0:
+        if not self._places.enter(bringer.from_unit):
             raise Exhausted("too many mails are being brought; try again", retry_after_s=1.0)
-        self._places -= 1
         try:
             async with asyncio.timeout(self._take_s):
                 await self._take(bringer, aiter(requests))
         except TimeoutError as error:
             raise Unavailable("the mail could not be read in time; bring it again") from error
         finally:
-            self._places += 1
+            self._places.leave(bringer.from_unit)
         passing("mail.brought.after")
         return pb.DeliverMailResponse()
 

@@ -13,6 +13,7 @@ from deployment_units.services.conversations.bring_budget import (
     BringRates,
     TooMuchBrought,
 )
+from deployment_units.services.conversations.press_judging import NothingPressed
 from deployment_units.services.conversations.service import ConversationService
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from tests.support.account_units import TENANT, account_unit
@@ -78,6 +79,30 @@ async def test_what_is_refused_was_not_looked_at(tmp_path: Path) -> None:
         await deliver(2)
         with pytest.raises(TooMuchBrought):
             await deliver(3)
+
+
+async def test_presses_are_of_the_same_budget_as_messages(tmp_path: Path) -> None:
+    async with account_unit(tmp_path) as unit:
+        service = ConversationService(
+            unit.accounts, unit.callers, unit.arrivals, unit.sender, unit.checks,
+            brings=BringBudget(clock=lambda: 0.0, rates=RATES), wall_ms=unit.wall_ms,
+        )  # fmt: skip
+
+        async def press(by: str) -> None:
+            request = pb.DeliverPressRequest(
+                message=b"m" * 16, action="order", revision=1, press=b"p" * 16
+            )
+            await service.DeliverPress(request, unit.by_introduction("anna", by))
+
+        for _ in range(2):
+            with pytest.raises(NothingPressed):
+                await press("mallory")
+        with pytest.raises(TooMuchBrought):
+            await press("mallory")
+        with pytest.raises(TooMuchBrought):
+            await service.Deliver(pb.DeliverRequest(), unit.by_introduction("anna", "mallory"))
+        with pytest.raises(NothingPressed):
+            await press("carla")
 
 
 async def test_the_other_unit_keeps_what_was_too_much_and_brings_it_later(tmp_path: Path) -> None:

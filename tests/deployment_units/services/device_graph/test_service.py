@@ -9,6 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied, Unauthenticated
+from control_plane.quotas.token_buckets import Rate
 from deployment_units.services.device_graph.graph import EDGE_MS
 from deployment_units.services.device_graph.kept import (
     MAX_DEVICES,
@@ -285,6 +286,17 @@ async def test_bounds(tmp_path: Path) -> None:
             pb.RemoveDeviceRequest(device="device-0"), at.by("anna")
         )
         assert len(removed.devices) == MAX_DEVICES - 1
+
+
+async def test_of_one_network_no_more_is_seen_however_many_addresses_it_has(
+    tmp_path: Path,
+) -> None:
+    async with devices(tmp_path, Rate(per_s=1.0, burst=3.0)) as at:
+        for number in range(3):
+            await at.observe(up=None, address=f"ipv6:[2001:db8:0:{number}::1]")
+        with pytest.raises(TooMuchReported, match="from there"):
+            await at.observe(up=None, address="ipv6:[2001:db8:0:7::1]")
+        await at.observe(up=None, address="ipv6:[2001:db8:1:7::1]")
 
 
 @pytest.mark.parametrize(

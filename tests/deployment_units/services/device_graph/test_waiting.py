@@ -12,6 +12,7 @@ from deployment_units.services.device_graph import waiting
 from deployment_units.services.device_graph.evidence import BootInstant, BootSource, NoBoot
 from deployment_units.services.device_graph.kept import MOST_AT_ADDRESS, PART
 from deployment_units.services.device_graph.matching import SESSION_MS, Observation
+from deployment_units.services.device_graph.networks import network_of
 
 TENANT = "talk"
 
@@ -65,3 +66,28 @@ def test_after_a_day_they_go_and_of_too_many_the_oldest(db: sqlite3.Connection) 
     assert left == [4, 5, 6, 7, 8, 9]
     assert waiting.forget_waiting(db, now_ms=SESSION_MS, most=6) == 0
     assert waiting.forget_waiting(db, now_ms=SESSION_MS, most=5) > 0
+
+
+def test_one_network_pushes_out_its_own_and_nobody_elses(db: sqlite3.Connection) -> None:
+    waiting.wait(db, TENANT, seen("other", 0, block="2001:db8:1:1::/64"), most_of_network=5)
+    waiting.wait(db, "rival", seen("theirs", 0, block="2001:db8::/64"), most_of_network=5)
+    for number in range(20):
+        block = f"2001:db8:0:{number:x}::/64"
+        waiting.wait(db, TENANT, seen(f"{number}", number + 1, block=block), most_of_network=5)
+    left = [n for n in range(20) if there(db, f"2001:db8:0:{n:x}::/64")]
+    assert left == [15, 16, 17, 18, 19]
+    assert there(db, "2001:db8:1:1::/64") == ["other"]
+    assert [one.browser for one in waiting.waiting_at(db, "rival", "2001:db8::/64")] == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    ("block", "network"),
+    [
+        ("2001:db8:1:ffff::/64", "2001:db8:1::/48"),
+        ("198.51.100.7", "198.51.100.0/24"),
+        ("unix", "unix"),
+        ("", ""),
+    ],
+)
+def test_whose_network_an_address_is(block: str, network: str) -> None:
+    assert network_of(block) == network

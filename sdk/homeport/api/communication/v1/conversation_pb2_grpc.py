@@ -135,7 +135,7 @@ class ConversationServiceServicer:
     def DeliverPress(self, request, context):
         """Brings a press to the account whose card it is, from the viewer that the introduction names.
         Idempotent as Click. Caller: whoever was introduced. Errors: as Click; PERMISSION_DENIED the
-        viewer is nobody.
+        viewer is nobody; RESOURCE_EXHAUSTED as Deliver, of whose budget it takes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
