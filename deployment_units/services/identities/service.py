@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, Protocol
 
 from grpc import aio
 
+from control_plane.errors import Exhausted
+from control_plane.quotas.token_buckets import Rate, TokenBuckets
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.identities import kept
 from deployment_units.services.identities.choosing import suggest
 from deployment_units.services.identities.identity import (
@@ -36,7 +40,16 @@ from homeport.api.communication.v1 import identity_pb2 as pb
 from homeport.api.communication.v1 import identity_pb2_grpc as pb_grpc
 
 NAME = "homeport.api.communication.v1.IdentityService"
+ASKED = Rate(per_s=20.0, burst=400.0)  # suggestions for an account
+FOR_ONE = 16  # identifiers that cost as much as a suggestion does
+MOST_ACCOUNTS = 50_000  # that are remembered
 _Context = aio.ServicerContext[Any, Any]
+
+
+class TooMuchAsked(Exhausted):
+    """The account has asked for more suggestions than it may."""
+
+    reason = "TOO_MUCH_ASKED"
 
 
 class OriginalMessage(NamedTuple):
@@ -61,7 +74,7 @@ class OriginalFinder(Protocol):
 
 class IdentityService(pb_grpc.IdentityServiceServicer):
     """Servicer of one unit. originals: finds messages; wall_ms: Unix ms. organisations: domains
-    that are known to be organisations'."""
+    that are known to be organisations'. clock: monotonic seconds; rate: see ASKED."""
 
     def __init__(
         self,
@@ -71,15 +84,20 @@ class IdentityService(pb_grpc.IdentityServiceServicer):
         *,
         wall_ms: Callable[[], int],
         organisations: Collection[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+        rate: Rate = ASKED,
     ) -> None:
         self._accounts = accounts
         self._callers = callers
         self._originals = originals
         self._wall_ms = wall_ms
         self._organisations = organisations
+        self._clock = clock
+        self._asked = TokenBuckets(rate, most_keys=MOST_ACCOUNTS)
 
     async def Suggest(self, request: pb.SuggestRequest, context: _Context) -> pb.SuggestResponse:
         resident = self._callers.resident(context.invocation_metadata() or ())
+        self._take(resident, request)
         conversation = conversation_of(request.conversation)
         asked = contactees_of(request.contactees)
         chosen = chosen_of(request.chosen_from, request.chosen_to, asked)
@@ -105,6 +123,17 @@ class IdentityService(pb_grpc.IdentityServiceServicer):
             now_ms=self._wall_ms(),
         )
         return suggestion_to_proto(suggestion)
+
+    def _take(self, resident: Resident, request: pb.SuggestRequest) -> None:
+        """Before anything is read: what that costs, the caller decides."""
+        named = len(request.contactees) + len(request.chosen_to)
+        named += sum(len(one.identifiers) for one in request.contactees)
+        cost, key = 1.0 + named / FOR_ONE, (resident.tenant, resident.account)
+        if wait_s := self._asked.take(key, self._clock(), cost):
+            raise TooMuchAsked(
+                "this account has asked too much; wait, or ask of fewer identifiers",
+                retry_after_s=wait_s,
+            )
 
     async def PlanReply(
         self, request: pb.PlanReplyRequest, context: _Context

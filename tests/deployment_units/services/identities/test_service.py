@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from control_plane.errors import InvalidInput, NotFound, ServiceError, Unauthenticated
+from control_plane.quotas.token_buckets import Rate
 from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.conversations.originals import find_original
 from deployment_units.services.identities import kept
 from deployment_units.services.identities.frequency import HALF_LIFE_MS
 from deployment_units.services.identities.kept import NotYourIdentifier
+from deployment_units.services.identities.service import IdentityService, TooMuchAsked
 from deployment_units.services.state.port import read_state, replace_state
 from homeport.api.communication.v1 import conversation_pb2 as talk
 from homeport.api.communication.v1 import identity_pb2 as pb
@@ -253,3 +256,20 @@ async def test_a_conversation_that_is_removed_leaves_no_thread(unit: AccountUnit
     )
     read = unit.accounts.read(ANNA, lambda db, n: kept.history(db, n, [], conversation))
     assert read.thread == ""
+
+
+async def test_who_asks_of_many_identifiers_again_and_again_waits(unit: AccountUnit) -> None:
+    now_s = 0.0
+    service = IdentityService(
+        unit.accounts, unit.callers, find_original, wall_ms=unit.wall_ms,
+        clock=lambda: now_s, rate=Rate(per_s=1.0, burst=4.0),
+    )  # fmt: skip
+    many = [pb.Contactee(member=f"m{n}", identifiers=[f"@n{n}"]) for n in range(20)]
+    large, ticket = pb.SuggestRequest(contactees=many), unit.by_ticket("anna")
+    await service.Suggest(large, ticket)  # 3.5 of 4
+    with pytest.raises(TooMuchAsked) as refused:
+        await service.Suggest(asked(), ticket)
+    assert 0 < (refused.value.retry_after_s or 0) < 1
+    await service.Suggest(asked(), unit.by_ticket("ben"))
+    now_s += 1.0
+    await service.Suggest(asked(), ticket)

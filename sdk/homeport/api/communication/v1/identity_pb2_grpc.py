@@ -53,7 +53,8 @@ class IdentityServiceServicer:
         """As whom to write to contactees and at which of their identifiers, with reasons, and what that
         would show. What was chosen stays, and ranks the other side; where all was chosen, it is the
         warnings that are of use. Reads only. Caller: a client. Errors: INVALID_ARGUMENT;
-        FAILED_PRECONDITION with the reason NOT_YOUR_IDENTIFIER of `chosen_from`.
+        FAILED_PRECONDITION with the reason NOT_YOUR_IDENTIFIER of `chosen_from`; RESOURCE_EXHAUSTED with
+        the reason TOO_MUCH_ASKED: sixteen identifiers cost as much as a call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
