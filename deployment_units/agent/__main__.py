@@ -25,7 +25,7 @@ async def run(settings: AgentSettings) -> None:
         print(f"homeport agents serve {len(units.endpoints)} unit(s)", file=sys.stderr, flush=True)
         document = {
             "units": units.endpoints, "web": units.web, "mail": units.mail,
-            "metrics": units.metrics,
+            "sip": units.sip, "metrics": units.metrics,
         }  # fmt: skip
         write_ready_file(settings.ready_file, document)
 

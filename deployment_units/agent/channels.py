@@ -20,6 +20,7 @@ from deployment_units.services.channels.port import OutgoingChannel
 from deployment_units.services.channels.push import Push, read_allowed
 from deployment_units.services.channels.push_service import NAME as PUSH_SERVICE
 from deployment_units.services.channels.push_service import PushService
+from deployment_units.services.channels.sip_message import SendSip, SipMessage
 from deployment_units.services.channels.text_link import TextLink, TextOnLine
 from deployment_units.services.conversations.answering import AnswerPresses
 from deployment_units.services.conversations.card_checks import CardChecks
@@ -33,12 +34,13 @@ from homeport.api.communication.v1 import push_pb2_grpc
 @dataclass(slots=True, kw_only=True)
 class UnitChannels:
     """all: by what they are; composer: what they are given; tasks: what has to run for them;
-    allowed: hosts of push services, by schema."""
+    allowed: hosts of push services, by schema; send_sip: of the unit's call server."""
 
     all: Mapping[Channel, OutgoingChannel]
     composer: Composer
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     answers: TextAnswers | None = None
+    send_sip: SendSip | None = None
     allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     push: Push | None = None
 
@@ -65,6 +67,14 @@ class UnitChannels:
     async def take_text(self, text: TextOnLine) -> int:
         """A text that came in; nobody is there before the unit takes any."""
         return 404 if self.answers is None else await self.answers.take(text)
+
+    async def send_text(
+        self, target: str, shown: str | None, text: str, *, within_s: float
+    ) -> int | None:
+        """See SendSip; nothing is sent before the unit has a call server."""
+        if self.send_sip is None:
+            return None
+        return await self.send_sip(target, shown, text, within_s=within_s)
 
     def taken_in_by(
         self,
@@ -108,6 +118,10 @@ def channels_of(
         )
         found[Channel.TEXT] = line
         made.tasks = {"line for texts": line.run}
+    elif settings.sip_listen and settings.text_number:
+        found[Channel.TEXT] = SipMessage(
+            made.send_text, number=settings.text_number, clock=time.monotonic
+        )
     if allowed := read_allowed(settings.push):
         made.allowed = allowed
         made.push = found[Channel.PUSH] = Push(allowed)

@@ -78,6 +78,7 @@ from homeport.api.communication.v1 import (
 
 if TYPE_CHECKING:
     from deployment_units.agent.mail import UnitMail
+    from deployment_units.services.telephony.sip.call_server_process import CallServerProcess
 
 PARTS = (
     applications_kept.PART,
@@ -125,6 +126,7 @@ class UnitKeeping:
     devices: DeviceService | None = None
     inviting: Inviting | None = None
     telephony: UnitTelephony | None = None
+    call_server: CallServerProcess | None = None
 
 
 class Whereabouts:
@@ -231,8 +233,19 @@ def keeping(
         connect=connect, wall_ms=wall_ms, jitter=jitter,
     )  # fmt: skip
 
+    call_server = None
+    if settings.sip_listen:
+        from deployment_units.agent.calling import call_server_of  # likewise
+
+        call_server = call_server_of(
+            settings, calls.routing, take=channels.take_text, wall_ms=wall_ms
+        )
+        channels.send_sip = call_server.send_text
+
     async def close() -> None:
         await answering.close()
+        if call_server is not None:
+            await call_server.close()
         await calls.peers.close()
         if mail is not None:
             await mail.close()
@@ -290,6 +303,7 @@ def keeping(
             **invites.tasks,
             **answering.tasks,
             **(mail.tasks if mail is not None else {}),
+            **({"call server": call_server.run} if call_server is not None else {}),
         },
         close=close,
         mail=mail,
@@ -308,6 +322,7 @@ def keeping(
         devices=device_service,
         inviting=invites,
         telephony=calls,
+        call_server=call_server,
     )
 
 

@@ -83,15 +83,15 @@ class MailSettings(BaseModel):
         str,
         Field(
             description="host:port of the line for texts, needs accounts and text_number; empty: "
-            "there are none"
+            "they go by sip_listen, where there is one"
         ),
     ] = ""
     text_number: Annotated[
         str, Field(description="the unit's own number, +44…, from which texts go")
     ] = ""
 
-    def mail_misfits(self, *, accounts: bool) -> Iterator[str]:
-        """What is wrong with them, for people."""
+    def mail_misfits(self, *, accounts: bool, sip: bool) -> Iterator[str]:
+        """What is wrong with them, for people. sip: there is a call server, which takes texts."""
         try:
             domains = mail_domains(self.mail_domain)
             role_handles(self.postmaster, domains)
@@ -114,8 +114,11 @@ class MailSettings(BaseModel):
             yield "credentials go over verified TLS alone; add --mail-relay-tls"
         if bool(self.mail_relay_user) != (self.mail_relay_password_file is not None):
             yield "--mail-relay-user and --mail-relay-password-file belong together"
-        if bool(self.text_line) != bool(_NUMBER.match(self.text_number)):
-            yield "--text-line needs --text-number, such as +442079460100, and the other way round"
+        number = bool(_NUMBER.match(self.text_number))
+        if (self.text_line and not number) or (self.text_number and not number):
+            yield "--text-line needs --text-number, such as +442079460100"
+        elif number and not (self.text_line or sip):
+            yield "--text-number needs --text-line or --sip-listen"
 
 
 def mail_domains(text: str) -> dict[str, str]:

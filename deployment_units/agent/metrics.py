@@ -18,6 +18,7 @@ from control_plane.telemetry.endpoint import Readiness
 from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.registration import Registration
+from deployment_units.agent.sip_metrics import MeasuredCallServer, sip_metrics
 from deployment_units.agent.unit_service import UnitService
 from deployment_units.services.web.server import WebServer
 
@@ -118,6 +119,9 @@ class MeasuredAgent(Protocol):
     @property
     def calls(self) -> MeasuredCalls | None: ...
 
+    @property
+    def call_server(self) -> MeasuredCallServer | None: ...
+
 
 class AgentMetrics(Collector):
     """Of all units of a process. certificates: PEM contents as they are used now, by what they
@@ -154,6 +158,7 @@ class AgentMetrics(Collector):
         yield from self._devices()
         yield from self._invitations()
         yield from self._calls()
+        yield from sip_metrics((one.unit_id, one.call_server) for one in self._agents)
         yield certificate_expiry(self._certificates())
 
     def _registrations(self) -> Iterator[Metric]:

@@ -21,11 +21,14 @@ from control_plane.telemetry.log_settings import LogSettings
 from deployment_units.agent.capacity_limit import DEFAULT_MARGIN
 from deployment_units.agent.mail_settings import MailSettings
 from deployment_units.agent.push_settings import PushSettings
+from deployment_units.agent.sip_settings import SipSettings
 from deployment_units.agent.web_settings import WebSettings
 from deployment_units.services.gateway.waiting import MOST_OF_ACCOUNT, MOST_OF_TENANT
 
 
-class AgentSettings(MailSettings, PushSettings, WebSettings, ConnectionSettings, LogSettings):
+class AgentSettings(
+    MailSettings, PushSettings, SipSettings, WebSettings, ConnectionSettings, LogSettings
+):
     """One agent, or one for each unit of a fleet file."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_AGENT_", cli_prog_name="homeport agent")
@@ -155,7 +158,8 @@ class AgentSettings(MailSettings, PushSettings, WebSettings, ConnectionSettings,
         yield from self.web_misfits(accounts=self.accounts, fleet=self.units is not None)
         if self.data_sharing and not self.accounts:
             yield "applications answer at accounts; add --accounts to --data-sharing"
-        yield from self.mail_misfits(accounts=self.accounts)
+        yield from self.mail_misfits(accounts=self.accounts, sip=bool(self.sip_listen))
+        yield from self.sip_misfits(accounts=self.accounts, fleet=self.units is not None)
         yield from self.push_misfits(accounts=self.accounts)
         if self.accounts and self.state_dir is None:
             yield "accounts are kept in a folder; name it with --state-dir"

@@ -50,6 +50,7 @@ from homeport.api.unit.v1 import unit_pb2_grpc
 
 if TYPE_CHECKING:
     from deployment_units.services.mail_in.smtp_server import SmtpServer
+    from deployment_units.services.telephony.sip.call_server_process import CallServerProcess
 
 DRAIN_S = 5.0
 UNKNOWN_CAPACITY = 1_000_000  # clients, for a unit whose record an operator applies
@@ -91,6 +92,11 @@ class Agent:
         return self.keeping.telephony
 
     @property
+    def call_server(self) -> CallServerProcess | None:
+        """Speaks SIP; None: nobody does."""
+        return self.keeping.call_server
+
+    @property
     def outbox(self) -> OutboxMeasures | None:
         """What is told of its deliveries; None: it keeps no accounts."""
         return self.keeping.outbox
@@ -103,12 +109,13 @@ class Agent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingUnits:
-    """Where the units of a process can be reached, by id, by gRPC, by browsers and by mail, and its
-    metrics; empty: nowhere."""
+    """Where the units of a process can be reached, by id, by gRPC, by browsers, by mail and by SIP,
+    and its metrics; empty: nowhere."""
 
     endpoints: dict[str, str]
     web: dict[str, str]
     mail: dict[str, str]
+    sip: dict[str, str]
     metrics: str
 
 
@@ -143,8 +150,12 @@ async def run_agents(
                 web = {one.unit_id: one.web.address for one in agents if one.web is not None}
                 kept = {one.unit_id: one.keeping.mail for one in agents}
                 mail = {unit: one.address for unit, one in kept.items() if one is not None}
+                called = {one.unit_id: one.keeping.call_server for one in agents}
+                sip = {unit: one.shown for unit, one in called.items() if one is not None}
                 on_ready(
-                    ServingUnits(endpoints=endpoints, web=web, mail=mail, metrics=endpoint.address)
+                    ServingUnits(
+                        endpoints=endpoints, web=web, mail=mail, sip=sip, metrics=endpoint.address
+                    )
                 )
 
             await _run(agents, stop, ended, ready, supervisor, loop_lag)
@@ -172,6 +183,8 @@ async def _run(
                 await agent.web.start()
             if agent.keeping.mail is not None:
                 await agent.keeping.mail.start()
+            if agent.keeping.call_server is not None:
+                await agent.keeping.call_server.start()
             await agent.server.ready()
         tasks = [
             group.create_task(

@@ -49,7 +49,7 @@ async def serve(link: Link) -> None:
     )
     engine = SippyEngine(
         first.listen, trunks, control,
-        rates=SourceRates(first.rate_per_s, clock=time.monotonic),
+        rates=SourceRates(first.rate_per_s, clock=time.monotonic), shown=first.shown,
     )  # fmt: skip
     try:
         async with asyncio.TaskGroup() as group:

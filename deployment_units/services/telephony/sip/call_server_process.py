@@ -16,6 +16,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from itertools import count
 
+import msgspec
+
 from control_plane.errors import Refused as RefusedError
 from deployment_units.services.telephony.port import (
     CallKind,
@@ -89,6 +91,12 @@ class CallServerProcess:
         """Of the child; 0: there is none."""
         return 0 if self._child is None else self._child.pid
 
+    @property
+    def shown(self) -> str:
+        """Where trunks reach it, host:port; empty: it never listened."""
+        where = self._configured.shown or self.address
+        return "" if where is None else f"{where[0]}:{where[1]}"
+
     async def start(self) -> None:
         """The child listens. Raises Refused where it cannot."""
         ours, theirs = socket.socketpair()
@@ -114,11 +122,7 @@ class CallServerProcess:
         self.serves.set()
         self.address = said.address
         # Whoever was told where it listens finds it there again.
-        self._configured = Configured(
-            listen=said.address, trunks=self._configured.trunks, out=self._configured.out,
-            emergency=self._configured.emergency, region=self._configured.region,
-            rate_per_s=self._configured.rate_per_s,
-        )  # fmt: skip
+        self._configured = msgspec.structs.replace(self._configured, listen=said.address)
 
     async def run(self) -> None:
         """Until it is cancelled. Raises CallServerEndedError where the child ended; run again, it

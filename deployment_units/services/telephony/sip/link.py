@@ -21,7 +21,8 @@ MOST_UNREAD = 8 << 20  # bytes that the other side has not taken
 
 
 class Configured(msgspec.Struct, frozen=True, tag=True):
-    """The agent's first word. listen: host and port."""
+    """The agent's first word. listen: host and port; shown: the same as trunks reach it; None: as
+    it listens."""
 
     listen: tuple[str, int]
     trunks: str
@@ -29,6 +30,7 @@ class Configured(msgspec.Struct, frozen=True, tag=True):
     emergency: str
     region: str
     rate_per_s: float
+    shown: tuple[str, int] | None = None
 
 
 class Listening(msgspec.Struct, frozen=True, tag=True):

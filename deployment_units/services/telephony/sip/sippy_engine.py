@@ -73,7 +73,8 @@ class _Leg:
 
 
 class SippyEngine(asyncio.DatagramProtocol):
-    """listen: host and port. counts: of messages by what became of them, for metrics."""
+    """listen: host and port; shown: the same as trunks reach it, for messages; None: as it listens.
+    counts: of messages by what became of them, for metrics."""
 
     def __init__(
         self,
@@ -83,8 +84,10 @@ class SippyEngine(asyncio.DatagramProtocol):
         *,
         rates: SourceRates,
         limits: EngineLimits | None = None,
+        shown: tuple[str, int] | None = None,
     ) -> None:
         self._listen = listen
+        self._shown = shown
         self._trunks = trunks
         self._control = control
         self._rates = rates
@@ -110,9 +113,10 @@ class SippyEngine(asyncio.DatagramProtocol):
         transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=self._listen)
         self._transport = transport
         self.address = transport.get_extra_info("sockname")[:2]
-        self._here = f"{self.address[0]}:{self.address[1]}"
+        shown = self._shown or self.address
+        self._here = f"{shown[0]}:{shown[1]}"
         self._config: dict[str, Any] = {
-            "_sip_address": self.address[0], "_sip_port": self.address[1],
+            "_sip_address": shown[0], "_sip_port": shown[1],
             "_sip_logger": self._writer, "homeport_sender": self._send,
         }  # fmt: skip
         self._transactions = Transactions(self._config, self._asked)
