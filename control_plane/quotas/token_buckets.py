@@ -68,6 +68,13 @@ class TokenBuckets:
         self._recent[key] = filled
         return 0.0
 
+    def give_back(self, key: Hashable, cost: float = 1.0) -> None:
+        """So many tokens of what the key took a moment ago were not needed."""
+        full_at = self._recent.get(key)
+        if full_at is not None:
+            token_s = self._own[key][0] if key in self._own else self._token_s
+            self._recent[key] = full_at - cost * token_s
+
     def _make_room(self) -> None:
         """For one more key in the recent generation."""
         for _ in range(min(_DROPPED_AT_ONCE, len(self._dropped))):

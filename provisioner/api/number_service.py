@@ -26,7 +26,7 @@ from provisioner.numbers.records import NumberKind
 NAME = "homeport.api.directory.v1.NumberService"
 MOST_ASKED = 16
 FOUND = Rate(per_s=200.0, burst=4_000.0)  # calls whose home a unit asks for
-MISSED = 20.0  # what one costs more that finds nobody: telephones are not to be walked through
+MISSED = 20.0  # times what one costs that finds somebody: telephones are not to be walked through
 _KINDS = {
     pb.NUMBER_KIND_VIRTUAL: NumberKind.VIRTUAL,
     pb.NUMBER_KIND_TECHNICAL: NumberKind.TECHNICAL,
@@ -116,14 +116,18 @@ class NumberService(pb_grpc.NumberServiceServicer):
         tenant = self._callers.tenant(request) if request.tenant else ""
         caller = _number(request.caller, "caller") if request.caller else None
         dialled = _number(request.dialled, "dialled").normal
-        wait_s = self._units.take(unit, self._clock())
+        # As for one that finds nobody, so that guesses at once are counted like others.
+        wait_s = self._units.take(unit, self._clock(), MISSED)
         if wait_s:
             raise Exhausted("this unit asks for too many calls; wait", retry_after_s=wait_s)
+        cost = 1.0
         try:
             found = await self._homes.find(tenant, caller, dialled, unit)
         except NotFound:
-            self._units.take(unit, self._clock(), MISSED)
+            cost = MISSED
             raise
+        finally:
+            self._units.give_back(unit, MISSED - cost)
         return pb.CallHome(tenant=found.tenant, residence=residence_to_proto(found.residence))
 
     def _to_proto(self, held: HeldNumber) -> pb.Number:

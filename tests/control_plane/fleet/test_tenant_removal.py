@@ -226,8 +226,13 @@ async def test_names_go_with_their_tenant_and_no_others(store):
         keys.handle_claim("shop", "u17r1.anna"), keys.identifier_claim("shop", "tel", "1.0"),
         keys.directory_account("shop", "anna"), keys.directory_proof("shop", "tel", "1.0", "anna"),
         keys.sent_codes("shop", "tel", "1.0"),
+        keys.tenant_number("shop", "+442079460001"), keys.tenant_number_book("shop"),
+        keys.free_number("shop", "people", "+442079460002"), keys.account_numbers("shop", "anna"),
     ]  # fmt: skip
-    others = [keys.handle_claim("shop2", "u17r1.anna"), keys.directory_account("shop2", "anna")]
+    others = [
+        keys.handle_claim("shop2", "u17r1.anna"), keys.directory_account("shop2", "anna"),
+        keys.tenant_number("shop2", "+442079460003"), keys.tenant_number_book("shop2"),
+    ]  # fmt: skip
     await store.commit(Txn(then=[Put(key, b"") for key in (*made, *others)]))
     await remover(store, Clients()).remove("shop")
     assert [await store.get(key) for key in made] == [None] * len(made)

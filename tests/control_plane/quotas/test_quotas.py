@@ -50,6 +50,14 @@ def test_no_more_is_given_than_burst_and_rate_and_what_is_told_is_so(per_s, burs
         assert given_ <= burst + per_s * now * (1 + 1e-6) + 1e-3
 
 
+def test_what_was_given_back_can_be_taken_again():
+    buckets = TokenBuckets(Rate(per_s=1, burst=3))
+    assert buckets.take("a", 0.0, 3) == 0.0
+    buckets.give_back("a", 2)
+    buckets.give_back("b", 2)  # of which nothing is known
+    assert [buckets.take("a", 0.0) for _ in range(3)] == [0.0, 0.0, 1.0]
+
+
 def test_what_costs_more_than_a_full_bucket_takes_a_full_one():
     buckets = TokenBuckets(Rate(per_s=10, burst=5))
     assert buckets.take("a", 0.0, 1_000) == 0.0

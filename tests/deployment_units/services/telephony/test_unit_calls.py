@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from control_plane.errors import PermissionDenied, ServiceError
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.state.port import read_state
 from deployment_units.services.telephony import kept
+from deployment_units.services.telephony.account_calls import AccountCalls
 from deployment_units.services.telephony.allocation import unambiguous
+from deployment_units.services.telephony.linking import Linked
 from deployment_units.services.telephony.port import (
     CallKind,
     CallRoute,
@@ -22,6 +27,7 @@ from deployment_units.services.telephony.port import (
     RefusedCause,
 )
 from deployment_units.services.telephony.records import CallLimits
+from deployment_units.services.telephony.routing import CallAsked
 from deployment_units.services.telephony.unit_numbers import FRESH_MS
 from homeport.api.communication.v1 import telephony_pb2 as pb
 from tests.support.account_units import TENANT
@@ -385,3 +391,86 @@ async def test_calls_are_listed_by_the_page_the_latest_first(units: CallUnits) -
     times = [one.time.ToMilliseconds() for one in (*first.calls, *rest.calls)]
     assert times == sorted(times, reverse=True)
     assert (len(times), rest.next_page_token) == (3, "")
+
+
+async def test_a_transaction_that_fails_leaves_neither_link_nor_record(units: CallUnits) -> None:
+    """As if the unit had died after a stranger's number was allocated."""
+    given = iter([b"\0" * 32])  # a secret, and nothing for the id of the record
+
+    def drawn(count: int) -> bytes:
+        found = next(given, None)
+        if found is None:
+            raise RuntimeError("died")
+        return found
+
+    calls = AccountCalls(
+        units.london.accounts, units.london.numbers, wall_ms=units.london.wall_ms, random=drawn
+    )
+    asked = CallAsked(caller=P3, dialled=V, kind=CallKind.CALL)
+    with pytest.raises(RuntimeError, match="died"):
+        await calls.route(Resident(tenant=TENANT, account="anna", epoch=1), asked)
+    assert not (await units.london.links("anna")).links
+    assert not await units.london.listed("anna")
+
+
+async def test_a_unit_that_brings_too_much_waits(units: CallUnits) -> None:
+    for _ in range(200):
+        await units.stockholm.call(None, V, CallKind.TEXT)
+    waits = await units.stockholm.call(None, V, CallKind.TEXT)
+    assert refused(waits) is RefusedCause.UNAVAILABLE
+    assert leg(await units.london.call(None, V, CallKind.TEXT)) == (P1, None)
+
+
+@pytest.mark.parametrize("viewer", ["ben", ""])
+async def test_calls_are_brought_by_units_alone(units: CallUnits, viewer: str) -> None:
+    """An introduction for a viewer, or of no unit, opens neither method; nor does a ticket."""
+    london = units.london
+    request = pb.RouteCallRequest(caller=P2, dialled=V, kind=pb.CALL_KIND_CALL)
+    for context in (london.by_introduction("anna", viewer), london.by_ticket("anna")):
+        with pytest.raises(PermissionDenied):
+            await london.telephony.Route(request, context)
+        with pytest.raises(PermissionDenied):
+            await london.telephony.Report(pb.ReportCallRequest(record=bytes(16)), context)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_table_that_units_keep_is_ambiguous(units: CallUnits, seed: int) -> None:
+    """Random users, contacts, calls of strangers, links taken back and moves."""
+    rng = random.Random(seed)
+    await units.settle("ben", P3, V2, unit=units.stockholm)
+    homes = {"anna": (units.london, 1), "ben": (units.stockholm, 1)}
+    phones = {"anna": P1, "ben": P3}
+    virtual = {"anna": V, "ben": V2}
+    contacts = [number(400 + n) for n in range(5)]
+    for _ in range(40):
+        account, contact = rng.choice(sorted(homes)), rng.choice(contacts)
+        unit, epoch = homes[account]
+        step = rng.randrange(4)
+        if step == 0:
+            with suppress(ServiceError):  # no number is left
+                await unit.link(account, contact, epoch)
+        elif step == 1:
+            await rng.choice([units.london, units.stockholm]).call(
+                contact, virtual[account], CallKind.TEXT
+            )
+        elif step == 2:
+            gone = pb.UnlinkContactRequest(number=contact)
+            await unit.telephony.UnlinkContact(gone, unit.by_ticket(account, epoch))
+            units.later(rng.choice([0, kept.REST_MS / 1_000 + 1]))
+        elif rng.random() < 0.3:
+            other = units.stockholm if unit is units.london else units.london
+            await units.move(account, unit, other, epoch + 1)
+            homes[account] = other, epoch + 1
+        for name, (at, since) in homes.items():
+            table = at.accounts.read(
+                Resident(tenant=TENANT, account=name, epoch=since),
+                lambda db, owner: kept.whole_table(db, owner, "it", now_ms=at.wall_ms()),  # noqa: B023
+            )
+            assert unambiguous(table) == []
+            for (_, technical), p2 in table.links.items():
+                there = at.calls.trace(
+                    Resident(tenant=TENANT, account=name, epoch=since),
+                    CallAsked(caller=phones[name], dialled=technical, kind=CallKind.CALL),
+                )
+                assert isinstance(there, Linked)
+                assert (there.target, there.shown) == (p2, virtual[name])
