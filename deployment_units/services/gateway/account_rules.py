@@ -93,6 +93,10 @@ class CompiledRules:
     def __len__(self) -> int:
         return len(self._known)
 
+    def is_ready(self, document: str) -> bool:
+        """Whether it is known."""
+        return document in self._known
+
     async def prepare(self, document: str) -> None:
         """Compiles it apart from the event loop, where it is not known: that takes a tenth of a
         second for a large one. Raises InvalidInput."""

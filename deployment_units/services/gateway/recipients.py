@@ -59,6 +59,10 @@ class Recipients:
         self._health = health
         self._rules = CompiledRules()
 
+    def is_ready(self, document: str) -> bool:
+        """Whether `prepare` has nothing to do."""
+        return self._rules.is_ready(document)
+
     async def prepare(self, document: str) -> None:
         """Has an account's rules ready, before they are asked. Raises InvalidInput."""
         await self._rules.prepare(document)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import msgspec
 from grpc import aio
 
-from control_plane.errors import InvalidInput, NotFound, PermissionDenied
+from control_plane.errors import Exhausted, InvalidInput, NotFound, PermissionDenied
 from control_plane.identity.introductions import Introduction
+from control_plane.quotas.token_buckets import Rate, TokenBuckets
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers, introduced
+from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.contacts import book
 from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations.members import is_uri, read_member
@@ -38,6 +41,9 @@ from homeport.api.communication.v1 import delivery_pb2_grpc as pb_grpc
 
 NAME = "homeport.api.communication.v1.DeliveryService"
 DEFAULT_PAGE, MOST_PAGE = 100, 1_000
+COMPILED = Rate(per_s=1.0, burst=100.0)  # documents of rules, of one account
+FOR_ONE = 4_096  # characters of one that cost as much as one does
+MOST_ACCOUNTS = 50_000  # that are remembered
 _NEWEST = 2**63 - 1
 _NOWHERE = frozenset(
     {DeliveryState.KEPT, DeliveryState.ROUTED, DeliveryState.UNDELIVERABLE, DeliveryState.EXPIRED}
@@ -45,8 +51,14 @@ _NOWHERE = frozenset(
 _Context = aio.ServicerContext[Any, Any]
 
 
+class TooManyRules(Exhausted):
+    """The account has had more rules compiled than it may."""
+
+    reason = "TOO_MANY_RULES"
+
+
 class DeliveryService(pb_grpc.DeliveryServiceServicer):
-    """Servicer of one unit. wall_ms: Unix ms."""
+    """Servicer of one unit. wall_ms: Unix ms; clock: monotonic seconds; rate: see COMPILED."""
 
     def __init__(
         self,
@@ -56,12 +68,16 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
         recipients: Recipients,
         *,
         wall_ms: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+        rate: Rate = COMPILED,
     ) -> None:
         self._accounts = accounts
         self._callers = callers
         self._agenda = agenda
         self._recipients = recipients
         self._wall_ms = wall_ms
+        self._clock = clock
+        self._compiled = TokenBuckets(rate, most_keys=MOST_ACCOUNTS)
 
     async def ListDeliveries(
         self, request: pb.ListDeliveriesRequest, context: _Context
@@ -127,7 +143,7 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
         self, request: pb.ApplyRulesRequest, context: _Context
     ) -> pb.ApplyRulesResponse:
         resident = self._callers.resident(context.invocation_metadata() or ())
-        await self._recipients.prepare(request.document)
+        await self._prepare(resident, request.document)
         kept_now = await self._accounts.change(
             resident,
             lambda db, owner: account_rules.apply(
@@ -145,7 +161,7 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
         now_ms = self._wall_ms()
         with suppress(InvalidInput):  # of another version: the built-in rules decide
             rules = self._accounts.read(resident, account_rules.find)
-            await self._recipients.prepare(rules.document)
+            await self._prepare(resident, rules.document)
 
         def plan(db: sqlite3.Connection, owner: int) -> RoutePlan:
             traits = SenderTraits(identifier=sender, contact=book.knows(db, owner, sender))
@@ -155,6 +171,17 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
             )
 
         return plan_to_proto(self._accounts.read(resident, plan))
+
+    async def _prepare(self, resident: Resident, document: str) -> None:
+        """Compiles rules where they are not known. Raises InvalidInput, TooManyRules."""
+        if self._recipients.is_ready(document):
+            return
+        cost = 1.0 + len(document) / FOR_ONE
+        if wait_s := self._compiled.take((resident.tenant, resident.account), self._clock(), cost):
+            raise TooManyRules(
+                "this account has applied too many rules; wait", retry_after_s=wait_s
+            )
+        await self._recipients.prepare(document)
 
     async def Receipt(self, request: pb.ReceiptRequest, context: _Context) -> pb.ReceiptResponse:
         caller = self._callers.caller(context.invocation_metadata() or ())

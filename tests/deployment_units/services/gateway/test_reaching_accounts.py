@@ -13,12 +13,14 @@ import pytest
 from control_plane.errors import Conflict, InvalidInput
 from control_plane.identifiers.identifier import Identifier
 from control_plane.identifiers.uris import read_uri
+from control_plane.quotas.token_buckets import Rate
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.port import SendResult
 from deployment_units.services.contacts import book
 from deployment_units.services.gateway import kept
 from deployment_units.services.gateway.records import decoded_record, encoded_record
+from deployment_units.services.gateway.service import DeliveryService, TooManyRules
 from deployment_units.services.gateway.states import (
     AttemptEvidence,
     AttemptState,
@@ -260,6 +262,29 @@ async def test_who_writes_where_nobody_answers_takes_the_channel_from_nobody(
         await london.send("anna", number, "hello", carla, talk=talk)
         await london.settled()
     assert len(mail.sent) == 9
+
+
+async def test_who_applies_many_rules_waits(london: LinkedUnit) -> None:
+    now_s = 0.0
+    service = DeliveryService(
+        london.unit.accounts, london.unit.callers, london.unit.agenda, london.recipients,
+        wall_ms=london.unit.wall_ms, clock=lambda: now_s, rate=Rate(per_s=0.1, burst=2.5),
+    )  # fmt: skip
+
+    async def apply_(document: str) -> None:
+        request = pb.ApplyRulesRequest(document=document)
+        await service.ApplyRules(request, london.unit.by_ticket("ben"))
+
+    document = '{"never":["push"]}'
+    for _ in range(5):
+        await apply_(document)  # the same again costs nothing
+    with pytest.raises(Conflict):
+        await apply_('{"never":["text"]}')
+    with pytest.raises(TooManyRules):
+        await apply_('{"never":["mail"]}')
+    now_s += 60.0
+    with pytest.raises(Conflict):
+        await apply_('{"never":["mail"]}')
 
 
 async def test_rules_are_replaced_by_who_has_read_them(london: LinkedUnit) -> None:

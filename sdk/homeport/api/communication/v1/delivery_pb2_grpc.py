@@ -97,7 +97,8 @@ class DeliveryServiceServicer:
 
     def ApplyRules(self, request, context):
         """Replaces them. The same again changes nothing. Caller: a client. Errors: INVALID_ARGUMENT naming
-        the key; ABORTED others stand there by now; FAILED_PRECONDITION with the reason ACCOUNT_FULL.
+        the key; ABORTED others stand there by now; FAILED_PRECONDITION with the reason ACCOUNT_FULL;
+        RESOURCE_EXHAUSTED with the reason TOO_MANY_RULES.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +106,7 @@ class DeliveryServiceServicer:
 
     def ExplainRoute(self, request, context):
         """Which channels a message to the account would take now, and why. Reads only. Caller: a client.
-        Errors: INVALID_ARGUMENT.
+        Errors: INVALID_ARGUMENT; RESOURCE_EXHAUSTED as ApplyRules.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
