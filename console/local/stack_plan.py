@@ -222,6 +222,8 @@ def _outside(options: StackOptions) -> list[str]:
         found += [f"--mail-trusted={LOOPBACK}"] if options.mail.vouches else []
     if options.text is not None:
         found += [f"--text-line={options.text.address}", f"--text-number={options.text.number}"]
+    if options.trunks:
+        found += [f"--sip-listen={LOOPBACK}:0", f"--sip-trunks={options.trunks}"]
     if options.push:
         found += [f"--push={options.push}"]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from console.demo.directory.buying import buy
+from console.demo.directory.calling import call
 from console.demo.directory.composing import compose
 from console.demo.directory.demo_stack import DemoStack
 from console.demo.directory.devices import recognise
@@ -12,7 +13,7 @@ from console.demo.directory.signing_up import sign_up
 from console.demo.directory.story import Story
 from console.demo.directory.writing import write
 
-CHAPTERS = (1, 2, 4, 5, 6, 8, 9)
+CHAPTERS = (1, 2, 4, 5, 6, 7, 8, 9)
 
 
 def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
@@ -36,6 +37,10 @@ def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
     with story.chapter(6, "A program at a handle"):
         shop = buy(story, stack)
     if last == 6:
+        return
+    with story.chapter(7, "Calls that show nobody's number"):
+        call(story, stack)
+    if last == 7:
         return
     with story.chapter(8, "Which browser is on which device"):
         recognise(story, stack)

@@ -23,6 +23,7 @@ from console.cli.failure import CommandFailed, ExitCode
 from console.cli.profile import Target
 from console.demo.directory import mail_provider, telephones
 from console.demo.directory.demo_children import DemoChild
+from console.demo.directory.gateway import Gateway
 from console.demo.directory.mail_provider import Mailboxes
 from console.demo.directory.person import Person
 from console.local.stack import LocalStack, secured
@@ -38,8 +39,9 @@ TENANT, DOMAIN = "talk", "talk.example"
 BROWSED = "talk.localhost"  # the same for browsers on this machine
 ROASTERY = "roastery"  # the application, and its account
 MAIL_DOMAINS = ("mail.example", "northwind.example", "contoso.example")
-# Of the numbers kept for fiction: of the service, of Anna and of Dev.
+# Of the numbers kept for fiction: of the service, of Anna, of Dev, and of Ben.
 SERVICE_NUMBER, ANNAS_NUMBER, DEVS_NUMBER = "+442079460000", "+442079460301", "+442079460302"
+BENS_NUMBER = "+442079460303"
 LONDON, STOCKHOLM = "81.2.69.142", "89.160.20.112"  # addresses there, as the geo database has it
 WITHIN_S = 300.0  # also on a machine that is busy with other things
 HTTP_S = 120.0
@@ -66,6 +68,7 @@ class DemoStack:
                 *(f"--domain={domain}" for domain in MAIL_DOMAINS),
             ),
         )
+        self.gateway = Gateway()
         self.clock_file = folder / "clock"
         self.clock = SimulatedClock(self.clock_file, starts_at_ms=wall_ms())
         self._platform: DemoChild | None = None
@@ -90,6 +93,7 @@ class DemoStack:
         if hasattr(self, "local"):
             self.local.stop()
         self.telephones.stop()
+        self.gateway.stop()
         self.mail.stop()
 
     def _start(self) -> None:
@@ -100,6 +104,7 @@ class DemoStack:
         for number in (ANNAS_NUMBER, DEVS_NUMBER):
             (self.texts_folder / number).mkdir(parents=True)
         self.telephones.start("--listen=127.0.0.1:0")
+        self.gateway.start()
         units = [unit.id for unit in read_fleet(TWO_UNITS)]
         options = secured(
             StackOptions(
@@ -118,6 +123,7 @@ class DemoStack:
                 hosts={DOMAIN: TENANT, BROWSED: TENANT},
                 sharing=Sharing(tenant=TENANT, clock=self.clock_file),
                 text=TextLine(address=self.text_line, number=SERVICE_NUMBER),
+                trunks=self.gateway.trunk,
             )
         )
         self.local = LocalStack(
