@@ -1,6 +1,7 @@
 """SendBudget: how much an account may send, so that nobody floods others, and no unit.
 
-A message costs one for each member whom it goes to. What is sent again costs again: it is work.
+A message costs one for each member whom it goes to, and a press of a button one. What is sent again
+costs again: it is work.
 """
 
 from __future__ import annotations

@@ -198,8 +198,10 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         )
 
     async def Click(self, request: pb.ClickRequest, context: _Context) -> pb.ClickResponse:
-        resident = self._resident(context)
-        clicked = await self.clicking.click(resident, press_of(request))
+        resident, press = self._resident(context), press_of(request)
+        if self._budget is not None:
+            self._budget.take(resident.tenant, resident.account, 1)
+        clicked = await self.clicking.click(resident, press)
         passing("click.kept.after")
         pressed = self._accounts.read(
             resident,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.errors import NotFound
 from control_plane.quotas.token_buckets import Rate
 from deployment_units.services.conversations.send_budget import SendBudget, TooMuchSent
 from deployment_units.services.conversations.service import ConversationService
@@ -47,3 +48,16 @@ async def test_each_member_costs_also_where_none_is_named_again(tmp_path: Path) 
         await send(2, [])
         with pytest.raises(TooMuchSent):
             await send(3, [])
+
+
+async def test_a_press_costs_as_a_message_to_one_does(tmp_path: Path) -> None:
+    async with account_unit(tmp_path) as unit:
+        service = ConversationService(
+            unit.accounts, unit.callers, unit.arrivals, unit.sender, unit.checks,
+            budget=SendBudget(clock=lambda: 0.0, rate=Rate(per_s=1.0, burst=2.0)),
+            wall_ms=unit.wall_ms,
+        )  # fmt: skip
+        request = pb.ClickRequest(message=bytes(16), action="yes", press=bytes(16))
+        for refused in (NotFound, NotFound, TooMuchSent):
+            with pytest.raises(refused):
+                await service.Click(request, unit.by_ticket("mallory"))

@@ -126,7 +126,8 @@ class ConversationServiceServicer:
         application; what that answers comes as messages. Counts once by message, action, account and
         `press`, and as often as the action's `once` says. Caller: a client. Errors: INVALID_ARGUMENT also
         where what was filled in will not do; NOT_FOUND no such message; FAILED_PRECONDITION with the
-        reason NOT_PRESSABLE, or ACCOUNT_FULL; ABORTED the card is being changed again and again.
+        reason NOT_PRESSABLE, or ACCOUNT_FULL; ABORTED the card is being changed again and again;
+        RESOURCE_EXHAUSTED the account has sent and pressed too much (TOO_MUCH_SENT).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
