@@ -13,20 +13,29 @@ import pytest
 from control_plane import faultpoints
 from homeport.api.directory.v1 import directory_pb2 as pb
 from homeport.api.directory.v1 import directory_pb2_grpc as pb_grpc
+from homeport.api.directory.v1 import (
+    domain_pb2,
+    domain_pb2_grpc,
+    organisation_pb2,
+    organisation_pb2_grpc,
+)
 from homeport.api.provisioning.v1 import provisioning_pb2 as provisioning_pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as provisioning_grpc
 from tests.support import servers
+from tests.support.fakes.name_server import NameServer, serving
 from tests.support.fakes.smtp_relay import SmtpRelay
 
 pytestmark = pytest.mark.slow
+ORGANISATIONS = organisation_pb2_grpc.OrganisationServiceStub
+DOMAINS = domain_pb2_grpc.DomainServiceStub
 MAIL = pb.Identifier(uri="mailto:anna@mail.example")
 
 
 class Killed:
     """Starts servers over one store; some end at a fault point."""
 
-    def __init__(self, folder: Path, relay: SmtpRelay) -> None:
-        self._folder, self._relay = folder, relay
+    def __init__(self, folder: Path, relay: SmtpRelay, *more: str) -> None:
+        self._folder, self._relay, self._more = folder, relay, more
         self._count = 0
 
     def server(self, label: str = "") -> servers.Server:
@@ -35,6 +44,7 @@ class Killed:
         return servers.Server(
             self._folder, f"server-{self._count}", f"embedded:{self._folder / 'store.db'}",
             f"--directory-mail-relay={host}:{port}", "--directory-mail-from=codes@talk.example",
+            *self._more,
             environment={faultpoints.VARIABLE: label} if label else {},
         )  # fmt: skip
 
@@ -47,9 +57,9 @@ async def prepared(address: str) -> None:
             await stub.Provision(provisioning_pb.ProvisionRequest(client_id=client), timeout=10)
 
 
-async def ask(address: str, method: str, request):
+async def ask(address: str, method: str, request, stub=pb_grpc.DirectoryServiceStub):
     async with grpc.aio.insecure_channel(address) as channel:
-        return await getattr(pb_grpc.DirectoryServiceStub(channel), method)(request, timeout=10)
+        return await getattr(stub(channel), method)(request, timeout=20)
 
 
 async def started(server: servers.Server) -> servers.Server:
@@ -100,4 +110,32 @@ async def test_a_try_counts_though_its_server_never_answered(tmp_path):
             await ask(second.address, "FinishProof", guess)
         right = pb.FinishProofRequest(account="anna", identifier=MAIL, code=code)
         assert (await ask(second.address, "FinishProof", right)).kind == "mailto"
+        await ended(second)
+
+
+async def test_a_domain_that_was_found_and_not_written_is_looked_for_again(tmp_path):
+    """Killed once name servers have said it: it stays asked for, and no other state is made up."""
+    names = NameServer(recurses=True)
+    async with SmtpRelay() as relay, serving(names):
+        killed = Killed(tmp_path, relay, f"--directory-dns=127.0.0.1:{names.port}")
+        first = await started(killed.server("domain.checked.after"))
+        organisation = {"organisation": "contoso", "name": "Contoso"}
+        made = organisation_pb2.ApplyOrganisationRequest(organisation=organisation)
+        await ask(first.address, "ApplyOrganisation", made, ORGANISATIONS)
+        of = {"organisation": "contoso", "domain": "contoso.example"}
+        asked = await ask(
+            first.address, "ClaimDomain", domain_pb2.ClaimDomainRequest(**of), DOMAINS
+        )
+        names.records[asked.record_name, "TXT"] = [f'"{asked.record_value}"']
+        verify = domain_pb2.VerifyDomainRequest(**of)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await ask(first.address, "VerifyDomain", verify, DOMAINS)
+        await ended(first)
+        second = await started(killed.server())
+        get = domain_pb2.GetDomainRequest(**of)
+        stands = await ask(second.address, "GetDomain", get, DOMAINS)
+        assert stands.state == domain_pb2.DOMAIN_STATE_PENDING
+        assert stands.record_value == asked.record_value
+        proved = await ask(second.address, "VerifyDomain", verify, DOMAINS)
+        assert proved.state == domain_pb2.DOMAIN_STATE_VERIFIED
         await ended(second)
