@@ -54,9 +54,11 @@ GROUPS = (ROOT + "groups/").encode()
 GROUP_MEMBERS = (ROOT + "group-members/").encode()
 DOMAINS = (ROOT + "domains/").encode()
 DOMAIN_CHECKER = (ROOT + "domain-checker").encode()
+DOMAIN_NOTICES = (ROOT + "domain-notices/").encode()
 INVITATIONS = (ROOT + "invitations/").encode()
 OF_ORGANISATIONS = (
-    ORGANISATIONS, ORGANISATION_DOMAINS, MEMBERSHIPS, GROUPS, GROUP_MEMBERS, DOMAINS, INVITATIONS,
+    ORGANISATIONS, ORGANISATION_DOMAINS, MEMBERSHIPS, GROUPS, GROUP_MEMBERS, DOMAINS,
+    DOMAIN_NOTICES, INVITATIONS,
 )  # fmt: skip
 # Telephone numbers: whose each is, and under its tenant all else of it.
 NUMBERS = (ROOT + "numbers/").encode()
@@ -267,6 +269,11 @@ def domain(tenant_id: str, name: str) -> bytes:
     """Domain that an organisation has proved, by its name in A-labels; without: the prefix of the
     tenant's."""
     return DOMAINS + f"{tenant_id}/{name}".encode()
+
+
+def domain_notice(tenant_id: str, organisation_id: str, name: str) -> bytes:
+    """DomainNotice: what owners of an organisation are to be told of a domain."""
+    return DOMAIN_NOTICES + f"{tenant_id}/{organisation_id}/{name}".encode()
 
 
 def invitation(tenant_id: str, invitation_id: str) -> bytes:

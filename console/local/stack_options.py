@@ -69,6 +69,7 @@ class StackOptions:
     mail: MailRelay | None = None  # None: no mail goes out
     text: TextLine | None = None  # None: no texts
     trunks: str = ""  # of the units' call servers, as agents take them; empty: there are none
+    dns: str = ""  # ADDRESS:PORT that records of domains are looked for at; empty: the machine's
     push: str = ""  # push services that accounts may use, as agents take it; empty: none
     # Hosts at which handles have pages, and WebFinger finds them: host to tenant, the host with the
     # port where it is another than HTTPS's; none: no pages.

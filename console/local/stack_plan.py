@@ -271,7 +271,7 @@ def _pages(options: StackOptions) -> tuple[str, ...]:
 
 
 def _code_senders(options: StackOptions) -> list[str]:
-    """By whom codes are sent to addresses and numbers."""
+    """By whom codes are sent to addresses and numbers, and domains are looked for."""
     found = []
     if options.mail is not None:
         sender = f"codes@{options.mail.domain}"
@@ -280,6 +280,8 @@ def _code_senders(options: StackOptions) -> list[str]:
     if options.text is not None:
         found += [f"--directory-text-line={options.text.address}"]
         found += [f"--directory-text-number={options.text.number}"]
+    if options.dns:
+        found += [f"--directory-dns={options.dns}"]
     return found
 
 

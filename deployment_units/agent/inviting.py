@@ -21,6 +21,7 @@ from deployment_units.services.invites.carrier import InviteCarrier
 from deployment_units.services.invites.groups import Groups
 from deployment_units.services.invites.letters import Letters
 from deployment_units.services.invites.looking import InviteLooks
+from deployment_units.services.invites.notices import DomainNoticeMessages
 from deployment_units.services.invites.peers import InvitePeers
 from deployment_units.services.invites.saying import InviteMessages
 from deployment_units.services.invites.service import NAME, InviteService
@@ -76,6 +77,7 @@ def inviting(
     servicer = InviteService(
         database, accounts, callers, agenda, steps,
         InviteLooks(accounts, directory, saying, wall_ms=wall_ms), groups,
+        DomainNoticeMessages(accounts, messages.sender, host=channels.composer.host),
         brings=messages.conversations.brings, wall_ms=wall_ms,
     )  # fmt: skip
     messages.conversations.clicking.taker = servicer

@@ -44,14 +44,15 @@ class ChallengeAnswer:
 NOT_SAID = ChallengeAnswer(conclusive=False)
 
 
-def combined(resolvers: Iterable[ChallengeAnswer], own: ChallengeAnswer) -> ChallengeAnswer:
+def combined(resolvers: Iterable[ChallengeAnswer], own: ChallengeAnswer | None) -> ChallengeAnswer:
     """What resolvers said, and the domain's own name servers. Where no resolver gives an answer,
     none counts: they check signatures, and the others do not. What is missing has to be missing
-    everywhere; a resolver may remember for a while what its servers have already changed."""
+    everywhere; a resolver may remember for a while what its servers have already changed. own None:
+    its own servers are none that may be asked, and what resolvers say is all."""
     asked = list(resolvers)
     if not any(one.conclusive or one.values for one in asked):
         return NOT_SAID
-    every = [*asked, own]
+    every = asked if own is None else [*asked, own]
     return ChallengeAnswer(
         values=frozenset().union(*(one.values for one in every)),
         conclusive=all(one.conclusive for one in every),

@@ -79,13 +79,13 @@ class DnsChallenges:
             return ChallengeAnswer(conclusive=True)  # too long for a record to be there
         try:
             async with asyncio.timeout(self._read_s):
-                asked = [_asked(one, name) for one in self._resolvers]
-                *said, own = await asyncio.gather(*asked, self._own_in_time(name))
+                asked = asyncio.gather(*(_asked(one, name) for one in self._resolvers))
+                said, own = await asyncio.gather(asked, self._own_in_time(name))
         except TimeoutError:
             return NOT_SAID
         return combined(said, own)
 
-    async def _own_in_time(self, name: dns.name.Name) -> ChallengeAnswer:
+    async def _own_in_time(self, name: dns.name.Name) -> ChallengeAnswer | None:
         """However slow they are, what resolvers have said counts."""
         try:
             async with asyncio.timeout(self._own_all_s):
@@ -93,11 +93,13 @@ class DnsChallenges:
         except TimeoutError:
             return NOT_SAID
 
-    async def _own(self, name: dns.name.Name) -> ChallengeAnswer:
-        """What one of the domain's own name servers says."""
+    async def _own(self, name: dns.name.Name) -> ChallengeAnswer | None:
+        """What one of the domain's own name servers says; None: none of them may be asked."""
         for resolver in self._resolvers:
             found = await _own_servers(resolver, name)
             addresses = [one for one in found if self._internal or is_public(one)]
+            if found and not addresses:
+                return None
             for address in addresses[:MOST_OWN]:
                 answer = await self._from_own(address, name)
                 if answer is not NOT_SAID:

@@ -26,6 +26,7 @@ from provisioner.organisations.domain import (
     Observations,
     domain_step,
 )
+from provisioner.organisations.domain_notices import notice_writes
 from provisioner.organisations.domain_records import DomainRecords
 from provisioner.organisations.reads import Reads
 from provisioner.organisations.records import decoded, encoded
@@ -152,6 +153,7 @@ class DomainChecks:
             writes += await self._records.handed_over(
                 reads, tenant, name, domain.owner, after.owner
             )
+        writes += notice_writes(tenant, name, domain, after, self._records.now_ms())
         faultpoints.passing("domain.checked.after")
         result = await self._records.store.commit(Txn(compares=reads.compares(), then=writes))
         return after if result.succeeded else None

@@ -19,6 +19,7 @@ from provisioner.directory.claim_rules import ClaimNotAllowed
 from provisioner.organisations.actors import Actor
 from provisioner.organisations.challenges import ChallengeReader
 from provisioner.organisations.domain import Domain, Observation, domain_proved
+from provisioner.organisations.domain_notices import notice_writes
 from provisioner.organisations.domain_records import (
     DomainRecords,
     HeldDomain,
@@ -129,6 +130,8 @@ class Domains:
                     "CONFLICT", f"{name} is contested by another organisation already; wait"
                 )
             writes: list[Operation] = [Put(keys.domain(tenant, name), encoded(after))]
+            if domain is not None:
+                writes += notice_writes(tenant, name, domain, after, self._records.now_ms())
             if after.owner == organisation_id:
                 book_key = keys.organisation_domains(tenant, organisation_id)
                 writes.append(Put(book_key, encoded(book.with_owned(name))))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from prometheus_client.registry import Collector
 
 from control_plane.audit.objects import AuditedObject
+from control_plane.serving.channel_pool import ChannelPool
 from control_plane.serving.server import Service
 from provisioner.api import domain_service, invitation_service, organisation_service
 from provisioner.api.callers import Callers
@@ -22,12 +23,17 @@ from provisioner.api.organisation_audit import organisation_objects
 from provisioner.api.organisation_callers import OrganisationCallers
 from provisioner.api.organisation_metrics import OrganisationMetrics
 from provisioner.api.organisation_service import OrganisationService
+from provisioner.api.unit_notices import UnitNotices
+from provisioner.directory.budgets import Asker
 from provisioner.directory.claim_budgets import ClaimBudgets
 from provisioner.directory.directory import Directory
+from provisioner.directory.residence import Residence
 from provisioner.directory.shared_lease import SharedLease
+from provisioner.moves.dialing import unit_dialer
 from provisioner.organisations.addressed import AddressedReader
 from provisioner.organisations.dns_challenges import DnsChallenges
 from provisioner.organisations.domain_checks import DomainChecks
+from provisioner.organisations.domain_notices import DomainNotices
 from provisioner.organisations.domain_records import DomainRecords
 from provisioner.organisations.domain_transfers import DomainTransfers
 from provisioner.organisations.domains import Domains
@@ -49,11 +55,12 @@ class OrganisationParts:
     services: tuple[Service, ...]
     audited: Mapping[str, AuditedObject]
     checks: DomainChecks
+    notices: DomainNotices
     collector: Collector
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
-        return {"checks of domains": self.checks.run}
+        return {"checks of domains": self.checks.run, "notices about domains": self.notices.run}
 
 
 def build_organisations(
@@ -71,6 +78,15 @@ def build_organisations(
     domains = Domains(records, challenges, random=secrets.token_bytes)
     transfers = DomainTransfers(records)
     checks = DomainChecks(records, challenges, session=lambda: state.ledger.session, jitter=jitter)
+    units = UnitNotices(ChannelPool(unit_dialer(settings)))
+
+    async def home_of(tenant: str, account: str) -> Residence:
+        asker = Asker(tenant=tenant, stranger=True)  # whom no viewer's budget counts
+        return (await directory.resolver.resolve_account(account, asker)).residences[0]
+
+    notices = DomainNotices(
+        directory.store, units, leads=checks.leads, home_of=home_of, wall=time.time, jitter=jitter
+    )
     reader = AddressedReader(registrar, secrets=lambda: directory.pepper.secrets)
     invitations = Invitations(
         reader,
@@ -98,5 +114,6 @@ def build_organisations(
         services=(of_organisations.service(), of_domains.service(), of_invitations.service()),
         audited=organisation_objects(of_organisations, of_domains),
         checks=checks,
+        notices=notices,
         collector=OrganisationMetrics(checks),
     )

@@ -7,13 +7,14 @@ from console.demo.directory.calling import call
 from console.demo.directory.composing import compose
 from console.demo.directory.demo_stack import DemoStack
 from console.demo.directory.devices import recognise
+from console.demo.directory.inviting import invite
 from console.demo.directory.moving import move
 from console.demo.directory.proving import prove_and_show
 from console.demo.directory.signing_up import sign_up
 from console.demo.directory.story import Story
 from console.demo.directory.writing import write
 
-CHAPTERS = (1, 2, 4, 5, 6, 7, 8, 9)
+CHAPTERS = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 
 
 def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
@@ -25,6 +26,10 @@ def tell_chapters(story: Story, stack: DemoStack, *, last: int) -> None:
     with story.chapter(2, "Proved, found, and seen as she wants"):
         prove_and_show(story, stack, ben)
     if last == 2:
+        return
+    with story.chapter(3, "Whose an address is, and whom an invitation reaches"):
+        invite(story, stack)
+    if last == 3:
         return
     with story.chapter(4, "As whom, and where to"):
         compose(story, stack, ben)

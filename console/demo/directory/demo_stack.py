@@ -21,10 +21,11 @@ from console.cli.calls.directory import DirectoryCalls
 from console.cli.calls.fleet import FleetCalls
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.profile import Target
-from console.demo.directory import mail_provider, telephones
+from console.demo.directory import mail_provider, name_server, telephones
 from console.demo.directory.demo_children import DemoChild
 from console.demo.directory.gateway import Gateway
 from console.demo.directory.mail_provider import Mailboxes
+from console.demo.directory.name_server import PublishedRecords
 from console.demo.directory.person import Person
 from console.local.stack import LocalStack, secured
 from console.local.stack_options import MailRelay, Sharing, StackOptions, TextLine
@@ -38,7 +39,7 @@ from homeport.api.tenancy.v1 import tenancy_pb2
 TENANT, DOMAIN = "talk", "talk.example"
 BROWSED = "talk.localhost"  # the same for browsers on this machine
 ROASTERY = "roastery"  # the application, and its account
-MAIL_DOMAINS = ("mail.example", "northwind.example", "contoso.example")
+MAIL_DOMAINS = ("mail.example", "northwind.example", "contoso.example", "eu.contoso.example")
 # Of the numbers kept for fiction: of the service, of Anna, of Dev, and of Ben.
 SERVICE_NUMBER, ANNAS_NUMBER, DEVS_NUMBER = "+442079460000", "+442079460301", "+442079460302"
 BENS_NUMBER = "+442079460303"
@@ -69,6 +70,10 @@ class DemoStack:
             ),
         )
         self.gateway = Gateway()
+        self.records = PublishedRecords(folder / "zones")
+        self.names = DemoChild(
+            "name-server", name_server.MODULE, folder, (f"--folder={self.records.folder}",)
+        )
         self.clock_file = folder / "clock"
         self.clock = SimulatedClock(self.clock_file, starts_at_ms=wall_ms())
         self._platform: DemoChild | None = None
@@ -94,6 +99,7 @@ class DemoStack:
             self.local.stop()
         self.telephones.stop()
         self.gateway.stop()
+        self.names.stop()
         self.mail.stop()
 
     def _start(self) -> None:
@@ -105,6 +111,9 @@ class DemoStack:
             (self.texts_folder / number).mkdir(parents=True)
         self.telephones.start("--listen=127.0.0.1:0")
         self.gateway.start()
+        self._on_step("starting the name server")
+        self.records.folder.mkdir()
+        self.names.start()
         units = [unit.id for unit in read_fleet(TWO_UNITS)]
         options = secured(
             StackOptions(
@@ -124,6 +133,7 @@ class DemoStack:
                 sharing=Sharing(tenant=TENANT, clock=self.clock_file),
                 text=TextLine(address=self.text_line, number=SERVICE_NUMBER),
                 trunks=self.gateway.trunk,
+                dns=str(self.names.facts["dns"]),
             )
         )
         self.local = LocalStack(

@@ -36,6 +36,7 @@ from deployment_units.services.invites.invite import (
 )
 from deployment_units.services.invites.looking import InviteLooks
 from deployment_units.services.invites.messages import invite_to_proto, token_of
+from deployment_units.services.invites.notices import DomainNoticeMessages
 from deployment_units.services.invites.requests import (
     identifier,
     invitation_id,
@@ -79,6 +80,7 @@ class InviteService(pb_grpc.InviteServiceServicer):
         steps: InviteSteps,
         looks: InviteLooks,
         groups: Groups,
+        notices: DomainNoticeMessages,
         *,
         brings: BringBudget | None,
         wall_ms: Callable[[], int],
@@ -90,6 +92,7 @@ class InviteService(pb_grpc.InviteServiceServicer):
         self._steps = steps
         self._looks = looks
         self._groups = groups
+        self._notices = notices
         self._brings = brings
         self._wall_ms = wall_ms
 
@@ -158,6 +161,16 @@ class InviteService(pb_grpc.InviteServiceServicer):
             raise PermissionDenied("show an introduction that names who invites, or answers")
         await self.look(caller, request)
         return pb.DeliverInviteResponse()
+
+    async def DeliverDomainNotice(
+        self, request: pb.DeliverDomainNoticeRequest, context: _Context
+    ) -> pb.DeliverDomainNoticeResponse:
+        caller = self._callers.caller(context.invocation_metadata() or ())
+        # The control plane's own names neither unit nor viewer.
+        if not isinstance(caller, Introduction) or caller.viewer or caller.from_unit:
+            raise PermissionDenied("the control plane alone tells of domains")
+        await self._notices.keep(introduced(caller), request)
+        return pb.DeliverDomainNoticeResponse()
 
     async def look(self, bringer: Introduction, request: pb.DeliverInviteRequest) -> None:
         """DeliverInvite, for whoever shows the introduction. Raises as the contract says."""

@@ -203,6 +203,11 @@ ROWS: dict[str, Callable[[Named], Message]] = {
     "InviteService.DeliverInvite": lambda of: invites.DeliverInviteRequest(
         invitation=of.message.hex(), identifier=of.uri
     ),
+    "InviteService.DeliverDomainNotice": lambda of: invites.DeliverDomainNoticeRequest(
+        organisation="contoso",
+        domain="contoso.example",
+        state=invites.DOMAIN_NOTICE_STATE_LAPSING,
+    ),
     "PushService.ListPushAddresses": lambda of: push.ListPushAddressesRequest(),
     "PushService.AddPushAddress": lambda of: push.AddPushAddressRequest(
         address=f"ntfys://ntfy.talk.example/{of.account}"

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import grpc
 import pytest
 
-from control_plane.errors import NotFound, PermissionDenied, Refused, StoreUnavailable
+from control_plane.errors import (
+    NotFound,
+    PermissionDenied,
+    Refused,
+    StoreUnavailable,
+    Unavailable,
+)
+from control_plane.identity.introductions import IntroductionIssuer
+from control_plane.serving.channel_pool import ChannelPool
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.invites import kept
 from deployment_units.services.invites.invite import RECEIVED
 from homeport.api.communication.v1 import conversation_pb2 as talk
 from homeport.api.communication.v1 import invite_pb2 as pb
+from provisioner.api.unit_notices import UnitNotices
+from provisioner.directory.residence import Residence
+from provisioner.organisations.domain_notices import DomainNotice
 from provisioner.organisations.policy import Openness
 from tests.support.account_units import TENANT
 from tests.support.fakes.scripted_channel import LATER, SILENT, TAKEN, ScriptedChannel
@@ -272,3 +286,42 @@ async def test_pages_go_on_where_the_one_before_ended(tmp_path):
             if not token:
                 break
         assert found == [f"mailto:carla{number}@mail.example" for number in reversed(range(5))]
+
+
+async def test_an_owner_is_told_of_a_domain_once_and_by_the_control_plane_alone(tmp_path):
+    async with inviting_units(tmp_path) as units:
+        request = pb.DeliverDomainNoticeRequest(
+            organisation="contoso", domain="contoso.example",
+            state=pb.DOMAIN_NOTICE_STATE_LAPSING,
+        )  # fmt: skip
+        request.since.FromMilliseconds(1_800_000_000_000)
+        here, servicer = units.here.unit, units.here.invites.servicer
+        for _ in range(2):
+            await servicer.DeliverDomainNotice(request, here.by_introduction("anna"))
+        ((said,),) = await units.talks("anna")
+        assert said[0] == "mailto:postmaster@talk.example"
+        assert "contoso.example of contoso: Its TXT record has been missing" in said[1]
+        for context in (here.by_introduction("anna", "mallory"), here.by_ticket("anna")):
+            with pytest.raises(PermissionDenied):
+                await servicer.DeliverDomainNotice(request, context)
+
+
+async def test_the_control_plane_tells_an_owner_over_the_wire(tmp_path):
+    async with inviting_units(tmp_path) as units:
+        notice = DomainNotice(state="contested", since_ms=1_800_000_000_000)
+        home = Residence(
+            account="anna", unit_id="london", epoch=1,
+            endpoint=units.here.directory.endpoints["london"],
+            introduction=IntroductionIssuer(units.here.directory.issuer).make(
+                "london", TENANT, "anna", 1, units.here.unit.now, viewer=""
+            ),
+        )  # fmt: skip
+        notices = UnitNotices(ChannelPool(grpc.aio.insecure_channel))
+        try:
+            await notices.tell(home, "contoso", "contoso.example", notice)
+            with pytest.raises(Unavailable):
+                await notices.tell(replace(home, endpoint=""), "contoso", "x.example", notice)
+        finally:
+            await notices.close()
+        ((said,),) = await units.talks("anna")
+        assert "Another organisation has proved it, too" in said[1]

@@ -27,6 +27,29 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _DomainNoticeState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DomainNoticeStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DomainNoticeState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DOMAIN_NOTICE_STATE_UNSPECIFIED: _DomainNoticeState.ValueType  # 0
+    DOMAIN_NOTICE_STATE_LAPSING: _DomainNoticeState.ValueType  # 1
+    DOMAIN_NOTICE_STATE_LAPSED: _DomainNoticeState.ValueType  # 2
+    DOMAIN_NOTICE_STATE_CONTESTED: _DomainNoticeState.ValueType  # 3
+    DOMAIN_NOTICE_STATE_TAKEN_OVER: _DomainNoticeState.ValueType  # 4
+    """by another organisation"""
+
+class DomainNoticeState(_DomainNoticeState, metaclass=_DomainNoticeStateEnumTypeWrapper): ...
+
+DOMAIN_NOTICE_STATE_UNSPECIFIED: DomainNoticeState.ValueType  # 0
+DOMAIN_NOTICE_STATE_LAPSING: DomainNoticeState.ValueType  # 1
+DOMAIN_NOTICE_STATE_LAPSED: DomainNoticeState.ValueType  # 2
+DOMAIN_NOTICE_STATE_CONTESTED: DomainNoticeState.ValueType  # 3
+DOMAIN_NOTICE_STATE_TAKEN_OVER: DomainNoticeState.ValueType  # 4
+"""by another organisation"""
+Global___DomainNoticeState: _TypeAlias = DomainNoticeState  # noqa: Y015
+
 class _InviteState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -353,3 +376,48 @@ class DeliverInviteResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeliverInviteResponse: _TypeAlias = DeliverInviteResponse  # noqa: Y015
+
+@_typing.final
+class DeliverDomainNoticeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    organisation: _builtins.str
+    domain: _builtins.str
+    """in A-labels"""
+    state: Global___DomainNoticeState.ValueType
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        organisation: _builtins.str = ...,
+        domain: _builtins.str = ...,
+        state: Global___DomainNoticeState.ValueType = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "organisation", b"organisation", "since", b"since", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliverDomainNoticeRequest: _TypeAlias = DeliverDomainNoticeRequest  # noqa: Y015
+
+@_typing.final
+class DeliverDomainNoticeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliverDomainNoticeResponse: _TypeAlias = DeliverDomainNoticeResponse  # noqa: Y015

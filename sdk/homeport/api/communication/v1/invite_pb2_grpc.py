@@ -69,6 +69,11 @@ class InviteServiceStub:
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverInviteRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverInviteResponse.FromString,
                 _registered_method=True)
+        self.DeliverDomainNotice = channel.unary_unary(
+                '/homeport.api.communication.v1.InviteService/DeliverDomainNotice',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverDomainNoticeRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverDomainNoticeResponse.FromString,
+                _registered_method=True)
 
 
 class InviteServiceServicer:
@@ -141,6 +146,16 @@ class InviteServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeliverDomainNotice(self, request, context):
+        """Tells the account, an owner of an organisation, what has become of one of its domains, as a message
+        that finds its way like any other. Idempotent by all that it says. Caller: the control plane, with an
+        introduction of its own. Errors: INVALID_ARGUMENT; PERMISSION_DENIED it is another introduction;
+        FAILED_PRECONDITION with the reason ACCOUNT_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InviteServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -178,6 +193,11 @@ def add_InviteServiceServicer_to_server(servicer, server):
                     servicer.DeliverInvite,
                     request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverInviteRequest.FromString,
                     response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverInviteResponse.SerializeToString,
+            ),
+            'DeliverDomainNotice': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeliverDomainNotice,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverDomainNoticeRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverDomainNoticeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -369,6 +389,33 @@ class InviteService:
             '/homeport.api.communication.v1.InviteService/DeliverInvite',
             homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverInviteRequest.SerializeToString,
             homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverInviteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeliverDomainNotice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.InviteService/DeliverDomainNotice',
+            homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverDomainNoticeRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_invite__pb2.DeliverDomainNoticeResponse.FromString,
             options,
             channel_credentials,
             insecure,
