@@ -13,6 +13,7 @@ from console.cli.profile import Target
 from homeport import Assignment
 from homeport.api.communication.v1 import profile_pb2 as pb
 from homeport.api.communication.v1 import profile_pb2_grpc
+from homeport.errors import Unsupported
 
 
 class AccountCalls(Calls):
@@ -70,6 +71,19 @@ class AccountCalls(Calls):
             found += page.contacts
             if not page.more:
                 return found
+
+    def _call(self, stub: Any, method: str, request: Any, deadline_s: float | None = None) -> Any:
+        """Raises CommandFailed where the unit has no such service, in place of gRPC's words."""
+        try:
+            return super()._call(stub, method, request, deadline_s)
+        except Unsupported as error:
+            service = str(stub.__name__).removesuffix("Stub")
+            raise CommandFailed(
+                f"the unit at {self._servers[0]} has no {service}: it keeps no accounts, or is of "
+                "an older version; start its agent with --accounts and --state-dir (`homeport up "
+                "--with-directory` does)",
+                ExitCode.REFUSED,
+            ) from error
 
     def _ask(self, method: str, request: Message) -> Any:
         return self._call(profile_pb2_grpc.ProfileServiceStub, method, request)

@@ -16,8 +16,9 @@ from homeport.api.communication.v1 import conversation_pb2 as pb
 def find_original(
     db: sqlite3.Connection, owner: int, account: str, message: bytes
 ) -> OriginalMessage:
-    """An OriginalFinder. Everybody in a conversation has what is written there; at which identifier
-    others had it, the account knows of its own messages alone. Raises NotFound."""
+    """An OriginalFinder. Everybody in a conversation has what is written there, but who was sent a
+    blind copy of a mail; at which identifier others had it, the account knows of its own messages
+    alone. Raises NotFound."""
     found = kept.shown(db, owner, message)
     if found is None:
         raise NotFound("the account has no such message")
@@ -29,13 +30,16 @@ def find_original(
         at[found.sender] = sender
     mine = content.to_identifiers.get(account, "")
     others = tuple(Mailbox(uri=at[one]) for one in members if one != found.sender)
+    # What a mail names besides are no members, and who had it blindly is seen by none of them.
+    named = [f"mailto:{one}" for one in content.by_mail.addressees]
+    others += tuple(Mailbox(uri=one) for one in named if one not in at.values())
     return OriginalMessage(
         conversation=found.conversation,
         original=Original(
             sender=Mailbox(uri=sender),
             to=((Mailbox(uri=mine),) if mine else ()) + others,
             sent=found.sender == account,
-            open=True,
+            open=not content.by_mail.blind_copy,
         ),
         members=members,
         member_of={uri: member for member, uri in at.items()},

@@ -29,10 +29,13 @@ from deployment_units.services.conversations import kept as conversations
 from deployment_units.services.conversations.answering import AnswerInWords, AnswerPresses
 from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.conversations.sending import MessageDoors
+from deployment_units.services.mail_in.addressees import is_blind_copy, others_than
 from deployment_units.services.mail_in.authenticity import Authenticity, judged
 from deployment_units.services.mail_in.delivery_reports import ReportedOutcome
 from deployment_units.services.mail_in.loops import MailOrigin
 from deployment_units.services.mail_in.reading import MailReading
+from deployment_units.services.profiles import kept_names
+from deployment_units.services.profiles.names import PROVED
 from deployment_units.services.profiles.profile import Mode
 from deployment_units.services.profiles.relations import is_open_to
 from deployment_units.services.state.database import UnitDatabase
@@ -207,7 +210,9 @@ class MailKeeper:
             conversation=conversation,
             sender=writer,
             via=account,
-            content=_content(db, owner, reading, found.sender, verified=found.aligned),
+            content=_content(
+                db, owner, reading, found.sender, verified=found.aligned, to_others=True
+            ),
         )
         self._take_in(db, owner, mailbox.resident, message, (writer,), content)
 
@@ -248,7 +253,9 @@ def _content(
     sender: Identifier | None,
     *,
     verified: bool,
+    to_others: bool = False,
 ) -> bytes:
+    """to_others: with whom else it says that it is to, where nobody else is passed it on."""
     answered = _answered(db, owner, reading)
     made = pb.Content(
         text=(reading.text.strip() and reading.text) or NOTHING_NEW,
@@ -262,8 +269,21 @@ def _content(
             lost=reading.lost,
         ),
     )
+    if to_others and reading.origin is not MailOrigin.LIST:
+        own = [reading.recipient, *_own_addresses(db, owner)]
+        made.by_mail.addressees.extend(others_than(reading.addressees, own))
+        made.by_mail.blind_copy = is_blind_copy(reading.addressees, own)
     encoded: bytes = made.SerializeToString(deterministic=True)
     return encoded
+
+
+def _own_addresses(db: sqlite3.Connection, owner: int) -> list[str]:
+    """That the account has proved."""
+    return [
+        uri.removeprefix("mailto:")
+        for uri, name in kept_names.identifiers(db, owner).items()
+        if uri.startswith("mailto:") and name.state in PROVED
+    ]
 
 
 def _answered(db: sqlite3.Connection, owner: int, reading: MailReading) -> bytes:

@@ -12,7 +12,9 @@ from hashlib import sha256
 
 import msgspec
 
+from control_plane.identifiers.emails import read_email
 from control_plane.identifiers.identifier import Flaw
+from deployment_units.services.mail_in.addressees import addressees_of
 from deployment_units.services.mail_in.authentication_results import MethodResult, read_results
 from deployment_units.services.mail_in.delivery_reports import ReportedOutcome, reported
 from deployment_units.services.mail_in.loops import MailOrigin, origin_of
@@ -45,7 +47,8 @@ class MailReading(msgspec.Struct, frozen=True, kw_only=True):
     has none; sender: the address of From, as it is
     written, empty where it has none or several, which `sender_flaw` says. text: what was written
     anew, or all of it where it was passed on. answers_to: ids of messages, of In-Reply-To and
-    References. lost: words of what was left out, as deliveries say them. attachments: names."""
+    References. lost: words of what was left out, as deliveries say them. attachments: names.
+    recipient: of RCPT TO; addressees: of To and Cc; addresses in normal form."""
 
     identity: bytes
     message_id: str
@@ -61,6 +64,8 @@ class MailReading(msgspec.Struct, frozen=True, kw_only=True):
     lost: tuple[str, ...]
     results: tuple[MethodResult, ...]
     outcomes: tuple[ReportedOutcome, ...]
+    recipient: str = ""
+    addressees: tuple[str, ...] = ()
 
 
 def read_incoming(mail: MailToRead, results: tuple[MethodResult, ...] = ()) -> MailReading:
@@ -93,7 +98,15 @@ def read_incoming(mail: MailToRead, results: tuple[MethodResult, ...] = ()) -> M
         outcomes=reported(received, null_sender=not mail.envelope_from.strip("<> "))[
             :MOST_OUTCOMES
         ],
+        recipient=_normal(mail.recipient),
+        addressees=addressees_of(received),
     )
+
+
+def _normal(address: str) -> str:
+    """Empty where it is none."""
+    read = read_email(address)
+    return "" if isinstance(read, Flaw) else read.normal
 
 
 def _bounded(text: str) -> tuple[str, bool]:

@@ -33,7 +33,7 @@ from deployment_units.services.gateway.records import decoded_record, encoded_re
 from deployment_units.services.gateway.route import RouteStep
 from deployment_units.services.gateway.states import AttemptEvidence, AttemptState, advance
 from homeport.api.communication.v1 import conversation_pb2 as pb
-from homeport.api.communication.v1 import delivery_pb2
+from homeport.api.communication.v1 import delivery_pb2, identity_pb2
 from tests.deployment_units.services.mail_in.reply_rows import MAILS, TEXTS
 from tests.support.cards import document_of, submit
 from tests.support.fakes.mail_peers import MailPeersFake
@@ -420,3 +420,47 @@ async def test_an_account_that_sends_on_what_it_was_sent_keeps_its_links(tmp_pat
         text = content(message).text
         assert text.count(LINK_LEFT_OUT) == 2
         assert token not in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "addressees", "warned"),
+    [
+        pytest.param("To: ben@contoso.example", ["ben@contoso.example"], True, id="Bcc"),
+        pytest.param("To: Anna <anna+x@talk.example>\nCc: ben@contoso.example",
+                     ["ben@contoso.example"], False, id="named"),
+        pytest.param("To: anna@northwind.example, ben@contoso.example",
+                     ["ben@contoso.example"], False, id="another address of hers"),
+        pytest.param("To: undisclosed-recipients:;", [], False, id="nobody would be shown"),
+        pytest.param("To: all@list.example\nList-Id: <all.list.example>", [], False, id="a list"),
+    ],
+)  # fmt: skip
+async def test_a_reply_to_all_of_a_blind_copy_warns(
+    tmp_path: Path, fields: str, addressees: list[str], warned: bool
+) -> None:
+    async with mail_unit(tmp_path) as unit:
+        await unit.has_handle()
+        await unit.unit.accounts.change(
+            ANNA,
+            lambda db, owner: db.execute(
+                "INSERT INTO identifiers (owner, uri, kind, shown, label, state) VALUES"
+                " (?, 'mailto:anna@northwind.example', 'mailto', '', '', 'held')",
+                (owner,),
+            ),
+        )
+        head = f"From: carla@mail.example\nSubject: Beans\nMessage-ID: <m@mail.example>\n{fields}"
+        assert await unit.mail("anna@talk.example", "\nHi.\n", header=head) == "2.0.0 kept"
+        (message,) = unit.messages()
+        assert list(content(message).by_mail.addressees) == addressees
+        plan = identity_pb2.PlanReplyRequest(
+            message=message.id, mode=identity_pb2.REPLY_MODE_REPLY_ALL
+        )
+        planned = await unit.unit.identities.PlanReply(plan, unit.unit.by_ticket("anna"))
+        simple = identity_pb2.PlanReplyRequest(message=message.id)
+        replied = await unit.unit.identities.PlanReply(simple, unit.unit.by_ticket("anna"))
+    assert [one.member for one in planned.to] == [CARLA, *(f"mailto:{one}" for one in addressees)]
+    assert [one.rule for one in planned.warnings if one.rule == "blind copy"] == [
+        "blind copy"
+    ] * warned
+    assert [one.member for one in replied.to] == [CARLA]
+    assert "blind copy" not in [one.rule for one in replied.warnings]
+    assert replied.conversation == message.conversation

@@ -229,6 +229,8 @@ class ByMail(_message.Message):
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
+    ADDRESSEES_FIELD_NUMBER: _builtins.int
+    BLIND_COPY_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """of its From, in normal form; empty: it has none, or several"""
     verified: _builtins.bool
@@ -237,6 +239,7 @@ class ByMail(_message.Message):
     """at most 200 characters"""
     message_id: _builtins.str
     """its Message-ID without brackets; empty: it has none"""
+    blind_copy: _builtins.bool
     @_builtins.property
     def attachments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """names of what was in it besides, which is not opened"""
@@ -244,6 +247,12 @@ class ByMail(_message.Message):
     @_builtins.property
     def lost(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """a word for each kind of what could not be brought across"""
+
+    @_builtins.property
+    def addressees(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a mail that began something: who else its To and Cc name, in normal form, at most 50; and
+        whether the account is not named there, so that nobody can see that it had the mail (Bcc).
+        """
 
     def __init__(
         self,
@@ -254,10 +263,12 @@ class ByMail(_message.Message):
         message_id: _builtins.str = ...,
         attachments: _abc.Iterable[_builtins.str] | None = ...,
         lost: _abc.Iterable[_builtins.str] | None = ...,
+        addressees: _abc.Iterable[_builtins.str] | None = ...,
+        blind_copy: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attachments", b"attachments", "lost", b"lost", "message_id", b"message_id", "subject", b"subject", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "addressees", b"addressees", "attachments", b"attachments", "blind_copy", b"blind_copy", "lost", b"lost", "message_id", b"message_id", "subject", b"subject", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
