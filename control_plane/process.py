@@ -60,6 +60,7 @@ class ProcessSettings(Protocol):
 
 
 S = TypeVar("S", bound=ProcessSettings)
+T = TypeVar("T")
 
 
 def run_program(
@@ -149,7 +150,7 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def run_on_uvloop(body: Coroutine[object, object, None]) -> None:
+def run_on_uvloop(body: Coroutine[object, object, T]) -> T:
     """asyncio.run on uvloop's loop where there is one: a third more calls per second."""
     factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     try:
@@ -159,7 +160,7 @@ def run_on_uvloop(body: Coroutine[object, object, None]) -> None:
     except ImportError:  # there is none for Windows
         pass
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(body)
+        return runner.run(body)
 
 
 def stop_on_signals() -> asyncio.Event:

@@ -1,9 +1,10 @@
 """Accounts in a unit: messages that are kept, and moving all of it to another unit.
 
 Messages: requests of SendMessage, 64 under way, each kept for its sender and for one member in one
-transaction: ticket checked, identifiers, members and audience looked at, durable. In this process
-and without transport. The ceiling: bare SQLite that inserts the same two rows a message, with the
-same indexes, in the best of two group sizes.
+transaction: ticket checked, identifiers, members and audience looked at, durable. In this process,
+on the event loop and with the collector of an agent, and without transport. The ceiling: bare
+SQLite that inserts the same two rows a message, with the same indexes, in the best of two group
+sizes.
 
 Moving: one account of messages, exported, imported and committed, while another account of the
 receiving unit is changed every five milliseconds; how long its changes take is beside it.
@@ -24,6 +25,8 @@ from bench.suite.processes import scratch
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
+from control_plane.process import run_on_uvloop
+from control_plane.serving.gc_freeze import freeze_gc
 from deployment_units.agent.keeping import PARTS, wall_ms
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
@@ -79,17 +82,18 @@ class Unit:
 
 
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:
+    freeze_gc()  # as an agent does
     for number in range(-1, rounds):
         keeping = Samples() if number < 0 else samples
         share = divisor(number, quick=quick)
         with scratch() as folder:
-            rate = asyncio.run(_messages_per_s(folder / "messages", MESSAGES // share))
+            rate = run_on_uvloop(_messages_per_s(folder / "messages", MESSAGES // share))
             keeping.add("messages_per_s", rate)
             tick()
             raw = max(_raw_per_s(folder, MESSAGES // share, group) for group in GROUPS)
             keeping.add("raw_messages_per_s", raw)
             tick()
-            asyncio.run(_move(folder, MOVED // share, keeping))
+            run_on_uvloop(_move(folder, MOVED // share, keeping))
             tick()
 
 

@@ -4,8 +4,8 @@ A unit's SMTP server, in this process and with its own child processes that read
 of somebody without an account: each 2 KB with a quotation, from one address to the reply address of
 one conversation. Nine in ten have a DKIM signature that holds; the others are vouched for by SPF.
 DNS is a table in this process. The ceiling: aiosmtpd, which the unit's server stands on, with a
-handler that keeps nothing. The same sender, a process of its own, brings both the same mails over
-as many connections.
+handler that keeps nothing. Both are on the event loop and with the collector of an agent. The same
+sender, a process of its own, brings both the same mails over as many connections.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ from bench.suite.processes import scratch
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.offloading.pool import ProcessPool
+from control_plane.process import run_on_uvloop
 from control_plane.quotas.token_buckets import Rate
+from control_plane.serving.gc_freeze import freeze_gc
 from deployment_units.agent.keeping import wall_ms
 from deployment_units.agent.mail import READERS
 from deployment_units.services.accounts.entry import Resident
@@ -135,13 +137,14 @@ def mails(count: int) -> list[bytes]:
 
 
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:
+    freeze_gc()
     for number in range(WARM_UP, rounds):
         kept = Samples() if number == WARM_UP else samples
         count = MAILS // divisor(number, quick=quick)
         with scratch() as folder:
-            kept.add("mails_per_s", asyncio.run(_ours(folder, count)))
+            kept.add("mails_per_s", run_on_uvloop(_ours(folder, count)))
             tick()
-            kept.add("aiosmtpd_mails_per_s", asyncio.run(_bare(folder, count)))
+            kept.add("aiosmtpd_mails_per_s", run_on_uvloop(_bare(folder, count)))
             tick()
 
 

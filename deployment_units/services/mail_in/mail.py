@@ -9,6 +9,8 @@ itself, is told apart, since people ask for it.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email import policy
 from email.errors import HeaderParseError
@@ -45,12 +47,13 @@ class ReceivedMail:
     attachments: tuple[str, ...]
     lost: tuple[str, ...]
     message: Message
+    by_name: Mapping[str, Sequence[str]]  # header fields as they are, by names in small letters
 
     def fields(self, name: str) -> list[str]:
         """The values of a header field, unfolded and otherwise as they are written."""
         return [
             _SPACE.sub(" ", str(value)[:MOST_FIELD_CHARACTERS]).strip()
-            for value in self.message.get_all(name) or []
+            for value in self.by_name.get(name.lower(), ())
         ]
 
     def words(self, name: str) -> str:
@@ -77,12 +80,16 @@ def read_mail(raw: bytes) -> ReceivedMail:
         raise InvalidInput("mail", "the mail has no header; give it as it came, with From and all")
     bodies = _Bodies()
     _collect(message, bodies)
+    by_name = defaultdict[str, list[str]](list)
+    for name, value in message.items():
+        by_name[name.lower()].append(value)
     return ReceivedMail(
         text="\n".join(bodies.texts),
         html="\n".join(bodies.htmls),
         attachments=tuple(bodies.attachments),
         lost=tuple(sorted(bodies.lost)),
         message=message,
+        by_name=by_name,
     )
 
 

@@ -95,7 +95,7 @@ def _unmarked_quote(lines: list[str]) -> int:
     for at, line in enumerate(lines):
         if not line or _QUOTED.match(line):
             continue
-        if ORIGINAL.match(line[:MOST_LINE]) or _is_field_block(lines, at):
+        if _is_original(line[:MOST_LINE]) or _is_field_block(lines, at):
             return _above_rule(lines, at)
     marked = [at for at, line in enumerate(lines) if _QUOTED.match(line)]
     for at in range(marked[-1] + 1 if marked else 0, len(lines)):
@@ -106,8 +106,16 @@ def _unmarked_quote(lines: list[str]) -> int:
     return len(lines)
 
 
+def _is_original(line: str) -> bool:
+    """ORIGINAL, which ends with a rule: few lines do."""
+    last = line[-1]
+    return (last in "-_=*" or last.isspace()) and bool(ORIGINAL.match(line))
+
+
 def _is_field_block(lines: list[str], at: int) -> bool:
     """Whether From and two of Sent, To and Subject stand together from here on."""
+    if ":" not in lines[at] and "\uff1a" not in lines[at]:
+        return False
     if not FIELDS["from"].match(_plain(lines[at])):
         return False
     found: set[str] = set()
