@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,6 +32,11 @@ _TOO_MANY_MISSES = SmtpReply(450, "4.7.1", "too many recipients who are not here
 _ONE_AT_A_TIME = SmtpReply(452, "4.5.3", "one recipient at a time; repeat the mail for the others")
 _NOT_ASCII = SmtpReply(553, "5.6.7", "an address outside ASCII needs SMTPUTF8 (RFC 6531)")
 _BEYOND = 64 << 10  # bytes that may come besides a mail, in commands
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_PLAIN_ADDRESS = re.compile(
+    rf"<({_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>(?: +([A-Za-z0-9= -]*))?",
+    re.ASCII,
+)
 
 
 class SmtpServer:
@@ -152,6 +158,12 @@ class _Connection(SMTP):
             self.transport.abort()
             return
         super().data_received(data)
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """aiosmtpd's, which reads addresses by the grammar of header fields, in a tenth of a
+        millisecond: those of dots and atoms, as nearly all are, have no need of it."""
+        plain = None if self.local_part_limit else _PLAIN_ADDRESS.fullmatch(arg)
+        return (plain[1], plain[2] or "") if plain else super()._getaddr(arg)
 
     async def push(self, status: Any) -> None:
         self._bytes = 0

@@ -6,11 +6,15 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import aiosmtplib
 import pytest
 import uvloop
+from aiosmtpd.smtp import SMTP
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from control_plane.quotas.token_buckets import Rate
 from deployment_units.services.mail_in.incoming import LATER, SmtpReply
@@ -344,3 +348,31 @@ async def test_a_server_that_closes_answers_nobody_any_more() -> None:
             assert await line.reader.read() == b""
         assert server.connections == 0
     assert taker.mails == []
+
+
+_PIECES = st.sampled_from(
+    [*'<>@. a-=+"()[]\\\t', "anna", "talk.example", "<anna@talk.example>", " SIZE=12", "ä"]
+)
+
+
+async def test_addresses_are_read_as_aiosmtpd_reads_them() -> None:
+    server = SmtpServer(MailboxTaker(), host="mx.talk.example", clock=lambda: 0.0)
+    connection = server._connection()
+
+    def outcome(read: Callable[[str], object], argument: str) -> object:
+        try:
+            return read(argument)
+        except Exception as error:  # noqa: BLE001  # of what is no address, whatever it is
+            return type(error)
+
+    @given(st.lists(_PIECES, min_size=1, max_size=6).map("".join))
+    @example("<anna+r.1@talk.example>")
+    @example("<.an..na.@talk.example>")
+    @example("<anna@.talk..example.>")
+    @example("<anna@talk.example>  SIZE=12 (said)")
+    @example("<anna@talk.example> SIZE=12  BODY=8BITMIME ")
+    def the_same(argument: str) -> None:
+        theirs = partial(SMTP._getaddr, connection)
+        assert outcome(connection._getaddr, argument) == outcome(theirs, argument)
+
+    the_same()
