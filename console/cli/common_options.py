@@ -101,7 +101,7 @@ def _options(
         Path | None,
         typer.Option(
             "--config",
-            help="The file with the profiles. Default: ~/.config/homeport/config.toml.",
+            help="The file with the profiles. Default: config.toml in ~/.config/homeport.",
             metavar="FILE",
             envvar=CONFIG_VARIABLE,
             callback=_keep_config,

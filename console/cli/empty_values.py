@@ -36,5 +36,6 @@ def _checked(
     given = value if isinstance(value, list | tuple) else (value,)
     source = context.get_parameter_source(param.name or "")
     if source is not None and source.name == "COMMANDLINE" and "" in given:
-        raise typer.BadParameter("it is empty; give it a value, or leave it out", param=param)
+        left_out = "" if param.required else ", or leave it out"
+        raise typer.BadParameter(f"it is empty; give it a value{left_out}", param=param)
     return process(context, value)

@@ -40,6 +40,12 @@ class CommandFailed(Exception):
         self.code = code
 
 
+def nothing_removed(why: str) -> CommandFailed:
+    """Of commands that remove something: it is not there. All of them end so; what was asked for is
+    the case, and whoever repeats a command may take this for done."""
+    return CommandFailed(f"{why}; nothing was removed", ExitCode.NOT_FOUND)
+
+
 _BY_STATUS = {
     "INVALID_ARGUMENT": ExitCode.USAGE,
     "NOT_FOUND": ExitCode.NOT_FOUND,

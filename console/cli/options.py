@@ -108,7 +108,14 @@ Timeout: TypeAlias = Annotated[
     ),
 ]
 Output: TypeAlias = Annotated[
-    Format, typer.Option("--output", "-o", help="How to print the result.", show_default=True)
+    Format,
+    typer.Option(
+        "--output",
+        "-o",
+        help="How to print the result: table, json or yaml.",
+        metavar="FORMAT",
+        show_default=True,
+    ),
 ]
 GeoFile: TypeAlias = Annotated[
     Path | None,

@@ -21,6 +21,9 @@ _QUOTING = re.compile(
     re.S,
 )
 _BEFORE_OURS = ("Value error, ", "Assertion failed, ")
+# pydantic's names of bounds, and what is said of a value beyond one.
+_BEYOND = {"ge": "less than", "gt": "not more than", "le": "more than", "lt": "not less than"}
+_EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)\Z", re.S)
 _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
 
 
@@ -39,6 +42,8 @@ def reworded(message: str) -> str:
     """
     for prefix in _BEFORE_OURS:
         message = message.removeprefix(prefix)
+    if extra := _EXTRA.match(message):
+        return f"not expected here: {extra[1]}"
     return _LITERAL.sub(_as_json, message) if _QUOTING.match(message) else message
 
 
@@ -54,6 +59,9 @@ def _of_a_number(cause: Any) -> str:
         return f"{quoted(given)} is no whole number"
     if kind == "float_parsing" or (kind in _BOUNDS and _is_nan(given)):
         return f"{quoted(str(given))} is no number"
+    for bound, words in _BEYOND.items():
+        if bound in problem.get("ctx", {}):
+            return f"{given} is {words} {problem['ctx'][bound]:,}"
     return ""
 
 

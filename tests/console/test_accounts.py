@@ -146,7 +146,6 @@ SOME = pb.Audience(contacts=True, accounts=["dev", "x:y"])
             "AddIdentifier",
             pb.AddIdentifierRequest(uri=WORK, label="work"),
         ),
-        (["remove", WORK], "RemoveIdentifier", pb.RemoveIdentifierRequest(uri=WORK)),
         (
             ["disclose", WORK, "--to", "contacts", "--to", "account:dev", "--to", "account:x:y"],
             "SetDisclosure",
@@ -220,6 +219,14 @@ def test_a_code_and_an_offer_for_people_and_programs(cli: CommandLine, alice: Fa
     assert cli(*offer, "-o", "json").document == told
     request = pb.OfferHandleRequest(handle="anna", to_account="ben")
     assert alice.asked[-1] == ("OfferHandle", request)
+
+
+def test_without_an_id_a_removal_that_changes_nothing_found_nothing(
+    cli: CommandLine, alice: FakeProfiles
+) -> None:
+    assert cli("accounts", "remove", "alice", WORK).code == 3
+    assert [method for method, _ in alice.asked] == ["GetSettings", "RemoveIdentifier"]
+    assert cli("accounts", "remove", "alice", WORK, "--request-id", "one").code == 0
 
 
 def test_what_another_account_has_is_an_exit_code(cli: CommandLine, alice: FakeProfiles) -> None:

@@ -61,7 +61,7 @@ def test_a_whole_number_is_asked_for_in_our_words(capsys: pytest.CaptureFixture[
 
 
 def test_a_number_out_of_bounds_is_told_the_bound(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "less than or equal to" in said(["units", "drain", "u", "--rate=inf"], capsys)
+    assert "is more than" in said(["units", "drain", "u", "--rate=inf"], capsys)
 
 
 @given(st.text(max_size=40))
@@ -98,3 +98,27 @@ def test_push_services_are_of_accounts(capsys: pytest.CaptureFixture[str]) -> No
         main(["up", "--with-directory", "--push", "irc=*"])
     assert end.value.code == 2
     assert '"irc" is not offered; use one of' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["up", "--port", "99999"], "99999 is more than 65,535"),
+        (["chat", "ben", "--as", "a", "--recent", "0"], "0 is less than 1"),
+        (["get", "a", "b"], "not expected here: b"),
+    ],
+    ids=["beyond", "below", "one too many"],
+)
+def test_what_the_parser_finds_is_said_in_our_words(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words in said(arguments, capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "optional"), [(["get", ""], False), (["provision", "a", "--ip", ""], True)]
+)
+def test_only_what_may_be_left_out_is_said_to_be(
+    arguments: list[str], optional: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ("leave it out" in said(arguments, capsys)) == optional

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def test_every_function_that_makes_a_table_is_tested_here() -> None:
     assert {f"{view.__module__}.{view.__name__}" for view in VIEWS} == set(
         places_that_make_tables()
     )
+
+
+def test_nothing_is_one_dash_everywhere() -> None:
+    """`–`, and no hyphen, which is what stands for stdin."""
+    hyphens = re.compile(r"""(?:\bor|\belse) ["']-["']|["']-["'] if """)
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "console" / "cli" / "views").rglob("*.py")
+        if hyphens.search(path.read_text())
+    }
+    assert found == set()
 
 
 @EACH

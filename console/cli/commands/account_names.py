@@ -7,7 +7,7 @@ from __future__ import annotations
 import typer
 
 from console.cli.commands.accounts import account_calls, show_settings
-from console.cli.failure import ExitCode
+from console.cli.failure import ExitCode, nothing_removed
 from console.cli.markup import escape
 from console.cli.name_options import Code, Findable, Handle, Offered, OfferedTo, Rename, Uri
 from console.cli.options import (
@@ -125,7 +125,10 @@ def release(
 
     request = pb.ReleaseHandleRequest(handle=handle, request_id=request_id or "")
     with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
-        show_settings(calls.name("ReleaseHandle", request).settings, output)
+        done = calls.name("ReleaseHandle", request)
+        if not done.released:
+            raise nothing_removed(f"{client} does not have {handle}")
+        show_settings(done.settings, output)
 
 
 def offer(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from console.cli.commands.at_home import calls_at_home
-from console.cli.failure import ExitCode
+from console.cli.failure import ExitCode, nothing_removed
 from console.cli.name_options import Uri
 from console.cli.options import (
     Ca,
@@ -194,7 +194,12 @@ def remove_identifier(
 
     request = pb.RemoveIdentifierRequest(uri=uri, request_id=request_id or "")
     with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
-        show_settings(calls.change("RemoveIdentifier", request), output)
+        # Under an id it may be a repeat.
+        before = calls.settings() if request_id is None else None
+        after = calls.change("RemoveIdentifier", request)
+        if after == before:
+            raise nothing_removed(f"{client} has no identifier {uri}")
+        show_settings(after, output)
 
 
 @app.command("disclose")
@@ -261,9 +266,12 @@ def contacts(
     from console.cli.views.accounts import contacts_view
 
     with account_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+        known = set(calls.contacts()) if remove and not add else set()
         if add or remove:
             calls.change_contacts(add or [], remove or [])
         found = calls.contacts()
+    if remove and not add and known.isdisjoint(remove):
+        raise nothing_removed(f"{client} does not know {', '.join(remove)}")
     show({"contacts": found}, output, lambda: contacts_view(found))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.failure import nothing_removed
 from console.cli.markup import escape
 from console.cli.options import (
     Ca,
@@ -75,7 +76,12 @@ def address(
         shown = ""
         if handle is not None:
             shown = _home(target_of(provisioner, tenant, token, profile, ca), wanted, handle)
+        there = not remove or any(
+            one.application == name for one in service.addresses(target.tenant)
+        )
         service.address_application(target.tenant, name, wanted)
+    if not there:
+        raise nothing_removed(f"{name} has no address")
     document = {"application": name, "account": wanted or None, "handle": shown or None}
     said = f"{name} is written to at {f'@{shown}, ' if shown else ''}the account {wanted}"
     show(document, output, lambda: escape(said if wanted else f"{name} has no address any more"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.failure import nothing_removed
 from console.cli.options import (
     Address,
     At,
@@ -104,8 +105,9 @@ def release(
     target = target_of(server, tenant, token, profile, ca)
     with connect(target, timeout_s=timeout) as service, busy("releasing"):
         released = service.release(client)
-    said = f"{client} is released" if released else f"{client} had no assignment"
-    show({"client_id": client, "released": released}, output, lambda: Text(said))
+    if not released:
+        raise nothing_removed(f"{client} has no assignment")
+    show({"client_id": client, "released": True}, output, lambda: Text(f"{client} is released"))
 
 
 def explain(

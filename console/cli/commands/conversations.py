@@ -9,7 +9,7 @@ import typer
 
 from console.cli.commands.at_home import calls_at_home, talking_at_home
 from console.cli.commands.card_clicks import click
-from console.cli.failure import CommandFailed, ExitCode
+from console.cli.failure import CommandFailed, ExitCode, nothing_removed
 from console.cli.input.message_ids import begun_by, id_of
 from console.cli.markup import escape
 from console.cli.options import (
@@ -180,7 +180,10 @@ def remove(
 
     about = id_of(conversation, "CONVERSATION")
     with conversation_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+        there = any(one.id == about for one in calls.conversations())
         calls.remove(about)
+    if not there:
+        raise nothing_removed(f"{client} has no conversation {about.hex()}")
     document = {"conversation": about.hex(), "removed": True}
     show(document, output, lambda: Text("removed"))
 

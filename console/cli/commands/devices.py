@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from console.cli.commands.at_home import calls_at_home
+from console.cli.failure import nothing_removed
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show
 
@@ -147,7 +148,11 @@ def remove(
 ) -> None:
     """Removes a device, with what is known of it."""
     with device_calls(target_of(server, tenant, token, profile, ca), client) as calls:
-        _show_map(calls.remove(device), output)
+        there = any(one.device == device for one in calls.map().devices)
+        left = calls.remove(device)
+        if not there:
+            raise nothing_removed(f"{client} has no device {device}")
+        _show_map(left, output)
 
 
 @app.command("erase")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from console.cli.failure import nothing_removed
 from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show
 
@@ -189,5 +190,6 @@ def release(
 
     with OrganisationCalls(target_of(server, tenant, token, profile, ca)) as service:
         released = service.domain("ReleaseDomain", organisation, domain).released
-    said = "it is given up" if released else "the organisation did not have it"
-    show({"domain": domain, "released": released}, output, lambda: said)
+    if not released:
+        raise nothing_removed(f"{organisation} does not have {domain}, and does not ask for it")
+    show({"domain": domain, "released": True}, output, lambda: "it is given up")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from console.cli.failure import nothing_removed
 from console.cli.markup import escape
 from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show, warn
@@ -84,9 +85,10 @@ def remove_group(
     target = target_of(server, tenant, token, profile, ca)
     with FleetCalls(target) as service:
         removed = service.remove_enrolment_group(target.tenant, group)
-    said = f"group {group} is removed" if removed else f"there was no group {group}"
-    document = {"tenant": target.tenant, "group": group, "removed": removed}
-    show(document, output, lambda: escape(said))
+    if not removed:
+        raise nothing_removed(f"the tenant {target.tenant} has no group {group}")
+    document = {"tenant": target.tenant, "group": group, "removed": True}
+    show(document, output, lambda: escape(f"group {group} is removed"))
 
 
 @bootstrap.command("issue")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.failure import CommandFailed, ExitCode
+from console.cli.failure import CommandFailed, ExitCode, nothing_removed
 from console.cli.markup import escape
 from console.cli.name_options import Account, Handle, Offered, OfferedTo, Rename
 from console.cli.options import (
@@ -66,8 +66,10 @@ def release(
 
     with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
         released = service.release_handle(account, handle, request_id=request_id or "")
-    said = f"{account} has given it back" if released else f"{account} did not have it"
-    show({"account": account, "released": released}, output, lambda: escape(said))
+    if not released:
+        raise nothing_removed(f"{account} does not have {handle}")
+    said = f"{account} has given it back"
+    show({"account": account, "released": True}, output, lambda: escape(said))
 
 
 @app.command("offer")

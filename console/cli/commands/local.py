@@ -100,8 +100,7 @@ def up(
     text_line: Annotated[
         str | None,
         typer.Option(
-            help="The line for texts, both ways (docs/reference/gateway.md). Needs "
-            "--with-directory and --text-number.",
+            help="The line for texts, both ways. Needs --with-directory and --text-number.",
             metavar="HOST:PORT",
         ),
     ] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from console.cli.failure import nothing_removed
 from console.cli.markup import escape
 from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show
@@ -46,21 +47,37 @@ def apply(
     ] = None,
     joining: Annotated[
         Joins | None,
-        typer.Option("--joining", help="Whether people with an address at its domains join."),
+        typer.Option(
+            "--joining",
+            help="Whether people with an address at its domains join: owner or domain.",
+            metavar="WHO",
+        ),
     ] = None,
     guests: Annotated[
-        Open | None, typer.Option("--guests", help="Who else may be in its groups.")
+        Open | None,
+        typer.Option(
+            "--guests",
+            help="Who else may be in its groups: anybody, listed or nobody.",
+            metavar="WHO",
+        ),
     ] = None,
     guests_of: Annotated[
         list[str] | None,
-        typer.Option("--guests-of", help="An organisation that is listed; several times."),
+        typer.Option(
+            "--guests-of", help="An organisation that is listed; several times.", metavar="ID"
+        ),
     ] = None,
     visits: Annotated[
-        Open | None, typer.Option("--visits", help="In whose groups its members may be.")
+        Open | None,
+        typer.Option(
+            "--visits", help="In whose groups its members may be, likewise.", metavar="WHO"
+        ),
     ] = None,
     visits_to: Annotated[
         list[str] | None,
-        typer.Option("--visits-to", help="An organisation that is listed; several times."),
+        typer.Option(
+            "--visits-to", help="An organisation that is listed; several times.", metavar="ID"
+        ),
     ] = None,
     two_factors: Annotated[
         bool | None,
@@ -177,8 +194,10 @@ def member(
     with OrganisationCalls(target_of(server, tenant, token, profile, ca)) as service:
         if remove:
             removed = service.remove_member(organisation, account)
-            said = f"{account} is a member no more" if removed else f"{account} was no member"
-            show({"account": account, "removed": removed}, output, lambda: escape(said))
+            if not removed:
+                raise nothing_removed(f"{account} is no member of {organisation}")
+            said = f"{account} is a member no more"
+            show({"account": account, "removed": True}, output, lambda: escape(said))
             return
         found = service.set_member(
             pb.Member(

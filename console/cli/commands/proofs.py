@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from console.cli.failure import ExitCode
+from console.cli.failure import ExitCode, nothing_removed
 from console.cli.markup import escape
 from console.cli.name_options import Account, Code, Findable
 from console.cli.options import (
@@ -124,8 +124,10 @@ def remove(
 
     with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
         released = service.release_identifier(account, name)
-    said = f"{account} has given it up" if released else f"{account} did not have it"
-    show({"account": account, "released": released}, output, lambda: escape(said))
+    if not released:
+        raise nothing_removed(f"{account} does not have {name}")
+    said = f"{account} has given it up"
+    show({"account": account, "released": True}, output, lambda: escape(said))
 
 
 def list_identifiers(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from console.cli.commands.at_home import calls_at_home
+from console.cli.failure import nothing_removed
 from console.cli.name_options import Code
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show
@@ -104,7 +105,10 @@ def remove_address(
 ) -> None:
     """Removes a push address."""
     with push_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+        there = any(one.id == address_id for one in calls.addresses())
         calls.remove(address_id)
+        if not there:
+            raise nothing_removed(f"{client} has no push address {address_id}")
         _show_all(calls, output)
 
 

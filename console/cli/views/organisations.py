@@ -83,9 +83,9 @@ def domains_table(documents: Iterable[dict[str, Any]]) -> Table:
         more += [f"offered to {one['offered_to']}"] if one["offered_to"] else []
         if one["record"] is not None:
             more.append(f'publish {one["record"]["name"]} TXT "{one["record"]["value"]}"')
-        checked = "-" if one["checked_at"] is None else time_text(one["checked_at"] * 1_000)
+        checked = "–" if one["checked_at"] is None else time_text(one["checked_at"] * 1_000)
         table.add_row(
-            escape(one["domain"]), one["state"], escape(one["primary"] or "-"), checked,
+            escape(one["domain"]), one["state"], escape(one["primary"] or "–"), checked,
             escape("; ".join(more)),
         )  # fmt: skip
     return table
@@ -109,8 +109,8 @@ def route_view(document: dict[str, Any]) -> Table:
     """The same for people."""
     table = facts(
         ("goes", document["outcome"].replace("_", " ")),
-        ("accounts", escape(", ".join(document["accounts"]) or "-")),
-        ("organisation", escape(document["organisation"] or "-")),
+        ("accounts", escape(", ".join(document["accounts"]) or "–")),
+        ("organisation", escape(document["organisation"] or "–")),
     )
     for one in document["why"]:
         table.add_row("because", escape(f"{one['rule']}: {one['clause']} {one['value']}".rstrip()))
@@ -120,8 +120,8 @@ def route_view(document: dict[str, Any]) -> Table:
 def _shown_by_members(document: dict[str, Any]) -> str:
     """What they have to have shown."""
     asked = (("single_sign_on", "single sign-on"), ("two_factors", "two factors"))
-    return ", ".join(word for field, word in asked if document[field]) or "-"
+    return ", ".join(word for field, word in asked if document[field]) or "–"
 
 
 def _open(openness: str, listed: list[str]) -> str:
-    return escape(", ".join(listed) or "-") if openness == "listed" else openness
+    return escape(", ".join(listed) or "–") if openness == "listed" else openness
