@@ -3,7 +3,6 @@ or faulty, and every option that is faulty by itself. Nobody is asked before all
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from console.cli.common_options import with_common_options
 from console.cli.main import app
-from tests.support.command_line import CommandLine
+from tests.support.command_line import CommandLine, leaves
 from tests.support.unwritable_paths import FILES, unwritable
 
 NOBODY = "127.0.0.1:1"
@@ -95,15 +94,6 @@ WRITES: dict[tuple[str, str], list[str]] = {
 SAID_BY_SERVERS = {"apps submit", "rules apply", "plans create", "events publish"}
 
 
-def leaves(command: Any, *above: str) -> Iterator[tuple[str, Any]]:
-    children = getattr(command, "commands", None)
-    if children is None:
-        yield " ".join(above), command
-        return
-    for name, child in children.items():
-        yield from leaves(child, *above, name)
-
-
 def test_every_option_that_names_a_file_is_tested_here() -> None:
     found = {
         (words, param.name)
@@ -174,6 +164,11 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
     ("up", "http_port"): (["up", "--http-port"], NUMBERS),
     ("up", "etcd_port"): (["up", "--etcd-port"], NUMBERS),
     ("up", "workers"): (["up", "--workers"], (*NUMBERS, "0")),
+    **{
+        (words, "timeout"): ([words, "a", "--timeout"], ("x", "-1", "0", "nan", "inf", LONG))
+        for words in ("provision", "get", "release", "explain")
+    },
+    ("calls list", "most"): (["calls", "list", "a", "--limit"], (*NUMBERS, "0", "1001")),
     ("watch", "count"): (["watch", "a", "--count"], ("x", "-1", "0", "nan", LONG)),
     ("devices report", "uptime_s"): (
         ["devices", "report", "a", "phone", "--uptime"],

@@ -9,7 +9,7 @@ import typer
 
 from console.cli.common_options import with_common_options
 from console.cli.main import app
-from tests.console.test_exit_codes import leaves
+from tests.support.command_line import leaves
 
 # Those with the longest names; the slow suite has all.
 FEW = ("organisations apply", "up", "compose", "tokens issue")

@@ -13,8 +13,7 @@ import pytest
 from console.cli.common_options import with_common_options
 from console.cli.main import app
 from homeport.api.provisioning.v1 import provisioning_pb2 as provisioning
-from tests.console.test_exit_codes import leaves
-from tests.support.command_line import CommandLine
+from tests.support.command_line import CommandLine, leaves
 
 VERBS = {"remove", "release", "revoke", "retire", "withdraw", "unlink", "cancel", "erase"}
 # Of each command, what names something that is not there. Commands with --remove are among them.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,3 +48,13 @@ def run_process(*arguments: str, stdin: bytes = b"", **environ: str) -> Ran:
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environ},
     )
     return Ran(code=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
+
+
+def leaves(command: Any, *above: str) -> Iterator[tuple[str, Any]]:
+    """Each command below one: its words, and the command."""
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield " ".join(above), command
+        return
+    for name, child in children.items():
+        yield from leaves(child, *above, name)
