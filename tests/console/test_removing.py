@@ -37,6 +37,8 @@ ABSENT: dict[str, list[str]] = {
     "conversations remove": ["alice", "00" * 16],
     "push remove": ["alice", "none"],
     "devices remove": ["alice", "none"],
+    "numbers release": ["+442079460399"],
+    "calls unlink": ["alice", "+442079460399"],
     "invites withdraw": ["alice", "00" * 16],
 }
 # These are done where nothing was there: they see to it that nothing is, of all that there is, or

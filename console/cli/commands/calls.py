@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from console.cli.commands.at_home import calls_at_home
+from console.cli.failure import nothing_removed
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show
 
@@ -72,7 +73,10 @@ def unlink(
     from console.cli.views.calls import unlinked_view
 
     with telephony_calls(target_of(server, tenant, token, profile, ca), client) as calls:
-        document = {"unlinked": calls.unlink(number)}
+        unlinked = calls.unlink(number)
+    if not unlinked:
+        raise nothing_removed(f"{client} has no link with {number}")
+    document = {"unlinked": unlinked}
     show(document, output, lambda: unlinked_view(document))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from console.cli.failure import nothing_removed
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show
 
@@ -87,7 +88,10 @@ def release(
     from console.cli.views.telephone_numbers import released_view
 
     with NumberCalls(target_of(server, tenant, token, profile, ca)) as service:
-        document = {"number": number, "released": service.release(number, remove=remove)}
+        released = service.release(number, remove=remove)
+    if not released:
+        raise nothing_removed(f"{number} is nobody's" if not remove else f"there is no {number}")
+    document = {"number": number, "released": released}
     show(document, output, lambda: released_view(document))
 
 

@@ -124,10 +124,14 @@ def seen_by_ben(story: Story, stack: DemoStack, launch: Launch, pending: str) ->
 
 
 def to_ben(stack: DemoStack, launch: Launch) -> pb_delivery.Delivery:
-    """That of the first message."""
+    """That of the first message of the conversation."""
+    with stack.person("anna") as person:
+        written = {one.id for one in person.messages(launch.conversation)}
     with stack.deliveries("anna") as calls:
         to_him = [
-            one for one in calls.deliveries(b"", only_open=False) if one.recipient == launch.ben
+            one
+            for one in calls.deliveries(b"", only_open=False)
+            if one.recipient == launch.ben and one.message in written
         ]
     return to_him[-1]
 
