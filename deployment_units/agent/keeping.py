@@ -51,6 +51,7 @@ from deployment_units.services.gateway.peer_names import PeerNames
 from deployment_units.services.gateway.service import NAME as DELIVERIES
 from deployment_units.services.gateway.waiting import OutboxLimits
 from deployment_units.services.identities import kept as identities
+from deployment_units.services.identities.proved_domains import ProvedDomains
 from deployment_units.services.identities.service import NAME as IDENTITIES
 from deployment_units.services.identities.service import IdentityService
 from deployment_units.services.invites import kept as invites_kept
@@ -280,7 +281,13 @@ def keeping(
             *((mail.service,) if mail is not None else ()),
             Service(
                 add=identity_pb2_grpc.add_IdentityServiceServicer_to_server,
-                servicer=IdentityService(accounts, callers, find_original, wall_ms=wall_ms),
+                servicer=IdentityService(
+                    accounts,
+                    callers,
+                    find_original,
+                    wall_ms=wall_ms,
+                    organisations=ProvedDomains(directory, clock=time.monotonic),
+                ),
                 name=IDENTITIES,
                 hot={},
             ),

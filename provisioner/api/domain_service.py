@@ -6,11 +6,14 @@ from typing import Any
 
 from grpc import aio
 
+from control_plane.errors import InvalidInput
 from control_plane.identity.names import check_slug
 from control_plane.serving.server import Service
+from homeport.api.directory.v1 import directory_pb2
 from homeport.api.directory.v1 import domain_pb2 as pb
 from homeport.api.directory.v1 import domain_pb2_grpc as pb_grpc
 from provisioner.api import mapping
+from provisioner.api.lookup_calls import read_identifier
 from provisioner.api.organisation_callers import OrganisationCallers, domain_text, slug_of
 from provisioner.directory.claim_budgets import ClaimBudgets
 from provisioner.organisations.actors import Actor
@@ -18,7 +21,9 @@ from provisioner.organisations.challenges import challenge_name, challenge_value
 from provisioner.organisations.domain_records import HeldDomain
 from provisioner.organisations.domain_transfers import DomainTransfers
 from provisioner.organisations.domains import Domains
+from provisioner.organisations.own_domains import OwnDomains
 
+MOST_OWN = 16  # addresses of one question
 NAME = "homeport.api.directory.v1.DomainService"
 
 
@@ -30,11 +35,13 @@ class DomainService(pb_grpc.DomainServiceServicer):
         self,
         domains: Domains,
         transfers: DomainTransfers,
+        own: OwnDomains,
         callers: OrganisationCallers,
         budgets: ClaimBudgets,
     ) -> None:
         self._domains = domains
         self._transfers = transfers
+        self._own = own
         self._callers = callers
         self._budgets = budgets
 
@@ -52,6 +59,21 @@ class DomainService(pb_grpc.DomainServiceServicer):
             tenant, organisation, text, actor, covers_subdomains=not request.only_itself
         )
         return _to_proto(held)
+
+    async def FindOwnDomains(
+        self, request: pb.FindOwnDomainsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.FindOwnDomainsResponse:
+        tenant = self._callers.tenant(request)
+        actor = self._callers.actor_with_account(request, context)
+        if len(request.identifiers) > MOST_OWN:
+            raise InvalidInput(
+                "identifiers", f"{len(request.identifiers)} are named; at most {MOST_OWN}"
+            )
+        addresses = [read_identifier(one, "identifiers") for one in request.identifiers]
+        found = await self._own.of(tenant, addresses, actor)
+        return pb.FindOwnDomainsResponse(
+            identifiers=[directory_pb2.Identifier(uri=one.uri) for one in found]
+        )
 
     async def VerifyDomain(
         self, request: pb.VerifyDomainRequest, context: aio.ServicerContext[Any, Any]

@@ -40,6 +40,7 @@ from provisioner.organisations.domains import Domains
 from provisioner.organisations.group_members import GroupMembers
 from provisioner.organisations.invitations import Invitations
 from provisioner.organisations.organisations import Organisations
+from provisioner.organisations.own_domains import OwnDomains
 from provisioner.settings import Settings
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
@@ -107,7 +108,11 @@ def build_organisations(
         now_ms=records.now_ms,
     )
     of_domains = DomainService(
-        domains, transfers, asking, ClaimBudgets(clock=time.monotonic, what="looks at domains")
+        domains,
+        transfers,
+        OwnDomains(reader),
+        asking,
+        ClaimBudgets(clock=time.monotonic, what="looks at domains"),
     )
     of_invitations = InvitationService(invitations, GroupMembers(reader), asking)
     return OrganisationParts(

@@ -26,7 +26,12 @@ from control_plane.errors import (
 from control_plane.serving.received_status import error_of
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.directory.port import DirectoryMethod
-from homeport.api.directory.v1 import directory_pb2_grpc, invitation_pb2_grpc, number_pb2_grpc
+from homeport.api.directory.v1 import (
+    directory_pb2_grpc,
+    domain_pb2_grpc,
+    invitation_pb2_grpc,
+    number_pb2_grpc,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +39,7 @@ CONNECT_S = 2.0  # to one server
 ATTEMPT_S = 5.0  # of a call that is sent again elsewhere
 _STUBS: dict[str, Callable[[aio.Channel], Any]] = {
     "DirectoryService": directory_pb2_grpc.DirectoryServiceStub,
+    "DomainService": domain_pb2_grpc.DomainServiceStub,
     "InvitationService": invitation_pb2_grpc.InvitationServiceStub,
     "NumberService": number_pb2_grpc.NumberServiceStub,
 }

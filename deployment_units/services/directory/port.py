@@ -54,6 +54,7 @@ GET_ACCOUNT_NUMBERS = DirectoryMethod(
 FIND_CALL_HOME = DirectoryMethod(
     name="FindCallHome", changes=False, service="NumberService", deadline_s=5.0
 )
+FIND_OWN_DOMAINS = DirectoryMethod(name="FindOwnDomains", service="DomainService", changes=False)
 
 
 class UnitDirectory(Protocol):

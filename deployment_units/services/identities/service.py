@@ -26,6 +26,7 @@ from deployment_units.services.identities.identity import (
 )
 from deployment_units.services.identities.messages import reply_to_proto, suggestion_to_proto
 from deployment_units.services.identities.organisations import organisation_of
+from deployment_units.services.identities.proved_domains import ProvedDomains
 from deployment_units.services.identities.replying import plan_reply
 from deployment_units.services.identities.requests import (
     chosen_of,
@@ -73,8 +74,9 @@ class OriginalFinder(Protocol):
 
 
 class IdentityService(pb_grpc.IdentityServiceServicer):
-    """Servicer of one unit. originals: finds messages; wall_ms: Unix ms. organisations: domains
-    that are known to be organisations'. clock: monotonic seconds; rate: see ASKED."""
+    """Servicer of one unit. originals: finds messages; wall_ms: Unix ms. organisations: which
+    domains of an account's own identifiers are organisations'; None: nobody knows. clock: monotonic
+    seconds; rate: see ASKED."""
 
     def __init__(
         self,
@@ -83,7 +85,7 @@ class IdentityService(pb_grpc.IdentityServiceServicer):
         originals: OriginalFinder,
         *,
         wall_ms: Callable[[], int],
-        organisations: Collection[str] = (),
+        organisations: ProvedDomains | None = None,
         clock: Callable[[], float] = time.monotonic,
         rate: Rate = ASKED,
     ) -> None:
@@ -114,12 +116,13 @@ class IdentityService(pb_grpc.IdentityServiceServicer):
             return own, whole, kept.history(db, owner, uris, conversation)
 
         own, contactees, history = self._accounts.read(resident, read)
+        proved = await self._proved(resident, own)
         suggestion = suggest(
             with_choice(own, chosen.contactor),
             contactees,
             history,
             chosen=chosen,
-            proved_organisations=self._organisations,
+            proved_organisations=proved,
             now_ms=self._wall_ms(),
         )
         return suggestion_to_proto(suggestion)
@@ -153,18 +156,24 @@ class IdentityService(pb_grpc.IdentityServiceServicer):
             return found, own, kept.history(db, owner, found.member_of, found.conversation)
 
         found, own, history = self._accounts.read(resident, read)
+        proved = await self._proved(resident, own)
         planned = plan_reply(
             mode,
             found.original,
             with_choice(own, chosen.contactor),
             history,
             chosen=chosen,
-            proved_organisations=self._organisations,
+            proved_organisations=proved,
             now_ms=self._wall_ms(),
         )
         to = [(found.member_of.get(one.uri, one.uri), one.uri) for one in planned.to]
         same = mode is not ReplyMode.FORWARD and {member for member, _ in to} == {*found.members}
         return reply_to_proto(planned, to, found.conversation if same else b"")
+
+    async def _proved(self, resident: Resident, own: list[OwnIdentity]) -> Collection[str]:
+        if self._organisations is None:
+            return ()
+        return await self._organisations.of(resident, [one.uri for one in own])
 
 
 def with_choice(own: list[OwnIdentity], chosen: str) -> list[OwnIdentity]:

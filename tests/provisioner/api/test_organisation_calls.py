@@ -24,6 +24,7 @@ from provisioner.api.organisation_callers import OrganisationCallers
 from provisioner.api.organisation_service import OrganisationService
 from provisioner.directory.claim_budgets import ClaimBudgets, TooManyClaims
 from provisioner.organisations.group_members import GroupMembers
+from provisioner.organisations.own_domains import OwnDomains
 from tests.support.credentials import authenticator_of, bearer, tokens_of
 from tests.support.directory_servers import TENANT
 from tests.support.organisation_servers import BEN, OrganisationServer
@@ -58,7 +59,11 @@ class Served:
             now_ms=server.records.now_ms,
         )
         self.domains = DomainService(
-            server.domains, server.transfers, asking, ClaimBudgets(clock=server.clock, a_day=2)
+            server.domains,
+            server.transfers,
+            OwnDomains(server.reader),
+            asking,
+            ClaimBudgets(clock=server.clock, a_day=2),
         )
         self.invitations = InvitationService(
             server.invitations, GroupMembers(server.reader), asking
@@ -262,3 +267,20 @@ async def test_the_unit_that_brings_an_invitation_learns_to_whom_and_members_lea
     second = await served.invitations.ListGroupMembers(ask, served.unit)
     assert [*first.accounts, *second.accounts] == ["anna", "ben-contoso"]
     assert not second.next_page_token
+
+
+async def test_an_account_learns_which_of_its_own_addresses_are_organisations():
+    served = Served()
+    await served.server.scenario()
+    await served.server.proved("ben-contoso", "mailto:ben@mail.example")
+    request = domain_pb2.FindOwnDomainsRequest(
+        tenant=TENANT, account="ben-contoso", home=HOME,
+        identifiers=[_id(BEN), _id("mailto:ben@mail.example"), _id("mailto:x@contoso.example")],
+    )  # fmt: skip
+    found = await served.domains.FindOwnDomains(request, served.unit)
+    assert [one.uri for one in found.identifiers] == [BEN]
+    request.account = "mallory"  # who has none of them
+    assert not (await served.domains.FindOwnDomains(request, served.unit)).identifiers
+    request.identifiers.extend([_id(BEN)] * 16)
+    with pytest.raises(InvalidInput, match="at most 16"):
+        await served.domains.FindOwnDomains(request, served.unit)

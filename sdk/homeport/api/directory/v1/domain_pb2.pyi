@@ -139,6 +139,62 @@ class Domain(_message.Message):
 Global___Domain: _TypeAlias = Domain  # noqa: Y015
 
 @_typing.final
+class FindOwnDomainsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """empty: "default" """
+    account: _builtins.str
+    """whose addresses they are"""
+    @_builtins.property
+    def home(self) -> _directory_pb2.ActingHome: ...
+    @_builtins.property
+    def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[_directory_pb2.Identifier]:
+        """at most 16"""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        home: _directory_pb2.ActingHome | None = ...,
+        identifiers: _abc.Iterable[_directory_pb2.Identifier] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["home", b"home"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "home", b"home", "identifiers", b"identifiers", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindOwnDomainsRequest: _TypeAlias = FindOwnDomainsRequest  # noqa: Y015
+
+@_typing.final
+class FindOwnDomainsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[_directory_pb2.Identifier]:
+        """in normal form"""
+
+    def __init__(
+        self,
+        *,
+        identifiers: _abc.Iterable[_directory_pb2.Identifier] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifiers", b"identifiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindOwnDomainsResponse: _TypeAlias = FindOwnDomainsResponse  # noqa: Y015
+
+@_typing.final
 class ClaimDomainRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

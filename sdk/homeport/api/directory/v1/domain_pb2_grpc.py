@@ -54,6 +54,11 @@ class DomainServiceStub:
                 request_serializer=homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.ListDomainsRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.ListDomainsResponse.FromString,
                 _registered_method=True)
+        self.FindOwnDomains = channel.unary_unary(
+                '/homeport.api.directory.v1.DomainService/FindOwnDomains',
+                request_serializer=homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.FindOwnDomainsRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.FindOwnDomainsResponse.FromString,
+                _registered_method=True)
         self.SetPrimaryOrganisation = channel.unary_unary(
                 '/homeport.api.directory.v1.DomainService/SetPrimaryOrganisation',
                 request_serializer=homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.SetPrimaryOrganisationRequest.SerializeToString,
@@ -114,6 +119,15 @@ class DomainServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindOwnDomains(self, request, context):
+        """Those of an account's addresses that a proved domain speaks for, whichever organisation's. Of
+        addresses that it does not have nothing is told. Reads only. Caller: the account's home, or an
+        operator for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetPrimaryOrganisation(self, request, context):
         """Says to which organisation invitations to the domain's addresses belong. Idempotent. Caller: an
         owner's home, for its own organisation, or an operator. Errors: FAILED_PRECONDITION LAPSED.
@@ -168,6 +182,11 @@ def add_DomainServiceServicer_to_server(servicer, server):
                     servicer.ListDomains,
                     request_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.ListDomainsRequest.FromString,
                     response_serializer=homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.ListDomainsResponse.SerializeToString,
+            ),
+            'FindOwnDomains': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindOwnDomains,
+                    request_deserializer=homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.FindOwnDomainsRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.FindOwnDomainsResponse.SerializeToString,
             ),
             'SetPrimaryOrganisation': grpc.unary_unary_rpc_method_handler(
                     servicer.SetPrimaryOrganisation,
@@ -298,6 +317,33 @@ class DomainService:
             '/homeport.api.directory.v1.DomainService/ListDomains',
             homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.ListDomainsRequest.SerializeToString,
             homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.ListDomainsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindOwnDomains(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.directory.v1.DomainService/FindOwnDomains',
+            homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.FindOwnDomainsRequest.SerializeToString,
+            homeport_dot_api_dot_directory_dot_v1_dot_domain__pb2.FindOwnDomainsResponse.FromString,
             options,
             channel_credentials,
             insecure,
