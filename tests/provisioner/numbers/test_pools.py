@@ -22,6 +22,7 @@ from provisioner.organisations.records import decoded
 from tests.support.directory_servers import TENANT, home, homes
 from tests.support.fakes.network_store import NetworkStore
 from tests.support.number_servers import POOL, TECHNICAL, VIRTUAL, NumberServer, number
+from tests.support.organisation_servers import InterruptedStore
 
 
 async def server_with(*last: int, accounts: tuple[str, ...] = ("anna",)) -> NumberServer:
@@ -130,6 +131,25 @@ async def test_a_later_client_of_a_name_has_nothing_of_the_earlier_one_s() -> No
     first = await server.pools.assign(TENANT, "anna", POOL)
     await server.store.commit(home("anna", first_ms=2_000))
     assert (await server.pools.assign(TENANT, "anna", POOL)).number != first.number
+
+
+@pytest.mark.parametrize("before", range(1, 6))
+async def test_an_account_that_goes_meanwhile_gets_no_number(before: int) -> None:
+    inner = (await server_with(1)).store
+    store = InterruptedStore(inner)
+    racing = NumberServer(store)
+
+    async def release() -> None:
+        await inner.commit(Txn(then=[Delete(keys.assignment(TENANT, "anna"))]))
+
+    store.before, store.happens = before, release
+    try:
+        await racing.pools.assign(TENANT, "anna", POOL)
+    except NotFound:
+        (held,) = await racing.pools.page(TENANT, "", 10)
+        assert not held.record.account
+    else:
+        assert store.happens is not None  # it never went
 
 
 async def test_there_are_bounds() -> None:

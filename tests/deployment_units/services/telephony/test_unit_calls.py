@@ -218,6 +218,12 @@ async def test_such_contacts_are_not_linked(units: CallUnits, contact: str, says
         await units.london.link("anna", contact)
 
 
+async def test_a_telephone_that_is_a_number_of_ours_is_not_rung(units: CallUnits) -> None:
+    """Codes that are sent there come through, so it could be proved; calls would go round."""
+    await units.settle("ben", V, V2)
+    assert refused(await units.london.call(P3, V2)) is RefusedCause.NO_NUMBER
+
+
 async def test_a_stranger_whose_number_is_another_account_s_virtual_one_gets_none(
     units: CallUnits,
 ) -> None:
