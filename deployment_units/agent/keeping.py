@@ -111,7 +111,7 @@ class UnitKeeping:
     nobody does; applications: acts for accounts of such; confirmations, message_pages: stand behind
     the links that it sends; outbox: what is told of its deliveries; stamps: of connections to its
     HTTP port; devices: matches browsers with devices; inviting: to groups; telephony: passes calls
-    and texts on."""
+    and texts on; identities: suggests as whom to write."""
 
     state: ClientState
     services: tuple[Service, ...] = ()
@@ -127,6 +127,7 @@ class UnitKeeping:
     devices: DeviceService | None = None
     inviting: Inviting | None = None
     telephony: UnitTelephony | None = None
+    identities: IdentityService | None = None
     call_server: CallServerProcess | None = None
 
 
@@ -243,6 +244,14 @@ def keeping(
         )
         channels.send_sip = call_server.send_text
 
+    identity_service = IdentityService(
+        accounts,
+        callers,
+        find_original,
+        wall_ms=wall_ms,
+        organisations=ProvedDomains(directory, clock=time.monotonic),
+    )
+
     async def close() -> None:
         await answering.close()
         if call_server is not None:
@@ -281,13 +290,7 @@ def keeping(
             *((mail.service,) if mail is not None else ()),
             Service(
                 add=identity_pb2_grpc.add_IdentityServiceServicer_to_server,
-                servicer=IdentityService(
-                    accounts,
-                    callers,
-                    find_original,
-                    wall_ms=wall_ms,
-                    organisations=ProvedDomains(directory, clock=time.monotonic),
-                ),
+                servicer=identity_service,
                 name=IDENTITIES,
                 hot={},
             ),
@@ -329,6 +332,7 @@ def keeping(
         devices=device_service,
         inviting=invites,
         telephony=calls,
+        identities=identity_service,
         call_server=call_server,
     )
 

@@ -17,6 +17,7 @@ from control_plane.monitoring.certificate_expiry import certificate_expiry
 from control_plane.telemetry.endpoint import Readiness
 from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.capacity_limit import CapacityLimit
+from deployment_units.agent.identity_metrics import MeasuredIdentities, identity_metrics
 from deployment_units.agent.registration import Registration
 from deployment_units.agent.sip_metrics import MeasuredCallServer, sip_metrics
 from deployment_units.agent.unit_service import UnitService
@@ -114,6 +115,9 @@ class MeasuredAgent(Protocol):
     def devices(self) -> MeasuredDevices | None: ...
 
     @property
+    def identities(self) -> MeasuredIdentities | None: ...
+
+    @property
     def inviting(self) -> MeasuredInvitations | None: ...
 
     @property
@@ -156,6 +160,7 @@ class AgentMetrics(Collector):
         yield from self._applications()
         yield from self._deliveries()
         yield from self._devices()
+        yield from identity_metrics((one.unit_id, one.identities) for one in self._agents)
         yield from self._invitations()
         yield from self._calls()
         yield from sip_metrics((one.unit_id, one.call_server) for one in self._agents)

@@ -45,6 +45,7 @@ from deployment_units.services.applications.agent import ApplicationAgent
 from deployment_units.services.device_graph.service import DeviceService
 from deployment_units.services.directory.client import DirectoryClient
 from deployment_units.services.gateway.measures import OutboxMeasures
+from deployment_units.services.identities.service import IdentityService
 from deployment_units.services.web.server import WebServer
 from homeport.api.unit.v1 import unit_pb2_grpc
 
@@ -80,6 +81,11 @@ class Agent:
     def devices(self) -> DeviceService | None:
         """Matches browsers with devices; None: it keeps no accounts."""
         return self.keeping.devices
+
+    @property
+    def identities(self) -> IdentityService | None:
+        """Suggests as whom to write; None: it keeps no accounts."""
+        return self.keeping.identities
 
     @property
     def inviting(self) -> Inviting | None:

@@ -22,7 +22,7 @@ def suggestion_to_proto(suggestion: Suggestion) -> pb.SuggestResponse:
             pb.ContacteeChoice(member=member, choice=_choice(choice))
             for member, choice in suggestion.contactees.items()
         ],
-        warnings=_warnings(suggestion.warnings),
+        warnings=warnings_to_proto(suggestion.warnings),
     )
 
 
@@ -34,7 +34,7 @@ def reply_to_proto(
         contactor=_choice(planned.contactor),
         to=[pb.ReplyRecipient(member=member, identifier=at) for member, at in to],
         why=_reasons(planned.why),
-        warnings=_warnings(planned.warnings),
+        warnings=warnings_to_proto(planned.warnings),
         conversation=conversation,
     )
 
@@ -54,5 +54,5 @@ def _reasons(why: Iterable[IdentityReason]) -> list[profile_pb2.Reason]:
     return [profile_pb2.Reason(rule=one.rule, clause=one.clause, value=one.value) for one in why]
 
 
-def _warnings(several: Iterable[IdentityWarning]) -> list[pb.IdentityWarning]:
+def warnings_to_proto(several: Iterable[IdentityWarning]) -> list[pb.IdentityWarning]:
     return [pb.IdentityWarning(rule=one.rule, about=one.about, text=one.text) for one in several]

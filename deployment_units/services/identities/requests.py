@@ -52,6 +52,30 @@ def own_choice_of(text: str) -> str:
     return identifier_of(text, "chosen_from")
 
 
+def checked_of(request: pb.CheckLeaksRequest) -> tuple[list[Contactee], Chosen]:
+    """Who is written to, with all of it chosen."""
+    if not request.identifier:
+        raise InvalidInput("identifier", "identifier: say as which of yours it is written")
+    if not (request.identifier.startswith("@") or ":" in request.identifier):
+        raise InvalidInput("identifier", "identifier: name a handle with its '@', or a URI")
+    if not 0 < len(request.recipients) <= MOST_RECIPIENTS:
+        raise InvalidInput(
+            "recipients", f"{len(request.recipients)} recipients are named; 1 to {MOST_RECIPIENTS}"
+        )
+    found: dict[str, Contactee] = {}
+    for member, at in sorted(request.recipients.items()):
+        who = identifier_of(member, "recipients")
+        uri = identifier_of(at, f"recipients[{quoted(member)}]")
+        if who in found:
+            raise InvalidInput("recipients", f"recipients: {quoted(who)} is named twice")
+        chosen = ContacteeIdentifier(uri=uri, organisation=organisation_of(uri))
+        found[who] = Contactee(member=who, identifiers=(chosen,))
+    return [*found.values()], Chosen(
+        contactor=identifier_of(request.identifier, "identifier"),
+        contactees={member: one.identifiers[0].uri for member, one in found.items()},
+    )
+
+
 def contactees_of(several: Iterable[pb.Contactee]) -> list[Contactee]:
     """Of those who are written to, what may be chosen: the identifiers named, else the member."""
     named = list(several)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from grpc import aio
@@ -20,15 +21,22 @@ from deployment_units.services.identities.identity import (
     Chosen,
     Contactee,
     History,
+    IdentityWarning,
     Original,
     OwnIdentity,
     ReplyMode,
+    Suggestion,
 )
-from deployment_units.services.identities.messages import reply_to_proto, suggestion_to_proto
+from deployment_units.services.identities.messages import (
+    reply_to_proto,
+    suggestion_to_proto,
+    warnings_to_proto,
+)
 from deployment_units.services.identities.organisations import organisation_of
 from deployment_units.services.identities.proved_domains import ProvedDomains
 from deployment_units.services.identities.replying import plan_reply
 from deployment_units.services.identities.requests import (
+    checked_of,
     chosen_of,
     contactees_of,
     conversation_of,
@@ -96,13 +104,33 @@ class IdentityService(pb_grpc.IdentityServiceServicer):
         self._organisations = organisations
         self._clock = clock
         self._asked = TokenBuckets(rate, most_keys=MOST_ACCOUNTS)
+        self.answered: Counter[str] = Counter()  # for metrics: suggestions and replies
+        self.warned: Counter[str] = Counter()  # warnings in them, by rule
 
     async def Suggest(self, request: pb.SuggestRequest, context: _Context) -> pb.SuggestResponse:
         resident = self._callers.resident(context.invocation_metadata() or ())
-        self._take(resident, request)
-        conversation = conversation_of(request.conversation)
+        named = len(request.contactees) + len(request.chosen_to)
+        named += sum(len(one.identifiers) for one in request.contactees)
+        self._take(resident, named)
         asked = contactees_of(request.contactees)
         chosen = chosen_of(request.chosen_from, request.chosen_to, asked)
+        conversation = conversation_of(request.conversation)
+        return suggestion_to_proto(await self._suggested(resident, conversation, asked, chosen))
+
+    async def CheckLeaks(
+        self, request: pb.CheckLeaksRequest, context: _Context
+    ) -> pb.CheckLeaksResponse:
+        resident = self._callers.resident(context.invocation_metadata() or ())
+        self._take(resident, 2 * len(request.recipients))
+        asked, chosen = checked_of(request)
+        conversation = conversation_of(request.conversation)
+        found = await self._suggested(resident, conversation, asked, chosen)
+        return pb.CheckLeaksResponse(warnings=warnings_to_proto(found.warnings))
+
+    async def _suggested(
+        self, resident: Resident, conversation: bytes, asked: list[Contactee], chosen: Chosen
+    ) -> Suggestion:
+        """Raises NotYourIdentifier."""
 
         def read(
             db: sqlite3.Connection, owner: int
@@ -125,12 +153,16 @@ class IdentityService(pb_grpc.IdentityServiceServicer):
             proved_organisations=proved,
             now_ms=self._wall_ms(),
         )
-        return suggestion_to_proto(suggestion)
+        self._count("suggestion", suggestion.warnings)
+        return suggestion
 
-    def _take(self, resident: Resident, request: pb.SuggestRequest) -> None:
-        """Before anything is read: what that costs, the caller decides."""
-        named = len(request.contactees) + len(request.chosen_to)
-        named += sum(len(one.identifiers) for one in request.contactees)
+    def _count(self, what: str, warnings: Sequence[IdentityWarning]) -> None:
+        self.answered[what] += 1
+        self.warned.update(one.rule.value for one in warnings)
+
+    def _take(self, resident: Resident, named: int) -> None:
+        """Before anything is read: what that costs, the caller decides. named: members and
+        identifiers."""
         cost, key = 1.0 + named / FOR_ONE, (resident.tenant, resident.account)
         if wait_s := self._asked.take(key, self._clock(), cost):
             raise TooMuchAsked(
@@ -166,6 +198,7 @@ class IdentityService(pb_grpc.IdentityServiceServicer):
             proved_organisations=proved,
             now_ms=self._wall_ms(),
         )
+        self._count("reply", planned.warnings)
         to = [(found.member_of.get(one.uri, one.uri), one.uri) for one in planned.to]
         same = mode is not ReplyMode.FORWARD and {member for member, _ in to} == {*found.members}
         return reply_to_proto(planned, to, found.conversation if same else b"")

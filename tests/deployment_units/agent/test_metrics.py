@@ -241,6 +241,24 @@ async def test_mail_is_told_of_where_it_is_taken(tmp_path: Path) -> None:
         await agent.keeping.close()
 
 
+async def test_warnings_of_what_a_message_would_show_are_told_of(tmp_path: Path) -> None:
+    given = AgentSettings(unit="u", server="127.0.0.1:1", accounts=True, state_dir=tmp_path)
+    agent = build_agent(given, None)
+    try:
+        assert agent.identities is not None
+        agent.identities.answered.update(["suggestion", "suggestion", "reply"])
+        agent.identities.warned.update(["blind copy"])
+        registry = CollectorRegistry()
+        registry.register(AgentMetrics([agent]))
+        answers, warnings = "homeport_agent_identity_answers", "homeport_agent_identity_warnings"
+        of = {"unit": "u", "of": "suggestion"}
+        assert registry.get_sample_value(f"{answers}_total", of) == 2
+        about = {"unit": "u", "rule": "blind copy"}
+        assert registry.get_sample_value(f"{warnings}_total", about) == 1
+    finally:
+        await agent.keeping.close()
+
+
 async def test_observed_browsers_are_told_of(tmp_path: Path) -> None:
     given = AgentSettings(unit="u", server="127.0.0.1:1", accounts=True, state_dir=tmp_path)
     agent = build_agent(given, None)

@@ -221,6 +221,9 @@ ROWS: dict[str, Callable[[Named], Message]] = {
         contactees=[identity.Contactee(member=of.account, identifiers=[of.uri, f"@{of.handle}"])],
         chosen_to={of.account: of.uri},
     ),
+    "IdentityService.CheckLeaks": lambda of: identity.CheckLeaksRequest(
+        conversation=of.conversation, identifier="@eve", recipients={of.account: of.uri}
+    ),
     "IdentityService.PlanReply": lambda of: identity.PlanReplyRequest(message=of.message),
     "DeviceService.SetConsent": lambda of: devices.SetConsentRequest(
         purpose=devices.PURPOSE_REACH, given=True

@@ -273,3 +273,55 @@ async def test_who_asks_of_many_identifiers_again_and_again_waits(unit: AccountU
     await service.Suggest(asked(), unit.by_ticket("ben"))
     now_s += 1.0
     await service.Suggest(asked(), ticket)
+
+
+async def test_leaks_are_checked_of_what_was_chosen(unit: AccountUnit) -> None:
+    await send(unit, 1, WORK, BEN_WORK)
+
+    async def leaks(identifier: str, **at: str) -> list[str]:
+        request = pb.CheckLeaksRequest(identifier=identifier, recipients=at)
+        found = await unit.identities.CheckLeaks(request, unit.by_ticket("anna"))
+        same = await unit.identities.Suggest(
+            pb.SuggestRequest(
+                contactees=[pb.Contactee(member=one, identifiers=[uri]) for one, uri in at.items()],
+                chosen_from=identifier, chosen_to=at,
+            ),
+            unit.by_ticket("anna"),
+        )  # fmt: skip
+        assert list(same.warnings) == list(found.warnings)
+        return [one.rule for one in found.warnings]
+
+    assert await leaks(WORK, ben=BEN_WORK) == []
+    assert await leaks(PRIVATE, ben=BEN_WORK) == ["unknown identity"]
+    assert unit.identities.answered == {"suggestion": 4}
+    assert unit.identities.warned == {"unknown identity": 2}
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.CheckLeaksRequest(recipients={"ben": BEN_WORK}), "identifier"),
+        (pb.CheckLeaksRequest(identifier="anna", recipients={"ben": BEN_WORK}), "identifier"),
+        (pb.CheckLeaksRequest(identifier=WORK), "recipients"),
+        (pb.CheckLeaksRequest(identifier=WORK, recipients={f"m{n}": "@a" for n in range(101)}),
+         "recipients"),
+        (pb.CheckLeaksRequest(identifier=WORK, recipients={"ben": "mailto:x"}),
+         'recipients["ben"]'),
+        (pb.CheckLeaksRequest(identifier=WORK, recipients={"ben": "@ben"}, conversation=b"c"),
+         "conversation"),
+    ],
+)  # fmt: skip
+async def test_leaks_are_checked_within_bounds(
+    unit: AccountUnit, request_: pb.CheckLeaksRequest, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await unit.identities.CheckLeaks(request_, unit.by_ticket("anna"))
+    assert refused.value.field == field
+
+
+async def test_leaks_of_what_is_not_ones_own_are_not_checked(unit: AccountUnit) -> None:
+    request = pb.CheckLeaksRequest(identifier=BEN_WORK, recipients={"ben": BEN_HOME})
+    with pytest.raises(NotYourIdentifier):
+        await unit.identities.CheckLeaks(request, unit.by_ticket("anna"))
+    with pytest.raises(Unauthenticated):
+        await unit.identities.CheckLeaks(request, FakeContext())

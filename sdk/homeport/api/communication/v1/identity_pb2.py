@@ -26,43 +26,53 @@ from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot
 from homeport.api.communication.v1 import profile_pb2 as homeport_dot_api_dot_communication_dot_v1_dot_profile__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,homeport/api/communication/v1/identity.proto\x12\x1dhomeport.api.communication.v1\x1a#homeport/api/access/v1/access.proto\x1a+homeport/api/communication/v1/profile.proto\"0\n\tContactee\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x13\n\x0bidentifiers\x18\x02 \x03(\t\"\xfa\x01\n\x0eSuggestRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\x12<\n\ncontactees\x18\x02 \x03(\x0b\x32(.homeport.api.communication.v1.Contactee\x12\x13\n\x0b\x63hosen_from\x18\x03 \x01(\t\x12N\n\tchosen_to\x18\x04 \x03(\x0b\x32;.homeport.api.communication.v1.SuggestRequest.ChosenToEntry\x1a/\n\rChosenToEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd9\x01\n\x0fSuggestResponse\x12@\n\tcontactor\x18\x01 \x01(\x0b\x32-.homeport.api.communication.v1.IdentityChoice\x12\x42\n\ncontactees\x18\x02 \x03(\x0b\x32..homeport.api.communication.v1.ContacteeChoice\x12@\n\x08warnings\x18\x03 \x03(\x0b\x32..homeport.api.communication.v1.IdentityWarning\"\xa9\x01\n\x0eIdentityChoice\x12\x12\n\nidentifier\x18\x01 \x01(\t\x12?\n\x06ranked\x18\x02 \x03(\x0b\x32/.homeport.api.communication.v1.RankedIdentifier\x12\x32\n\x03why\x18\x03 \x03(\x0b\x32%.homeport.api.communication.v1.Reason\x12\x0e\n\x06\x63hosen\x18\x04 \x01(\x08\"`\n\x0f\x43ontacteeChoice\x12\x0e\n\x06member\x18\x01 \x01(\t\x12=\n\x06\x63hoice\x18\x02 \x01(\x0b\x32-.homeport.api.communication.v1.IdentityChoice\"Z\n\x10RankedIdentifier\x12\x12\n\nidentifier\x18\x01 \x01(\t\x12\x32\n\x03why\x18\x02 \x03(\x0b\x32%.homeport.api.communication.v1.Reason\"<\n\x0fIdentityWarning\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\r\n\x05\x61\x62out\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"p\n\x10PlanReplyRequest\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12\x36\n\x04mode\x18\x02 \x01(\x0e\x32(.homeport.api.communication.v1.ReplyMode\x12\x13\n\x0b\x63hosen_from\x18\x03 \x01(\t\"\x9c\x02\n\x11PlanReplyResponse\x12@\n\tcontactor\x18\x01 \x01(\x0b\x32-.homeport.api.communication.v1.IdentityChoice\x12\x39\n\x02to\x18\x02 \x03(\x0b\x32-.homeport.api.communication.v1.ReplyRecipient\x12\x32\n\x03why\x18\x03 \x03(\x0b\x32%.homeport.api.communication.v1.Reason\x12@\n\x08warnings\x18\x04 \x03(\x0b\x32..homeport.api.communication.v1.IdentityWarning\x12\x14\n\x0c\x63onversation\x18\x05 \x01(\x0c\"4\n\x0eReplyRecipient\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x12\n\nidentifier\x18\x02 \x01(\t*o\n\tReplyMode\x12\x1a\n\x16REPLY_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10REPLY_MODE_REPLY\x10\x01\x12\x18\n\x14REPLY_MODE_REPLY_ALL\x10\x02\x12\x16\n\x12REPLY_MODE_FORWARD\x10\x03\x32\xfd\x01\n\x0fIdentityService\x12q\n\x07Suggest\x12-.homeport.api.communication.v1.SuggestRequest\x1a..homeport.api.communication.v1.SuggestResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12w\n\tPlanReply\x12/.homeport.api.communication.v1.PlanReplyRequest\x1a\x30.homeport.api.communication.v1.PlanReplyResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,homeport/api/communication/v1/identity.proto\x12\x1dhomeport.api.communication.v1\x1a#homeport/api/access/v1/access.proto\x1a+homeport/api/communication/v1/profile.proto\"\xc6\x01\n\x11\x43heckLeaksRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\x12\x12\n\nidentifier\x18\x02 \x01(\t\x12T\n\nrecipients\x18\x03 \x03(\x0b\x32@.homeport.api.communication.v1.CheckLeaksRequest.RecipientsEntry\x1a\x31\n\x0fRecipientsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"V\n\x12\x43heckLeaksResponse\x12@\n\x08warnings\x18\x01 \x03(\x0b\x32..homeport.api.communication.v1.IdentityWarning\"0\n\tContactee\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x13\n\x0bidentifiers\x18\x02 \x03(\t\"\xfa\x01\n\x0eSuggestRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\x12<\n\ncontactees\x18\x02 \x03(\x0b\x32(.homeport.api.communication.v1.Contactee\x12\x13\n\x0b\x63hosen_from\x18\x03 \x01(\t\x12N\n\tchosen_to\x18\x04 \x03(\x0b\x32;.homeport.api.communication.v1.SuggestRequest.ChosenToEntry\x1a/\n\rChosenToEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd9\x01\n\x0fSuggestResponse\x12@\n\tcontactor\x18\x01 \x01(\x0b\x32-.homeport.api.communication.v1.IdentityChoice\x12\x42\n\ncontactees\x18\x02 \x03(\x0b\x32..homeport.api.communication.v1.ContacteeChoice\x12@\n\x08warnings\x18\x03 \x03(\x0b\x32..homeport.api.communication.v1.IdentityWarning\"\xa9\x01\n\x0eIdentityChoice\x12\x12\n\nidentifier\x18\x01 \x01(\t\x12?\n\x06ranked\x18\x02 \x03(\x0b\x32/.homeport.api.communication.v1.RankedIdentifier\x12\x32\n\x03why\x18\x03 \x03(\x0b\x32%.homeport.api.communication.v1.Reason\x12\x0e\n\x06\x63hosen\x18\x04 \x01(\x08\"`\n\x0f\x43ontacteeChoice\x12\x0e\n\x06member\x18\x01 \x01(\t\x12=\n\x06\x63hoice\x18\x02 \x01(\x0b\x32-.homeport.api.communication.v1.IdentityChoice\"Z\n\x10RankedIdentifier\x12\x12\n\nidentifier\x18\x01 \x01(\t\x12\x32\n\x03why\x18\x02 \x03(\x0b\x32%.homeport.api.communication.v1.Reason\"<\n\x0fIdentityWarning\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\r\n\x05\x61\x62out\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"p\n\x10PlanReplyRequest\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12\x36\n\x04mode\x18\x02 \x01(\x0e\x32(.homeport.api.communication.v1.ReplyMode\x12\x13\n\x0b\x63hosen_from\x18\x03 \x01(\t\"\x9c\x02\n\x11PlanReplyResponse\x12@\n\tcontactor\x18\x01 \x01(\x0b\x32-.homeport.api.communication.v1.IdentityChoice\x12\x39\n\x02to\x18\x02 \x03(\x0b\x32-.homeport.api.communication.v1.ReplyRecipient\x12\x32\n\x03why\x18\x03 \x03(\x0b\x32%.homeport.api.communication.v1.Reason\x12@\n\x08warnings\x18\x04 \x03(\x0b\x32..homeport.api.communication.v1.IdentityWarning\x12\x14\n\x0c\x63onversation\x18\x05 \x01(\x0c\"4\n\x0eReplyRecipient\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x12\n\nidentifier\x18\x02 \x01(\t*o\n\tReplyMode\x12\x1a\n\x16REPLY_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10REPLY_MODE_REPLY\x10\x01\x12\x18\n\x14REPLY_MODE_REPLY_ALL\x10\x02\x12\x16\n\x12REPLY_MODE_FORWARD\x10\x03\x32\xf9\x02\n\x0fIdentityService\x12q\n\x07Suggest\x12-.homeport.api.communication.v1.SuggestRequest\x1a..homeport.api.communication.v1.SuggestResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12z\n\nCheckLeaks\x12\x30.homeport.api.communication.v1.CheckLeaksRequest\x1a\x31.homeport.api.communication.v1.CheckLeaksResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12w\n\tPlanReply\x12/.homeport.api.communication.v1.PlanReplyRequest\x1a\x30.homeport.api.communication.v1.PlanReplyResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.communication.v1.identity_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CHECKLEAKSREQUEST_RECIPIENTSENTRY']._loaded_options = None
+  _globals['_CHECKLEAKSREQUEST_RECIPIENTSENTRY']._serialized_options = b'8\001'
   _globals['_SUGGESTREQUEST_CHOSENTOENTRY']._loaded_options = None
   _globals['_SUGGESTREQUEST_CHOSENTOENTRY']._serialized_options = b'8\001'
   _globals['_IDENTITYSERVICE'].methods_by_name['Suggest']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['Suggest']._serialized_options = b'\252\350\"\003\n\001\001'
+  _globals['_IDENTITYSERVICE'].methods_by_name['CheckLeaks']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['CheckLeaks']._serialized_options = b'\252\350\"\003\n\001\001'
   _globals['_IDENTITYSERVICE'].methods_by_name['PlanReply']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['PlanReply']._serialized_options = b'\252\350\"\003\n\001\001'
-  _globals['_REPLYMODE']._serialized_start=1563
-  _globals['_REPLYMODE']._serialized_end=1674
-  _globals['_CONTACTEE']._serialized_start=161
-  _globals['_CONTACTEE']._serialized_end=209
-  _globals['_SUGGESTREQUEST']._serialized_start=212
-  _globals['_SUGGESTREQUEST']._serialized_end=462
-  _globals['_SUGGESTREQUEST_CHOSENTOENTRY']._serialized_start=415
-  _globals['_SUGGESTREQUEST_CHOSENTOENTRY']._serialized_end=462
-  _globals['_SUGGESTRESPONSE']._serialized_start=465
-  _globals['_SUGGESTRESPONSE']._serialized_end=682
-  _globals['_IDENTITYCHOICE']._serialized_start=685
-  _globals['_IDENTITYCHOICE']._serialized_end=854
-  _globals['_CONTACTEECHOICE']._serialized_start=856
-  _globals['_CONTACTEECHOICE']._serialized_end=952
-  _globals['_RANKEDIDENTIFIER']._serialized_start=954
-  _globals['_RANKEDIDENTIFIER']._serialized_end=1044
-  _globals['_IDENTITYWARNING']._serialized_start=1046
-  _globals['_IDENTITYWARNING']._serialized_end=1106
-  _globals['_PLANREPLYREQUEST']._serialized_start=1108
-  _globals['_PLANREPLYREQUEST']._serialized_end=1220
-  _globals['_PLANREPLYRESPONSE']._serialized_start=1223
-  _globals['_PLANREPLYRESPONSE']._serialized_end=1507
-  _globals['_REPLYRECIPIENT']._serialized_start=1509
-  _globals['_REPLYRECIPIENT']._serialized_end=1561
-  _globals['_IDENTITYSERVICE']._serialized_start=1677
-  _globals['_IDENTITYSERVICE']._serialized_end=1930
+  _globals['_REPLYMODE']._serialized_start=1852
+  _globals['_REPLYMODE']._serialized_end=1963
+  _globals['_CHECKLEAKSREQUEST']._serialized_start=162
+  _globals['_CHECKLEAKSREQUEST']._serialized_end=360
+  _globals['_CHECKLEAKSREQUEST_RECIPIENTSENTRY']._serialized_start=311
+  _globals['_CHECKLEAKSREQUEST_RECIPIENTSENTRY']._serialized_end=360
+  _globals['_CHECKLEAKSRESPONSE']._serialized_start=362
+  _globals['_CHECKLEAKSRESPONSE']._serialized_end=448
+  _globals['_CONTACTEE']._serialized_start=450
+  _globals['_CONTACTEE']._serialized_end=498
+  _globals['_SUGGESTREQUEST']._serialized_start=501
+  _globals['_SUGGESTREQUEST']._serialized_end=751
+  _globals['_SUGGESTREQUEST_CHOSENTOENTRY']._serialized_start=704
+  _globals['_SUGGESTREQUEST_CHOSENTOENTRY']._serialized_end=751
+  _globals['_SUGGESTRESPONSE']._serialized_start=754
+  _globals['_SUGGESTRESPONSE']._serialized_end=971
+  _globals['_IDENTITYCHOICE']._serialized_start=974
+  _globals['_IDENTITYCHOICE']._serialized_end=1143
+  _globals['_CONTACTEECHOICE']._serialized_start=1145
+  _globals['_CONTACTEECHOICE']._serialized_end=1241
+  _globals['_RANKEDIDENTIFIER']._serialized_start=1243
+  _globals['_RANKEDIDENTIFIER']._serialized_end=1333
+  _globals['_IDENTITYWARNING']._serialized_start=1335
+  _globals['_IDENTITYWARNING']._serialized_end=1395
+  _globals['_PLANREPLYREQUEST']._serialized_start=1397
+  _globals['_PLANREPLYREQUEST']._serialized_end=1509
+  _globals['_PLANREPLYRESPONSE']._serialized_start=1512
+  _globals['_PLANREPLYRESPONSE']._serialized_end=1796
+  _globals['_REPLYRECIPIENT']._serialized_start=1798
+  _globals['_REPLYRECIPIENT']._serialized_end=1850
+  _globals['_IDENTITYSERVICE']._serialized_start=1966
+  _globals['_IDENTITYSERVICE']._serialized_end=2343
 # @@protoc_insertion_point(module_scope)

@@ -53,6 +53,78 @@ REPLY_MODE_FORWARD: ReplyMode.ValueType  # 3
 Global___ReplyMode: _TypeAlias = ReplyMode  # noqa: Y015
 
 @_typing.final
+class CheckLeaksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class RecipientsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONVERSATION_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    RECIPIENTS_FIELD_NUMBER: _builtins.int
+    conversation: _builtins.bytes
+    """in which it is written; empty: in a new one"""
+    identifier: _builtins.str
+    """an identifier of the account's, as which it is written"""
+    @_builtins.property
+    def recipients(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """by member, at which identifier; 1 to 100"""
+
+    def __init__(
+        self,
+        *,
+        conversation: _builtins.bytes = ...,
+        identifier: _builtins.str = ...,
+        recipients: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "identifier", b"identifier", "recipients", b"recipients"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckLeaksRequest: _TypeAlias = CheckLeaksRequest  # noqa: Y015
+
+@_typing.final
+class CheckLeaksResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdentityWarning]:
+        """none: it shows nobody anything new"""
+
+    def __init__(
+        self,
+        *,
+        warnings: _abc.Iterable[Global___IdentityWarning] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckLeaksResponse: _TypeAlias = CheckLeaksResponse  # noqa: Y015
+
+@_typing.final
 class Contactee(_message.Message):
     """Somebody who is written to."""
 

@@ -39,6 +39,11 @@ class IdentityServiceStub:
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.SuggestRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.SuggestResponse.FromString,
                 _registered_method=True)
+        self.CheckLeaks = channel.unary_unary(
+                '/homeport.api.communication.v1.IdentityService/CheckLeaks',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.CheckLeaksRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.CheckLeaksResponse.FromString,
+                _registered_method=True)
         self.PlanReply = channel.unary_unary(
                 '/homeport.api.communication.v1.IdentityService/PlanReply',
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.PlanReplyRequest.SerializeToString,
@@ -60,6 +65,15 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckLeaks(self, request, context):
+        """What a message as one identifier to others would show that its writer may not want shown: the
+        warnings of Suggest where all is chosen. Reads only. Caller: a client. Errors: as Suggest, of
+        `identifier`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PlanReply(self, request, context):
         """From whom and to whom something would go that is written upon a message of the account. Reads
         only. Caller: a client. Errors: INVALID_ARGUMENT; NOT_FOUND no such message; FAILED_PRECONDITION
@@ -76,6 +90,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.Suggest,
                     request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.SuggestRequest.FromString,
                     response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.SuggestResponse.SerializeToString,
+            ),
+            'CheckLeaks': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckLeaks,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.CheckLeaksRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.CheckLeaksResponse.SerializeToString,
             ),
             'PlanReply': grpc.unary_unary_rpc_method_handler(
                     servicer.PlanReply,
@@ -110,6 +129,33 @@ class IdentityService:
             '/homeport.api.communication.v1.IdentityService/Suggest',
             homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.SuggestRequest.SerializeToString,
             homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.SuggestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckLeaks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.IdentityService/CheckLeaks',
+            homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.CheckLeaksRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_identity__pb2.CheckLeaksResponse.FromString,
             options,
             channel_credentials,
             insecure,
