@@ -59,8 +59,10 @@ CODES_A_DAY = 5  # one account, to one identifier
 CODES_TO_ONE = 20  # to one identifier in a day, whoever asks
 SEND_S = 15.0
 _INSTEAD = {
-    IdentifierKind.EMAIL: "its operator gives it a mail relay by --directory-mail-relay",
-    IdentifierKind.PHONE: "its operator gives it a line to telephones by --directory-text-line",
+    IdentifierKind.EMAIL: "addresses; its operator gives it a mail relay by "
+    "--directory-mail-relay, or to `homeport up` by --mail-relay",
+    IdentifierKind.PHONE: "numbers; its operator gives it a line to telephones by "
+    "--directory-text-line, or to `homeport up` by --text-line",
 }
 _CODE = re.compile(r"[0-9]{8}\Z")
 _PURPOSE = "identifier proof v1"
@@ -223,8 +225,10 @@ class Proofs:
         if not channel:
             raise ClaimNotAllowed(
                 "NO_CHANNEL",
-                f"this server sends no codes to {identifier.kind.value} identifiers; "
-                + _INSTEAD.get(identifier.kind, "prove an e-mail address or a telephone number"),
+                "this server sends no codes to "
+                + _INSTEAD.get(
+                    identifier.kind, "that; prove an e-mail address or a telephone number"
+                ),
             )
         return channel
 

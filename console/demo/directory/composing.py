@@ -4,13 +4,17 @@ each choice does to the other side, and what is warned of."""
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
 from typing import Any
 
 from console.cli.calls.conversations import FoundName
 from console.cli.calls.identities import IdentityCalls, contactees_of
 from console.cli.markup import escape
-from console.demo.directory import outside
-from console.demo.directory.demo_stack import ANNAS_NUMBER, DemoStack
+from console.demo.directory import answering, outside
+from console.demo.directory.demo_stack import ANNAS_NUMBER, DOMAIN, DemoStack
+from console.demo.directory.person import Person
 from console.demo.directory.proving import PRIVATE, WORK, prove_by_mail
 from console.demo.directory.story import Story
 from homeport.api.communication.v1 import conversation_pb2, profile_pb2
@@ -19,7 +23,8 @@ from homeport.api.communication.v1 import identity_pb2 as pb
 BEN_WORK, BEN_HOME = "ben@contoso.example", "ben@mail.example"
 OWN, HIS = ([f"mailto:{one}" for one in pair] for pair in ((WORK, PRIVATE), (BEN_WORK, BEN_HOME)))
 AT_WORK, AT_HOME = "The plans are ready.", "Come and see the garden."
-ANSWER = "On Sunday, then."
+ANSWER, OFFER = "On Sunday, then.", "Our offer for the hall is below."
+BLIND = "blind copy"
 
 
 def compose(story: Story, stack: DemoStack, ben: str) -> None:
@@ -42,6 +47,7 @@ def compose(story: Story, stack: DemoStack, ben: str) -> None:
         suggest(story, calls, people, ben)
         choose(story, calls, people, ben)
     answered(story, stack, ben, home)
+    blindly(story, stack)
 
 
 def suggest(story: Story, calls: IdentityCalls, people: list[FoundName], ben: str) -> None:
@@ -131,6 +137,54 @@ def answered(story: Story, stack: DemoStack, ben: str, conversation: bytes) -> N
         [*plan_of(planned), [one.rule for one in planned.warnings]],
     )
     tell_why(story, "From", planned.contactor)
+
+
+def blindly(story: Story, stack: DemoStack) -> None:
+    """Carla writes to Ben's company, and Anna has a blind copy, at the address of her handle."""
+    with stack.person("anna") as person:
+        open_by_mail(person, everyone=True)
+    mail = EmailMessage()
+    mail["Authentication-Results"] = f"{DOMAIN}; dkim=pass header.d=mail.example"
+    mail["From"], mail["To"], mail["Bcc"] = outside.CARLA, BEN_WORK, f"anna@{DOMAIN}"
+    mail["Subject"], mail["Message-ID"] = "The offer", f"<{uuid.uuid4().hex}@mail.example>"
+    mail["Date"] = format_datetime(datetime.now(UTC))
+    mail.set_content(f"{OFFER}\n")
+    answering.bring(stack, mail)
+    with composer(stack, "anna") as calls:
+
+        def came() -> conversation_pb2.Message | None:
+            found = (one for about in calls.conversations() for one in calls.messages(about.id))
+            return next((one for one in found if one.content.text.strip() == OFFER), None)
+
+        got = stack.until("Carla's mail to be with Anna", came)
+        plans = [
+            calls.plan_reply(pb.PlanReplyRequest(message=got.id, mode=mode))
+            for mode in (pb.REPLY_MODE_REPLY, pb.REPLY_MODE_REPLY_ALL)
+        ]
+    story.check(
+        "Carla mails Ben's company, with a blind copy to Anna: an answer to Carla shows nobody; a "
+        "warning that one to all would show her",
+        [["mailto:" + outside.CARLA], [], sorted(["mailto:" + outside.CARLA, HIS[0]]), 1],
+        [
+            [one.member for one in plans[0].to],
+            [one.rule for one in plans[0].warnings if one.rule == BLIND],
+            sorted(one.member for one in plans[1].to),
+            [one.rule for one in plans[1].warnings].count(BLIND),
+        ],
+    )
+    warned = next(one for one in plans[1].warnings if one.rule == BLIND)
+    story.tell(f"  [dim]{escape(warned.text)}[/]")
+    with stack.person("anna") as person:
+        open_by_mail(person, everyone=False)
+
+
+def open_by_mail(person: Person, *, everyone: bool) -> None:
+    """Whether strangers' mail reaches somebody."""
+    audience = profile_pb2.Audience(everyone=everyone)
+    person.change(
+        "SetReachability",
+        profile_pb2.SetReachabilityRequest(mode=profile_pb2.MODE_MAIL, audience=audience),
+    )
 
 
 def composer(stack: DemoStack, account: str) -> IdentityCalls:
