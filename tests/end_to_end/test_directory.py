@@ -141,6 +141,33 @@ async def test_a_handle_is_offered_accepted_and_given_back(stub):
     assert not (await stub.ReleaseHandle(release, metadata=shown(OWN))).released
 
 
+async def test_a_home_follows_its_account_and_nobody_elses(stub):
+    async def watch(token=OWN, home=HOME):
+        return stub.WatchAccount(
+            pb.WatchAccountRequest(account="mallory", home=home), metadata=shown(token), timeout=60
+        )
+
+    told = await watch()
+    first = (await told.read()).account
+    assert (first.account, first.residence.unit_id) == ("mallory", "dublin")
+    await stub.ClaimHandle(
+        pb.ClaimHandleRequest(account="mallory", handle="mallorca", home=HOME, rename=True),
+        metadata=shown(OWN),
+    )
+    after = first
+    while [one.handle for one in after.handles] != ["mallorca"]:
+        message = await told.read()
+        after = message.account if message.HasField("account") else after
+    told.cancel()
+    elsewhere = pb.ActingHome(unit_id="mumbai", epoch=1)
+    assert await refusal((await watch(OTHER, elsewhere)).read()) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "STALE_EPOCH",
+    )
+    denied, _ = await refusal((await watch(OTHER)).read())
+    assert denied is grpc.StatusCode.PERMISSION_DENIED
+
+
 async def test_an_address_is_proved_by_a_code_that_comes_by_mail(stub, relay_port):
     address = pb.Identifier(uri="mailto:Anna@mail.example")
     async with SmtpRelay(port=relay_port) as relay:

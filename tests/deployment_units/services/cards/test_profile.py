@@ -155,6 +155,16 @@ def test_a_value_is_bounded_before_it_is_written() -> None:
     assert endless.seen < MAX_BYTES
 
 
+@pytest.mark.parametrize("levels", [30, 400, 10_000])
+def test_containers_without_end_are_refused_and_not_gone_into(levels: int) -> None:
+    """Within the bytes of a card there is room for some 400 of them."""
+    opened, closed = '{"type":"Container","items":[' * levels, "]}" * levels
+    flaws = check('{"type":"AdaptiveCard","version":"1.5","body":[' + opened + closed + "]}")
+    assert isinstance(flaws, list)
+    wanted = CardFlawReason.TOO_DEEP if levels < 10_000 else CardFlawReason.TOO_LARGE
+    assert [one.reason for one in flaws] == [wanted]
+
+
 def test_as_deep_as_may_be() -> None:
     assert isinstance(check(nested((MAX_DEPTH - 3) // 2)), Card)
 

@@ -141,6 +141,21 @@ async def test_a_token_is_good_for_what_it_says(
     assert await presses(unit) == []
 
 
+async def test_what_was_pressed_in_the_client_is_done_already_by_mail(
+    unit: WebUnit, reader: Browser
+) -> None:
+    click = pb.ClickRequest(
+        message=MESSAGE, action="order", revision=1, press=b"p" * 16, inputs={"amount": "3"}
+    )
+    await unit.unit.conversations.Click(click, unit.unit.by_ticket("anna"))  # type: ignore[arg-type]
+    path = f"/a/{TOKENS.token(GRANT)}"
+    for _ in range(2):
+        status, _, _ = await reader.ask("POST", path, data="input.amount=9", headers=FORM)
+        assert status == 200
+    (press,) = await presses(unit)
+    assert press.action == "order"
+
+
 async def test_a_card_that_was_replaced_is_not_pressed(unit: WebUnit, reader: Browser) -> None:
     await deliver(unit, b"n" * 16, 2)
     path = f"/a/{TOKENS.token(GRANT)}"
