@@ -259,6 +259,8 @@ async def test_an_account_moves_with_its_links_and_calls(units: CallUnits) -> No
     await units.move("anna", units.london, units.stockholm, 2)
     after = await units.stockholm.links("anna", 2), await units.stockholm.listed("anna", 2)
     assert after == before
+    left = units.london.database.read(lambda db: kept.owner_of_call(db, P2, V))
+    assert left is None  # though its rows may still be there
     assert await read_state(units.stockholm.state, TENANT, "anna") == bytes_before
     await units.move("anna", units.stockholm, units.london, 3)
     units.later(120)  # what was remembered of homes is old
