@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import report
-from bench.suite.measurement import Failed, Measurement, Ratio, Samples, Target
+from bench.suite.measurement import Failed, Measurement, Ratio, Samples, Skipped, Target
 from bench.suite.registry import ALL, keys, that_give
 from console.cli.output import console_for_notes, console_for_people
 
@@ -48,17 +48,19 @@ def main(words: Sequence[str], registry: Sequence[Measurement] = ALL) -> int:
     samples, console = Samples(), console_for_people()
     began = time.monotonic()
     columns = (TextColumn("{task.description:22}"), BarColumn(), TimeElapsedColumn())
-    done, failed = [], []
+    done, failed, skipped = [], [], []
     with Progress(*columns, console=console_for_notes()) as progress:
         tasks = [progress.add_task(one.name, total=one.steps(given.rounds)) for one in chosen]
         for one, task in zip(chosen, tasks, strict=True):
             try:
                 one.run(samples, given.rounds, given.quick, partial(progress.advance, task))
                 done.append(one)
+            except Skipped as reason:
+                skipped.append(f"{one.name}: skipped, {reason}")
             except Failed as error:  # the others are worth having
                 failed.append(f"{one.name}: {error}")
     report.show(done, samples, console)
-    for line in failed:
+    for line in [*skipped, *failed]:
         print(line, file=sys.stderr)
     whole = not (given.only or given.quick or failed) and given.rounds >= ROUNDS_FOR_A_CLAIM
     output = given.output or (LATEST if whole else None)

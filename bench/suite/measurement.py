@@ -90,5 +90,9 @@ class Measurement:
     targets: tuple[Target, ...] = ()
 
 
+class Skipped(Exception):
+    """What a measurement needs is not on this machine; the words say what."""
+
+
 class Failed(Exception):
     """A server answered wrongly under load: its figure would mean nothing."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.suite.accounts import ACCOUNTS
 from bench.suite.bulk import BULK
+from bench.suite.calling import CALLING
 from bench.suite.deciding import DECIDING
 from bench.suite.enrolling import ENROLLING
 from bench.suite.http_calls import HTTP_CALLS
@@ -47,6 +48,7 @@ ALL: tuple[Measurement, ...] = (
     ACCOUNTS,
     MAIL,
     PRESSING,
+    CALLING,
     MEMORY,
     WATCHING,
 )

@@ -130,6 +130,11 @@ class Sipp:
         async with asyncio.timeout(RUN_S):
             return await self.process.wait()
 
+    def kill(self) -> None:
+        """Where it has not ended."""
+        if self.process.returncode is None:
+            self.process.kill()
+
 
 async def start(
     folder: Path, name: str, scenario: str, port: int, *words: str, trace: bool = True

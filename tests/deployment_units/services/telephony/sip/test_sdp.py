@@ -43,7 +43,8 @@ def test_what_is_on_no_list_is_left_out(line: str) -> None:
 
 def test_payload_types_without_a_meaning_are_left_out() -> None:
     offer = OFFER.replace("0 8 101", "44 20 79 46 3 1 0 101 102")
-    assert "m=audio 40000 RTP/AVP 3 0 101\r\n" in made(offer)
+    explained = f"{offer}a=rtpmap:44 PCMU/8000\r\na=rtpmap:79 PCMA/8000\r\n"
+    assert "m=audio 40000 RTP/AVP 3 0 101\r\n" in made(explained)
 
 
 @pytest.mark.parametrize(
