@@ -22,7 +22,7 @@ _WROTE = (
 _WROTE_UNSPACED = ("のメール", "が書きました", "のメッセージ", "写道", "寫道", "님이 작성", "작성")
 WROTE = re.compile(
     rf"(?:(?<![^\W\d_])(?:{'|'.join(map(re.escape, _WROTE))})|{'|'.join(_WROTE_UNSPACED)})"
-    r"(?:\s.{0,80})?\s{0,3}[::]\s{0,3}$",
+    r"(?:\s.{0,80})?\s{0,3}[:\uff1a]\s{0,3}$",
     re.I,
 )
 # … and by its first: a word that says when, a date, a day of the week.
@@ -53,7 +53,7 @@ _NAMES = {
     "subject": "Subject|Betreff|Objet|Asunto|Oggetto|Assunto|Onderwerp|Temat|Ämne|Emne|Aihe|Тема|"
                "Konu|件名|主题|主旨|제목|Předmět|Predmet|Tárgy|Θέμα|Subiect",
 }  # fmt: skip
-FIELDS = {name: re.compile(rf"^(?:{names})\s*[::]", re.I) for name, names in _NAMES.items()}
+FIELDS = {name: re.compile(rf"^(?:{names})\s*[:\uff1a]", re.I) for name, names in _NAMES.items()}
 
 _RULE = r"^[-_=*\s]{0,40}"
 ORIGINAL = re.compile(
@@ -73,11 +73,11 @@ FORWARDED = re.compile(
     r"Begin doorgestuurd bericht|Wiadomość przekazana|Treść przekazanej wiadomości|"
     r"Vidarebefordrat (?:meddelande|mejl)|Videresendt (?:melding|meddelelse)|"
     r"Пересылаемое сообщение|Přeposlaná zpráva|転送メッセージ|转发的邮件|轉寄訊息|전달된 메시지)"
-    r"(?:\s+from\s.{0,100})?\s*[::]?[-_=*\s]{0,40}$",
+    r"(?:\s+from\s.{0,100})?\s*[:\uff1a]?[-_=*\s]{0,40}$",
     re.I,
 )
 FORWARDED_SUBJECT = re.compile(
-    r"^\s*(?:fwd?|wg|tr|rv|enc|doorst|pd|vb|vs|i|转发|轉寄|전달)\s*[::]", re.I
+    r"^\s*(?:fwd?|wg|tr|rv|enc|doorst|pd|vb|vs|i|转发|轉寄|전달)\s*[:\uff1a]", re.I
 )
 
 # What telephones and programs put below a text.

@@ -188,7 +188,7 @@ def _marked(lines: list[str]) -> list[bool]:
 def _introduction(lines: list[str], at: int) -> int | None:
     """Where the introduction of a quotation begins whose last line is here; None: it is none."""
     last = lines[at][-MOST_LINE:]
-    if not last.endswith((":", ":", ">")):
+    if not last.endswith((":", "\uff1a", ">")):
         return None
     found = None
     for begins in _beginnings(lines, at):

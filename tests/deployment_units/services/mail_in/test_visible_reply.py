@@ -55,6 +55,7 @@ INTRODUCTIONS = [
     "Vào Th 7, 28 thg 11, 2026 lúc 14:05 Anna <anna@mail.example> đã viết:",
     "2026年11月28日(土) 14:05 Anna <anna@mail.example>:",
     "Anna <anna@mail.example> 于2026年11月28日周六 14:05写道:",
+    "Anna <anna@mail.example> 于2026年11月28日周六 14:05写道\uff1a",
     "2026년 11월 28일 (토) 오후 2:05, Anna <anna@mail.example>님이 작성:",
     "2026/11/28 Anna <anna@mail.example>",
     "Anna Berg wrote:",
@@ -94,6 +95,7 @@ FIELD_BLOCKS = [
     ("Från: Anna", "Skickat: den 28 november 2026 14:05", "Till: Ben", "Ämne: Bönor"),
     ("От: Anna", "Отправлено: 28 ноября 2026 г.", "Кому: Ben", "Тема: Зёрна"),
     ("差出人: Anna", "送信日時: 2026年11月28日", "宛先: Ben", "件名: 豆"),
+    ("差出人\uff1a Anna", "送信日時\uff1a 2026年11月28日", "宛先\uff1a Ben", "件名\uff1a 豆"),
     ("发件人: Anna", "发送时间: 2026年11月28日", "收件人: Ben", "主题: 豆"),
     ("From: Anna", "Date: Saturday, 28 November 2026", "To: Ben", "Cc: Carla", "Subject: Beans"),
 ]
