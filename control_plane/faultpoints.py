@@ -87,13 +87,17 @@ MOVING = (
     "moves.end.after",
 )
 
-UNITS = (
+IMPORTING = (
     "import.flip.before",  # all of an account is in the new unit, and does not count yet
     "import.flip.after",  # it counts, and nobody was told
+)
+ANSWERING = (
     "click.kept.after",  # a press is kept, and not answered
     "feeds.published.after",  # messages and presses are in the feeds, and nothing here says so
     "reply.kept.before",  # an application has answered, and nothing of it is kept
     "reply.kept.after",  # it is, and nobody was told
+)
+LINKING = (
     "link.allocated.after",  # a stranger has a technical number, within the call's transaction
 )
 DELIVERING = (
@@ -125,7 +129,7 @@ def armed(setting: str) -> Callable[[str], None]:
     label, _, count = setting.partition(":")
     known = (
         *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING,
-        *CHECKING_DOMAINS, *NUMBERING, *UNITS, *DELIVERING, *INVITING,
+        *CHECKING_DOMAINS, *NUMBERING, *IMPORTING, *ANSWERING, *LINKING, *DELIVERING, *INVITING,
     )  # fmt: skip
     if label not in known:
         raise ValueError(f"{VARIABLE} names no fault point: {label}; there are {', '.join(known)}")

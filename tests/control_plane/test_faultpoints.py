@@ -58,6 +58,7 @@ def test_every_label_is_passed_in_the_code_and_no_other():
         *faultpoints.LABELS, *faultpoints.SHARDS, *faultpoints.MOVING, *faultpoints.DECIDING,
         *faultpoints.REMOVING, *faultpoints.AUDITING, *faultpoints.CLAIMING,
         *faultpoints.CHECKING_DOMAINS, *faultpoints.NUMBERING,
-        *faultpoints.UNITS, *faultpoints.DELIVERING, *faultpoints.INVITING,
+        *faultpoints.IMPORTING, *faultpoints.ANSWERING, *faultpoints.LINKING,
+        *faultpoints.DELIVERING, *faultpoints.INVITING,
     )  # fmt: skip
     assert sorted(passed) == sorted(known)

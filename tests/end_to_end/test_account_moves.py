@@ -82,7 +82,7 @@ async def drained(on: FleetHarness) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", ["", *faultpoints.UNITS])
+@pytest.mark.parametrize("point", ["", *faultpoints.IMPORTING])
 async def test_accounts_of_a_drained_unit(own_etcd, tmp_path: Path, point: str) -> None:
     state = (f"--state-dir={tmp_path / 'state'}", "--accounts")
     there, here = (tmp_path / "state" / unit for unit in ("dublin", "virginia"))
