@@ -26,6 +26,7 @@ from deployment_units.agent.telephony import UnitTelephony, telephony
 from deployment_units.agent.web_settings import address_of, client_of
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.accounts.change_budget import ChangeBudget
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.applications import kept as applications_kept
@@ -183,7 +184,8 @@ def keeping(
     state = AccountState(database, wall_ms=wall_ms, most_bytes=most_bytes)
     staying = Staying(database, whereabouts, wall_ms=wall_ms)
     accounts = Accounts(database, wall_ms=wall_ms, most_bytes=most_bytes)
-    callers = Callers(unit_id, verifier, wall=time.time)
+    changes = ChangeBudget(clock=time.monotonic)
+    callers = Callers(unit_id, verifier, wall=time.time, changes=changes)
     naming = Naming(
         accounts, database, directory, wall_ms=wall_ms, new_id=lambda: secrets.token_hex(16)
     )

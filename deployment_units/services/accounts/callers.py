@@ -19,18 +19,25 @@ from control_plane.identity.introductions import (
     check_introduction,
 )
 from deployment_units.services.accounts.accounts import StaleEpoch
+from deployment_units.services.accounts.change_budget import ChangeBudget
 from deployment_units.services.accounts.entry import Resident
 
 
 class Callers:
-    """Of one unit. wall: Unix seconds."""
+    """Of one unit. wall: Unix seconds; changes: of its accounts; None: as much as they like."""
 
     def __init__(
-        self, unit_id: str, verifier: TicketVerifier, *, wall: Callable[[], float]
+        self,
+        unit_id: str,
+        verifier: TicketVerifier,
+        *,
+        wall: Callable[[], float],
+        changes: ChangeBudget | None = None,
     ) -> None:
         self._unit_id = unit_id
         self._verifier = verifier
         self._wall = wall
+        self._changes = changes
 
     def resident(self, metadata: Iterable[tuple[str, str | bytes]]) -> Resident:
         """The client whose ticket is shown. Raises Unauthenticated, PermissionDenied, StaleEpoch;
@@ -39,6 +46,14 @@ class Callers:
         if isinstance(caller, Introduction):
             raise PermissionDenied("an introduction lets nobody do this; show the client's ticket")
         return caller
+
+    def changing(self, metadata: Iterable[tuple[str, str | bytes]], cost: float = 1.0) -> Resident:
+        """The client whose ticket is shown, who is to have something changed; cost: of its budget.
+        Raises as `resident`; TooManyChanges."""
+        resident = self.resident(metadata)
+        if self._changes is not None:
+            self._changes.take(resident.tenant, resident.account, cost)
+        return resident
 
     def expiry(self, metadata: Iterable[tuple[str, str | bytes]]) -> float:
         """When the ticket that is shown ends, Unix seconds; 0: it is none, or no good one."""

@@ -109,7 +109,7 @@ class PushService(pb_grpc.PushServiceServicer):
     async def ConfirmPushAddress(
         self, request: pb.ConfirmPushAddressRequest, context: _Context
     ) -> pb.ConfirmPushAddressResponse:
-        resident, wanted = self._resident(context), _id_of(request.id)
+        resident, wanted = self._changing(context), _id_of(request.id)
         code = "".join(request.code.split()) if len(request.code) <= 64 else ""
         if not _CODE.match(code):
             raise InvalidInput("code", "code: has 8 digits, as they were sent")
@@ -125,9 +125,12 @@ class PushService(pb_grpc.PushServiceServicer):
     async def RemovePushAddress(
         self, request: pb.RemovePushAddressRequest, context: _Context
     ) -> pb.RemovePushAddressResponse:
-        resident, wanted = self._resident(context), _id_of(request.id)
+        resident, wanted = self._changing(context), _id_of(request.id)
         await self._accounts.change(resident, lambda db, owner: push_kept.remove(db, owner, wanted))
         return pb.RemovePushAddressResponse()
+
+    def _changing(self, context: _Context) -> Resident:
+        return self._callers.changing(context.invocation_metadata() or ())
 
     def _resident(self, context: _Context) -> Resident:
         return self._callers.resident(context.invocation_metadata() or ())

@@ -126,11 +126,14 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             addressing=addressing,
         )
         named = members_of(request.members, resident.account)
+        if self._budget is not None:  # the least: who has spent it takes nothing of the store
+            self._budget.take(resident.tenant, resident.account, 1)
 
         def send(db: sqlite3.Connection, owner: int) -> Sent:
             if self._budget is not None:
                 goes_to = named or kept.members_of(db, owner, message.conversation) or ()
-                self._budget.take(resident.tenant, resident.account, len(goes_to))
+                if len(goes_to) > 1:
+                    self._budget.take(resident.tenant, resident.account, len(goes_to) - 1)
             if not (addressing or message.replaces):
                 return self._doors.send(db, owner, resident, message, named)
             members = named or kept.members_of(db, owner, message.conversation) or ()
@@ -316,7 +319,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         return pb.GetMessageResponse(message=self._accounts.read(resident, read))
 
     async def MarkSeen(self, request: pb.MarkSeenRequest, context: _Context) -> pb.MarkSeenResponse:
-        resident = self._resident(context)
+        resident = self._changing(context)
         conversation = id_of(request.conversation, "conversation")
         device = device_of(request.device)
 
@@ -332,7 +335,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
     async def RemoveConversation(
         self, request: pb.RemoveConversationRequest, context: _Context
     ) -> pb.RemoveConversationResponse:
-        resident = self._resident(context)
+        resident = self._changing(context)
         conversation = id_of(request.conversation, "conversation")
 
         def remove(db: sqlite3.Connection, owner: int) -> bool:
@@ -343,6 +346,9 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
 
         more = await self._accounts.change(resident, remove)
         return pb.RemoveConversationResponse(more=more)
+
+    def _changing(self, context: _Context) -> Resident:
+        return self._callers.changing(context.invocation_metadata() or ())
 
     def _resident(self, context: _Context) -> Resident:
         return self._callers.resident(context.invocation_metadata() or ())

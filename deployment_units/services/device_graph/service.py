@@ -114,7 +114,7 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
                 pass
 
     async def SetConsent(self, request: pb.SetConsentRequest, context: _Context) -> pb.DeviceMap:
-        resident, purpose = self._resident(context), purpose_of(request.purpose)
+        resident, purpose = self._changing(context), purpose_of(request.purpose)
         now_ms = self._wall_ms()
 
         def agree(db: sqlite3.Connection, owner: int) -> None:
@@ -225,7 +225,7 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
         return found
 
     async def Unlink(self, request: pb.UnlinkRequest, context: _Context) -> pb.DeviceMap:
-        resident = self._resident(context)
+        resident = self._changing(context)
         browser, device = known_browser_of(request.browser), device_of(request.device)
         now_ms = self._wall_ms()
 
@@ -242,7 +242,7 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
     async def RemoveDevice(
         self, request: pb.RemoveDeviceRequest, context: _Context
     ) -> pb.DeviceMap:
-        resident, device = self._resident(context), device_of(request.device)
+        resident, device = self._changing(context), device_of(request.device)
         changed = await self._change(
             resident, lambda db, owner: kept.remove_device(db, owner, device)
         )
@@ -250,7 +250,7 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
         return changed
 
     async def Erase(self, request: pb.EraseRequest, context: _Context) -> pb.EraseResponse:
-        resident = self._resident(context)
+        resident = self._changing(context)
 
         def erase(db: sqlite3.Connection, owner: int) -> int:
             waiting.no_longer_waits(db, resident.tenant, kept.graph_of(db, owner).edges)
@@ -259,6 +259,9 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
         rows = await self._accounts.change(resident, erase)
         self._activity.forget_browsers(resident.tenant, resident.account)
         return pb.EraseResponse(rows=rows)
+
+    def _changing(self, context: _Context) -> Resident:
+        return self._callers.changing(context.invocation_metadata() or ())
 
     def _resident(self, context: _Context) -> Resident:
         return self._callers.resident(context.invocation_metadata() or ())

@@ -50,7 +50,7 @@ def next_attempt_ms(
     spread: float,
 ) -> int | None:
     """When the attempt after this one is made over the same channel; None: not at all. number: of
-    this one, counted over all channels of the delivery; spread: random, from 0 to 1."""
+    this one, from 1 since the delivery is driven, over all channels; spread: random, 0 to 1."""
     again = result.outcome is SendOutcome.NOT_NOW or (
         result.outcome is SendOutcome.UNKNOWN and knows_duplicates
     )

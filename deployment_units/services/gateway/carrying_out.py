@@ -49,7 +49,6 @@ from deployment_units.services.gateway.recipients import Recipients
 from deployment_units.services.gateway.records import decoded_record, encoded_record
 from deployment_units.services.gateway.route import NoRoute, RouteStep
 from deployment_units.services.gateway.states import (
-    MOST_ATTEMPTS,
     AttemptEvidence,
     AttemptState,
     DeliveryEnd,
@@ -186,8 +185,8 @@ class CarryingOut:
         attempt = None
         while attempt is None and (step := plan.current) is not None:
             channel = self._channels.get(step.channel)
-            number = len(record.attempts) + 1
-            if now_ms >= step.deadline_ms or number > MOST_ATTEMPTS:
+            number = record.next_number
+            if now_ms >= step.deadline_ms or not record.may_try:
                 plan = plan.after_step()
             elif step.channel is Channel.IN_APP and step.at_ms <= now_ms:
                 if not plan.begun:
@@ -263,7 +262,8 @@ class CarryingOut:
             plan, due_ms, words = plan.after_step(), now_ms, result.words
         else:
             again_ms = next_attempt_ms(
-                number, result, knows_duplicates=attempt.channel.knows_duplicates, now_ms=now_ms,
+                record.count_to(number), result,
+                knows_duplicates=attempt.channel.knows_duplicates, now_ms=now_ms,
                 deadline_ms=step.deadline_ms, spread=self._jitter(),
             )  # fmt: skip
             due_ms, words = again_ms or step.deadline_ms, result.words

@@ -33,8 +33,9 @@ from deployment_units.services.gateway.delivery_messages import (
 from deployment_units.services.gateway.message import SenderTraits
 from deployment_units.services.gateway.receipts import take_receipts
 from deployment_units.services.gateway.recipients import Recipients, routed_message
+from deployment_units.services.gateway.records import NOTHING, decoded_record, encoded_record
 from deployment_units.services.gateway.route import RoutePlan
-from deployment_units.services.gateway.states import DeliveryState
+from deployment_units.services.gateway.states import DeliveryState, driven_anew
 from deployment_units.services.gateway.told import known_of
 from homeport.api.communication.v1 import delivery_pb2 as pb
 from homeport.api.communication.v1 import delivery_pb2_grpc as pb_grpc
@@ -110,7 +111,7 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
         return pb.ListDeliveriesResponse(deliveries=found, more=more)
 
     async def Redrive(self, request: pb.RedriveRequest, context: _Context) -> pb.RedriveResponse:
-        resident = self._callers.resident(context.invocation_metadata() or ())
+        resident = self._callers.changing(context.invocation_metadata() or ())
         wanted = id_of(request.message, "message")
         recipient = read_member(request.recipient, "recipient")
 
@@ -125,7 +126,10 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
             now_ms = self._wall_ms()
             changed = msgspec.structs.replace(row, due_ms=now_ms, tries=0)
             if row.due_ms is None:  # it had ended: anew
-                changed = msgspec.structs.replace(changed, plan="", record="", words="")
+                anew = driven_anew(decoded_record(row.record)) if is_uri(recipient) else NOTHING
+                changed = msgspec.structs.replace(
+                    changed, plan="", record=encoded_record(anew), words=""
+                )
             kept.put(db, owner, changed)
             if not is_uri(recipient):  # what was sent before it goes before it
                 kept.release_line(db, owner, recipient, now_ms)
@@ -142,7 +146,7 @@ class DeliveryService(pb_grpc.DeliveryServiceServicer):
     async def ApplyRules(
         self, request: pb.ApplyRulesRequest, context: _Context
     ) -> pb.ApplyRulesResponse:
-        resident = self._callers.resident(context.invocation_metadata() or ())
+        resident = self._callers.changing(context.invocation_metadata() or ())
         await self._prepare(resident, request.document)
         kept_now = await self._accounts.change(
             resident,

@@ -24,7 +24,8 @@ from control_plane.errors import InvalidInput
 from control_plane.printable import printable
 from deployment_units.services.channels.channel import TRAITS, Channel, Proof
 
-MOST_ATTEMPTS = 32  # of one delivery
+MOST_ATTEMPTS = 32  # of one delivery, each time that it is driven
+LAST_NUMBER = 999_999  # of an attempt, however often its delivery is driven anew
 MOST_WORDS = 500  # characters of the other side's words that are kept
 MOST_LOST, MOST_LOST_WORD = 16, 32  # kinds of what an attempt lost; characters of one
 
@@ -136,11 +137,27 @@ class EndRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRecord:
-    """What is known of one message on its way to one recipient. attempts: by number."""
+    """What is known of one message on its way to one recipient. attempts: by number, which is never
+    used twice (see `driven_anew`)."""
 
     routed: bool = False
     attempts: tuple[AttemptRecord, ...] = ()
     end: EndRecord | None = None
+
+    @property
+    def next_number(self) -> int:
+        """Of the attempt that would be made now."""
+        return self.attempts[-1].number + 1 if self.attempts else 1
+
+    @property
+    def may_try(self) -> bool:
+        """Whether another attempt is one of those that it has."""
+        number = self.next_number
+        return self.count_to(number) <= MOST_ATTEMPTS and number <= LAST_NUMBER
+
+    def count_to(self, number: int) -> int:
+        """How many attempts there are with the one of that number, since it is driven."""
+        return number - self.attempts[0].number + 1 if self.attempts else number
 
     @property
     def state(self) -> DeliveryState:
@@ -205,10 +222,16 @@ def advance(delivery: DeliveryRecord, evidence: Evidence) -> DeliveryRecord:
     return _attempted(delivery, evidence)
 
 
+def driven_anew(delivery: DeliveryRecord) -> DeliveryRecord:
+    """One that had ended without being anywhere, as it begins anew. Its last attempt stays: numbers
+    go on, for what is sent is known to others by them."""
+    return DeliveryRecord(attempts=delivery.attempts[-1:])
+
+
 def _attempted(delivery: DeliveryRecord, evidence: AttemptEvidence) -> DeliveryRecord:
-    if not 1 <= evidence.number <= MOST_ATTEMPTS:
+    if not 1 <= evidence.number <= LAST_NUMBER:
         raise InvalidInput(
-            "attempt", f"attempt {evidence.number:,} is not within 1 to {MOST_ATTEMPTS}"
+            "attempt", f"attempt {evidence.number:,} is not within 1 to {LAST_NUMBER:,}"
         )
     heard = AttemptRecord(
         evidence.number,

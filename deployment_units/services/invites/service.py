@@ -97,7 +97,7 @@ class InviteService(pb_grpc.InviteServiceServicer):
         self._wall_ms = wall_ms
 
     async def CreateInvite(self, request: pb.CreateInviteRequest, context: _Context) -> pb.Invite:
-        resident = self._resident(context)
+        resident = self._changing(context)
         now_ms = self._wall_ms()
         fresh = InviteRow(
             side=SENT,
@@ -122,7 +122,7 @@ class InviteService(pb_grpc.InviteServiceServicer):
     async def WithdrawInvite(
         self, request: pb.WithdrawInviteRequest, context: _Context
     ) -> pb.Invite:
-        resident = self._resident(context)
+        resident = self._changing(context)
         name = invitation_id(request.invitation)
         return await self._wanted(resident, SENT, name, InviteState.WITHDRAWING)
 
@@ -209,7 +209,7 @@ class InviteService(pb_grpc.InviteServiceServicer):
         context: _Context,
         wanted: InviteState,
     ) -> pb.Invite:
-        resident = self._resident(context)
+        resident = self._changing(context)
         name = invitation_id(request.invitation)
         address = optional_identifier(request.identifier)
         there = self._accounts.read(
@@ -265,6 +265,9 @@ class InviteService(pb_grpc.InviteServiceServicer):
     def _hint(self, owner: int, row: InviteRow) -> None:
         if row.due_ms is not None:
             self._agenda.hint(owner, row.due_ms)
+
+    def _changing(self, context: _Context) -> Resident:
+        return self._callers.changing(context.invocation_metadata() or ())
 
     def _resident(self, context: _Context) -> Resident:
         return self._callers.resident(context.invocation_metadata() or ())

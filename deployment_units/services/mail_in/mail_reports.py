@@ -30,7 +30,7 @@ from deployment_units.services.mail_in.delivery_reports import (
     evidence_of,
 )
 
-_ATTEMPT = re.compile(r"([0-9a-f]{32})-[0-9a-f]{16}-([1-9][0-9]?)\Z")
+_ATTEMPT = re.compile(r"([0-9a-f]{32})-[0-9a-f]{16}-([1-9][0-9]{0,5})\Z")
 _MAIL = re.compile(r"<([0-9a-f]{32})-[0-9a-f]{16}@")
 
 

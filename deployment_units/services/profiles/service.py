@@ -47,6 +47,8 @@ from homeport.api.communication.v1 import profile_pb2_grpc as pb_grpc
 
 NAME = "homeport.api.communication.v1.ProfileService"
 
+FOR_ONE = 64  # contacts that cost as much as a change does
+
 _Context = aio.ServicerContext[Any, Any]
 _Look = pb.GetProfileRequest | pb.ReachRequest
 
@@ -91,7 +93,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def UpdateProfile(
         self, request: pb.UpdateProfileRequest, context: _Context
     ) -> pb.Settings:
-        resident = self._resident(context)
+        resident = self._changing(context)
         name = name_of(request.name, "name") if request.HasField("name") else None
         preferred = (
             modes_of(request.preferred.modes, "preferred")
@@ -110,7 +112,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def AddIdentifier(
         self, request: pb.AddIdentifierRequest, context: _Context
     ) -> pb.Settings:
-        resident = self._resident(context)
+        resident = self._changing(context)
         identifier = identifier_of(request.uri)
         label = label_of(request.label)
 
@@ -122,7 +124,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def RemoveIdentifier(
         self, request: pb.RemoveIdentifierRequest, context: _Context
     ) -> pb.Settings:
-        resident = self._resident(context)
+        resident = self._changing(context)
         uri, request_id = identifier_of(request.uri).uri, request_id_of(request.request_id)
         await self._naming.remove(resident, uri, request_id=request_id)
         return self._settings(resident)
@@ -130,8 +132,9 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def BeginProof(
         self, request: pb.BeginProofRequest, context: _Context
     ) -> pb.BeginProofResponse:
+        resident = self._changing(context)
         begun = await self._naming.begin_proof(
-            self._resident(context),
+            resident,
             identifier_of(request.uri),
             request_id=request_id_of(request.request_id),
         )
@@ -142,7 +145,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def ConfirmIdentifier(
         self, request: pb.ConfirmIdentifierRequest, context: _Context
     ) -> pb.ConfirmIdentifierResponse:
-        resident = self._resident(context)
+        resident = self._changing(context)
         finished = await self._naming.confirm(
             resident,
             identifier_of(request.uri).uri,
@@ -159,7 +162,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def ClaimHandle(
         self, request: pb.ClaimHandleRequest, context: _Context
     ) -> pb.ClaimHandleResponse:
-        resident = self._resident(context)
+        resident = self._changing(context)
         handle = await self._naming.claim_handle(
             resident,
             handle_of(request.handle),
@@ -171,7 +174,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def ReleaseHandle(
         self, request: pb.ReleaseHandleRequest, context: _Context
     ) -> pb.ReleaseHandleResponse:
-        resident = self._resident(context)
+        resident = self._changing(context)
         released = await self._naming.release_handle(
             resident,
             handle_of(request.handle),
@@ -182,7 +185,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def OfferHandle(
         self, request: pb.OfferHandleRequest, context: _Context
     ) -> pb.OfferHandleResponse:
-        resident = self._resident(context)
+        resident = self._changing(context)
         offered = await self._naming.offer_handle(
             resident,
             handle_of(request.handle),
@@ -194,7 +197,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def AcceptHandle(
         self, request: pb.AcceptHandleRequest, context: _Context
     ) -> pb.AcceptHandleResponse:
-        resident = self._resident(context)
+        resident = self._changing(context)
         handle = await self._naming.accept_handle(
             resident,
             offer_of(request.offer),
@@ -206,7 +209,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def SetDisclosure(
         self, request: pb.SetDisclosureRequest, context: _Context
     ) -> pb.Settings:
-        resident = self._resident(context)
+        resident = self._changing(context)
         uri = identifier_of(request.uri).uri
         audience = audience_of(request.audience)
         return await self._change(
@@ -216,7 +219,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def SetReachability(
         self, request: pb.SetReachabilityRequest, context: _Context
     ) -> pb.Settings:
-        resident = self._resident(context)
+        resident = self._changing(context)
         mode = mode_of(request.mode, "mode")
         audience = audience_of(request.audience)
         return await self._change(
@@ -226,7 +229,8 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def ChangeContacts(
         self, request: pb.ChangeContactsRequest, context: _Context
     ) -> pb.ChangeContactsResponse:
-        resident = self._resident(context)
+        cost = 1.0 + (len(request.add) + len(request.remove)) / FOR_ONE
+        resident = self._callers.changing(context.invocation_metadata() or (), cost)
         if len(request.add) + len(request.remove) > MAX_CHANGED:
             raise InvalidInput("add", f"a request changes at most {MAX_CHANGED} contacts")
         add, remove = accounts_of(request.add, "add"), accounts_of(request.remove, "remove")
@@ -253,6 +257,9 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
             lambda db, owner: book.page(db, owner, after=after, most=size + 1),
         )
         return pb.ListContactsResponse(contacts=found[:size], more=len(found) > size)
+
+    def _changing(self, context: _Context) -> Resident:
+        return self._callers.changing(context.invocation_metadata() or ())
 
     def _resident(self, context: _Context) -> Resident:
         return self._callers.resident(context.invocation_metadata() or ())

@@ -165,7 +165,7 @@ class TelephonyService(pb_grpc.TelephonyServiceServicer):
     async def UnlinkContact(
         self, request: pb.UnlinkContactRequest, context: _Context
     ) -> pb.UnlinkContactResponse:
-        resident, number = self._resident(context), number_of(request.number, "number")
+        resident, number = self._changing(context), number_of(request.number, "number")
         now_ms = self._wall_ms()
         gone = await self._accounts.change(
             resident, lambda db, owner: kept.take_back(db, owner, number, now_ms=now_ms)
@@ -224,7 +224,7 @@ class TelephonyService(pb_grpc.TelephonyServiceServicer):
     async def SetStrangers(
         self, request: pb.SetStrangersRequest, context: _Context
     ) -> pb.SetStrangersResponse:
-        resident = self._resident(context)
+        resident = self._changing(context)
         wanted = next(
             (name for name, number in _STRANGERS.items() if number == request.strangers), None
         )
@@ -234,6 +234,9 @@ class TelephonyService(pb_grpc.TelephonyServiceServicer):
             resident, lambda db, owner: kept.set_strangers(db, owner, wanted)
         )
         return pb.SetStrangersResponse()
+
+    def _changing(self, context: _Context) -> Resident:
+        return self._callers.changing(context.invocation_metadata() or ())
 
     def _resident(self, context: _Context) -> Resident:
         return self._callers.resident(context.invocation_metadata() or ())

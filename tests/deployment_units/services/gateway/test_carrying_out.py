@@ -118,6 +118,17 @@ async def test_refused_for_good_and_no_such_channel_end_it(london: LinkedUnit) -
     assert (await london.deliveries_of("anna", 1))[DEV] == "DELIVERED"
 
 
+async def test_what_is_driven_anew_goes_under_another_id(london: LinkedUnit) -> None:
+    text = ScriptedChannel(Channel.TEXT, NEVER, NEVER, THERE, duplicates=False)
+    await sent(london, text, DEV)
+    again = pb.RedriveRequest(message=bytes(15) + b"\x01", recipient=DEV)
+    for state in ("UNDELIVERABLE", "DELIVERED"):
+        assert (await london.deliveries.Redrive(again, london.unit.by_ticket("anna"))).redriven
+        await london.settled()
+        assert await london.deliveries_of("anna", 1) == {DEV: state}
+    assert len({one.attempt_id for one in text.sent}) == 3
+
+
 @pytest.mark.parametrize(
     ("content", "recipient", "expected"),
     [

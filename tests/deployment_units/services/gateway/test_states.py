@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from control_plane.errors import InvalidInput
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.gateway.states import (
+    LAST_NUMBER,
     MOST_ATTEMPTS,
     MOST_WORDS,
     AttemptEvidence,
@@ -22,6 +23,7 @@ from deployment_units.services.gateway.states import (
     Evidence,
     RoutedEvidence,
     advance,
+    driven_anew,
 )
 
 CHANNELS = {1: Channel.IN_APP, 2: Channel.MAIL, 3: Channel.PUSH}
@@ -264,7 +266,7 @@ def test_the_other_sides_words_are_bounded_and_harmless() -> None:
     assert "\x1b" not in kept.words
 
 
-@pytest.mark.parametrize("number", [0, -1, MOST_ATTEMPTS + 1])
+@pytest.mark.parametrize("number", [0, -1, LAST_NUMBER + 1])
 def test_an_attempt_that_cannot_be_is_refused(number: int) -> None:
     evidence = AttemptEvidence(
         number=number, channel=Channel.MAIL, state=AttemptState.BEGUN, at_ms=0
@@ -284,3 +286,25 @@ def test_values_are_kept_and_every_state_has_its_weight() -> None:
     kept = ["BEGUN", "UNKNOWN", "HANDED_OVER", "FAILED", "DELIVERED", "SEEN", "DELAYED", "RELAYED"]
     assert [AttemptState(number).name for number in range(len(AttemptState))] == kept
     assert len({one.strength for one in AttemptState}) == len(AttemptState)
+
+
+def test_numbers_go_on_where_a_delivery_begins_anew_and_it_has_all_its_attempts() -> None:
+    delivery = DeliveryRecord()
+    numbers = []
+    for _ in range(3):
+        delivery = driven_anew(delivery)
+        while delivery.may_try:
+            numbers.append(delivery.next_number)
+            failed = AttemptEvidence(
+                number=delivery.next_number,
+                channel=Channel.TEXT,
+                state=AttemptState.FAILED,
+                at_ms=1,
+            )
+            delivery = advance(delivery, failed)
+        ended = EndEvidence(end=DeliveryEnd.UNDELIVERABLE, at_ms=2)
+        delivery = advance(delivery, ended)
+        assert delivery.state is DeliveryState.UNDELIVERABLE
+    assert numbers == [*range(1, len(numbers) + 1)]
+    assert len(numbers) == 3 * MOST_ATTEMPTS - 2  # of each later time one is kept from before
+    assert len(delivery.attempts) == MOST_ATTEMPTS
