@@ -1,6 +1,5 @@
 """Two agents and a server as processes: an invitation is made, brought, accepted and joined by,
-with an agent killed (-9) on its way: the inviter's once it is brought, the other's once the
-directory has its acceptance. Nothing is lost, nothing doubled.
+with the agent of either side killed (-9) at each point of its way. Nothing is lost, and nothing doubled.
 """
 
 from __future__ import annotations
@@ -88,8 +87,12 @@ async def group_of(server: str, owner: str) -> None:
 @pytest.mark.parametrize(
     ("side", "label"),
     [
+        ("inviter", "invite.kept.after"),
+        ("inviter", "invite.asked.after"),
         ("inviter", "invite.brought.after"),
+        ("invited", "invite.kept.after"),
         ("invited", "invite.asked.after"),
+        ("invited", "invite.joined.after"),
     ],
 )
 async def test_an_invitation_comes_to_the_same_whoever_is_killed(
