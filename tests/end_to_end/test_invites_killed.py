@@ -1,5 +1,6 @@
 """Two agents and a server as processes: an invitation is made, brought, accepted and joined by,
-with the agent of either side killed (-9) at each point of its way. Nothing is lost, and nothing doubled.
+with the agent of either side killed (-9) at each point of its way. Nothing is lost, and
+nothing doubled.
 """
 
 from __future__ import annotations
