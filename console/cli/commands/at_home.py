@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from console.cli.output import busy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import ExitStack
 
     from console.cli.calls.accounts import AccountCalls
     from console.cli.profile import Target
@@ -32,6 +33,18 @@ def calls_at_home(kind: type[CallsT], target: Target, client: str) -> Iterator[C
     meanwhile."""
     with busy("asking"), opened_at_home(kind, target, client) as calls:
         yield calls
+
+
+def one_at_a_time(opened: ExitStack, open_calls: Callable[[], CallsT]) -> Callable[[], CallsT]:
+    """Opens calls, entered in a stack of their own, and closes those before, once there are new
+    ones."""
+
+    def calls() -> CallsT:
+        fresh = open_calls()
+        opened.close()
+        return opened.enter_context(fresh)
+
+    return calls
 
 
 def talking_at_home(kind: type[CallsT], target: Target, client: str) -> CallsT:

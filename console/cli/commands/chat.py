@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.commands.at_home import opened_at_home
+from console.cli.commands.at_home import one_at_a_time, opened_at_home
 from console.cli.markup import escape
 from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show, show_event
@@ -17,7 +17,6 @@ from console.cli.output import Format, show, show_event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from console.cli.calls.conversations import ConversationCalls
     from console.cli.profile import Target
     from homeport.api.communication.v1 import conversation_pb2 as pb
 
@@ -74,10 +73,7 @@ def chat(
     names = names_of(who, "WHO")
     target = target_of(server, tenant, token, profile, ca)
     with ExitStack() as opened:
-
-        def calls() -> ConversationCalls:
-            return opened.enter_context(opened_at_home(ConversationCalls, target, client))
-
+        calls = one_at_a_time(opened, partial(opened_at_home, ConversationCalls, target, client))
         session = ChatSession(calls, client, names, random=secrets.token_bytes)
         say_who_has_no_account(session.others, client)
         if text is not None:

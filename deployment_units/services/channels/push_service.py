@@ -34,7 +34,8 @@ from homeport.api.communication.v1 import push_pb2_grpc as pb_grpc
 
 NAME = "homeport.api.communication.v1.PushService"
 SEND_S = 15.0
-CODES = Rate(per_s=1 / 600, burst=5.0)  # of one account, and of one address
+CODES = Rate(per_s=1 / 600, burst=5.0)  # of one account
+TO_ADDRESS = Rate(per_s=4 / 600, burst=20.0)  # of all accounts: no three keep others from it
 MOST_REMEMBERED = 50_000
 _ID = re.compile(r"[0-9a-f]{1,32}\Z")
 _CODE = re.compile(r"[0-9]{8}\Z")
@@ -78,6 +79,7 @@ class PushService(pb_grpc.PushServiceServicer):
         self._wall_ms = wall_ms
         self._clock = clock
         self._codes = TokenBuckets(CODES, most_keys=MOST_REMEMBERED)
+        self._to_addresses = TokenBuckets(TO_ADDRESS, most_keys=MOST_REMEMBERED)
 
     async def ListPushAddresses(
         self, request: pb.ListPushAddressesRequest, context: _Context
@@ -97,8 +99,11 @@ class PushService(pb_grpc.PushServiceServicer):
                 db, owner, address, label, new_id=new_id, code=code, now_ms=self._wall_ms()
             )
 
-        for key in ((resident.tenant, resident.account), place_of(address)):
-            if wait_s := self._codes.take(key, self._clock()):
+        for buckets, key in (
+            (self._codes, (resident.tenant, resident.account)),
+            (self._to_addresses, place_of(address)),
+        ):
+            if wait_s := buckets.take(key, self._clock()):
                 raise Exhausted("too many codes were sent; wait", retry_after_s=wait_s)
         row = await self._accounts.change(resident, begin)
         if row.proved_ms is not None:

@@ -73,6 +73,11 @@ def _known_as_it_is(table: str, values: list[Any]) -> list[tuple[str, list[Any]]
     return [(table, [*values, values[0]] if table == "conversations" else values)]
 
 
+def _by_members(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
+    """Rows of version 5 are as they were; an index has one column more."""
+    return [(table, values)]
+
+
 PART = Part(
     schema=Schema(
         part="conversations",
@@ -114,6 +119,12 @@ PART = Part(
                 "CREATE INDEX conversations_known_as ON conversations (owner, known_as)"
                 " WHERE known_as <> id",
             ),
+            (
+                # Whoever likes begins many conversations of one id: each is found at once.
+                "DROP INDEX conversations_known_as",
+                "CREATE INDEX conversations_known_as ON conversations (owner, known_as, members)"
+                " WHERE known_as <> id",
+            ),
         ),
     ),
     tables=(
@@ -122,5 +133,5 @@ PART = Part(
         Table(name="messages", row=MessageRow, key=1),
         Table(name="seen", row=SeenRow, key=2),
     ),
-    upgrades=(_with_revisions, _with_via, _as_before, _known_as_it_is),
+    upgrades=(_with_revisions, _with_via, _as_before, _known_as_it_is, _by_members),
 )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deployment_units.agent.keeping import PARTS
-from deployment_units.services.conversations import kept, presses, revisions
+from deployment_units.services.conversations import kept, places, presses, revisions
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
 from deployment_units.services.gateway import kept as deliveries
 from deployment_units.services.identities import kept as identities
@@ -21,10 +21,17 @@ from deployment_units.services.state.parts import prepare
 
 ID, TALK = b"message-number-1", b"conversation-one"
 NOW_MS = 1_000
-_WIDE = {"owner=?", "owner=? AND conversation=?", "owner=? AND position<?"}
+_WIDE = {
+    "owner=?",
+    "owner=? AND known_as=?",
+    "owner=? AND message=? AND viewer=?",
+    "owner=? AND conversation=?",
+    "owner=? AND position<?",
+}
 _WHOLE_KEY = {"used": {"owner=? AND conversation=?"}}
 _SEARCH = re.compile(
-    r"SEARCH (messages|presses|deliveries|pairs|used)\b.*?\((?P<by>[^)]*(?:\([^)]*\))?[^)]*)\)"
+    r"SEARCH (conversations|messages|presses|deliveries|pairs|used)\b"
+    r".*?\((?P<by>[^)]*(?:\([^)]*\))?[^)]*)\)"
 )
 
 
@@ -84,6 +91,9 @@ LOOKUPS: dict[str, Callable[[Any], object]] = {
     "a use of an identity": lambda db: identities.note_use(
         db, 1, TALK, "@anna", [("ben", "@ben")], now_ms=NOW_MS
     ),
+    "a conversation by the id that others know": lambda db: places.place_of(
+        db, 1, TALK, '["ben"]', taken=False
+    ),
     "recipients of a message": lambda db: deliveries.recipients(db, 1, 1),
 }
 
@@ -111,3 +121,10 @@ def test_rows_are_found_by_more_than_whose_they_are(
     assert all(one["by"] not in _WIDE - _WHOLE_KEY.get(one[1], set()) for one in found), (
         watched.plans
     )
+
+
+def test_the_newest_presses_are_found_without_sorting_all(db: sqlite3.Connection) -> None:
+    watched = Watched(db)
+    presses.of_viewer(watched, 1, ID, "anna", "ben")
+    assert watched.plans
+    assert not any("TEMP B-TREE" in plan for plan in watched.plans), watched.plans

@@ -7,7 +7,7 @@ import { follow } from "./events.js";
 import { arrowKeys } from "./keyboard.js";
 import { Identities } from "./identities.js";
 import { contacteesIn, contacteesOf, learnNames } from "./recipients.js";
-import { addressOf, messageKey, nameBook, rootKey, Store } from "./store.js";
+import { addressOf, forgetNames, messageKey, nameBook, rootKey, Store } from "./store.js";
 import { nameIn, ticketOfLink } from "./tickets.js";
 import { arrange, conversationItem, messageItems, showPicture, stayAtEnd } from "./views.js";
 
@@ -57,8 +57,10 @@ $("sign-in-form").addEventListener("submit", async (event) => {
 });
 
 $("sign-out").addEventListener("click", async () => {
-  await signOut().catch(() => null);
-  showSignIn("You are signed out.");
+  const away = await signOut().then(() => false, () => true);
+  forgetNames();
+  showSignIn(away ? "Your unit did not hear it. Open this page again, and sign out once more."
+    : "You are signed out.");
 });
 
 function said(failure) {

@@ -95,8 +95,20 @@ export function nameBook(me) {
   }
 }
 
+// Whoever signs out leaves no names behind.
+export function forgetNames() {
+  names.clear();
+  try {
+    localStorage.removeItem(place);
+  } catch {
+    // This browser keeps nothing.
+  }
+  place = ""; // what is asked still is heard too late
+}
+
 // name: empty: it gives none.
 export function learnName(member, shown, name = "") {
+  if (!place) return;
   const [, before = ""] = names.get(member) ?? [];
   names.delete(member);
   names.set(member, [name, shown === member ? before : shown]);

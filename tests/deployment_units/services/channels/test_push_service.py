@@ -18,6 +18,7 @@ from deployment_units.services.channels.port import OutgoingChannel
 from deployment_units.services.channels.push import Push, read_allowed
 from deployment_units.services.channels.push_service import (
     CODES,
+    TO_ADDRESS,
     PushRefused,
     PushService,
     WrongCode,
@@ -148,13 +149,20 @@ async def test_codes_have_a_budget_of_each_account_and_each_address(tmp_path: Pa
     async with account_unit(tmp_path) as unit:
         channel = scripted()
         service = pushing(unit, channel)
-        for n in range(int(CODES.burst)):
-            ticket = unit.by_ticket(f"mallory-{n}")
-            await service.AddPushAddress(pb.AddPushAddressRequest(address=TOPIC), ticket)
+        request = pb.AddPushAddressRequest(address=TOPIC)
+        for _ in range(int(CODES.burst)):
+            await service.AddPushAddress(request, unit.by_ticket("mallory"))
         with pytest.raises(Exhausted):
-            await add(service, unit)
-        assert len(channel.sent) == int(CODES.burst)
-        assert await listed(service, unit) == []
+            await service.AddPushAddress(request, unit.by_ticket("mallory"))
+        await add(service, unit)  # what one account has used up it keeps from nobody
+        sent = len(channel.sent)
+        for n in range(int(TO_ADDRESS.burst) - sent):
+            await service.AddPushAddress(request, unit.by_ticket(f"mallory-{n}"))
+        with pytest.raises(Exhausted):
+            await service.AddPushAddress(request, unit.by_ticket("ben"))
+        assert len(channel.sent) == int(TO_ADDRESS.burst)
+        listing = pb.ListPushAddressesRequest()
+        assert not (await service.ListPushAddresses(listing, unit.by_ticket("ben"))).addresses
 
 
 async def test_addresses_move_with_their_account(tmp_path: Path) -> None:

@@ -29,17 +29,42 @@ console.log(JSON.stringify({
 """
 
 
+NAMES = """
+import { readFileSync } from "node:fs";
+const kept = new Map();
+globalThis.localStorage = {
+  getItem: (key) => kept.get(key) ?? null,
+  setItem: (key, value) => kept.set(key, value),
+  removeItem: (key) => kept.delete(key),
+};
+const { addressOf, forgetNames, learnName, nameBook, shortName } = await import("./store.js");
+nameBook("anna of talk");
+learnName("ben", "@ben", "Ben");
+const before = [shortName("ben"), kept.size];
+nameBook("anna of talk"); // the page is opened again
+before.push(addressOf("ben"));
+forgetNames();
+learnName("carla", "@carla", "Carla"); // heard too late
+console.log(JSON.stringify({ before, after: [shortName("ben"), shortName("carla"), kept.size] }));
+"""
+
+
 def shown(tmp_path: Path, *messages: dict[str, Any]) -> dict[str, Any]:
     """What is shown of these messages, and of the presses of each."""
+    return said(tmp_path, SCRIPT, messages)
+
+
+def said(tmp_path: Path, script: str, *given: Any) -> dict[str, Any]:
+    """What a script prints that stands beside the client."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("there is no Node.js here: apt-get install nodejs")
     with as_file(CLIENT) as client:
         shutil.copytree(client, tmp_path / "client")
     (tmp_path / "client/package.json").write_text('{"type": "module"}')
-    (tmp_path / "client/try.js").write_text(SCRIPT)
+    (tmp_path / "client/try.js").write_text(script)
     ended = subprocess.run(
-        [node, "try.js"], cwd=tmp_path / "client", input=json.dumps(messages), text=True,
+        [node, "try.js"], cwd=tmp_path / "client", input=json.dumps(*given), text=True,
         capture_output=True, check=True, timeout=60,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(ended.stdout)
@@ -70,3 +95,8 @@ def test_of_a_card_whose_first_revision_is_too_old_the_last_one_is_shown(tmp_pat
     said["sender"] = "roastery"
     (tmp_path / "again").mkdir()
     assert shown(tmp_path / "again", card, said)["presses"] == [["PRESS_STATE_DONE"], []]
+
+
+def test_who_signs_out_leaves_no_names_in_the_browser(tmp_path: Path) -> None:
+    found = said(tmp_path, NAMES, None)
+    assert found == {"before": ["Ben", 1, "@ben"], "after": ["ben", "carla", 0]}
