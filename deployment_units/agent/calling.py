@@ -35,7 +35,8 @@ def call_server_of(
             return None
         if call.caller is None:
             return 433
-        return await take(TextOnLine(id="sip", sender=call.caller, to=dialled.e164, texts=[text]))
+        said = TextOnLine(id=f"sip {call.id}", sender=call.caller, to=dialled.e164, texts=[text])
+        return await take(said)
 
     configured = Configured(
         listen=sip_address(settings.sip_listen),

@@ -69,13 +69,14 @@ class IncomingCall:
     """A call or text as it came in. caller: E.164, of P-Asserted-Identity of a listed trunk, or
     what the trunk is known to be; None: withheld, or not to be believed. dialled: as dialled,
     before anything is made of it. trunk: by which it came, its name. region: ISO 3166, in which the
-    trunk's national numbers are read."""
+    trunk's national numbers are read. id: of a text, by which its sender tells it from others."""
 
     caller: str | None
     dialled: str
     kind: CallKind
     trunk: str
     region: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

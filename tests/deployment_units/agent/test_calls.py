@@ -62,6 +62,8 @@ async def test_texts_of_conversations_go_by_sip_and_emergencies_without_anything
             await carrier.until(lambda: DEV in carrier.texts)
             assert carrier.texts[DEV] == [(OURS, "Coming?")]
             assert await carrier.text(DEV, OURS, "Yes") == 200
+            assert await carrier.text(DEV, OURS, "At eight") == 200
+            assert await carrier.text(DEV, OURS, "Yes") == 200  # once more is another one
             assert await carrier.text(ANYBODY, OURS, "Hello?") == 404
             carrier.asserts = False
             assert await carrier.text(DEV, OURS, "Hello?") == 433
@@ -69,7 +71,9 @@ async def test_texts_of_conversations_go_by_sip_and_emergencies_without_anything
                 pb.ListMessagesRequest(conversation=b"c" * 16), metadata=shown
             )
     try:  # from here on there is no control plane
-        assert [one.content.text for one in listed.messages] == ["Coming?", "Yes"]
+        assert [one.content.text for one in listed.messages] == [
+            "Coming?", "Yes", "At eight", "Yes",
+        ]  # fmt: skip
         carrier.asserts = True
         call = await carrier.call(ANYBODY, "999")
         assert call.statuses[-1] == 200

@@ -106,6 +106,7 @@ class CallServer:
             kind=kind,
             trunk=trunk.name,
             region=trunk.region or self._region,
+            id=f"{request.call_id} {request.sequence}" if kind is CallKind.TEXT else "",
         )
 
     def _unmasked(self, number: str, caller: str | None) -> LegPlan:

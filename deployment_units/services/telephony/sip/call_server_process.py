@@ -19,6 +19,7 @@ from itertools import count
 import msgspec
 
 from control_plane.errors import Refused as RefusedError
+from control_plane.errors import ServiceError
 from deployment_units.services.telephony.port import (
     CallKind,
     CallRecord,
@@ -49,7 +50,6 @@ log = logging.getLogger(__name__)
 START_S = 60.0
 END_S = 5.0
 TEXT_S = 15.0  # for the far side of one that is passed on
-MOST_WORK = 4_000  # questions and tellings under way
 _NOT_SENT = 503
 TakeText = Callable[[IncomingCall, str], Awaitable[int | None]]
 """A text that may be for the unit itself: a SIP status, or None: it is not."""
@@ -216,7 +216,12 @@ class CallServerProcess:
             await self._routing.ended(told.record, told.at_ms, told.cause or EndCause.FAILED)
 
     async def _text(self, question: AskText, link: Link) -> None:
-        status = await self._take(question.call, question.text)
+        try:
+            async with asyncio.timeout(TEXT_S):
+                status = await self._take(question.call, question.text)
+        except (ServiceError, TimeoutError) as error:  # of one account, and no end of other calls
+            log.info("a text was not taken: %s", type(error).__name__)
+            status = _NOT_SENT
         link.say(
             SipStatus(question.id, status if status is not None else await self._pass(question))
         )

@@ -307,7 +307,7 @@ class SippyEngine(asyncio.DatagramProtocol):
         """See CallHost."""
         host, port = plan.trunk.address
         names = leg_b(plan.target, plan.shown, here=self._here, there=f"{host}:{port}")
-        self._legs[call_id] = _Leg(names=names, trunk=plan.trunk)
+        self._legs[call_id] = _Leg(names=names, trunk=plan.trunk, taken=True)
         return names
 
     def began(self, plan: LegPlan) -> None:

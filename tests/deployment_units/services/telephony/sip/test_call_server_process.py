@@ -13,6 +13,7 @@ import pytest
 
 from console.demo.directory.sip_telephones import SipTelephones
 from control_plane.errors import Refused
+from deployment_units.services.accounts.accounts import AccountFull
 from deployment_units.services.telephony.port import CallKind, CallRecord, EndCause, IncomingCall
 from deployment_units.services.telephony.sip.call_server_process import (
     CallServerEndedError,
@@ -54,6 +55,8 @@ class Unit:
 
 
 async def take(call: IncomingCall, text: str) -> int | None:
+    if text == "Full":
+        raise AccountFull("no room")
     return (200 if text == "Yes" else 480) if call.dialled == OURS else None
 
 
@@ -95,6 +98,7 @@ async def test_calls_and_texts_are_asked_of_the_unit_and_told_to_it() -> None:
         assert there.routing.asked[-1].kind is CallKind.TEXT
         assert await there.near.text(P2, OURS, "Yes") == 200  # to the unit itself
         assert await there.near.text(P2, OURS, "No") == 480
+        assert await there.near.text(P2, OURS, "Full") == 503  # and the call server goes on
         assert len(there.routing.asked) == 2
         assert await there.process.send_text(P2, OURS, "Code 1", within_s=20) == 200
         assert there.far.texts[P2][-1] == (OURS, "Code 1")

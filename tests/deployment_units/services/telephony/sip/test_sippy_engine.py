@@ -163,6 +163,19 @@ async def test_hold_and_resume_reach_the_other_side() -> None:
         assert await there.near.hang_up(call) == 200
 
 
+async def test_hold_and_resume_by_who_was_called_reach_the_caller() -> None:
+    async with line() as there:
+        await there.near.call(P1, T)
+        rung = there.far.rung[0]
+        rung.sequence = 5
+        assert await there.far.change(rung, HELD) == 200
+        held = [read(one) for one in there.near.got if one.startswith(b"INVITE")][-1]
+        assert "a=sendonly" in held.body
+        assert await there.far.change(rung, OFFER) == 200
+        assert await there.far.hang_up(rung) == 200
+        assert there.engine.counts["unsent"] == 0
+
+
 async def test_a_change_that_is_refused_leaves_the_call_as_it_was() -> None:
     async with line() as there:
         call = await there.near.call(P1, T)
