@@ -227,7 +227,7 @@ async def test_a_move_that_not_every_server_could_follow_is_refused(tmp_path):
         pytest.param(["--from=east"], 2, "--to CLUSTER", id="to-where"),
         pytest.param(["--to=west", "--from=west"], 4, "to itself", id="to-itself"),
         pytest.param(["--to=west", "--resume"], 2, "leave the others out", id="resume-and-more"),
-        pytest.param(["--to=west", "--count=9999"], 2, "1024", id="more-than-there-are"),
+        pytest.param(["--to=west", "--count=9999"], 2, "1,024", id="more-than-there-are"),
     ],
 )
 async def test_a_wrong_order_is_refused_and_nothing_moves(sharded, words, code, complaint):
