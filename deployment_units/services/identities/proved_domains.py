@@ -19,6 +19,7 @@ from homeport.api.directory.v1 import directory_pb2, domain_pb2
 log = logging.getLogger(__name__)
 
 KNOWN_S = 600.0
+AGAIN_S = 30.0  # after which a directory that did not say is asked once more
 MOST_KNOWN = 20_000  # accounts
 MOST_ASKED = 16  # addresses
 
@@ -51,9 +52,14 @@ class ProvedDomains:
             answer = await self._directory.call(FIND_OWN_DOMAINS, resident, request)
         except ServiceError as error:
             log.info("whose an account's domains are is not known now: %s", error)
-            return known
+            return self._keep(key, known, AGAIN_S)
         found = frozenset(organisation_of(one.uri) for one in answer.identifiers)
-        self._known[key] = (self._clock() + KNOWN_S, found)
+        return self._keep(key, found, KNOWN_S)
+
+    def _keep(
+        self, key: tuple[Resident, tuple[str, ...]], found: frozenset[str], for_s: float
+    ) -> frozenset[str]:
+        self._known[key] = (self._clock() + for_s, found)
         self._known.move_to_end(key)
         if len(self._known) > self._most:
             self._known.popitem(last=False)

@@ -1,5 +1,8 @@
 """DirectoryCallHomes: whose call one is, and where accounts are at home, as the directory says,
-remembered for a minute, and while it is away for as long as introductions last."""
+remembered for a minute, and while it is away for as long as introductions last.
+
+A call that finds nobody costs the unit dearly there. So who makes many such calls is not asked for
+any more for a while: it uses up what is its own, and not the unit's."""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 
-from control_plane.errors import NotFound, Unavailable
+from control_plane.errors import Exhausted, NotFound, Unavailable
 from control_plane.identity.introductions import Introduction
+from control_plane.quotas.token_buckets import Rate, TokenBuckets
 from deployment_units.services.accounts.callers import introduced
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.directory.port import FIND_CALL_HOME, RESOLVE, UnitDirectory
@@ -18,6 +22,8 @@ from homeport.api.directory.v1 import directory_pb2, number_pb2
 FRESH_S = 60.0
 LASTS_S = 540.0  # what is remembered; introductions last 600 s
 MOST_KNOWN = 10_000
+MISSES = Rate(per_s=0.2, burst=20.0)  # calls of one number that find nobody
+MISSES_WITHHELD = Rate(per_s=2.0, burst=100.0)  # of all who withhold theirs
 _NOBODY = Resident(tenant="", account="", epoch=0)
 
 
@@ -29,7 +35,7 @@ class _Known:
 
 class DirectoryCallHomes:
     """A CallHomeFinder of one unit. read_introduction: one that was made for it; clock: monotonic
-    seconds."""
+    seconds. Of calls it raises Exhausted also where the caller has found nobody too often."""
 
     def __init__(
         self,
@@ -46,6 +52,8 @@ class DirectoryCallHomes:
         self._clock = clock
         self._most_known = most_known
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
+        self._misses = TokenBuckets(MISSES, most_keys=most_known)
+        self._misses_withheld = TokenBuckets(MISSES_WITHHELD)
 
     async def of_call(
         self, caller: str | None, dialled: str, *, fresh: bool = False
@@ -53,8 +61,20 @@ class DirectoryCallHomes:
         """See CallHomeFinder."""
 
         async def ask() -> Resident | CallUnit:
-            request = number_pb2.FindCallHomeRequest(caller=caller or "", dialled=dialled)
-            found = await self._directory.call(FIND_CALL_HOME, _NOBODY, request)
+            misses = self._misses if caller else self._misses_withheld
+            # As for one that finds nobody, so that calls at once are counted like others.
+            if wait_s := misses.take(caller, self._clock()):
+                raise Exhausted("too many calls of this caller find nobody", retry_after_s=wait_s)
+            request, missed = number_pb2.FindCallHomeRequest(dialled=dialled), False
+            request.caller = caller or ""
+            try:
+                found = await self._directory.call(FIND_CALL_HOME, _NOBODY, request)
+            except NotFound:
+                missed = True
+                raise
+            finally:
+                if not missed:
+                    misses.give_back(caller)
             return self._home(found.tenant, found.residence)
 
         return await self._remembered((caller, dialled), ask, fresh=fresh)

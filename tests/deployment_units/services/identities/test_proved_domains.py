@@ -9,6 +9,7 @@ from control_plane.errors import Unavailable
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.directory.port import FIND_OWN_DOMAINS, DirectoryMethod
 from deployment_units.services.identities.proved_domains import (
+    AGAIN_S,
     KNOWN_S,
     MOST_ASKED,
     ProvedDomains,
@@ -26,9 +27,11 @@ class Asked:
         self.asked: list[list[str]] = []
         self.proved = {WORK}
         self.away = False
+        self.calls = 0
 
     async def call(self, method: DirectoryMethod, resident: Resident, request: Any) -> Any:
         assert method is FIND_OWN_DOMAINS
+        self.calls += 1
         if self.away:
             raise Unavailable("the directory does not answer")
         self.asked.append([one.uri for one in request.identifiers])
@@ -45,9 +48,13 @@ async def test_it_is_asked_once_in_a_while_and_what_was_known_holds_while_it_is_
     assert asked.asked == [own[1:]]
     asked.away = True
     now_s = KNOWN_S
-    assert await domains.of(ANNA, own) == {"northwind.example"}
+    calls = asked.calls
+    for _ in range(2):  # who does not answer is not asked each time
+        assert await domains.of(ANNA, own) == {"northwind.example"}
+    assert asked.calls == calls + 1
     assert await domains.of(Resident(tenant="talk", account="ben", epoch=1), own) == set()
     asked.away, asked.proved = False, set()
+    now_s += AGAIN_S
     assert await domains.of(ANNA, own) == set()
 
 

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from control_plane.errors import PermissionDenied, ServiceError
+from control_plane.quotas.token_buckets import Rate
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.state.port import read_state
 from deployment_units.services.telephony import kept
 from deployment_units.services.telephony.account_calls import AccountCalls
 from deployment_units.services.telephony.allocation import unambiguous
+from deployment_units.services.telephony.directory_call_homes import MISSES, MISSES_WITHHELD
 from deployment_units.services.telephony.linking import Linked
 from deployment_units.services.telephony.port import (
     CallKind,
@@ -241,6 +243,22 @@ async def test_calls_go_by_the_unit_s_own_tables_while_the_directory_is_away(
     assert leg(await units.london.call(P3, V)) == (P1, None)  # whose it is nobody can say
     units.stockholm.directory.away = True
     assert refused(await units.stockholm.call(P2, V)) is RefusedCause.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("caller", "rate"), [(P3, MISSES), (None, MISSES_WITHHELD)], ids=["a-number", "withheld"]
+)
+async def test_who_finds_nobody_again_and_again_uses_up_nothing_of_others(
+    units: CallUnits, caller: str | None, rate: Rate
+) -> None:
+    await units.london.link("anna", P2)
+    for _ in range(int(rate.burst)):
+        assert refused(await units.stockholm.call(caller, V2)) is RefusedCause.NOT_FOUND
+    assert refused(await units.stockholm.call(caller, V2)) is RefusedCause.UNAVAILABLE
+    for _ in range(int(rate.burst)):  # who finds somebody uses up nothing
+        units.later(61)
+        assert leg(await units.stockholm.call(P2, V)) == (P1, T)
+    assert refused(await units.stockholm.call(caller, V2)) is RefusedCause.NOT_FOUND
 
 
 async def test_a_released_number_reaches_nobody_any_more(units: CallUnits) -> None:
