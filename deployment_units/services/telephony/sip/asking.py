@@ -69,6 +69,9 @@ class AgentAsks:
         waiting = self._waiting.get(answer.id)
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
+        elif isinstance(answer, Routed) and answer.leg is not None:
+            # It was routed too late: no call came of it, and its record is not to stay open.
+            self._link.say(Told("ended", answer.leg.record, 0, EndCause.FAILED))
 
     async def _asked(self, question: Any, within_s: float) -> Any:
         one = next(self._ids)

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import random
 import secrets
+import traceback
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -239,9 +240,11 @@ class SippyEngine(asyncio.DatagramProtocol):
                 self._transactions.handleIncoming(
                     text, Remote_address(source, "udp"), server, MonoTime()
                 )
-            except Exception:  # a defect of the engine is one call's, not everybody's
+            except Exception as error:  # noqa: BLE001  # a defect of one call, not everybody's
                 self.counts["defect"] += 1
-                log.exception("the SIP engine failed at a message")
+                where = traceback.extract_tb(error.__traceback__)[-1]  # its words may have numbers
+                log.error("the SIP engine failed at a message: %s at %s, line %s",
+                          type(error).__name__, where.name, where.lineno)  # fmt: skip
 
     def _asked(self, request: Any, transaction: Any) -> Any:
         """sippy's: a request that begins something."""

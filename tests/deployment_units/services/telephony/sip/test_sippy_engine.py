@@ -3,6 +3,7 @@ sippy's mended edges does."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -174,6 +175,25 @@ async def test_hold_and_resume_by_who_was_called_reach_the_caller() -> None:
         assert await there.far.change(rung, OFFER) == 200
         assert await there.far.hang_up(rung) == 200
         assert there.engine.counts["unsent"] == 0
+
+
+async def test_what_the_engine_fails_at_is_logged_without_its_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with line() as there:
+        failed = asyncio.Event()
+
+        def fails(*_: object) -> None:
+            failed.set()
+            raise ValueError(P1)
+
+        there.engine._transactions.handleIncoming = fails
+        await there.near.call(P1, T, wait=False)
+        async with asyncio.timeout(30):
+            await failed.wait()
+        assert there.engine.counts["defect"] == 1
+        assert "ValueError" in caplog.text
+        assert found(caplog.text.encode(), P1) is None
 
 
 async def test_a_change_that_is_refused_leaves_the_call_as_it_was() -> None:
