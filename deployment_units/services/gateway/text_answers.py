@@ -1,15 +1,19 @@
 """TextAnswers: texts that come in, as presses of the card that they answer, or as messages of the
 conversation.
 
-Each is one transaction, and the same text again changes nothing.
+Each is one transaction, and the same text again changes nothing. Who texts too much is told to come
+again: it fills nobody's account, and keeps no others from theirs.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
+from collections.abc import Callable
 from hashlib import sha256
 
-from control_plane.errors import NotFound, PermissionDenied
+from control_plane.errors import Exhausted, NotFound, PermissionDenied
+from control_plane.quotas.token_buckets import Rate, TokenBuckets
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.channels import text_kept
 from deployment_units.services.channels.text_kept import TextPlace
@@ -21,11 +25,14 @@ from deployment_units.services.conversations.sending import MessageDoors
 from deployment_units.services.state.database import UnitDatabase
 from homeport.api.communication.v1 import conversation_pb2 as pb
 
+TEXTS = Rate(per_s=0.5, burst=60.0)  # of one number to one of ours
+MOST_NUMBERS = 50_000  # that are remembered
 _ID_BYTES = 16
 
 
 class TextAnswers:
-    """Of one unit. doors: the way in of messages; presses: what presses a button."""
+    """Of one unit. doors: the way in of messages; presses: what presses a button. clock: monotonic
+    seconds; rate: see TEXTS."""
 
     def __init__(
         self,
@@ -33,11 +40,16 @@ class TextAnswers:
         accounts: Accounts,
         doors: MessageDoors,
         presses: AnswerPresses,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        rate: Rate = TEXTS,
     ) -> None:
         self._database = database
         self._accounts = accounts
         self._doors = doors
         self._presses = presses
+        self._clock = clock
+        self._texts = TokenBuckets(rate, most_keys=MOST_NUMBERS)
 
     async def take(self, text: TextOnLine) -> int:
         """What the line is told: 200 it is kept; 404 it answers nothing. Raises ServiceError where
@@ -49,6 +61,8 @@ class TextAnswers:
         said = "".join(one for one in said if one in "\n\t" or one.isprintable())
         if place is None or not said.strip():
             return 404
+        if wait_s := self._texts.take((text.sender, text.to), self._clock()):
+            raise Exhausted("this number has texted too much; wait", retry_after_s=wait_s)
 
         answer = AnswerInWords(
             id=_id(text, place.conversation),

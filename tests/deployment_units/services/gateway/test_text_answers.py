@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.errors import Exhausted
+from control_plane.quotas.token_buckets import Rate
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.channels.text_kept import TextPlaceRow, note_text
 from deployment_units.services.channels.text_link import TextOnLine
@@ -98,3 +100,19 @@ async def test_the_number_of_a_button_presses_it_and_is_no_message(tmp_path: Pat
         pressed = unit.accounts.read(ANNA, lambda db, owner: presses.to_hand_on(db, owner, most=10))
     assert [pb.Content.FromString(one.content).text for one in found] == ["Coming?", "2, maybe"]
     assert [(one.viewer, one.action) for one in pressed] == [(f"tel:{DEV}", "yes")]
+
+
+async def test_who_texts_too_much_waits_and_nobody_else(tmp_path: Path) -> None:
+    async with account_unit(tmp_path) as unit:
+        await texted(unit, b"a" * 16, 1)
+        now = [0.0]
+        answers = TextAnswers(
+            unit.database, unit.accounts, unit.sender, unit.presses_in_words,
+            clock=lambda: now[0], rate=Rate(per_s=1.0, burst=2.0),
+        )  # fmt: skip
+        assert [await answers.take(answer(id_=one)) for one in "12"] == [200, 200]
+        with pytest.raises(Exhausted):
+            await answers.take(answer(id_="3"))
+        assert await answers.take(answer(sender="+442079460303")) == 404  # has no conversation
+        now[0] = 1.0
+        assert await answers.take(answer(id_="3")) == 200
