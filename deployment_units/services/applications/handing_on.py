@@ -6,6 +6,7 @@ there by its id, so whatever may have arrived is sent again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 LATER = frozenset({"ACCOUNT_FULL", "STALE_EPOCH"})  # refusals that may be none tomorrow
 MOST = 30  # presses of one account that are handed on one after the other
+MOST_PAGES = 40  # of so many, of which some have to wait
 
 
 class PressPeers(Protocol):
@@ -53,24 +55,36 @@ class HandingOn:
         """Hands on some of an account's presses; whether there may be more. One that cannot be
         handed on now holds up those of cards of the same account, and of no other. Raises
         ServiceError where some are to be tried later."""
-        waiting = self._accounts.read(resident, _waiting)
         later: dict[str, ServiceError] = {}
-        for one in waiting:
-            if one.author in later:
-                continue
-            try:
-                state = await self._brought(resident, one)
-            except ServiceError as error:
-                later[one.author] = error
-                continue
-            await self._residents.change(
-                resident,
-                partial(presses.become, viewer=one.press.viewer, press=one.press.id, state=state),
-                grows=False,
-            )
+        behind = (-1, b"")
+        for _ in range(MOST_PAGES):
+            waiting = self._accounts.read(resident, partial(_waiting, behind=behind))
+            for one in waiting:
+                if one.author not in later:
+                    await self._hand_on(resident, one, later)
+            more = len(waiting) == MOST
+            if not (more and later):
+                break
+            behind = (waiting[-1].press.pressed_ms, waiting[-1].press.id)
+            await asyncio.sleep(0)  # others are served
         for failed in later.values():
             raise failed
-        return len(waiting) == MOST
+        return more
+
+    async def _hand_on(
+        self, resident: Resident, one: _Waiting, later: dict[str, ServiceError]
+    ) -> None:
+        """later: by author, why those of its cards have to wait."""
+        try:
+            state = await self._brought(resident, one)
+        except ServiceError as error:
+            later[one.author] = error
+            return
+        await self._residents.change(
+            resident,
+            partial(presses.become, viewer=one.press.viewer, press=one.press.id, state=state),
+            grows=False,
+        )
 
     async def _brought(self, resident: Resident, one: _Waiting) -> PressState:
         if not one.author:
@@ -84,9 +98,9 @@ class HandingOn:
             return PressState.REFUSED
 
 
-def _waiting(db: sqlite3.Connection, owner: int) -> list[_Waiting]:
+def _waiting(db: sqlite3.Connection, owner: int, *, behind: tuple[int, bytes]) -> list[_Waiting]:
     found = []
-    for press in presses.to_hand_on(db, owner, most=MOST):
+    for press in presses.to_hand_on(db, owner, most=MOST, behind=behind):
         message = kept.find(db, owner, press.message, bringer=press.author or None)
         found.append(_Waiting(press=press, author=message.sender if message else ""))
     return found

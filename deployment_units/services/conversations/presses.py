@@ -153,12 +153,15 @@ def of_viewer(
     return found[:MOST_SHOWN]
 
 
-def to_hand_on(db: sqlite3.Connection, owner: int, *, most: int) -> list[KeptPress]:
-    """Those of an account that are to be handed on, the oldest first."""
+def to_hand_on(
+    db: sqlite3.Connection, owner: int, *, most: int, behind: tuple[int, bytes] = (-1, b"")
+) -> list[KeptPress]:
+    """Those of an account that are to be handed on, the oldest first, from behind one on (its time
+    and id)."""
     rows = db.execute(
         f"SELECT {_ROW} FROM presses WHERE owner = ? AND state = 'kept'"
-        " ORDER BY pressed_ms, id LIMIT ?",
-        (owner, most),
+        " AND (pressed_ms, id) > (?, ?) ORDER BY pressed_ms, id LIMIT ?",
+        (owner, *behind, most),
     )
     return [_press(row) for row in rows]
 

@@ -12,7 +12,7 @@ import pytest
 
 from control_plane.errors import Unavailable
 from deployment_units.services.accounts.entry import Resident
-from deployment_units.services.applications.handing_on import HandingOn
+from deployment_units.services.applications.handing_on import MOST, HandingOn
 from deployment_units.services.conversations import kept, presses
 from deployment_units.services.conversations.message import NewMessage
 from deployment_units.services.conversations.press import KeptPress, PressState
@@ -77,6 +77,14 @@ async def test_a_unit_that_is_away_holds_up_no_press_of_another_card(
         resident("anna"), lambda db, owner: presses.to_hand_on(db, owner, most=9)
     )
     assert [one.author for one in left] == ["bakery", "bakery"]
+
+
+async def test_nor_where_it_is_many(unit: ApplicationUnit) -> None:
+    await pressed(unit, "anna", *["bakery"] * (3 * MOST), "roastery")
+    peers = Peers(away="bakery")
+    with pytest.raises(Unavailable):
+        await HandingOn(unit.accounts, unit.residents, peers).hand_on(resident("anna"))
+    assert peers.brought == [("anna", "bakery"), ("anna", "roastery")]
 
 
 async def test_nor_of_another_account(unit: ApplicationUnit) -> None:
