@@ -13,6 +13,7 @@ from bench.suite.http_calls import HTTP_CALLS
 from bench.suite.inviting import INVITING
 from bench.suite.invoking import INVOKING
 from bench.suite.mail import MAIL
+from bench.suite.matching import MATCHING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
 from bench.suite.naming import NAMING
@@ -39,6 +40,7 @@ ALL: tuple[Measurement, ...] = (
     ROUTING,
     INVITING,
     SUGGESTING,
+    MATCHING,
     DECIDING,
     SHARING,
     INVOKING,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from deployment_units.services.device_graph import kept, waiting
+from deployment_units.services.device_graph.evidence import BootInstant, NoBoot
 from deployment_units.services.device_graph.graph import Consent, apply, without
 from deployment_units.services.device_graph.matching import (
     SESSION_MS,
@@ -74,8 +75,56 @@ def check_consent(db: sqlite3.Connection, owner: int) -> None:
         )
 
 
-def browser_seen(db: sqlite3.Connection, tenant: str, seen: Observation, *, now_ms: int) -> Seen:
-    """Decides on a browser whose user has agreed; one that is on no device waits for a report."""
+def device_reported(
+    db: sqlite3.Connection,
+    tenant: str,
+    owner: int,
+    device: str,
+    *,
+    label: str,
+    block: str,
+    server: str,
+    boots: Sequence[BootInstant],
+    now_ms: int,
+    on_boot: Callable[[], None] = lambda: None,
+) -> int:
+    """Keeps a device and a report of it; how many browsers that waited are on it now. boots: by
+    each source that tells; on_boot: see `reported`. Raises TooManyDevices, NoConsent."""
+    kept.add_device(db, owner, device, label, now_ms=now_ms)
+    found = set[str]()
+    for boot in boots:
+        session = Session(device=device, block=block, server=server, boot=boot)
+        found.update(reported(db, tenant, owner, session, now_ms=now_ms, on_boot=on_boot))
+    if not boots:
+        check_consent(db, owner)
+    return len(found)
+
+
+def browser_seen(
+    db: sqlite3.Connection,
+    tenant: str,
+    browser: str,
+    *,
+    block: str,
+    server: str,
+    boots: Sequence[BootInstant],
+    now_ms: int,
+) -> list[Seen]:
+    """Decides on a browser whose user has agreed, by each source that tells, or once where none
+    does."""
+    return [
+        _seen_once(
+            db,
+            tenant,
+            Observation(browser=browser, block=block, server=server, boot=boot, seen_ms=now_ms),
+            now_ms=now_ms,
+        )
+        for boot in (*boots,) or (NoBoot.NOTHING,)
+    ]
+
+
+def _seen_once(db: sqlite3.Connection, tenant: str, seen: Observation, *, now_ms: int) -> Seen:
+    """One that is on no device waits for a report."""
     sessions = _at(db, tenant, seen.block, seen.seen_ms - SESSION_MS)
     found = _decide(db, tenant, seen, sessions, now_ms=now_ms)
     if found.on is None:

@@ -26,12 +26,7 @@ from deployment_units.services.device_graph.evidence import (
     boot_of,
 )
 from deployment_units.services.device_graph.graph import undo
-from deployment_units.services.device_graph.matching import (
-    Decision,
-    Observation,
-    Session,
-    word_of,
-)
+from deployment_units.services.device_graph.matching import Decision, word_of
 from deployment_units.services.device_graph.messages import SOURCES, explanation, map_to_proto
 from deployment_units.services.device_graph.networks import network_of
 from deployment_units.services.device_graph.requests import (
@@ -148,18 +143,11 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
                 )
 
         def report(db: sqlite3.Connection, owner: int) -> int:
-            kept.add_device(db, owner, device, label, now_ms=now_ms)
-            found = set()
-            for boot in boots:
-                session = Session(device=device, block=block, server=server, boot=boot)
-                found |= {
-                    *linking.reported(
-                        db, resident.tenant, owner, session, now_ms=now_ms, on_boot=on_boot
-                    )
-                }
-            if not boots:
-                linking.check_consent(db, owner)
-            return len(found)
+            return linking.device_reported(
+                db, resident.tenant, owner, device,
+                label=label, block=block, server=server, boots=boots,
+                now_ms=now_ms, on_boot=on_boot,
+            )  # fmt: skip
 
         matched = await self._accounts.change(resident, report)
         return pb.ReportDeviceResponse(
@@ -181,18 +169,12 @@ class DeviceService(pb_grpc.DeviceServiceServicer):
         server, boots, again = self._boots((tenant, browser), context.peer(), uptime_ms, now_ms)
 
         def see(db: sqlite3.Connection) -> tuple[set[str], list[Decision]]:
-            on, decisions = set(), list[Decision]()
-            for boot in (*boots,) or (NoBoot.NOTHING,):
-                seen = Observation(
-                    browser=browser, block=block, server=server, boot=boot, seen_ms=now_ms
-                )
-                found = linking.browser_seen(db, tenant, seen, now_ms=now_ms)
-                decisions.append(found.decision)
-                number = found.on
-                owner = None if number is None else owners.by_number(db, number)
-                if owner is not None:
-                    on.add(owner.account)
-            return on, decisions
+            found = linking.browser_seen(
+                db, tenant, browser, block=block, server=server, boots=boots, now_ms=now_ms
+            )
+            numbers = {one.on for one in found if one.on is not None}
+            on = [owners.by_number(db, number) for number in numbers]
+            return {one.account for one in on if one}, [one.decision for one in found]
 
         accounts, decisions = await self._database.transact(see)
         self.observed.update(word_of(one) for one in decisions)
