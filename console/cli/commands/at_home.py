@@ -42,7 +42,8 @@ def one_at_a_time(opened: ExitStack, open_calls: Callable[[], CallsT]) -> Callab
     def calls() -> CallsT:
         fresh = open_calls()
         opened.close()
-        return opened.enter_context(fresh)
+        opened.enter_context(fresh)
+        return fresh
 
     return calls
 

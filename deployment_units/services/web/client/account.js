@@ -1,6 +1,7 @@
 // Whose client it is: by which name others know the account, and where it is at home.
 
-import { call } from "./api.js";
+import { call, signOut } from "./api.js";
+import { forgetNames } from "./store.js";
 import { showPicture } from "./views.js";
 
 const $ = (id) => document.getElementById(id);
@@ -11,6 +12,14 @@ export function showAccount(who) {
     const held = handles.find((one) => one.state === "NAME_STATE_HELD")?.handle;
     show(who, name, held ? `@${held}` : who.account);
   }, () => null); // its id does
+}
+
+// Signs out; what is said of it.
+export async function leave() {
+  const away = await signOut().then(() => false, () => true);
+  forgetNames();
+  return away ? "Your unit did not hear it. Open this page again, and sign out once more."
+    : "You are signed out.";
 }
 
 function show(who, name, known) {

@@ -1,13 +1,13 @@
 // The client: who is signed in, what is open, what is sent and pressed.
 
-import { showAccount } from "./account.js";
-import { call, Failure, newId, session, signIn, signOut, UNAUTHENTICATED } from "./api.js";
+import { leave, showAccount } from "./account.js";
+import { call, Failure, newId, session, signIn, UNAUTHENTICATED } from "./api.js";
 import { watchDeliveries } from "./deliveries.js";
 import { follow } from "./events.js";
 import { arrowKeys } from "./keyboard.js";
 import { Identities } from "./identities.js";
 import { contacteesIn, contacteesOf, learnNames } from "./recipients.js";
-import { addressOf, forgetNames, messageKey, nameBook, rootKey, Store } from "./store.js";
+import { addressOf, messageKey, nameBook, rootKey, Store } from "./store.js";
 import { nameIn, ticketOfLink } from "./tickets.js";
 import { arrange, conversationItem, messageItems, showPicture, stayAtEnd } from "./views.js";
 
@@ -57,10 +57,7 @@ $("sign-in-form").addEventListener("submit", async (event) => {
 });
 
 $("sign-out").addEventListener("click", async () => {
-  const away = await signOut().then(() => false, () => true);
-  forgetNames();
-  showSignIn(away ? "Your unit did not hear it. Open this page again, and sign out once more."
-    : "You are signed out.");
+  showSignIn(await leave());
 });
 
 function said(failure) {
