@@ -179,8 +179,8 @@ def blindly(story: Story, stack: DemoStack) -> None:
 
 
 def open_by_mail(person: Person, *, everyone: bool) -> None:
-    """Whether strangers' mail reaches somebody."""
-    audience = profile_pb2.Audience(everyone=everyone)
+    """Whether strangers' mail reaches somebody; that of contacts does."""
+    audience = profile_pb2.Audience(everyone=everyone, contacts=True)
     person.change(
         "SetReachability",
         profile_pb2.SetReachabilityRequest(mode=profile_pb2.MODE_MAIL, audience=audience),
