@@ -1,9 +1,9 @@
 """Matching browsers with devices: one record at a time, kept, beside Splink over all of them.
 
-A population whose truth is known. Ours: each record by itself, in order of time, 64 under way: when
-it booted is read from what came, and what a unit makes of a report or of a browser that was seen is
-done in one transaction of its database, group commit, durable; the account of each device was asked
-for consent before. In this process, on the event loop and with the collector of an agent, without
+A population whose truth is known. Ours: each record by itself, in order of time, 128 under way:
+when it booted is read from what came, and what a unit makes of a report or of a browser is done in
+one transaction of its database, group commit, durable; the account of each device was asked for
+consent before. In this process, on the event loop and with the collector of an agent, without
 calls. What waits too long is forgotten each hour of the population. The ceiling: Splink, on DuckDB
 in a process of its own with all processors: trained on the records and asked for the pairs among
 them, with when each booted worked out before the clock starts; its best F1 of ten thresholds.
@@ -38,7 +38,7 @@ from deployment_units.services.state.database import UnitDatabase
 SEED: Final = 20_261
 HOMES: Final = 2_000
 CARRIERS: Final = 2
-UNDER_WAY: Final = 64
+UNDER_WAY: Final = 128  # two groups of commits: one is written while the other waits
 TENANT: Final = "bench"
 DEVICE: Final = "device"  # each account has one
 SPLINK_FOLDER: Final = Path("build/bench/splink")
@@ -68,10 +68,12 @@ class MatchingUnit:
     async def take(self, records: Iterator[Record]) -> None:
         """One after another, each until it is durable."""
         for record in records:
-            if record.at_ms // _HOUR_MS > self.now_ms // _HOUR_MS:
-                await self._forget(record.at_ms)
+            an_hour_on = record.at_ms // _HOUR_MS > self.now_ms // _HOUR_MS
             self.now_ms = record.at_ms
+            forgotten = self._forget(record.at_ms) if an_hour_on else None
             await (self._seen(record) if record.browser else self._reported(record))
+            if forgotten is not None:
+                await forgotten
 
     async def _reported(self, record: Record) -> None:
         boots, now_ms = _boots(record), record.at_ms
@@ -92,8 +94,9 @@ class MatchingUnit:
             )
         )  # fmt: skip
 
-    async def _forget(self, now_ms: int) -> None:
-        await self.database.transact(lambda db: waiting.forget_waiting(db, now_ms=now_ms))
+    def _forget(self, now_ms: int) -> asyncio.Future[int]:
+        """Handed in before what comes after it."""
+        return self.database.submit(lambda db: waiting.forget_waiting(db, now_ms=now_ms))
 
     def edges(self) -> dict[str, str]:
         """Browsers with the devices they are on, as kept."""

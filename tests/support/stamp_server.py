@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from dataclasses import asdict
 
 from aiohttp import web
+from msgspec.structs import asdict
 
 from control_plane.http_serving.listener import HttpListener, peer_of_request
 from deployment_units.services.device_graph.capture import StampsTogether, SynStamps

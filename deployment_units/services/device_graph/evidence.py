@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 WRAP_MS: Final = 1 << 32
 AGREE_MS: Final = 100  # connections of one kernel differ by how long they were on their way
 MOST_STAMPS: Final = 16
@@ -59,8 +61,7 @@ class Uptime:
     seen_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BootInstant:
+class BootInstant(msgspec.Struct, frozen=True, kw_only=True):
     """When the device booted, Unix ms ± plus_minus_ms; by TCP modulo 2^32 and perhaps shifted, and
     then the same only for what comes to the same address of ours. seen_ms: when that was so."""
 
@@ -86,17 +87,17 @@ def boot_of(came: Uptime | Sequence[TcpStamp]) -> BootInstant | NoBoot:
         by_connection[stamp.connection].append(stamp)
     starts = []
     for stamps in by_connection.values():
-        found = [(stamp.seen_ms - stamp.value) % WRAP_MS for stamp in stamps]
-        if spread(found) > AGREE_MS:
+        start, length = stretch([(stamp.seen_ms - stamp.value) for stamp in stamps])
+        if length > AGREE_MS:
             return NoBoot.NO_LINE
-        starts.append(earliest(found))
+        starts.append(start)
     if len(starts) < 2:
         return NoBoot.ONE_CONNECTION
-    apart = spread(starts)
+    first, apart = stretch(starts)
     if apart > AGREE_MS:
         return NoBoot.DISAGREE
     return BootInstant(
-        ms=earliest(starts),  # whatever took longer was on its way longer
+        ms=first,  # whatever took longer was on its way longer
         plus_minus_ms=apart + 1,
         source=BootSource.TCP,
         seen_ms=max(stamp.seen_ms for stamp in came),
@@ -113,15 +114,17 @@ def apart_ms(one: int, other: int) -> int:
     return min(difference, WRAP_MS - difference)
 
 
-def spread(instants: Sequence[int]) -> int:
-    """The shortest stretch modulo 2^32 ms that holds all of them."""
-    first = earliest(instants)
-    return max((one - first) % WRAP_MS for one in instants)
+def stretch(instants: Sequence[int]) -> tuple[int, int]:
+    """The shortest stretch modulo 2^32 ms that holds all of them, one at least: where it begins,
+    and how long it is.
 
-
-def earliest(instants: Sequence[int]) -> int:
-    """Where that stretch begins."""
+    >>> stretch([5, WRAP_MS - 3, 1])
+    (4294967293, 8)
+    """
+    if len(instants) == 1:
+        return instants[0] % WRAP_MS, 0
     ordered = sorted({one % WRAP_MS for one in instants})
     # It begins behind the longest gap.
     gaps = [(one - ordered[at - 1]) % WRAP_MS for at, one in enumerate(ordered)]
-    return ordered[gaps.index(max(gaps))]
+    first = gaps.index(max(gaps))
+    return ordered[first], (ordered[first - 1] - ordered[first]) % WRAP_MS

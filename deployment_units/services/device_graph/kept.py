@@ -12,12 +12,10 @@ import msgspec
 
 from control_plane.errors import Refused
 from control_plane.sqlite.schema import Schema
-from deployment_units.services.device_graph.evidence import BootInstant, BootSource, apart_ms
+from deployment_units.services.device_graph.evidence import BootSource
 from deployment_units.services.device_graph.graph import EDGE_MS, DeviceGraph, Edge
 from deployment_units.services.device_graph.matching import (
-    SESSION_MS,
     Evidence,
-    Session,
 )
 from deployment_units.services.state.parts import Part, Table
 
@@ -25,9 +23,6 @@ MAX_DEVICES: Final = 32  # of an account
 MAX_EDGES: Final = 256
 MAX_TAKEN_BACK: Final = 1_024
 MOST_AT_ADDRESS: Final = 512  # devices and browsers of one address that are compared
-SAME_BOOT_MS: Final = 1_000  # of one device, read twice
-_SOURCES: Final = {str(one): one for one in BootSource}
-SESSIONS_EACH: Final = 4  # of a device: before and after it booted, by both sources
 
 
 class ConsentRow(msgspec.Struct, array_like=True, frozen=True):
@@ -168,11 +163,13 @@ def set_consent(
 
 def add_device(db: sqlite3.Connection, owner: int, device: str, label: str, *, now_ms: int) -> None:
     """Adds it, or gives it another label; an empty one stays as it is. Raises TooManyDevices."""
-    db.execute(
-        "INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET label ="
-        " CASE excluded.label WHEN '' THEN label ELSE excluded.label END",
+    changed = db.execute(
+        "INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET label = excluded.label"
+        " WHERE excluded.label NOT IN ('', label)",
         (owner, device, label, now_ms),
     )
+    if not changed.rowcount:
+        return
     count: int = db.execute("SELECT count(*) FROM devices WHERE owner = ?", (owner,)).fetchone()[0]
     if count > MAX_DEVICES:
         raise TooManyDevices(
@@ -196,79 +193,6 @@ def devices(db: sqlite3.Connection, owner: int) -> list[DeviceRow]:
     return [DeviceRow(*row) for row in rows]
 
 
-def is_known_boot(db: sqlite3.Connection, owner: int, session: Session) -> bool:
-    """Whether the device was reported with that boot before, by the same source."""
-    boot = session.boot
-    known = db.execute(
-        "SELECT boot_ms FROM device_sessions WHERE owner = ? AND device = ? AND source = ?",
-        (owner, session.device, boot.source),
-    )
-    return any(apart_ms(ms, boot.ms) <= SAME_BOOT_MS for (ms,) in known)
-
-
-def keep_session(db: sqlite3.Connection, owner: int, session: Session, now_ms: int) -> None:
-    """The device as it was reported now; what is known of earlier boots stays for a while."""
-    boot = session.boot
-    # Where a device was longer ago says nothing, and is not kept, whichever it was.
-    db.execute(
-        "DELETE FROM device_sessions WHERE owner = ? AND seen_ms <= ?",
-        (owner, now_ms - SESSION_MS),
-    )
-    # The same boot, read again: what was read first gives way.
-    db.execute(
-        "DELETE FROM device_sessions WHERE owner = ? AND device = ? AND source = ?"
-        " AND block = ? AND server = ? AND abs(boot_ms - ?) <= ?",
-        (
-            owner, session.device, boot.source,
-            session.block, session.server, boot.ms, SAME_BOOT_MS,
-        ),
-    )  # fmt: skip
-    db.execute(
-        "INSERT INTO device_sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-        " plus_minus_ms = excluded.plus_minus_ms, block = excluded.block,"
-        " server = excluded.server, seen_ms = excluded.seen_ms",
-        (
-            owner, session.device, boot.source, boot.ms, boot.plus_minus_ms,
-            session.block, session.server, boot.seen_ms,
-        ),
-    )  # fmt: skip
-    db.execute(
-        "DELETE FROM device_sessions WHERE owner = ? AND device = ? AND (source, boot_ms) NOT IN"
-        " (SELECT source, boot_ms FROM device_sessions WHERE owner = ? AND device = ?"
-        " ORDER BY seen_ms DESC LIMIT ?)",
-        (owner, session.device, owner, session.device, SESSIONS_EACH),
-    )
-
-
-def sessions_at(
-    db: sqlite3.Connection, tenant: str, block: str, *, since_ms: int
-) -> list[tuple[int, Session]]:
-    """Devices of accounts of the tenant that live here, last reported from an address since then;
-    their owner's number with each. A device is told apart by number and id: `session.device` is
-    both."""
-    rows = db.execute(
-        "SELECT s.owner, s.device, s.source, s.boot_ms, s.plus_minus_ms, s.block, s.server,"
-        " s.seen_ms FROM device_sessions s JOIN owners o ON o.owner = s.owner"
-        " WHERE s.block = ? AND s.seen_ms >= ? AND o.tenant = ? AND o.state = 'live'"
-        " ORDER BY s.seen_ms DESC LIMIT ?",
-        (block, since_ms, tenant, MOST_AT_ADDRESS),
-    )
-    return [
-        (
-            owner,
-            Session(
-                device=f"{owner}/{device}",
-                block=at,
-                server=server,
-                boot=BootInstant(
-                    ms=ms, plus_minus_ms=about, source=_SOURCES[source], seen_ms=seen_ms
-                ),
-            ),
-        )
-        for owner, device, source, ms, about, at, server, seen_ms in rows
-    ]
-
-
 def graph_of(db: sqlite3.Connection, owner: int, browser: str | None = None) -> DeviceGraph:
     """The graph of an account; browser: as far as it concerns that one."""
     which, values = ("", (owner,)) if browser is None else (" AND browser = ?", (owner, browser))
@@ -279,7 +203,17 @@ def graph_of(db: sqlite3.Connection, owner: int, browser: str | None = None) -> 
     taken_back = db.execute(
         f"SELECT browser, device FROM taken_back_edges WHERE owner = ?{which}", values
     )
-    return DeviceGraph(edges=edges, taken_back=frozenset((one, other) for one, other in taken_back))
+    return DeviceGraph(edges=edges, taken_back=frozenset(taken_back))
+
+
+def graph_with(db: sqlite3.Connection, owner: int, browser: str, edge: Edge | None) -> DeviceGraph:
+    """As `graph_of` of one browser, whose edge was read."""
+    taken_back = db.execute(
+        "SELECT browser, device FROM taken_back_edges WHERE owner = ? AND browser = ?",
+        (owner, browser),
+    )
+    edges = {} if edge is None else {browser: edge}
+    return DeviceGraph(edges=edges, taken_back=frozenset(taken_back))
 
 
 def edges_of(db: sqlite3.Connection, tenant: str, browser: str) -> list[tuple[int, Edge]]:
@@ -300,17 +234,41 @@ def keep_graph(
         db.execute("DELETE FROM device_edges WHERE owner = ? AND browser = ?", (owner, browser))
     for browser, edge in after.edges.items():
         if before.edges.get(browser) != edge:
-            db.execute(
-                f"INSERT OR REPLACE INTO device_edges (owner, {_EDGE})"
-                f" VALUES (?{', ?' * len(EdgeRow.__struct_fields__)})",
-                (owner, *_row_of(edge)),
-            )
+            _keep_edge(db, owner, before.edges.get(browser), edge)
     for browser, device in after.taken_back - before.taken_back:
         db.execute(
             "INSERT INTO taken_back_edges VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (owner, browser, device, now_ms),
         )
-    _trim(db, owner, now_ms)
+    db.execute(
+        "DELETE FROM device_edges WHERE owner = ? AND confirmed_ms <= ?", (owner, now_ms - EDGE_MS)
+    )
+    if after.edges.keys() - before.edges.keys() or after.taken_back - before.taken_back:
+        _trim(db, owner)
+
+
+def _keep_edge(db: sqlite3.Connection, owner: int, before: Edge | None, edge: Edge) -> None:
+    if before is not None and _texts_of(before) == _texts_of(edge):
+        # Confirmed: what its row takes stays the same.
+        one = edge.evidence
+        db.execute(
+            "UPDATE device_edges SET since_ms = ?, confirmed_ms = ?, times = ?, apart_ms = ?,"
+            " tolerance_ms = ?, gap_ms = ? WHERE owner = ? AND browser = ?",
+            (
+                edge.since_ms, edge.confirmed_ms, edge.times, one.apart_ms, one.tolerance_ms,
+                one.gap_ms, owner, edge.browser,
+            ),
+        )  # fmt: skip
+        return
+    marks = ", ?" * len(EdgeRow.__struct_fields__)
+    db.execute(
+        f"INSERT OR REPLACE INTO device_edges (owner, {_EDGE}) VALUES (?{marks})",
+        (owner, *_row_of(edge)),
+    )
+
+
+def _texts_of(edge: Edge) -> tuple[str, ...]:
+    return edge.device, edge.evidence.browser_source, edge.evidence.device_source
 
 
 def erase(db: sqlite3.Connection, owner: int) -> int:
@@ -321,12 +279,11 @@ def erase(db: sqlite3.Connection, owner: int) -> int:
     return gone
 
 
-def _trim(db: sqlite3.Connection, owner: int, now_ms: int) -> None:
+def _trim(db: sqlite3.Connection, owner: int) -> None:
     db.execute(
-        "DELETE FROM device_edges WHERE owner = ? AND (confirmed_ms <= ? OR browser IN"
-        " (SELECT browser FROM device_edges WHERE owner = ? ORDER BY confirmed_ms DESC"
-        " LIMIT -1 OFFSET ?))",
-        (owner, now_ms - EDGE_MS, owner, MAX_EDGES),
+        "DELETE FROM device_edges WHERE owner = ? AND browser IN (SELECT browser"
+        " FROM device_edges WHERE owner = ? ORDER BY confirmed_ms DESC LIMIT -1 OFFSET ?)",
+        (owner, owner, MAX_EDGES),
     )
     db.execute(
         "DELETE FROM taken_back_edges WHERE owner = ? AND (browser, device) IN (SELECT browser,"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from deployment_units.services.device_graph import kept, waiting
+from deployment_units.services.device_graph import kept, reported_sessions, waiting
 from deployment_units.services.device_graph.evidence import BootInstant, NoBoot
 from deployment_units.services.device_graph.graph import Consent, apply, without
 from deployment_units.services.device_graph.matching import (
@@ -47,9 +47,7 @@ def reported(
     device now. The account has agreed to that, or `kept.NoConsent` is raised. on_boot: is told that
     the device was not known to have booted then; what it raises is raised."""
     check_consent(db, owner)
-    if not kept.is_known_boot(db, owner, session):
-        on_boot()
-    kept.keep_session(db, owner, session, now_ms)
+    reported_sessions.keep_session(db, owner, session, now_ms, on_boot=on_boot)
     # This report alone is new: whom it does not concern waits on.
     concerned = [
         (found.evidence.apart_ms, at, seen)
@@ -62,7 +60,8 @@ def reported(
         for _, _, seen in sorted(concerned, key=lambda one: one[:2])[:MOST_DECIDED]
         if _decide(db, tenant, seen, sessions, now_ms=now_ms).on is not None
     ]
-    waiting.no_longer_waits(db, tenant, linked)
+    if linked:
+        waiting.no_longer_waits(db, tenant, linked)
     return linked
 
 
@@ -138,7 +137,9 @@ def explained(db: sqlite3.Connection, tenant: str, owner: int, browser: str) -> 
     """What would be decided of a browser that waits, if one of the account's devices is meant or
     could be; None: nothing that concerns the account."""
     for seen in waiting.waiting_of(db, tenant, browser):
-        at = kept.sessions_at(db, tenant, seen.block, since_ms=seen.seen_ms - SESSION_MS)
+        at = reported_sessions.sessions_at(
+            db, tenant, seen.block, since_ms=seen.seen_ms - SESSION_MS
+        )
         if any(number == owner for number, _ in at):
             return _as_known_to(owner, match(seen, [session for _, session in at]))
     return None
@@ -156,7 +157,7 @@ def _as_known_to(owner: int, decision: Decision) -> Decision:
 
 
 def _at(db: sqlite3.Connection, tenant: str, block: str, since_ms: int) -> list[Session]:
-    return [one for _, one in kept.sessions_at(db, tenant, block, since_ms=since_ms)]
+    return [one for _, one in reported_sessions.sessions_at(db, tenant, block, since_ms=since_ms)]
 
 
 def _decide(
@@ -169,11 +170,12 @@ def _decide(
 ) -> Seen:
     """sessions: at its address."""
     decision = match(seen, sessions)
+    if decision is NoMatch.NONE_AGREES or isinstance(decision, Ambiguous):
+        return Seen(decision=decision, on=None)
     known = kept.edges_of(db, tenant, seen.browser)
     if not isinstance(decision, Linked):
         # Seen without evidence it is where it was, but not against evidence.
-        speaks = decision is not NoMatch.NONE_AGREES and not isinstance(decision, Ambiguous)
-        held = [number for number, edge in known if speaks and edge.holds(now_ms)]
+        held = [number for number, edge in known if edge.holds(now_ms)]
         return Seen(decision=decision, on=held[0] if held else None)
     number, device = _parts(decision.device)
     elsewhere = [(other, edge) for other, edge in known if other != number]
@@ -182,7 +184,7 @@ def _decide(
         kept.keep_graph(db, other, before, without(before, seen.browser), now_ms=now_ms)
     if any(edge.holds(now_ms) for _, edge in elsewhere):
         return Seen(decision=_own(decision), on=None)
-    before = kept.graph_of(db, number, seen.browser)
+    before = kept.graph_with(db, number, seen.browser, dict(known).get(number))
     consent = Consent.BOTH if kept.consents(db, number) else Consent.NOT_DEVICE
     after = apply(before, seen.browser, replace(decision, device=device), consent, now_ms=now_ms)
     kept.keep_graph(db, number, before, after, now_ms=now_ms)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 from deployment_units.services.device_graph.evidence import (
     BootInstant,
     BootSource,
@@ -28,8 +30,7 @@ LEAST_GUARD_MS: Final = 250
 SESSION_MS: Final = 24 * 3_600_000  # how long a device is taken to be where it was
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A device as it was last reported. block: its address, or the /64 of it; server: the address
     of ours to which it came."""
 
@@ -39,8 +40,7 @@ class Session:
     boot: BootInstant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """A browser that was seen. boot: or why it tells none."""
 
     browser: str
@@ -50,8 +50,7 @@ class Observation:
     seen_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Why a browser is on a device: how far their instants are apart, how far they may be, by which
     sources, and how long the one was read before or after the other."""
 
@@ -99,7 +98,9 @@ def match(observation: Observation, sessions: Iterable[Session]) -> Decision:
     boot = observation.boot
     if isinstance(boot, NoBoot):
         return NoMatch.NO_BOOT
-    best: dict[str, Evidence] = {}
+    # Of each device the session that says most: how far apart, how far they may be, and how long
+    # between them.
+    best: dict[str, tuple[int, int, int, Session]] = {}
     here = lately = False
     for session in sessions:
         gap_ms = abs(boot.seen_ms - session.boot.seen_ms)
@@ -114,28 +115,28 @@ def match(observation: Observation, sessions: Iterable[Session]) -> Decision:
             continue
         apart = _apart_ms(boot, session.boot)
         known = best.get(session.device)
-        # Of one device the session speaks that says most.
-        if known is None or apart * known.tolerance_ms < known.apart_ms * tolerance_ms:
-            best[session.device] = Evidence(
-                apart_ms=apart,
-                tolerance_ms=tolerance_ms,
-                browser_source=boot.source,
-                device_source=session.boot.source,
-                gap_ms=gap_ms,
-            )
-    meant = [device for device, one in best.items() if one.apart_ms <= one.tolerance_ms]
-    if not meant:
+        if known is None or apart * known[1] < known[0] * tolerance_ms:
+            best[session.device] = apart, tolerance_ms, gap_ms, session
+    if not any(apart <= tolerance for apart, tolerance, _, _ in best.values()):
         if not here:
             return NoMatch.NOT_HERE
         return NoMatch.NONE_AGREES if lately else NoMatch.TOO_LONG_AGO
-    near = sorted(
+    near = [
         device
-        for device, one in best.items()
-        if one.apart_ms <= max(GUARD * one.tolerance_ms, LEAST_GUARD_MS)
-    )
+        for device, (apart, tolerance, _, _) in best.items()
+        if apart <= max(GUARD * tolerance, LEAST_GUARD_MS)
+    ]
     if len(near) > 1:
-        return Ambiguous(devices=tuple(near))
-    return Linked(device=near[0], evidence=best[near[0]])
+        return Ambiguous(devices=tuple(sorted(near)))
+    apart, tolerance_ms, gap_ms, session = best[near[0]]
+    evidence = Evidence(
+        apart_ms=apart,
+        tolerance_ms=tolerance_ms,
+        browser_source=boot.source,
+        device_source=session.boot.source,
+        gap_ms=gap_ms,
+    )
+    return Linked(device=near[0], evidence=evidence)
 
 
 def _comparable(observation: Observation, boot: BootInstant, session: Session) -> bool:
