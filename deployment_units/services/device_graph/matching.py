@@ -16,10 +16,10 @@ from typing import Final
 import msgspec
 
 from deployment_units.services.device_graph.evidence import (
+    WRAP_MS,
     BootInstant,
     BootSource,
     NoBoot,
-    apart_ms,
 )
 
 DELAY_MS: Final = 50  # by which one was longer on its way than the other
@@ -102,18 +102,32 @@ def match(observation: Observation, sessions: Iterable[Session]) -> Decision:
     # between them.
     best: dict[str, tuple[int, int, int, Session]] = {}
     here = lately = False
+    # Hundreds of devices may be at one address: in the loop nothing is called.
+    seen_ms, block, by_tcp = boot.seen_ms, observation.block, boot.source is BootSource.TCP
+    own_ms = boot.plus_minus_ms + DELAY_MS
     for session in sessions:
-        gap_ms = abs(boot.seen_ms - session.boot.seen_ms)
-        if session.block != observation.block or gap_ms > SESSION_MS:
+        other = session.boot
+        gap_ms = seen_ms - other.seen_ms
+        if gap_ms < 0:
+            gap_ms = -gap_ms
+        if gap_ms > SESSION_MS or session.block != block:
             continue
         here = True
-        tolerance_ms = _tolerance_ms(boot, session.boot, gap_ms)
+        tolerance_ms = own_ms + other.plus_minus_ms + gap_ms * DRIFT_PPM // 1_000_000
         if tolerance_ms > MOST_TOLERANCE_MS:
             continue
         lately = True
-        if not _comparable(observation, boot, session):
+        wraps = by_tcp or other.source is BootSource.TCP  # uptimes do not
+        # Lines of TCP timestamps are shifted by whom the device connects to.
+        if by_tcp and other.source is BootSource.TCP and observation.server != session.server:
             continue
-        apart = _apart_ms(boot, session.boot)
+        apart = boot.ms - other.ms
+        if wraps:
+            apart %= WRAP_MS
+            if apart > WRAP_MS - apart:
+                apart = WRAP_MS - apart
+        elif apart < 0:
+            apart = -apart
         known = best.get(session.device)
         if known is None or apart * known[1] < known[0] * tolerance_ms:
             best[session.device] = apart, tolerance_ms, gap_ms, session
@@ -137,20 +151,3 @@ def match(observation: Observation, sessions: Iterable[Session]) -> Decision:
         gap_ms=gap_ms,
     )
     return Linked(device=near[0], evidence=evidence)
-
-
-def _comparable(observation: Observation, boot: BootInstant, session: Session) -> bool:
-    """Lines of TCP timestamps are shifted by whom the device connects to."""
-    both_tcp = boot.source is BootSource.TCP and session.boot.source is BootSource.TCP
-    return not both_tcp or observation.server == session.server
-
-
-def _apart_ms(one: BootInstant, other: BootInstant) -> int:
-    """Uptimes do not wrap."""
-    if one.source is other.source is BootSource.UPTIME:
-        return abs(one.ms - other.ms)
-    return apart_ms(one.ms, other.ms)
-
-
-def _tolerance_ms(one: BootInstant, other: BootInstant, gap_ms: int) -> int:
-    return one.plus_minus_ms + other.plus_minus_ms + DELAY_MS + gap_ms * DRIFT_PPM // 1_000_000
