@@ -19,7 +19,8 @@ from deployment_units.services.device_graph.matching import (
 
 HOMES = Shape(homes=150, carriers=1, days=5)
 POWER_CUTS = Shape(homes=150, carriers=0, days=5, power_cut_days=2.0, seen_days=0.3)
-CARRIERS = Shape(homes=0, carriers=2, behind_carrier=250, days=2, seen_days=0.5)
+CARRIERS = Shape(homes=0, carriers=2, behind_carrier=80, days=2, seen_days=0.5)
+FULL_CARRIERS = Shape(homes=0, carriers=2, behind_carrier=250, days=2, seen_days=0.5)
 
 
 def edges_of(records: list[Record]) -> dict[str, str]:
@@ -61,8 +62,12 @@ def edges_of(records: list[Record]) -> dict[str, str]:
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize(
     ("shape", "least_found"),
-    [(HOMES, 0.95), (POWER_CUTS, 0.9), (CARRIERS, 0.85)],
-    ids=["homes", "power cuts", "carriers"],
+    [
+        pytest.param(HOMES, 0.95, id="homes"),
+        pytest.param(POWER_CUTS, 0.9, id="power cuts"),
+        pytest.param(CARRIERS, 0.85, id="carriers"),
+        pytest.param(FULL_CARRIERS, 0.85, id="full carriers", marks=pytest.mark.slow),
+    ],
 )
 def test_edges_are_right_and_most_are_there(seed: int, shape: Shape, least_found: float) -> None:
     records = population(seed, shape)
