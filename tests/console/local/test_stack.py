@@ -12,6 +12,14 @@ from console.local.stack import LocalStack, StackFailed, StartInterrupted
 from console.local.stack_plan import MOST_RESTARTS, Argument, Program, ReportedValue, StackPlan
 
 LIMIT_S = 30.0
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def our_tests_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a package of the same name that a dependency brings: programs of the stack are started
+    without the folder that they are started in."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 def program(folder: Path, name: str, *arguments: Argument, stop_within_s: float = 20.0) -> Program:
