@@ -26,6 +26,8 @@ from deployment_units.services.telephony.port import (
     CallKind,
     CallRoute,
     IncomingCall,
+    Leg,
+    Refused,
     RefusedCause,
 )
 from deployment_units.services.telephony.records import CallLimits
@@ -207,3 +209,15 @@ async def call_units(folder: Path, *, limits: CallLimits | None = None) -> Async
         await there.numbers.technical(101, 102, 103)
         await units.settle("anna", P1, V)
         yield units
+
+
+def leg(found: CallRoute) -> tuple[str, str | None]:
+    """Who is rung, and shown."""
+    assert isinstance(found, Leg), found
+    return found.target, found.shown
+
+
+def refused(found: CallRoute) -> RefusedCause:
+    """Why nothing is passed on."""
+    assert isinstance(found, Refused), found
+    return found.cause

@@ -35,6 +35,12 @@ def calls_at_home(kind: type[CallsT], target: Target, client: str) -> Iterator[C
         yield calls
 
 
+def talking_at_home(kind: type[CallsT], target: Target, client: str) -> CallsT:
+    """The same, with a spinner only until the home is known: for what prints or asks meanwhile."""
+    with busy("asking"):
+        return opened_at_home(kind, target, client)
+
+
 def one_at_a_time(opened: ExitStack, open_calls: Callable[[], CallsT]) -> Callable[[], CallsT]:
     """Opens calls, entered in a stack of their own, and closes those before, once there are new
     ones."""
@@ -46,9 +52,3 @@ def one_at_a_time(opened: ExitStack, open_calls: Callable[[], CallsT]) -> Callab
         return fresh
 
     return calls
-
-
-def talking_at_home(kind: type[CallsT], target: Target, client: str) -> CallsT:
-    """The same, with a spinner only until the home is known: for what prints or asks meanwhile."""
-    with busy("asking"):
-        return opened_at_home(kind, target, client)
