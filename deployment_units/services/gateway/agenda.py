@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class Agenda:
@@ -59,3 +59,14 @@ class Agenda:
         _, owner = heapq.heappop(self._heap)
         del self._due[owner]
         return owner
+
+    async def until_due(self, wall_ms: Callable[[], int]) -> None:
+        """Waits until somebody is due by what is on it, or something has changed. wall_ms: Unix
+        ms."""
+        next_ms = self.next_ms()
+        wait_s = None if next_ms is None else max(0.0, (next_ms - wall_ms()) / 1_000)
+        try:
+            async with asyncio.timeout(wait_s):
+                await self.changed.wait()
+        except TimeoutError:
+            pass

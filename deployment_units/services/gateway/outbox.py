@@ -87,7 +87,7 @@ class Outbox:
                 self._start(group)
                 if not self._taken:
                     self.idle.set()
-                await self._until_due()
+                await self._agenda.until_due(self._wall_ms)
                 self.idle.clear()
 
     async def _look_now_and_then(self) -> None:
@@ -102,16 +102,6 @@ class Outbox:
             behind = page[-1].owner
             self._agenda.add((one.owner, one.due_ms) for one in page)
             await asyncio.sleep(0)  # others are served
-
-    async def _until_due(self) -> None:
-        """Until something may be due, or somebody has been served."""
-        next_ms = self._agenda.next_ms()
-        wait_s = None if next_ms is None else max(0.0, (next_ms - self._wall_ms()) / 1_000)
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._agenda.changed.wait()
-        except TimeoutError:
-            pass
 
     def _start(self, group: asyncio.TaskGroup) -> None:
         """Begins the turns that can be begun."""

@@ -53,7 +53,7 @@ class InviteCarrier:
             while True:
                 self._agenda.changed.clear()
                 await self.serve_due()
-                await self._until_due()
+                await self._agenda.until_due(self._wall_ms)
 
     async def serve_due(self) -> None:
         """One turn of each account that is due."""
@@ -81,15 +81,6 @@ class InviteCarrier:
             except ServiceError as error:
                 log.info("invitations are looked at later: %s", error)
             await asyncio.sleep(self._look_s)
-
-    async def _until_due(self) -> None:
-        next_ms = self._agenda.next_ms()
-        wait_s = None if next_ms is None else max(0.0, (next_ms - self._wall_ms()) / 1_000)
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._agenda.changed.wait()
-        except TimeoutError:
-            pass
 
     async def _serve(self, number: int) -> None:
         """One turn of an account."""
