@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Tests start hundreds of processes; each would compile all that it imports anew.
 export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
-OURS := sdk console control_plane data-sharing/data_sharing deployment_units provisioner
+OURS := sdk console control_plane data-sharing/data_sharing deployment_units provisioner simulation
 
 .PHONY: help setup demo demo-decisions demo-directory test test-slow attacks test-etcd-versions test-ghz chart-test image image-lock image-test faults fuzz check proto bench clean
 

