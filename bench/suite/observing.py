@@ -26,7 +26,15 @@ from bench.suite.processes import STOP_WITHIN_S, etcd, provisioner, scratch
 from bench.suite.unary import check_provisioned
 from bench.workloads import Provisions
 
-PACKAGES = ("bench", "console", "control_plane", "deployment_units", "provisioner", "sdk", "simulation")
+PACKAGES = (
+    "bench",
+    "console",
+    "control_plane",
+    "deployment_units",
+    "provisioner",
+    "sdk",
+    "simulation",
+)
 TURNS = 10  # of each copy, in a round
 COUNT = 4_000  # clients of a load process and round, of the server on etcd
 
