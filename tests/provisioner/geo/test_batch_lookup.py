@@ -13,7 +13,7 @@ from provisioner.geo.database import GeoDatabase
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
 from provisioner.geo.sampling import sample_public_addresses
-from tests.provisioner.geo.mmdb import flat_record, write_mmdb
+from tests.support.mmdb import flat_record, write_mmdb
 
 CITY = Path(__file__).parents[2] / "data" / "geo" / "GeoLite2-City-Test.mmdb"
 

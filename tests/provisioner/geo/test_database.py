@@ -14,7 +14,7 @@ from provisioner.geo.address import Address, Scope, parse, scope_of
 from provisioner.geo.database import GeoDatabase, GeoDatabaseError, bundled_path
 from provisioner.geo.database import parse as parse_database
 from provisioner.geo.schema import is_location, location_from
-from tests.provisioner.geo.mmdb import flat_record, write_mmdb
+from tests.support.mmdb import flat_record, write_mmdb
 
 DATA = Path(__file__).parents[2] / "data" / "geo"
 CITY = DATA / "GeoLite2-City-Test.mmdb"

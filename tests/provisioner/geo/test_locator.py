@@ -17,7 +17,7 @@ from provisioner.geo.location import Location, LocationSource
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import BadOverrides, Override, Overrides
 from provisioner.geo.sampling import population_weights, sample_public_addresses
-from tests.provisioner.geo.mmdb import flat_record, write_mmdb
+from tests.support.mmdb import flat_record, write_mmdb
 
 HOME = Position(latitude=10.0, longitude=20.0)
 

@@ -4,7 +4,7 @@ import pytest
 from maxminddb.decoder import Decoder
 
 from provisioner.geo.mmdb import DamagedFile, DamagedValue, split, value_at
-from tests.provisioner.geo.mmdb import BUILT_AT, encode, flat_record, write_mmdb
+from tests.support.mmdb import BUILT_AT, encode, flat_record, write_mmdb
 
 CONTENT = write_mmdb({"1.0.0.0/8": flat_record("IE", 53.3, -6.3)}, ip_version=4)
 

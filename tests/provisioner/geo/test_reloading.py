@@ -11,7 +11,7 @@ import pytest
 from provisioner.geo.address import parse
 from provisioner.geo.database import GeoDatabase, GeoDatabaseError
 from provisioner.geo.reloading import GeoReloader
-from tests.provisioner.geo.mmdb import flat_record, write_mmdb
+from tests.support.mmdb import flat_record, write_mmdb
 
 DATA = Path(__file__).parents[2] / "data" / "geo"
 CITY = DATA / "GeoLite2-City-Test.mmdb"

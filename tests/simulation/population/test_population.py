@@ -13,7 +13,7 @@ from provisioner.geo.countries import countries
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.sampling import population_weights
 from simulation.population.population import Population, load_population, population_of
-from tests.provisioner.geo.mmdb import flat_record, write_mmdb
+from tests.support.mmdb import flat_record, write_mmdb
 
 USERS = 4_000
 
