@@ -1,0 +1,55 @@
+"""WinnerTables: for sets of equal units, which of them each slot of clients gets.
+
+As `provisioner.placement.rendezvous` has it, kept by set. A set that lost a unit differs from
+what it was only in the slots that this unit had won, which is how tables of large sets are made.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from provisioner.placement.geodesy import Floats
+from provisioner.placement.rendezvous import MOST_IN_TABLE, SLOTS, Seeds, scores_in_slot, winners
+
+Table: TypeAlias = NDArray[np.int32]  # unit index by slot, shape (SLOTS,)
+
+MOST_TABLES = 4_096  # 8 KiB each
+
+
+class WinnerTables:
+    """Over the units of one fleet; seeds and weights by unit index."""
+
+    def __init__(self, seeds: Seeds, weights: Floats) -> None:
+        self._seeds = seeds
+        self._weights = weights
+        self._tables: dict[tuple[int, ...], Table] = {}
+
+    def of(self, units: tuple[int, ...], before: tuple[int, ...] = ()) -> Table:
+        """The table of these units, at least one; `before`: of a set that may have had more."""
+        table = self._tables.get(units)
+        if table is None:
+            if len(self._tables) >= MOST_TABLES:
+                self._tables.clear()
+            table = self._tables[units] = self._made(units, before)
+        return table
+
+    def _made(self, units: tuple[int, ...], before: tuple[int, ...]) -> Table:
+        at = np.array(units, dtype=np.int32)
+        if len(units) <= MOST_IN_TABLE:
+            places = winners(self._seeds[at].tolist(), self._weights[at].tolist())
+            small: Table = at[np.frombuffer(places, dtype=np.uint8)]
+            return small
+        earlier = self._tables.get(before)
+        if earlier is not None and set(units) <= set(before):
+            table = earlier.copy()
+            open_slots = np.flatnonzero(~np.isin(earlier, at))
+        else:
+            table = np.empty(SLOTS, dtype=np.int32)
+            open_slots = np.arange(SLOTS)
+        seeds, weights = self._seeds[at], self._weights[at]
+        for slot in open_slots.tolist():
+            table[slot] = at[int(np.argmax(scores_in_slot(slot, seeds, weights)))]
+        return table

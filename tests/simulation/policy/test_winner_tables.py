@@ -1,0 +1,25 @@
+"""Tables of sets of any size say what `choose` says of each slot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from provisioner.placement.rendezvous import SLOTS, scores_in_slot
+from simulation.policy.winner_tables import WinnerTables
+
+
+@pytest.mark.parametrize("count", [2, 255, 256, 257, 400])
+def test_each_slot_goes_to_who_scores_highest_also_after_a_unit_left(count: int) -> None:
+    rng = np.random.default_rng(count)
+    seeds = rng.integers(0, 1 << 63, count, dtype=np.uint64)
+    weights = rng.choice([1.0, 2.0, 0.5], count)
+    tables = WinnerTables(seeds, weights)
+    everyone = tuple(range(count))
+    fewer = everyone[: count // 2] + everyone[count // 2 + 1 :]
+    for units, before in ((everyone, ()), (fewer, everyone)):
+        table = tables.of(units, before)
+        at = np.array(units)
+        for slot in range(0, SLOTS, 37):
+            best = int(np.argmax(scores_in_slot(slot, seeds[at], weights[at])))
+            assert table[slot] == units[best]
