@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 from grpc import aio
@@ -20,19 +21,30 @@ log = logging.getLogger(__name__)
 
 # gRPC would rest for up to two minutes between connects; whoever dials decides that.
 _OPTIONS = [("grpc.min_reconnect_backoff_ms", 1_000), ("grpc.max_reconnect_backoff_ms", 2_000)]
+# Channels to one server share a connection otherwise, and with it how many calls it takes at once.
+_APART = [*_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
+
+_Dialers: TypeAlias = tuple[
+    Callable[[str], aio.Channel], Callable[[str], aio.Channel]
+]  # shared, apart
 
 
 def dialer(
-    ca: bytes | None, *, certificate: bytes | None = None, key: bytes | None = None
+    ca: bytes | None,
+    *,
+    certificate: bytes | None = None,
+    key: bytes | None = None,
+    apart: bool = False,
 ) -> Callable[[str], aio.Channel]:
     """Opens a channel to host:port; PEM contents. `certificate` and `key` are shown to
-    servers that ask for one (mTLS)."""
+    servers that ask for one (mTLS). apart: each channel has a connection of its own."""
+    options = _APART if apart else _OPTIONS
     if ca is None:
-        return lambda server: aio.insecure_channel(server, options=_OPTIONS)
+        return lambda server: aio.insecure_channel(server, options=options)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=ca, private_key=key, certificate_chain=certificate
     )
-    return lambda server: aio.secure_channel(server, credentials, options=_OPTIONS)
+    return lambda server: aio.secure_channel(server, credentials, options=options)
 
 
 class FileDialer:
@@ -48,6 +60,13 @@ class FileDialer:
         self._dial = self._dialer(self._content)
 
     def __call__(self, server: str) -> aio.Channel:
+        return self._current()[0](server)
+
+    def apart(self, server: str) -> aio.Channel:
+        """A channel that shares its connection with no other."""
+        return self._current()[1](server)
+
+    def _current(self) -> _Dialers:
         try:
             content = self._read()
         except InvalidInput as error:
@@ -58,7 +77,7 @@ class FileDialer:
             self._refused = ""
             if content != self._content:
                 self._content, self._dial = content, self._dialer(content)
-        return self._dial(server)
+        return self._dial
 
     def certificate(self) -> bytes | None:
         """PEM, as the next channel shows it; None: none. Any thread may ask."""
@@ -79,9 +98,10 @@ class FileDialer:
         return content
 
     @staticmethod
-    def _dialer(content: tuple[bytes | None, ...]) -> Callable[[str], aio.Channel]:
+    def _dialer(content: tuple[bytes | None, ...]) -> _Dialers:
         ca, certificate, key = content
-        return dialer(ca, certificate=certificate, key=key)
+        shared = dialer(ca, certificate=certificate, key=key)
+        return shared, dialer(ca, certificate=certificate, key=key, apart=True)
 
 
 def _content(setting: str, path: Path | None) -> bytes | None:

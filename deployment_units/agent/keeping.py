@@ -45,7 +45,7 @@ from deployment_units.services.device_graph import kept as devices
 from deployment_units.services.device_graph.capture import SynStamps
 from deployment_units.services.device_graph.service import NAME as DEVICES
 from deployment_units.services.device_graph.service import DeviceService
-from deployment_units.services.directory.port import UnitDirectory
+from deployment_units.services.directory.port import WatchedDirectory
 from deployment_units.services.gateway import kept as gateway
 from deployment_units.services.gateway.measures import OutboxMeasures
 from deployment_units.services.gateway.peer_names import PeerNames
@@ -57,6 +57,7 @@ from deployment_units.services.identities.service import NAME as IDENTITIES
 from deployment_units.services.identities.service import IdentityService
 from deployment_units.services.invites import kept as invites_kept
 from deployment_units.services.profiles import kept as profiles
+from deployment_units.services.profiles.name_follower import NameFollower
 from deployment_units.services.profiles.naming import Naming
 from deployment_units.services.profiles.service import NAME as PROFILES
 from deployment_units.services.profiles.service import ProfileService
@@ -164,7 +165,7 @@ def keeping(
     unit_id: str,
     verifier: TicketVerifier,
     whereabouts: Whereabouts,
-    directory: UnitDirectory,
+    directory: WatchedDirectory,
     connect: Callable[[str], aio.Channel] = aio.insecure_channel,
     *,
     jitter: Callable[[], float] = random.random,
@@ -189,6 +190,7 @@ def keeping(
     naming = Naming(
         accounts, database, directory, wall_ms=wall_ms, new_id=lambda: secrets.token_hex(16)
     )
+    follower = NameFollower(naming, directory, database, clock=time.monotonic, jitter=jitter)
     arrivals, checks = Arrivals(), CardChecks()
     answering = applications(
         settings, database, accounts, checks, arrivals,
@@ -210,7 +212,7 @@ def keeping(
         database, accounts, callers, directory, messages, checks, channels,
         client=address_of(settings.web_url, unit_id), wall_ms=wall_ms, jitter=jitter,
     )  # fmt: skip
-    profile_service = ProfileService(accounts, callers, naming, wall_ms=wall_ms)
+    profile_service = ProfileService(accounts, callers, naming, wall_ms=wall_ms, used=follower.use)
     messages.conversations.names = PeerNames(messages.peers, profile_service.seen)
 
     mail = None
@@ -308,6 +310,7 @@ def keeping(
             "accounts that are gone": state.run,
             "accounts that stay": staying.run,
             "names of accounts": naming.run,
+            "names as they change": follower.run,
             "browsers that wait": device_service.run,
             "reports of calls": calls.reports.run,
             **messages.tasks,

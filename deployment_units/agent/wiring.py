@@ -247,7 +247,9 @@ def build_agent(
     whereabouts = Whereabouts(verifier)
     dial = connect or connector(settings)
     servers = _listed(settings.server)
-    directory = DirectoryClient(unit_id, servers, dial, token=settings.token)
+    directory = DirectoryClient(
+        unit_id, servers, dial, connect_apart=dial.apart, token=settings.token
+    )
     rng = random.Random(secrets.randbits(64))
     kept = keeping(settings, unit_id, verifier, whereabouts, directory, dial, jitter=rng.random)
     handoff = StateHandoff(

@@ -1,12 +1,15 @@
 """Names from end to end: claimed and proved by a client at its unit with its ticket, and seen by a
-stranger over HTTP at a provisioning server. A server, an agent, a mail relay, over real sockets."""
+stranger over HTTP at a provisioning server; changed by an operator, which the unit shows. A server,
+an agent, a mail relay, over real sockets."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -14,6 +17,7 @@ from aiohttp import ClientSession, ClientTimeout
 
 from homeport.api.communication.v1 import profile_pb2 as pb
 from homeport.api.communication.v1 import profile_pb2_grpc
+from homeport.api.directory.v1 import directory_pb2, directory_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2, provisioning_pb2_grpc
 from tests.support import servers
 from tests.support.agent_processes import unit_agent
@@ -84,3 +88,25 @@ async def test_a_name_from_its_claim_to_a_strangers_browser(tmp_path: Path) -> N
                 assert (status, f'href="{MAIL}"' in page) == (200, True)
                 status, card = await asked(pages, "/@anna.vcf")
                 assert (status, "EMAIL:anna@mail.example" in card) == (200, True)
+                await rename(server.address, "anna", "annabel")
+                await shown(unit, to, ["annabel"])
+
+
+async def rename(address: str, client: str, handle: str) -> None:
+    """By an operator, at the directory: the unit has no part in it."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = directory_pb2_grpc.DirectoryServiceStub(channel)
+        request = directory_pb2.ClaimHandleRequest(account=client, handle=handle, rename=True)
+        await stub.ClaimHandle(request, timeout=WAIT_S)
+
+
+async def shown(unit: str, to: dict[str, Any], held: list[str]) -> None:
+    """Waits until the client's profile shows that these are its handles."""
+    async with asyncio.timeout(WAIT_S), grpc.aio.insecure_channel(unit) as channel:
+        stub = profile_pb2_grpc.ProfileServiceStub(channel)
+        while True:
+            settings = await stub.GetSettings(pb.GetSettingsRequest(), **to)
+            has = [one.handle for one in settings.handles if one.state == pb.NAME_STATE_HELD]
+            if has == held:
+                return
+            await asyncio.sleep(0.05)

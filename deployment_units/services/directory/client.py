@@ -1,16 +1,14 @@
 """DirectoryClient: the directory over gRPC, at the servers that a unit was given.
 
-One connection at a time, to the server that answered last. Another one is taken where it cannot be
-reached: nothing was sent then, so that any call may go there. Of a call that was sent and not
-answered the outcome is not known; it is sent again where the method says that this is safe.
+Of a call that was sent and not answered the outcome is not known; it is sent again where the method
+says that this is safe. Streams have a connection of their own: calls go through however many stand.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -25,8 +23,10 @@ from control_plane.errors import (
 )
 from control_plane.serving.received_status import error_of
 from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.directory.connection import CONNECT_S, DirectoryConnection
 from deployment_units.services.directory.port import DirectoryMethod
 from homeport.api.directory.v1 import (
+    directory_pb2,
     directory_pb2_grpc,
     domain_pb2_grpc,
     invitation_pb2_grpc,
@@ -35,7 +35,6 @@ from homeport.api.directory.v1 import (
 
 log = logging.getLogger(__name__)
 
-CONNECT_S = 2.0  # to one server
 ATTEMPT_S = 5.0  # of a call that is sent again elsewhere
 _STUBS: dict[str, Callable[[aio.Channel], Any]] = {
     "DirectoryService": directory_pb2_grpc.DirectoryServiceStub,
@@ -44,10 +43,12 @@ _STUBS: dict[str, Callable[[aio.Channel], Any]] = {
     "NumberService": number_pb2_grpc.NumberServiceStub,
 }
 MOST_AT_ONCE = 64  # calls of one unit; more wait
+SILENT_S = 45.0  # of a stream that shows no sign of life: three are missing
 
 
 class DirectoryClient:
-    """See UnitDirectory. servers: host:port, one or more; connect: opens a channel to one."""
+    """See UnitDirectory and AccountStreams. servers: host:port, one or more; connect: opens a
+    channel to one; connect_apart: one that shares its connection with no other, for streams."""
 
     def __init__(
         self,
@@ -55,17 +56,16 @@ class DirectoryClient:
         servers: Sequence[str],
         connect: Callable[[str], aio.Channel],
         *,
+        connect_apart: Callable[[str], aio.Channel] | None = None,
         token: str = "",
         connect_s: float = CONNECT_S,
+        silent_s: float = SILENT_S,
     ) -> None:
         self._unit_id = unit_id
-        self._servers = list(servers)
-        self._connect = connect
+        self._connection = DirectoryConnection(servers, connect, connect_s=connect_s)
+        self._streams = DirectoryConnection(servers, connect_apart or connect, connect_s=connect_s)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._connect_s = connect_s
-        self._turn = 0
-        self._channel: aio.Channel | None = None
-        self._users: dict[aio.Channel, int] = {}
+        self._silent_s = silent_s
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
         self._not_let = False
 
@@ -75,8 +75,8 @@ class DirectoryClient:
         unknown, told = False, Unavailable("the directory does not answer; try again")
         try:
             async with asyncio.timeout(method.deadline_s), self._room:
-                for _ in range(len(self._servers) + 1):
-                    async with self._ready() as channel:
+                for _ in range(self._connection.servers + 1):
+                    async with self._connection.ready() as channel:
                         if channel is None:
                             continue
                         before, unknown = unknown, True  # unless somebody says otherwise
@@ -86,7 +86,7 @@ class DirectoryClient:
                             told, unknown = error, before
                         except TimeoutError:
                             pass
-                        self._leave(channel)
+                        self._connection.leave(channel)
                     if not method.repeats:
                         break
         except TimeoutError:
@@ -98,11 +98,43 @@ class DirectoryClient:
             )
         raise told
 
+    async def watch(
+        self, resident: Resident
+    ) -> AsyncGenerator[directory_pb2.GetAccountResponse, None]:
+        """See AccountStreams."""
+        request = self._completed(directory_pb2.WatchAccountRequest(), resident)
+        async with self._streams.ready() as channel:
+            if channel is None:
+                raise Unavailable("the directory does not answer; watch again")
+            stub = directory_pb2_grpc.DirectoryServiceStub(channel)
+            told = stub.WatchAccount(request, metadata=self._metadata)
+            try:
+                while True:
+                    async with asyncio.timeout(self._silent_s):
+                        message = await told.read()
+                    if message is aio.EOF:
+                        raise Unavailable("the directory ended the stream; watch again")
+                    self._not_let = False
+                    if message.HasField("account"):
+                        yield message.account
+            except TimeoutError as silent:
+                self._streams.leave(channel)
+                raise Unavailable("the directory shows no sign of life; watch again") from silent
+            except aio.AioRpcError as failed:
+                error = error_of(failed)
+                if error is None or isinstance(error, Unavailable):
+                    self._streams.leave(channel)
+                if error is None:
+                    away = Unavailable("the directory does not answer; watch again")
+                    raise away from failed
+                raise self._told(error) from failed
+            finally:
+                told.cancel()
+
     async def close(self) -> None:
-        """Ends the connection."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
+        """Ends the connections."""
+        await self._connection.close()
+        await self._streams.close()
 
     def _completed(self, request: Any, resident: Resident) -> Any:
         whole = type(request)()
@@ -116,36 +148,6 @@ class DirectoryClient:
         whole.home.unit_id = self._unit_id
         whole.home.epoch = resident.epoch
         return whole
-
-    @asynccontextmanager
-    async def _ready(self) -> AsyncIterator[aio.Channel | None]:
-        """A channel that stands, open for as long as it is used; None: this server cannot be
-        reached, and the next one is next."""
-        if self._channel is None:
-            self._channel = self._connect(self._servers[self._turn % len(self._servers)])
-        channel = self._channel
-        self._users[channel] = self._users.get(channel, 0) + 1
-        try:
-            try:
-                async with asyncio.timeout(self._connect_s):
-                    await channel.channel_ready()
-            except TimeoutError:
-                self._leave(channel)
-                yield None
-            else:
-                yield channel
-        finally:
-            self._users[channel] -= 1
-            if not self._users[channel]:
-                del self._users[channel]
-                if channel is not self._channel:
-                    await channel.close()
-
-    def _leave(self, channel: aio.Channel) -> None:
-        """Takes the next server from now on, unless somebody else did already."""
-        if self._channel is channel:
-            self._channel = None
-            self._turn += 1
 
     async def _send(self, channel: aio.Channel, method: DirectoryMethod, request: Any) -> Any:
         """Raises what the directory says; TimeoutError where it is not known what became of it."""

@@ -6,10 +6,12 @@ act for it. Requests and answers are those of homeport.api.directory.v1.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from deployment_units.services.accounts.entry import Resident
+from homeport.api.directory.v1 import directory_pb2
 
 CALL_S = 8.0
 SEND_S = 25.0  # a code is handed to a relay within the call, which takes 15 s at most
@@ -66,3 +68,18 @@ class UnitDirectory(Protocol):
         directory says; Unavailable where it surely did nothing; OutcomeUnknown where it may have
         done what was asked: the same request may be made again, with the same request_id."""
         ...
+
+
+class AccountStreams(Protocol):
+    """Of one unit: what the directory says of an account that is at home there, as it changes."""
+
+    def watch(self, resident: Resident) -> AsyncGenerator[directory_pb2.GetAccountResponse, None]:
+        """What stands now, then what does after each change; what is past already is skipped, so
+        that whoever watches again has missed nothing that stands. Ends by raising: what the
+        directory says, that the account is gone or at home elsewhere; Exhausted; Unavailable where
+        it is away or shows no sign of life."""
+        ...
+
+
+class WatchedDirectory(UnitDirectory, AccountStreams, Protocol):
+    """Both."""

@@ -5,7 +5,7 @@ directory is asked next. Transactions over tables of the part `profiles` (see ke
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.profiles.names import (
@@ -96,10 +96,17 @@ def due(db: sqlite3.Connection, now_ms: int, *, most: int) -> list[Resident]:
         " WHERE due_ms <= ? AND owners.state = 'live' ORDER BY due_ms LIMIT ?",
         (now_ms, most),
     )
-    return [
-        Resident(tenant=tenant, account=account, epoch=epoch, first_ms=first_ms)
-        for tenant, account, epoch, first_ms in rows
-    ]
+    return _residents(rows)
+
+
+def with_names(db: sqlite3.Connection, *, most: int) -> list[Resident]:
+    """Accounts that live here and have names, those first of which the directory was asked last."""
+    rows = db.execute(
+        "SELECT tenant, account, epoch, owners.first_ms FROM name_checks JOIN owners USING (owner)"
+        " WHERE owners.state = 'live' ORDER BY due_ms DESC LIMIT ?",
+        (most,),
+    )
+    return _residents(rows)
 
 
 def mend(
@@ -144,3 +151,10 @@ def mend(
             "INSERT INTO name_checks (owner, what, due_ms, asked_ms) VALUES (?, ?, ?, ?)",
             (owner, NAMES, due_ms, asked_ms),
         )
+
+
+def _residents(rows: Iterable[tuple[str, str, int, int]]) -> list[Resident]:
+    return [
+        Resident(tenant=tenant, account=account, epoch=epoch, first_ms=first_ms)
+        for tenant, account, epoch, first_ms in rows
+    ]

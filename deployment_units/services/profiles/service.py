@@ -54,7 +54,8 @@ _Look = pb.GetProfileRequest | pb.ReachRequest
 
 
 class ProfileService(pb_grpc.ProfileServiceServicer):
-    """Servicer of one unit. wall_ms: Unix ms."""
+    """Servicer of one unit. wall_ms: Unix ms; used: an account's owner looks at its names, or
+    changes something."""
 
     def __init__(
         self,
@@ -63,11 +64,13 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
         naming: Naming,
         *,
         wall_ms: Callable[[], int],
+        used: Callable[[Resident], None] = lambda resident: None,
     ) -> None:
         self._accounts = accounts
         self._callers = callers
         self._naming = naming
         self._wall_ms = wall_ms
+        self._used = used
 
     async def GetProfile(
         self, request: pb.GetProfileRequest, context: _Context
@@ -259,10 +262,14 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
         return pb.ListContactsResponse(contacts=found[:size], more=len(found) > size)
 
     def _changing(self, context: _Context) -> Resident:
-        return self._callers.changing(context.invocation_metadata() or ())
+        resident = self._callers.changing(context.invocation_metadata() or ())
+        self._used(resident)
+        return resident
 
     def _resident(self, context: _Context) -> Resident:
-        return self._callers.resident(context.invocation_metadata() or ())
+        resident = self._callers.resident(context.invocation_metadata() or ())
+        self._used(resident)
+        return resident
 
     def _settings(self, resident: Resident) -> pb.Settings:
         read = partial(kept.read, account=resident.account)

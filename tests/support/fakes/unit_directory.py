@@ -3,7 +3,10 @@ of the store. Its codes are kept, and what is done can go unheard."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+from collections.abc import AsyncGenerator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,6 +49,7 @@ class DirectoryThere:
         fleet_view: Any = SimpleNamespace(
             tenant_or_raise=lambda name: SimpleNamespace(id=name), endpoint_of=lambda unit: ""
         )
+        self.streams: set[asyncio.Event] = set()
         ids = itertools.count(1)
         self.service = DirectoryService(
             directory,
@@ -68,6 +72,21 @@ class DirectoryThere:
         value = encode_assignment(unit_id, epoch, 1_000, "", first_ms=1_000)
         await self.store.commit(Txn(then=[Put(keys.assignment(tenant, account), value)]))
 
+    @contextmanager
+    def changes(self):
+        """An event that each call of a unit sets."""
+        changed = asyncio.Event()
+        self.streams.add(changed)
+        try:
+            yield changed
+        finally:
+            self.streams.discard(changed)
+
+    def changed(self) -> None:
+        """Wakes the streams."""
+        for one in self.streams:
+            one.set()
+
     async def at_home(self, resident: Resident, unit_id: str) -> None:
         """So is one that has no home yet."""
         read = Txn(then=[Get(keys.assignment(resident.tenant, resident.account))])
@@ -78,7 +97,8 @@ class DirectoryThere:
 class UnitDirectoryFake:
     """One unit's. away: nothing is done, and that is known; deaf: what is done is not heard, of so
     many calls; deafened: nor is it of a method of this name, or of everything; asked: the methods,
-    in order."""
+    in order. streams_away: none can be had, and those that stand end; watched: accounts whose
+    streams began, in order; watching: how many stand."""
 
     def __init__(self, unit_id: str, there: DirectoryThere | None = None) -> None:
         self.unit_id = unit_id
@@ -87,6 +107,28 @@ class UnitDirectoryFake:
         self.deaf = 0
         self.deafened = ""
         self.asked: list[str] = []
+        self.streams_away = False
+        self.watched: list[str] = []
+        self.watching = 0
+
+    async def watch(self, resident: Resident) -> AsyncGenerator[pb.GetAccountResponse, None]:
+        """See AccountStreams."""
+        if self.streams_away:
+            raise Unavailable("the directory takes no streams; watch again")
+        request = pb.GetAccountRequest(tenant=resident.tenant, account=resident.account)
+        request.home.unit_id, request.home.epoch = self.unit_id, resident.epoch
+        await self.there.at_home(resident, self.unit_id)
+        self.watched.append(resident.account)
+        self.watching += 1
+        try:
+            with self.there.changes() as changed:
+                while not self.streams_away:
+                    changed.clear()
+                    yield await self.there.service.GetAccount(request, None)
+                    await changed.wait()
+                raise Unavailable("the directory ended the stream; watch again")
+        finally:
+            self.watching -= 1
 
     async def call(self, method: DirectoryMethod, resident: Resident, request: Any) -> Any:
         """See UnitDirectory."""
@@ -104,6 +146,8 @@ class UnitDirectoryFake:
         if method is RESOLVE:
             return await self._resolved(resident, request)
         answer = await getattr(self.there.services[method.service], method.name)(whole, None)
+        if method.changes:
+            self.there.changed()
         if self.deaf:
             self.deaf -= 1
             raise OutcomeUnknown("nobody answered in time")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import grpc
 import pytest
@@ -18,6 +18,7 @@ from control_plane.errors import (
     Refused,
     Unavailable,
 )
+from control_plane.serving.dialing import FileDialer
 from control_plane.serving.errors_to_status import ErrorsToStatus
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.directory import port
@@ -26,6 +27,7 @@ from homeport.api.directory.v1 import directory_pb2 as pb
 from homeport.api.directory.v1 import directory_pb2_grpc as pb_grpc
 
 ANNA = Resident(tenant="talk", account="anna", epoch=3)
+WAIT_S = 20.0
 NOWHERE = "127.0.0.1:1"
 
 
@@ -36,6 +38,8 @@ class Directory(pb_grpc.DirectoryServiceServicer):
         self.heard: list[object] = []
         self.answers: list[Exception | str] = []
         self.shown = ""
+        self.silent = asyncio.Event()
+        self.silent.set()
 
     async def _answer(self, request, context, response):
         self.heard.append(request)
@@ -55,6 +59,14 @@ class Directory(pb_grpc.DirectoryServiceServicer):
 
     async def Resolve(self, request, context):
         return await self._answer(request, context, pb.ResolveResponse())
+
+    async def WatchAccount(self, request, context):
+        yield await self._answer(request, context, pb.WatchAccountResponse())  # a sign of life
+        for handle in ("anna", "annabel"):
+            held = pb.GetAccountResponse(handles=[pb.HeldHandle(handle=handle)])
+            yield pb.WatchAccountResponse(account=held)
+        await self.silent.wait()
+        await self._answer(request, context, None)
 
 
 @asynccontextmanager
@@ -183,3 +195,62 @@ async def test_where_nobody_can_be_reached_surely_nothing_was_done() -> None:
         await client.call(port.FINISH_PROOF, ANNA, FINISH)
     assert not isinstance(told.value, OutcomeUnknown)
     await client.close()
+
+
+async def handles(client: DirectoryClient) -> list[str]:
+    """Those of Anna that a stream tells of, to its end."""
+    found: list[str] = []
+    try:
+        async with asyncio.timeout(WAIT_S), aclosing(client.watch(ANNA)) as told:
+            async for account in told:
+                found += [one.handle for one in account.handles]
+    except Unavailable:
+        pass
+    return found
+
+
+async def test_an_account_is_followed_as_its_home_and_signs_of_life_say_nothing(
+    directory, client
+) -> None:
+    assert await handles(client) == ["anna", "annabel"]
+    home = pb.ActingHome(unit_id="u", epoch=3)
+    assert directory.heard[0] == pb.WatchAccountRequest(tenant="talk", account="anna", home=home)
+    assert directory.shown == "Bearer a-unit"
+
+
+async def test_that_the_account_is_at_home_elsewhere_is_told(directory, client) -> None:
+    directory.answers = [refused(Refused, "STALE_EPOCH", {})]
+    with pytest.raises(Refused) as told:
+        await anext(client.watch(ANNA))
+    assert told.value.reason == "STALE_EPOCH"
+
+
+async def test_a_stream_that_falls_silent_ends_and_the_next_one_is_at_another_server() -> None:
+    silent, other = Directory(), Directory()
+    silent.silent.clear()
+    async with served(silent) as first, served(other) as second:
+        client = DirectoryClient("u", [first, second], aio.insecure_channel, silent_s=0.1)
+        assert await handles(client) == ["anna", "annabel"]
+        assert await handles(client) == ["anna", "annabel"]
+        assert (len(silent.heard), other.heard != []) == (1, True)
+        await client.close()
+        silent.silent.set()
+
+
+async def test_streams_take_no_room_of_calls() -> None:
+    """A connection takes so many calls at once; here one."""
+    directory = Directory()
+    directory.silent.clear()
+    server = aio.server(
+        interceptors=[ErrorsToStatus()], options=[("grpc.max_concurrent_streams", 1)]
+    )
+    pb_grpc.add_DirectoryServiceServicer_to_server(directory, server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    dial = FileDialer(ca=None, certificate=None, key=None, settings=("", "", ""))
+    client = DirectoryClient("u", [address], dial, connect_apart=dial.apart)
+    async with asyncio.timeout(WAIT_S), aclosing(client.watch(ANNA)) as told:
+        await anext(told)
+        await client.call(port.CLAIM_HANDLE, ANNA, CLAIM)
+    await client.close()
+    await server.stop(None)
