@@ -93,6 +93,7 @@ class RuleHarness:
         key: str = "k",
         now_s: float | None = None,
         explaining: bool = False,
+        whole: bool = False,
     ) -> EvaluationResult:
         """Timers that are due by then come first."""
         self.position += 1
@@ -103,8 +104,9 @@ class RuleHarness:
         now_ms = event.time_ms if now_s is None else round(now_s * 1_000)
         self.pass_to(max(self.now_ms, now_ms) / 1_000)
         decided = self.rules.decide(
-            event, now_ms=self.now_ms, state=self.state, plans=self.plans, explaining=explaining
-        )
+            event, now_ms=self.now_ms, state=self.state, plans=self.plans, explaining=explaining,
+            whole=whole,
+        )  # fmt: skip
         self._take(decided)
         return decided
 

@@ -2,12 +2,14 @@
 
 What rules that were evaluated made of it was written at that time. For rules that the index
 passed over, the conditions that it lifted are evaluated again: they read the event alone, so the
-result is the one of then, unless the rule has changed since, which is said.
+result is the one of then, unless the rule has changed since, which is said. Those that the event
+satisfies in part are told clause by clause, as far as the rest reads nothing else either.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from control_plane.errors import NotFound
@@ -18,13 +20,15 @@ from data_sharing.decisions.outbox import StoredInstruction
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import record_at, record_named
 from data_sharing.feeds.port import Record
-from data_sharing.rules.compiled import CompiledRule, read_path
+from data_sharing.rules import explanation
+from data_sharing.rules.compiled import CompiledRule, Input, read_path
 from data_sharing.rules.explanation import json_shown
 from data_sharing.rules.predicates import admits
 from data_sharing.rules.results import ClauseOutcome
 from data_sharing.rules.ruleset import RuleSet
 
 PASSED_OVER = "not-matched"
+MOST_BY_CLAUSES = 100  # rules that were not evaluated and are explained clause by clause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +102,7 @@ def position_of(db: sqlite3.Connection, tenant: str, source: str, event_id: str)
 def _passed_over(rules: RuleSet, event: Event, evaluated: set[str]) -> list[Judgement]:
     """Rules of the event's feed that were not evaluated, with what in the event said so."""
     found: list[Judgement] = []
+    by_clauses = 0
     for (tenant, name), rule in sorted(rules.rules.items()):
         inputs = [one for one in rule.inputs.values() if one.feed == event.type]
         if tenant != event.tenant or name in evaluated or not inputs:
@@ -106,25 +111,32 @@ def _passed_over(rules: RuleSet, event: Event, evaluated: set[str]) -> list[Judg
             detail = "this version of the rule was not in force when the event was decided"
             found.append(Judgement(name, rule.version, PASSED_OVER, detail=detail))
             continue
+        seen = _seen(rule, event)
+        clauses = None
+        if by_clauses < MOST_BY_CLAUSES and rule.reads <= seen.keys() and _is_near(inputs, event):
+            by_clauses += 1
+            bindings = rule.environment.bind(seen)
+            clauses = explanation.clauses(rule, seen, bindings, rule.when.holds(bindings))
+        detail = "its conditions on the event alone do not hold"
+        whole = ClauseOutcome(rule.spec.condition, "false", _values(rule, seen))
         found.append(
-            Judgement(
-                name,
-                rule.version,
-                PASSED_OVER,
-                detail="its conditions on the event alone do not hold",
-                clauses=ClauseOutcome(
-                    rule.spec.condition,
-                    "false",
-                    _values(rule, event),
-                ),
-            )
+            Judgement(name, rule.version, PASSED_OVER, detail=detail, clauses=clauses or whole)
         )
     return found
 
 
-def _values(rule: CompiledRule, event: Event) -> dict[str, object]:
+def _is_near(inputs: list[Input], event: Event) -> bool:
+    """Whether the event has something of what the index knows that it must have."""
+    return any(admits([part], event) for one in inputs for part in one.conjuncts)
+
+
+def _seen(rule: CompiledRule, event: Event) -> dict[str, object]:
+    """What the rule reads of the event, by variable."""
+    return {name: view.of(event) for (name, feed), view in rule.views.items() if feed == event.type}
+
+
+def _values(rule: CompiledRule, seen: Mapping[str, object]) -> dict[str, object]:
     """What the rule sees of the event where it looks, by path."""
-    seen = {name: view.of(event) for (name, feed), view in rule.views.items() if feed == event.type}
     return {
         shown: json_shown(read_path(seen, path))
         for shown, path in rule.paths.items()

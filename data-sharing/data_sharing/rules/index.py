@@ -1,23 +1,26 @@
-"""FeedIndex: finds the subscriptions that an event can match, without trying the others.
+"""FeedIndex: finds the subscriptions whose predicates an event satisfies, not trying the others.
 
 Subscriptions of one feed form a decision tree after Aguilera et al., "Matching events in a
 content-based subscription system" (PODC 1999), with access predicates as in Fabret et al., SIGMOD
-2001: each subscription is filed under the one conjunct that lets fewest events through, and where
-many share an equality or a prefix they are told apart by their other conjuncts below it. What an
-event costs grows with the fields that subscriptions ask for and with those it concerns, not with
-all of them.
+2001: each subscription is filed under the one conjunct that is presumed to let fewest events
+through, by its kind and by how many others are filed there; where many come to share a place they
+are told apart by their other conjuncts below it. Its remaining conjuncts are looked at where it is
+found. So what an event costs grows with the fields that subscriptions ask for and with those it
+concerns, not with all of them, and which ones it finds follows from each subscription alone:
+those that `predicates.admits`.
+
+Subscriptions come and go one by one. An index never changes: `with_changes` makes the next one,
+which copies the nodes on the way to what is changed and shares all others.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from control_plane.expressions.tree import Path
 from data_sharing.event import Event
-from data_sharing.rules.intervals import Interval, Intervals
+from data_sharing.rules.index_nodes import Entry, Field, Node, Tests
 from data_sharing.rules.predicates import (
     Atom,
     Conjunct,
@@ -27,205 +30,245 @@ from data_sharing.rules.predicates import (
     Scalar,
     looseness,
 )
+from data_sharing.rules.ranges import Interval, Ranges
 
-_ABSENT: Any = object()
+T = TypeVar("T")
 _FEW = 4  # subscriptions that are not worth telling apart further
 _DEEPEST = 4
 
 
-class Subscription(NamedTuple):
-    """Somebody interested in events of a feed: `number` says who."""
+class Subscription(NamedTuple, Generic[T]):
+    """Somebody interested in events of a feed. who: hashable, and equal to nobody else."""
 
-    number: int
+    who: T
     conjuncts: tuple[Conjunct, ...]
 
 
-class _Tests:
-    """What is asked of one field."""
-
-    __slots__ = ("equals", "lengths", "prefixes", "present", "ranges")
-
-    def __init__(self) -> None:
-        self.equals: dict[Scalar, _Node] = {}
-        self.prefixes: dict[str, _Node] = {}
-        self.lengths: tuple[int, ...] = ()
-        self.ranges: Intervals[int] | None = None
-        self.present: tuple[int, ...] = ()
-
-    def ask(self, value: Any, event: Event, found: list[int]) -> None:
-        if self.present:
-            found.extend(self.present)
-        kind = type(value)
-        if kind is str:
-            for length in self.lengths:  # in rising order
-                if length > len(value):
-                    break  # a slice would be the whole value, found before
-                below = self.prefixes.get(value[:length])
-                if below is not None:
-                    below.match(event, found)
-        elif kind is int or kind is float:
-            if self.ranges is not None:
-                self.ranges.holding(value, found)
-        elif kind is not bool and value is not None:
-            return
-        if self.equals:
-            node = self.equals.get(value)
-            if node is not None:
-                node.match(event, found)
-
-
-class _Node:
-    """Watches that a path through the tree has left over. Fields of `data` are kept by their
-    first name, so that of an event with few fields only those are asked for."""
-
-    __slots__ = ("always", "attributes", "data")
-
-    def __init__(self) -> None:
-        self.always: tuple[int, ...] = ()
-        self.attributes: list[tuple[str, _Tests]] = []
-        self.data: dict[str, list[tuple[Path, _Tests]]] = {}
-
-    def match(self, event: Event, found: list[int]) -> None:
-        if self.always:
-            found.extend(self.always)
-        for name, tests in self.attributes:
-            tests.ask(getattr(event, name), event, found)
-        if not self.data:
-            return
-        data = event.data
-        for name in self.data.keys() & data.keys():  # goes through the smaller of them
-            _ask_all(data[name], self.data[name], event, found)
-
-
-def _ask_all(value: Any, asked: list[tuple[Path, _Tests]], event: Event, found: list[int]) -> None:
-    for rest, tests in asked:
-        at = value
-        for name in rest:
-            at = at.get(name, _ABSENT) if isinstance(at, Mapping) else _ABSENT
-            if at is _ABSENT:
-                break
-        else:
-            tests.ask(at, event, found)
-
-
-class FeedIndex:
+class FeedIndex(Generic[T]):
     """Of the subscriptions on one feed of one tenant. Immutable."""
 
-    __slots__ = ("_once", "_root", "subscriptions")
+    __slots__ = ("_root", "_several", "subscriptions")
 
-    def __init__(self, subscriptions: Iterable[Subscription]) -> None:
-        self.subscriptions = tuple(subscriptions)
-        self._root = _build(self.subscriptions, 0)
-        # Only a subscription with alternatives is filed in several places and can be found twice.
-        self._once = all(
-            len(one) == 1 for subscription in self.subscriptions for one in subscription.conjuncts
-        )
+    def __init__(self, subscriptions: Iterable[Subscription[T]] = ()) -> None:
+        self.subscriptions: Mapping[T, Subscription[T]] = {}
+        self._root: Node[T] = Node(None)
+        self._several = 0
+        self._change(subscriptions, ())
 
-    def touched(self, event: Event) -> Sequence[int]:
-        """Numbers of the subscriptions that the event can concern, each once, in no order."""
-        found: list[int] = []
+    def with_changes(
+        self, added: Iterable[Subscription[T]] = (), removed: Iterable[T] = ()
+    ) -> FeedIndex[T]:
+        """Without those removed, which it has, and with those added, which it then has not."""
+        made: FeedIndex[T] = FeedIndex.__new__(FeedIndex)
+        made.subscriptions, made._root = self.subscriptions, self._root
+        made._several = self._several
+        made._change(added, removed)
+        return made
+
+    def _change(self, added: Iterable[Subscription[T]], removed: Iterable[T]) -> None:
+        edit: _Edit[T] = _Edit()
+        root = self._root = edit.own(self._root)
+        subscriptions = dict(self.subscriptions)
+        for who in removed:
+            gone = subscriptions.pop(who)
+            edit.remove(root, who, gone.conjuncts)
+            self._several -= _has_alternatives(gone)
+        for one in added:
+            subscriptions[one.who] = one
+            edit.add(root, Entry(one.who, one.conjuncts), 0)
+            self._several += _has_alternatives(one)
+        self.subscriptions = subscriptions
+
+    def touched(self, event: Event) -> Sequence[T]:
+        """The subscriptions whose predicates the event satisfies, each once, in no order."""
+        found: list[T] = []
         self._root.match(event, found)
-        if len(found) < 2 or self._once:
-            return found
-        return list(dict.fromkeys(found))
+        if len(found) > 1 and self._several:
+            return list(dict.fromkeys(found))
+        return found
 
 
-def _build(subscriptions: Sequence[Subscription], depth: int) -> _Node:
-    """A node for these subscriptions, whose conjuncts say what is still to be asked."""
-    node = _Node()
-    always: list[int] = []
-    filed: dict[Path, list[tuple[Atom, Subscription]]] = defaultdict(list)
-    crowd = _Crowd(subscriptions)
-    for subscription in subscriptions:
-        access = crowd.access(subscription) if depth < _DEEPEST else None
-        if access is None:
-            always.append(subscription.number)
-            continue
-        rest = Subscription(
-            subscription.number, tuple(one for one in subscription.conjuncts if one is not access)
-        )
+def _has_alternatives(subscription: Subscription[T]) -> bool:
+    """Whether it may be filed in several places, and found twice."""
+    return any(len(one) > 1 for one in subscription.conjuncts)
+
+
+class _Edit(Generic[T]):
+    """One change of an index. It changes the nodes that it has made or copied, no others."""
+
+    def own(self, node: Node[T] | None) -> Node[T]:
+        """The node, or a copy of it, to be changed here; where there is none, a new one."""
+        if node is None:
+            return Node(self)
+        return node if node.edit is self else node.copy(self)
+
+    def add(self, node: Node[T], entry: Entry[T], depth: int) -> None:
+        """node: to be changed."""
+        node.count += 1
+        if node.split:
+            self._place(node, entry, depth)
+            return
+        node.entries.append(entry)
+        if len(node.entries) > _FEW and depth < _DEEPEST:
+            node.split = True
+            entries, node.entries = node.entries, []
+            for one in entries:
+                self._place(node, one, depth)
+
+    def _place(self, node: Node[T], entry: Entry[T], depth: int) -> None:
+        """Under the conjunct that is presumed to let fewest through; where it has none, here."""
+        if not entry.rest:
+            node.entries.append(entry)
+            return
+        access = min(entry.rest, key=lambda one: _cost(node, one))
+        below = Entry(entry.who, _without(entry.rest, access))
         for atom in access:
-            filed[atom.path].append((atom, rest))
-    node.always = tuple(always)
-    by_name: dict[str, list[tuple[Path, _Tests]]] = defaultdict(list)
-    for path, entries in filed.items():
-        tests = _tests(entries, depth)
-        if path[0] == "data":
-            by_name[path[1]].append((path[2:], tests))
-        else:
-            node.attributes.append((path[0], tests))
-    node.data = dict(by_name)
-    return node
+            tests = self._tests(node, atom.path)
+            if isinstance(atom, Range):
+                if tests.ranges is None:
+                    tests.ranges = Ranges()
+                tests.ranges.add(Interval(atom.low, atom.high, below))
+                continue
+            for key in _keys(atom):
+                child = self._child(tests, atom, key)
+                self.add(child, below, depth + 1)
 
+    def remove(self, node: Node[T], who: T, rest: tuple[Conjunct, ...]) -> None:
+        """node: to be changed. One that is there."""
+        node.count -= 1
+        for at, entry in enumerate(node.entries):
+            if entry.who == who:
+                del node.entries[at]
+                return
+        access = next(one for one in rest if _is_under(node, one, who, _without(rest, one)))
+        below = _without(rest, access)
+        for atom in access:
+            tests = self._tests(node, atom.path)
+            if isinstance(atom, Range):
+                assert tests.ranges is not None
+                (entry, *_) = _at(tests.ranges, atom, who)
+                tests.ranges.remove(Interval(atom.low, atom.high, entry))
+            else:
+                for key in _keys(atom):
+                    self.remove(self._child(tests, atom, key), who, below)
+                    _drop_where_empty(tests, atom, key)
+            if tests.empty:
+                self._forget(node, atom.path)
 
-def _tests(entries: Sequence[tuple[Atom, Subscription]], depth: int) -> _Tests:
-    tests = _Tests()
-    equals: dict[Scalar, dict[int, Subscription]] = defaultdict(dict)
-    prefixes: dict[str, dict[int, Subscription]] = defaultdict(dict)
-    ranges: list[Interval[int]] = []
-    present: list[int] = []
-    for atom, subscription in entries:
+    def _tests(self, node: Node[T], path: Path) -> Tests[T]:
+        """What is asked of the field there, to be changed."""
+        if path[0] != "data":
+            tests = node.attributes.get(path[0])
+            if tests is None or tests.edit is not self:
+                tests = Tests(self) if tests is None else tests.copy(self)
+                node.attributes[path[0]] = tests
+            return tests
+        field = node.data.get(path[1])
+        if field is None or field.edit is not self:
+            field = node.data[path[1]] = Field(self) if field is None else field.copy(self)
+        tests = field.paths.get(path[2:])
+        if tests is None or tests.edit is not self:
+            tests = Tests(self) if tests is None else tests.copy(self)
+            field.paths[path[2:]] = tests
+        return tests
+
+    def _forget(self, node: Node[T], path: Path) -> None:
+        """Nothing is asked of the field any more."""
+        if path[0] != "data":
+            del node.attributes[path[0]]
+            return
+        del node.data[path[1]].paths[path[2:]]
+        if not node.data[path[1]].paths:
+            del node.data[path[1]]
+
+    def _child(self, tests: Tests[T], atom: Atom, key: Scalar) -> Node[T]:
+        """Where those are that ask for this, to be changed."""
         if isinstance(atom, Equals):
-            for value in atom.values:
-                equals[value][subscription.number] = subscription
+            child = tests.equals[key] = self.own(tests.equals.get(key))
         elif isinstance(atom, Prefix):
-            prefixes[atom.text][subscription.number] = subscription
-        elif isinstance(atom, Range):
-            ranges.append(Interval(atom.low, atom.high, subscription.number))
+            child = tests.prefixes[atom.text] = self.own(tests.prefixes.get(atom.text))
+            if len(atom.text) not in tests.lengths:
+                tests.lengths = tuple(sorted((*tests.lengths, len(atom.text))))
         else:
-            present.append(subscription.number)
-    tests.equals = {value: _below(found.values(), depth) for value, found in equals.items()}
-    tests.prefixes = {text: _below(found.values(), depth) for text, found in prefixes.items()}
-    tests.lengths = tuple(sorted({len(text) for text in prefixes}))
-    tests.ranges = Intervals(ranges) if ranges else None
-    tests.present = tuple(present)
-    return tests
+            child = tests.present = self.own(tests.present)
+        return child
 
 
-def _below(subscriptions: Iterable[Subscription], depth: int) -> _Node:
-    here = tuple(subscriptions)
-    if len(here) > _FEW:
-        return _build(here, depth + 1)
-    node = _Node()
-    node.always = tuple(subscription.number for subscription in here)
-    return node
+def _keys(atom: Atom) -> Iterator[Scalar]:
+    """One for each place that the atom has in a node; each once, though 1, 1.0 and true are one."""
+    return iter(dict.fromkeys(atom.values) if isinstance(atom, Equals) else (None,))
 
 
-class _Crowd:
-    """How selective an atom is among these subscriptions: a value that many ask for is presumably
-    common in events as well."""
+def _without(rest: tuple[Conjunct, ...], access: Conjunct) -> tuple[Conjunct, ...]:
+    return tuple(one for one in rest if one is not access)
 
-    def __init__(self, subscriptions: Sequence[Subscription]) -> None:
-        self._of = len(subscriptions)
-        self._asking: Counter[tuple[Path, Scalar]] = Counter()
-        spans: dict[Path, list[float]] = defaultdict(list)
-        for subscription in subscriptions:
-            for atom in (atom for one in subscription.conjuncts for atom in one):
-                if isinstance(atom, Equals):
-                    self._asking.update((atom.path, value) for value in atom.values)
-                elif isinstance(atom, Prefix):
-                    self._asking[atom.path, "\0" + atom.text] += 1
-                elif isinstance(atom, Range):
-                    spans[atom.path] += [end for end in atom[1:] if math.isfinite(end)]
-        self._spans = {path: (min(ends), max(ends)) for path, ends in spans.items() if ends}
 
-    def access(self, subscription: Subscription) -> Conjunct | None:
-        """The conjunct to file the subscription under; None: it has none."""
-        return min(subscription.conjuncts, key=self._looseness, default=None)
+def _drop_where_empty(tests: Tests[T], atom: Atom, key: Scalar) -> None:
+    if isinstance(atom, Equals):
+        if not tests.equals[key].count:
+            del tests.equals[key]
+    elif isinstance(atom, Prefix):
+        if not tests.prefixes[atom.text].count:
+            del tests.prefixes[atom.text]
+            tests.lengths = tuple(sorted({len(text) for text in tests.prefixes}))
+    elif tests.present is not None and not tests.present.count:
+        tests.present = None
 
-    def _looseness(self, conjunct: Conjunct) -> float:
-        return sum(self._share(atom) for atom in conjunct)
 
-    def _share(self, atom: Atom) -> float:
-        if isinstance(atom, Equals):
-            asking = sum(self._asking[atom.path, value] for value in atom.values)
-            return max(asking / self._of * 0.9, 1e-6 * len(atom.values))
-        if isinstance(atom, Prefix):
-            return max(self._asking[atom.path, "\0" + atom.text] / self._of * 0.9, 2e-6)
+# Reading a node
+
+
+def _seen(node: Node[T], path: Path) -> Tests[T] | None:
+    if path[0] != "data":
+        return node.attributes.get(path[0])
+    field = node.data.get(path[1])
+    return None if field is None else field.paths.get(path[2:])
+
+
+def _below(tests: Tests[T], atom: Atom, key: Scalar) -> Node[T] | None:
+    if isinstance(atom, Equals):
+        return tests.equals.get(key)
+    return tests.prefixes.get(atom.text) if isinstance(atom, Prefix) else tests.present
+
+
+def _at(ranges: Ranges[Entry[T]], atom: Range, who: T) -> list[Entry[T]]:
+    return [one for one in ranges.belonging_to(atom.low, atom.high) if one.who == who]
+
+
+def _is_under(node: Node[T], access: Conjunct, who: T, rest: tuple[Conjunct, ...]) -> bool:
+    """Whether somebody is filed under this conjunct; then that is so for each of its atoms. One
+    that no event satisfies, `in []`, has no place and is preferred to all others."""
+    for atom in access:
+        if isinstance(atom, Equals) and not atom.values:
+            continue
+        tests = _seen(node, atom.path)
+        if tests is None:
+            return False
         if isinstance(atom, Range):
-            low, high = self._spans.get(atom.path, (0.0, 0.0))
-            if high <= low:
-                return looseness(atom)
-            covered = min(atom.high, high) - max(atom.low, low)
-            return 0.05 + 0.9 * max(0.0, covered) / (high - low)
+            return tests.ranges is not None and bool(_at(tests.ranges, atom, who))
+        below = _below(tests, atom, next(_keys(atom)))
+        return below is not None and _has(below, who, rest)
+    return True
+
+
+def _has(node: Node[T], who: T, rest: tuple[Conjunct, ...]) -> bool:
+    if any(entry.who == who for entry in node.entries):
+        return True
+    return any(_is_under(node, one, who, _without(rest, one)) for one in rest)
+
+
+def _cost(node: Node[T], conjunct: Conjunct) -> float:
+    """A guess of how many subscriptions an event finds for nothing where one more is filed there:
+    a value that many ask for is presumably common in events as well."""
+    return sum(_cost_of(_seen(node, atom.path), atom) for atom in conjunct)
+
+
+def _cost_of(tests: Tests[T] | None, atom: Atom) -> float:
+    if tests is None:
         return looseness(atom)
+    if isinstance(atom, Range):
+        crowd = 0.0 if tests.ranges is None else tests.ranges.crowd(atom.low, atom.high)
+        return looseness(atom) * (1 + crowd)
+    below = [_below(tests, atom, key) for key in _keys(atom)]
+    crowd = sum(one.count for one in below if one is not None) / max(1, len(below))
+    return looseness(atom) * (1 + crowd)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple, Self
+from typing import Self
 
 from msgspec.structs import replace
 
@@ -32,36 +32,35 @@ from data_sharing.rules.results import NO_RESULT, EvaluationResult, RuleOutcome,
 from data_sharing.rules.rule_health import FailureRow, RuleHealth, parked_text
 
 
-class Subscriber(NamedTuple):
-    """What a subscription's number stands for: a window or an input of a rule."""
+class Subscriber:
+    """A window or an input of a rule: what an index finds. Equal to itself alone."""
 
-    rule: CompiledRule
-    part: FedWindow | Input
+    __slots__ = ("part", "place", "rule")
+
+    def __init__(self, rule: CompiledRule, part: FedWindow | Input, number: int) -> None:
+        """number: of the part within its rule."""
+        self.rule = rule
+        self.part = part
+        self.place = (*rule.order, number)  # in the order of deciding
+
+
+_place = attrgetter("place")
 
 
 @dataclass(frozen=True, slots=True)
 class _Feed:
-    """All that depends on one feed. subscribers: in the order of deciding, by number."""
+    """All that depends on one feed. forecasts: by name."""
 
-    index: FeedIndex
-    subscribers: tuple[Subscriber, ...]
+    index: FeedIndex[Subscriber]
+    subscribers: Mapping[str, tuple[Subscriber, ...]]  # by their rule
     forecasts: tuple[CompiledForecast, ...]
 
-    @classmethod
-    def of(
-        cls, feed: str, rules: Iterable[CompiledRule], forecasts: Iterable[CompiledForecast]
-    ) -> _Feed:
-        subscribers = [
-            Subscriber(rule, part)
-            for rule in sorted(rules, key=attrgetter("order"))
-            for part in _parts(rule)
-            if part.feed == feed
-        ]
-        subscriptions = (
-            Subscription(number, each.part.conjuncts) for number, each in enumerate(subscribers)
-        )
-        estimated = sorted(forecasts, key=lambda one: one.spec.forecast)
-        return cls(FeedIndex(subscriptions), tuple(subscribers), tuple(estimated))
+    @property
+    def empty(self) -> bool:
+        return not (self.subscribers or self.forecasts)
+
+
+_NOTHING = _Feed(FeedIndex(), {}, ())
 
 
 class RuleSet:
@@ -72,10 +71,10 @@ class RuleSet:
         rules: Iterable[CompiledRule] = (),
         forecasts: Iterable[CompiledForecast] = (),
     ) -> None:
-        self._rules = {(rule.tenant, rule.id): rule for rule in rules}
-        self._forecasts = {(one.tenant, one.spec.forecast): one for one in forecasts}
+        self._rules: dict[tuple[str, str], CompiledRule] = {}
+        self._forecasts: dict[tuple[str, str], CompiledForecast] = {}
         self._feeds: dict[tuple[str, str], _Feed] = {}
-        self._build(None)
+        self._change(rules, forecasts, (), ())
 
     @property
     def rules(self) -> Mapping[tuple[str, str], CompiledRule]:
@@ -101,40 +100,71 @@ class RuleSet:
         ended: Iterable[tuple[str, str]] = (),
     ) -> Self:
         """These added or in place of older versions, those (tenant, id) gone, and the forecasts
-        `ended` by (tenant, name). Only indexes of feeds that they watch are built anew."""
-        new, estimates, gone, over = list(rules), list(forecasts), set(retired), set(ended)
+        `ended` by (tenant, name). What it costs grows with the changes; of other rules only names
+        are copied."""
         made = type(self).__new__(type(self))
-        made._rules = {name: rule for name, rule in self._rules.items() if name not in gone}
-        made._rules |= {(rule.tenant, rule.id): rule for rule in new}
-        made._forecasts = {name: one for name, one in self._forecasts.items() if name not in over}
-        made._forecasts |= {(one.tenant, one.spec.forecast): one for one in estimates}
-        touched = {place for rule in new for place in _places(rule)}
-        before = [self._rules.get((rule.tenant, rule.id)) for rule in new]
-        before += [self._rules.get(name) for name in gone]
-        touched |= {place for rule in before if rule is not None for place in _places(rule)}
-        touched |= {(one.tenant, one.spec.feed) for one in estimates}
-        old = [self._forecasts.get((one.tenant, one.spec.forecast)) for one in estimates]
-        old += [self._forecasts.get(name) for name in over]
-        touched |= {(one.tenant, one.spec.feed) for one in old if one is not None}
-        made._feeds = dict(self._feeds)
-        made._build(touched)
+        made._rules, made._forecasts = self._rules.copy(), self._forecasts.copy()
+        made._feeds = self._feeds.copy()
+        made._change(rules, forecasts, retired, ended)
         return made
 
-    def _build(self, only: set[tuple[str, str]] | None) -> None:
-        rules: dict[tuple[str, str], list[CompiledRule]] = defaultdict(list)
-        forecasts: dict[tuple[str, str], list[CompiledForecast]] = defaultdict(list)
-        for rule in self._rules.values():
+    def _change(
+        self,
+        rules: Iterable[CompiledRule],
+        forecasts: Iterable[CompiledForecast],
+        retired: Iterable[tuple[str, str]],
+        ended: Iterable[tuple[str, str]],
+    ) -> None:
+        old: list[CompiledRule] = []
+        new = {(rule.tenant, rule.id): rule for rule in rules}
+        for name in dict.fromkeys((*retired, *new)):
+            before = self._rules.pop(name, None)
+            if before is not None:
+                old.append(before)
+        self._rules |= new
+        gone = dict.fromkeys(ended)
+        estimates = {(one.tenant, one.spec.forecast): one for one in forecasts}
+        feeds: set[tuple[str, str]] = set()  # whose forecasts are others
+        for name in (*gone, *estimates):
+            estimate = self._forecasts.pop(name, None)
+            if estimate is not None:
+                feeds.add((estimate.tenant, estimate.spec.feed))
+        self._forecasts |= estimates
+        feeds |= {(one.tenant, one.spec.feed) for one in estimates.values()}
+        self._index(old, list(new.values()))
+        for place in feeds:
+            estimated = [
+                one for one in self._forecasts.values() if (one.tenant, one.spec.feed) == place
+            ]
+            estimated.sort(key=lambda one: one.spec.forecast)
+            feed = self._feeds.get(place, _NOTHING)
+            self._keep(place, _Feed(feed.index, feed.subscribers, tuple(estimated)))
+
+    def _index(self, old: Iterable[CompiledRule], new: Iterable[CompiledRule]) -> None:
+        removed: dict[tuple[str, str], list[CompiledRule]] = defaultdict(list)
+        added: dict[tuple[str, str], list[Subscriber]] = defaultdict(list)
+        for rule in old:
             for place in _places(rule):
-                if only is None or place in only:
-                    rules[place].append(rule)
-        for one in self._forecasts.values():
-            place = (one.tenant, one.spec.feed)
-            if only is None or place in only:
-                forecasts[place].append(one)
-        for place in only or ():
+                removed[place].append(rule)
+        for rule in new:
+            for number, part in enumerate(_parts(rule)):
+                added[rule.tenant, part.feed].append(Subscriber(rule, part, number))
+        for place in removed.keys() | added.keys():
+            feed = self._feeds.get(place, _NOTHING)
+            subscribers = dict(feed.subscribers)
+            gone = [one for rule in removed[place] for one in subscribers.pop(rule.id)]
+            for each in added[place]:
+                subscribers[each.rule.id] = (*subscribers.get(each.rule.id, ()), each)
+            index = feed.index.with_changes(
+                (Subscription(each, each.part.conjuncts) for each in added[place]), gone
+            )
+            self._keep(place, _Feed(index, subscribers, feed.forecasts))
+
+    def _keep(self, place: tuple[str, str], feed: _Feed) -> None:
+        if feed.empty:
             self._feeds.pop(place, None)
-        for place in rules.keys() | forecasts.keys():
-            self._feeds[place] = _Feed.of(place[1], rules[place], forecasts[place])
+        else:
+            self._feeds[place] = feed
 
     def decide(
         self,
@@ -152,7 +182,8 @@ class RuleSet:
         feed = self._feeds.get((event.tenant, event.type))
         if feed is None:
             return NO_RESULT
-        touched = range(len(feed.subscribers)) if whole else feed.index.touched(event)
+        concerned = feed.index.touched(event)
+        touched = feed.index.subscriptions if whole else concerned
         if not touched and not feed.forecasts:
             return NO_RESULT
         context = self._context(event, now_ms, state, plans, explaining)
@@ -161,13 +192,11 @@ class RuleSet:
         if not touched:
             return NO_RESULT
         found: list[RuleResult] = []
-        subscribers = [feed.subscribers[number] for number in sorted(touched)]
-        concerned = None
-        if whole:
-            concerned = {feed.subscribers[number].rule for number in feed.index.touched(event)}
-        for rule, those in groupby(subscribers, key=attrgetter("rule")):
-            parts = [each.part for each in those]
-            if concerned is not None and rule not in concerned:
+        left_out = feed.index.subscriptions.keys() - concerned if whole else set()
+        for rule, those in groupby(sorted(touched, key=_place), key=attrgetter("rule")):
+            subscribers = list(those)
+            parts = [each.part for each in subscribers]
+            if whole and left_out >= set(subscribers):
                 found += on_event(context, rule, *_by_kind(parts))
             else:
                 found += _of_rule(context, rule, parts)

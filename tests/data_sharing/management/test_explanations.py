@@ -51,9 +51,22 @@ async def test_an_event_is_explained_by_every_rule_of_its_feed(harness) -> None:
     (other,) = found.passed_over
     assert (other.rule, other.verdict) == ("other-road", PASSED_OVER)
     assert other.clauses is not None
-    assert other.clauses.read["e.data.road"] == "A1"
+    assert other.clauses.parts[0].read["e.data.road"] == "A1"
     assert [one.rule for one in found.decisions] == ["slow-road"]
     assert [one.instruction.action for one in found.instructions] == ["blink"]
+
+
+async def test_a_rule_that_an_event_satisfies_in_part_is_told_clause_by_clause(harness) -> None:
+    await harness.publish(event({"minutes": 7, "road": "A1"}))
+    found = {one.rule: one.clauses for one in explained(harness, 1).passed_over}
+    far, near = found["slow-road"], found["other-road"]
+    assert far is not None
+    assert near is not None
+    assert (far.outcome, far.parts) == ("false", ())
+    assert [(one.text, one.outcome, one.read) for one in near.parts] == [
+        ('e.data.road == "A100"', "false", {"e.data.road": "A1"}),
+        ("e.data.minutes > 5", "true", {"e.data.minutes": 7}),
+    ]
 
 
 async def test_a_rule_that_came_later_says_that_it_was_not_in_force(harness) -> None:

@@ -265,7 +265,7 @@ rules:
 
 def test_why_it_did_not_fire_is_said_clause_by_clause() -> None:
     bench = RuleHarness(rules_of(EXPLAINED))
-    decided = bench.event("traffic", {"a": 1, "b": 2}, explaining=True)
+    decided = bench.event("traffic", {"a": 1, "b": 2}, explaining=True, whole=True)
     clauses = decided.outcomes[0].clauses
     assert clauses is not None
     assert (clauses.outcome, clauses.joined_by) == ("missing: no field c", "&&")
