@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 
-from bench.load.frames import header_block
 from homeport.api.directory.v1 import directory_pb2
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.enrolment import hmac_token
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.sampling import sample_public_addresses
+from simulation.load.frames import header_block
 
 PROVISION = "/homeport.api.provisioning.v1.ProvisioningService/Provision"
 CLAIM = "/homeport.api.directory.v1.DirectoryService/ClaimHandle"

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from bench.load.frames import (
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from simulation.load.frames import (
     ACK,
     DATA,
     END_HEADERS,
@@ -23,7 +24,6 @@ from bench.load.frames import (
     settings,
     split,
 )
-from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 
 PATH = "/homeport.api.provisioning.v1.ProvisioningService/WatchAssignment"
 TOGETHER = 200  # connections being made at once

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from bench.load.frames import (
+from simulation.load.frames import (
     ACK,
     DATA,
     END_HEADERS,

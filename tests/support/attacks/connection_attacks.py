@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from bench.load.frames import (
+from simulation.load.frames import (
     ACK,
     END_HEADERS,
     END_STREAM,

@@ -113,12 +113,12 @@ def header_block(headers: Iterable[tuple[str, str]]) -> bytes:
     return bytes(out)
 
 
-def grpc_headers(path: str, authority: str) -> bytes:
-    """What opens a unary gRPC call."""
+def grpc_headers(path: str, authority: str, scheme: str = "http") -> bytes:
+    """What opens a unary gRPC call. scheme: https where the connection is TLS."""
     return header_block(
         [
             (":method", "POST"),
-            (":scheme", "http"),
+            (":scheme", scheme),
             (":path", path),
             (":authority", authority),
             ("content-type", "application/grpc"),
