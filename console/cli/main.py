@@ -39,6 +39,7 @@ from console.cli.commands import (
     identifiers,
     invites,
     keys,
+    load,
     local,
     mail,
     many,
@@ -121,6 +122,7 @@ app.add_typer(domains.app, name="domains", rich_help_panel="Messages")
 app.add_typer(invites.app, name="invites", rich_help_panel="Messages")
 app.add_typer(audit.app, name="audit", rich_help_panel="Look into things")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")
+app.command("load", rich_help_panel="Look into things")(load.load)
 app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)
 app.command("version", rich_help_panel="Look into things")(doctor.version)
 

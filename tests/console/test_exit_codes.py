@@ -70,6 +70,9 @@ READS: dict[tuple[str, str], list[str]] = {
     ("tokens revoke", "tokens"): ["tokens", "revoke", "a", "--tokens", FILE],
     ("geo info", "geo"): ["geo", "info", "--geo", FILE],
     ("geo lookup", "geo"): ["geo", "lookup", "8.8.8.8", "--geo", FILE],
+    ("load", "from_report"): ["load", "--from-report", FILE],
+    ("load", "geo"): ["load", "--geo", FILE],
+    ("load", "group_key_file"): ["load", "--group", "a", "--group-key-file", FILE],
     ("restore store", "file"): ["restore", "store", FILE],
     ("store map", "config"): ["store", "map", "--config", FILE],
     ("store status", "config"): ["store", "status", "--config", FILE],
@@ -80,6 +83,7 @@ READS: dict[tuple[str, str], list[str]] = {
 WRITTEN = {
     ("up", "data_dir"), ("up", "ready_file"), ("apps build", "into"), ("doctor", "data_dir"),
     ("tokens issue", "tokens"), ("audit export", "file"), ("backup store", "file"),
+    ("load", "report"), ("load", "junit"),
 }  # fmt: skip
 # How those of them that are not read first are called; `tokens` are read and written.
 WRITES: dict[tuple[str, str], list[str]] = {
@@ -89,6 +93,8 @@ WRITES: dict[tuple[str, str], list[str]] = {
     ("tokens issue", "tokens"): ["tokens", "issue", "a", "--role", "admin", "--tokens", FILE],
     ("audit export", "file"): ["audit", "export", "--file", FILE],
     ("backup store", "file"): ["backup", "store", FILE, "--store", "embedded:nowhere"],
+    ("load", "report"): ["load", "--report", FILE],
+    ("load", "junit"): ["load", "--junit", FILE],
 }
 # What is wrong with these only a server says.
 SAID_BY_SERVERS = {"apps submit", "rules apply", "plans create", "events publish"}
@@ -200,6 +206,12 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
         ["conversations", "follow", "a", "--count"],
         ("x", "-1", "0", "nan", LONG),
     ),
+    ("load", "users"): (["load", "--users"], (*NUMBERS, "0", "50000001")),
+    ("load", "rate"): (["load", "--rate"], (*NUMBERS, "0", "1000001")),
+    ("load", "retries"): (["load", "--retries"], (*NUMBERS, "101")),
+    ("load", "seed"): (["load", "--seed"], NUMBERS),
+    ("load", "processes"): (["load", "--processes"], (*NUMBERS, "0", "65")),
+    ("load", "connections"): (["load", "--connections"], (*NUMBERS, "0", "1001")),
     ("mail send", "within_s"): (["mail", "send", "a", *MAILED, "--within"], (*NUMBERS, "0", "601")),
     ("events tail", "after"): (["events", "tail", "--after"], NUMBERS),
     ("events tail", "limit"): (["events", "tail", "--limit"], ("x", "-1", "0", LONG)),
@@ -236,6 +248,11 @@ WORDS: list[tuple[list[str], tuple[str, ...]]] = [
     (["identifiers", "explain", "anna", "--host"], ("", "localhost", "192.0.2.1", "a..b")),
     (["deliveries", "route", __file__, "--recipient", __file__, "--at"], NO_TIMES),
     (["mail", "send", __file__, *MAILED, "--relay"], ("a", "a:", ":25", "a:0", "a:65536", "a:x")),
+    (["load", "--duration"], ("", "x", "0", "nan", "25h", LONG)),
+    (["load", "--give-up-after"], ("", "x", "0", "11m")),
+    (["load", "--scenario=herd", "--herd-within"], ("", "x", "0", "31s")),
+    (["load", "--mix"], ("", "x", "new", "new=x", "new=-1", "new=nan", "new=0", "new=1,new=1")),
+    (["load", "--threshold"], ("", "x", "p99", "p99<x", "p98<1ms", "errors<5ms")),
     (["tenants", "apply", "a", "--tickets"], ("RS256", "")),
     (["tenants", "apply", "a", "--default-at"], ("1", "91,0", "nan,0")),
 ]

@@ -35,6 +35,7 @@ from console.cli.views import (
     health,
     homes,
     identifiers,
+    load,
     mail,
     move_jobs,
     plans,
@@ -231,6 +232,18 @@ def explained_mail() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def load_result() -> dict[str, Any]:
+    """What a load came to."""
+    latency = dict.fromkeys(("p50", "p90", "p99", "p99.9", "max"), 119_000.0)
+    counts = {"arrived": 43_210_987, "good": 12_345_678, "latency_ms": latency}
+    return {
+        "calls": {**counts, "refused": {TEXT: 1_234_567}, "failed": {TEXT: 1}},
+        "latency_ms": latency,
+        "kinds": {"roaming": {**counts, "refused": 7_654_321}},
+        "thresholds": [{"held": False, "sentence": TEXT}],
+    }
+
+
 VIEWS: dict[Callable[..., Any], Make] = {
     units.fleet_table: lambda: units.fleet_table([unit(), unit()]),
     units.unit_table: lambda: units.unit_table(unit()),
@@ -270,6 +283,9 @@ VIEWS: dict[Callable[..., Any], Make] = {
         [filled_with_long_texts(directory_pb2.Residence())]
     ),
     identifiers.explained: lambda: identifiers.explained(identifier_document()),
+    load.load_kinds_table: lambda: load.load_kinds_table(load_result()),
+    load.unserved_table: lambda: load.unserved_table(load_result()),
+    load.thresholds_table: lambda: load.thresholds_table(load_result()),
     move_jobs.jobs_table: lambda: move_jobs.jobs_table(
         [filled_with_long_texts(fleet_pb2.MoveJob())]
     ),

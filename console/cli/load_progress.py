@@ -1,0 +1,68 @@
+"""Live progress of a load on stderr; nothing where that is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.live import Live
+from rich.text import Text
+
+from console.cli.output import console_for_notes
+from simulation.load.counts import LoadSecond
+from simulation.load.latencies import Latencies
+from simulation.load.limits import WORDS, Limit, limit_of
+from simulation.load.settings import LoadSettings
+
+
+class LoadProgress:
+    """Shows nothing; what a terminal is shown is for its kinds."""
+
+    def prepared(self, done: int) -> None:
+        """So many known users have a home."""
+
+    def passed(self, second: LoadSecond) -> None:
+        """A second of the run is over."""
+
+
+class ShownProgress(LoadProgress):
+    """Two lines that change: how it goes, and what limits it."""
+
+    def __init__(self, live: Live, settings: LoadSettings) -> None:
+        self._live = live
+        self._settings = settings
+        self._live.update(Text("connecting …", style="dim"))
+
+    def prepared(self, done: int) -> None:
+        self._live.update(Text(f"known users get their homes: {done:,} …", style="dim"))
+
+    def passed(self, second: LoadSecond) -> None:
+        self._live.update(Text.from_markup(progress_lines(second, self._settings.duration_s)))
+
+
+def progress_lines(second: LoadSecond, duration_s: float) -> str:
+    """What is shown of a second, in rich's markup."""
+    latencies = Latencies()
+    for encoded in second.latencies.values():
+        latencies.add(encoded)
+    limit = limit_of(second)
+    colour = "green" if limit is Limit.NOTHING else "yellow"
+    return (
+        f"[bold]{second.second + 1} s[/] of {duration_s:g} s   "
+        f"arrived {second.arrived.total():,}/s   good {second.good.total():,}/s   "
+        f"refused {second.refused.total():,}/s   failed {second.failed.total():,}/s   "
+        f"under way {second.under_way:,}   p50 {latencies.at_ms(50):,.1f} ms   "
+        f"p99 {latencies.at_ms(99):,.1f} ms\n"
+        f"limited by [{colour}]{WORDS[limit]}[/]"
+    )
+
+
+@contextmanager
+def live_progress(settings: LoadSettings) -> Iterator[LoadProgress]:
+    """Shown while inside."""
+    console = console_for_notes()
+    if not console.is_terminal:
+        yield LoadProgress()
+        return
+    with Live(console=console, transient=True, refresh_per_second=4) as live:
+        yield ShownProgress(live, settings)

@@ -1,0 +1,261 @@
+"""The body of `homeport load`: reads its options, runs the load, shows and writes its result."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from console.cli.calls.fleet import FleetCalls
+from console.cli.failure import CommandFailed, ExitCode
+from console.cli.input.durations import duration_s
+from console.cli.load_progress import live_progress
+from console.cli.output import Format, note, show
+from console.cli.profile import Target
+from console.cli.views.load import load_view
+from control_plane.errors import InvalidInput
+from control_plane.files import replace_file
+from control_plane.printable import why_unreadable
+from control_plane.secret_files import read_secret
+from control_plane.written_paths import check_written_file
+from homeport.errors import HomeportError, PermissionDenied, Unauthenticated
+from provisioner.geo.database import GeoDatabase
+from simulation.load.calls import Callers
+from simulation.load.connections import LoadServers
+from simulation.load.counts import LoadSecond
+from simulation.load.junit import junit_text
+from simulation.load.processes import LoadFailed, LoadJob, LoadProcesses
+from simulation.load.report.page import held_result, report_page
+from simulation.load.result import result_document
+from simulation.load.settings import LoadSettings, Scenario, settings_of
+from simulation.load.thresholds import MOST, Threshold, parse_threshold
+from simulation.load.user_kinds import parse_mix
+
+MOST_REPORT = 64 << 20  # bytes of a report that is read
+RETRIES_OF_HERDS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """As the command line has them; None: not given."""
+
+    scenario: str | None
+    users: int | None
+    rate_per_s: float | None
+    duration: str | None
+    mix: str | None
+    herd_within: str | None
+    retries: int | None
+    give_up_after: str | None
+    seed: int | None
+    processes: int | None
+    connections: int | None
+    thresholds: tuple[str, ...]
+    report: Path | None
+    junit: Path | None
+    from_report: Path | None
+    group: str | None
+    group_key_file: Path | None
+    forwarded: bool
+    geo: Path | None
+
+    def read(self) -> PreparedLoad:
+        """What they come to. Raises InvalidInput for what is wrong with them, and with the files
+        that they name; nobody was asked then."""
+        if (self.group is None) != (self.group_key_file is None):
+            raise InvalidInput("group", "--group and --group-key-file go together")
+        if self.forwarded and self.group is None:
+            raise InvalidInput(
+                "forwarded", "--forwarded needs --group; a gateway says where users are"
+            )
+        if len(self.thresholds) > MOST:
+            raise InvalidInput("threshold", f"there are more than {MOST} thresholds")
+        if self.geo is not None:
+            GeoDatabase.open(self.geo)
+        for path, flag in ((self.report, "--report"), (self.junit, "--junit")):
+            if path is not None:
+                check_written_file(path, flag)
+        return PreparedLoad(
+            settings=_told("load", self._settings),
+            thresholds=tuple(
+                _told("threshold", lambda text=text: parse_threshold(text))  # type: ignore[misc]
+                for text in self.thresholds
+            ),
+            options=self,
+            group_key=(
+                read_secret("group-key-file", self.group_key_file) if self.group_key_file else ""
+            ),
+        )
+
+    def _settings(self) -> LoadSettings:
+        given: dict[str, Any] = {}
+        if self.from_report is not None:
+            given = _settings_in(self.from_report).document()
+        for name in ("scenario", "users", "rate_per_s", "retries", "seed", "processes",
+                     "connections"):  # fmt: skip
+            if getattr(self, name) is not None:
+                given[name] = getattr(self, name)
+        for name, text in (
+            ("duration_s", self.duration),
+            ("herd_within_s", self.herd_within),
+            ("timeout_s", self.give_up_after),
+        ):
+            if text is not None:
+                given[name] = duration_s(text)
+        if self.mix is not None:
+            given["mix"] = {kind.word: weight for kind, weight in parse_mix(self.mix).items()}
+        given.setdefault("scenario", Scenario.CONSTANT.value)
+        if given["scenario"] == Scenario.HERD.value:
+            given.setdefault("retries", RETRIES_OF_HERDS)
+        return settings_of({"mix": {}, **given})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedLoad:
+    """All that was read before anybody is asked."""
+
+    settings: LoadSettings
+    thresholds: tuple[Threshold, ...]
+    options: LoadOptions
+    group_key: str
+
+
+def run(prepared: PreparedLoad, target: Target, output: Format) -> None:
+    """Runs it. Raises CommandFailed with exit code 1 where a threshold is broken, after all is
+    shown and written."""
+    settings, options = prepared.settings, prepared.options
+    began = datetime.now(UTC)
+    callers = Callers(
+        tenant=target.tenant,
+        run=secrets.token_hex(4),
+        token=target.token,
+        group=options.group or "",
+        group_key=prepared.group_key,
+        forwarded=options.forwarded,
+    )
+    units = _units(target)
+    job = LoadJob(
+        settings=settings,
+        servers=LoadServers(
+            addresses=target.servers,
+            ca=target.ca,
+            certificate=target.certificate,
+            key=target.certificate_key,
+        ),
+        callers=callers,
+        geo=options.geo,
+    )
+    seconds: list[LoadSecond] = []
+    known = homeless = 0
+    interrupted = False
+    with live_progress(settings) as progress:
+        try:
+            with LoadProcesses(job) as processes:
+                known, homeless = processes.prepare(progress.prepared)
+                for second in processes.seconds():
+                    seconds.append(second)
+                    progress.passed(second)
+        except LoadFailed as error:
+            raise CommandFailed(str(error), ExitCode.UNAVAILABLE) from error
+        except KeyboardInterrupt:
+            if not seconds:
+                raise
+            interrupted = True
+    result = result_document(
+        settings,
+        seconds,
+        prepared=known,
+        homeless=homeless,
+        about={
+            "began": began.isoformat(timespec="seconds"),
+            "servers": list(target.servers),
+            "tenant": target.tenant,
+            "as": "clients" if options.group else "gateway",
+            "run": callers.run,
+            "interrupted": interrupted,
+            "units": _filled(units, _units_afterwards(target)),
+        },
+    )
+    held = [one.held_against(result) for one in prepared.thresholds]
+    result["thresholds"] = [
+        {"threshold": one.threshold.text, "value": one.value, "held": one.holds,
+         "sentence": one.sentence}
+        for one in held
+    ]  # fmt: skip
+    show(result, output, lambda: load_view(result))
+    if options.report is not None:
+        replace_file(options.report, report_page(result).encode())
+        note(f"the report is in {options.report}")
+    if options.junit is not None:
+        replace_file(options.junit, junit_text(result).encode())
+    if interrupted:
+        raise KeyboardInterrupt
+    broken = [one.sentence for one in held if not one.holds]
+    if broken:
+        raise CommandFailed(f"thresholds are broken: {'; '.join(broken)}")
+
+
+def _told(setting: str, make: Callable[[], Any]) -> Any:
+    """What `make` gives; its ValueErrors as those of a setting."""
+    try:
+        return make()
+    except ValueError as error:
+        raise InvalidInput(setting, f"{setting}: {error}") from error
+
+
+def _settings_in(path: Path) -> LoadSettings:
+    """Of a report. Raises InvalidInput."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_REPORT + 1)
+    except OSError as error:
+        raise InvalidInput(
+            "from-report", f"--from-report {path} cannot be read: {why_unreadable(error)}"
+        ) from error
+    try:
+        if len(content) > MOST_REPORT:
+            raise ValueError(f"it has more than {MOST_REPORT >> 20} MiB")
+        return settings_of(held_result(content.decode("utf-8", "replace"))["settings"])
+    except ValueError as error:
+        raise InvalidInput(
+            "from-report", f"--from-report {path}: {error}; name a file that --report wrote"
+        ) from error
+
+
+def _units(target: Target) -> list[Mapping[str, Any]]:
+    """The fleet as it stands; empty where the caller may not see it. Raises HomeportError where
+    nobody answers."""
+    with FleetCalls(target) as calls:
+        try:
+            listed = calls.list_units()
+        except (PermissionDenied, Unauthenticated):
+            return []
+    return [
+        {
+            "unit": unit.spec.unit_id,
+            "latitude": unit.spec.position.latitude,
+            "longitude": unit.spec.position.longitude,
+            "capacity": unit.spec.capacity,
+            "clients": unit.clients,
+        }
+        for unit in listed
+    ]
+
+
+def _units_afterwards(target: Target) -> list[Mapping[str, Any]]:
+    """The same, where servers that were overwhelmed may not answer; then none."""
+    try:
+        return _units(target)
+    except (HomeportError, CommandFailed):
+        return []
+
+
+def _filled(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Units with how many clients they had before, and have now."""
+    had = {unit["unit"]: unit["clients"] for unit in before}
+    return [{**unit, "clients_before": had.get(unit["unit"], 0)} for unit in after]

@@ -1,0 +1,147 @@
+"""Connections of one load process to the servers, opened again when they go."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from simulation.load.grpc_connection import EncodedCall, GrpcConnection
+
+CONNECT_WITHIN_S = 5.0
+MEND_EVERY_S = 0.2
+SETTLE_S = 0.1  # settings go both ways on a new connection before the clock starts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadServers:
+    """host:port of each, at least one. ca: PEM file; `system`: the machine's; empty: no TLS.
+    certificate, key: PEM files to show; empty: none."""
+
+    addresses: Sequence[str]
+    ca: str = ""
+    certificate: str = ""
+    key: str = field(default="", repr=False)
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.ca else "http"
+
+    def context(self) -> ssl.SSLContext | None:
+        """What secures connections; None: nothing does. Raises OSError, ssl.SSLError."""
+        if not self.ca:
+            return None
+        made = ssl.create_default_context(cafile=None if self.ca == "system" else self.ca)
+        made.set_alpn_protocols(["h2"])
+        if self.certificate:
+            made.load_cert_chain(self.certificate, self.key)
+        return made
+
+
+@dataclass(slots=True)
+class PendingCall:
+    """A call under way: what it is for, when it was due on the run's clock, how often it has been
+    refused. connection and stream: once it is sent."""
+
+    kind: int
+    user: int
+    place: int
+    due_s: float
+    refused: int = 0
+    connection: UserConnection | None = None
+    stream: int = 0
+
+
+Heard = Callable[[PendingCall, bytes, str, bytes], None]  # call, answer, error, trailers
+
+
+class UserConnection(GrpcConnection):
+    """Calls of many users. heard: told of each that has ended."""
+
+    def __init__(self, heard: Heard) -> None:
+        super().__init__()
+        self._heard = heard
+        self._calls: dict[int, PendingCall] = {}
+        self._out: list[bytes] = []
+
+    def open(self, pending: PendingCall, encoded: EncodedCall) -> None:
+        """Makes a call, where there is room; `flush` sends it."""
+        stream = self.send(encoded, self._out)
+        pending.connection, pending.stream = self, stream
+        self._calls[stream] = pending
+
+    def flush(self) -> None:
+        """Sends what was opened since."""
+        self.write(self._out)
+        self._out.clear()
+
+    def call_ended(self, stream: int, answer: bytes, error: str, trailers: bytes) -> None:
+        self._heard(self._calls.pop(stream), answer, error, trailers)
+
+
+class Connections:
+    """As many as were asked for, dealt out to the servers; those that go are opened again."""
+
+    def __init__(self, servers: LoadServers, count: int, heard: Heard) -> None:
+        self._servers = servers
+        self._count = count
+        self._heard = heard
+        self._secured = servers.context()
+        self._open: list[UserConnection] = []
+        self._turn = 0
+        self.failures = 0  # to connect
+
+    async def connect(self) -> None:
+        """Opens all of them. Raises OSError and TimeoutError where one cannot be opened."""
+        self._open = [await self._one(number) for number in range(self._count)]
+        await asyncio.sleep(SETTLE_S)
+
+    async def _one(self, number: int) -> UserConnection:
+        address = self._servers.addresses[number % len(self._servers.addresses)]
+        host, _, port = address.rpartition(":")
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            _, made = await loop.create_connection(
+                lambda: UserConnection(self._heard), host.strip("[]"), int(port), ssl=self._secured
+            )
+        return made
+
+    async def mend(self) -> None:
+        """Opens again what goes, until it is cancelled."""
+        while True:
+            await asyncio.sleep(MEND_EVERY_S)
+            for number, one in enumerate(self._open):
+                if one.closed and not one.under_way:
+                    try:
+                        self._open[number] = await self._one(number)
+                    except (OSError, TimeoutError):
+                        self.failures += 1
+
+    def pick(self) -> UserConnection | None:
+        """The next one that has room; None: none has."""
+        for _ in range(self._count):
+            self._turn = (self._turn + 1) % self._count
+            if self._open[self._turn].has_room:
+                return self._open[self._turn]
+        return None
+
+    @property
+    def connected(self) -> bool:
+        """Whether any is open, with room or not."""
+        return any(not one.closed for one in self._open)
+
+    @property
+    def under_way(self) -> int:
+        """Calls on all of them."""
+        return sum(one.under_way for one in self._open)
+
+    def flush(self) -> None:
+        """Sends what was opened since."""
+        for one in self._open:
+            one.flush()
+
+    def close(self) -> None:
+        """Ends all of them."""
+        for one in self._open:
+            one.give_up("closed")

@@ -1,0 +1,204 @@
+"""The processes of a load: each has users of its own, and all start at one moment.
+
+What they see comes second by second, and is put together here. A process that ends early ends the
+load: its users would be missing, and nobody would know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from provisioner.geo.countries import countries
+from simulation.load.calls import CallEncoder, Callers
+from simulation.load.connections import LoadServers
+from simulation.load.counts import LoadSecond, together
+from simulation.load.open_loop import OpenLoop
+from simulation.load.plan import LoadPlan, plan_of
+from simulation.load.recorder import Recorder
+from simulation.load.settings import LoadSettings
+from simulation.population.population import Population, load_population
+
+SILENT_S = 120.0  # a process that says nothing for so long is stuck
+LEAVE_WITHIN_S = 5.0
+START_IN_S = 0.3  # from the word to the first arrival, so that all have heard it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadJob:
+    """All that a process needs. geo: the database that users are spread over; None: the bundled
+    one."""
+
+    settings: LoadSettings
+    servers: LoadServers
+    callers: Callers
+    geo: Path | None = None
+
+
+class LoadFailed(Exception):
+    """The load could not be made; the message says why."""
+
+
+class LoadProcesses:
+    """A context manager: inside it, the processes stand. `prepare`, then `seconds`."""
+
+    def __init__(self, job: LoadJob) -> None:
+        self._job = job
+        self._members: list[tuple[BaseProcess, Connection]] = []
+
+    def __enter__(self) -> Self:
+        context = multiprocessing.get_context("spawn")
+        for number in range(self._job.settings.processes):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(self._job, number, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            self._members.append((process, ours))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for _, pipe in self._members:
+            pipe.close()  # which is how they know
+        for process, _ in self._members:
+            process.join(LEAVE_WITHIN_S)
+            if process.is_alive():
+                process.kill()
+                process.join()
+        self._members.clear()
+
+    def prepare(self, heard: Callable[[int], None]) -> tuple[int, int]:
+        """Connects, and gives the known users a home; how many there are, and how many found none.
+        heard: how many are done. Raises LoadFailed."""
+        done: dict[Connection, int] = {}
+        prepared, homeless, left = 0, 0, {pipe for _, pipe in self._members}
+        for pipe, (word, value) in self._said(left):
+            if word == "prepared":
+                done[pipe] = value
+                heard(sum(done.values()))
+            else:
+                users, none = value
+                prepared, homeless = prepared + users, homeless + none
+                left.discard(pipe)
+        return prepared, homeless
+
+    def seconds(self) -> Iterator[LoadSecond]:
+        """Starts the clock; each second as it is over for all. Raises LoadFailed."""
+        began_s = time.monotonic() + START_IN_S
+        left = {pipe for _, pipe in self._members}
+        for pipe in left:
+            pipe.send(began_s)
+        parts: dict[int, list[LoadSecond]] = defaultdict(list)
+        reached = dict.fromkeys(left, -1)
+        following = 0
+        for pipe, (word, value) in self._said(left):
+            if word == "second":
+                parts[value.second].append(value)
+                reached[pipe] = value.second
+            else:
+                left.discard(pipe)
+                del reached[pipe]
+            upto = min(reached.values(), default=max(parts, default=-1))
+            while following <= upto:
+                yield together(parts.pop(following, []), following)
+                following += 1
+
+    def _said(self, left: set[Connection]) -> Iterator[tuple[Connection, tuple[str, Any]]]:
+        """What processes say, until none is left of whom more is wanted."""
+        while left:
+            ready = wait(list(left), SILENT_S)
+            if not ready:
+                raise LoadFailed(f"a load process said nothing for {SILENT_S:.0f} s")
+            for pipe in ready:
+                assert isinstance(pipe, Connection)
+                try:
+                    word, value = pipe.recv()
+                except (EOFError, ConnectionResetError) as error:
+                    raise LoadFailed("a load process ended early") from error
+                if word == "failed":
+                    raise LoadFailed(value)
+                yield pipe, (word, value)
+
+
+def _work(job: LoadJob, number: int, pipe: Connection) -> None:
+    """The life of one process."""
+    import uvloop
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
+    try:
+        uvloop.run(_run(job, number, pipe))
+    except (BrokenPipeError, EOFError):
+        pass  # nobody wants to know any more
+    except (OSError, TimeoutError) as error:
+        why = str(error) or "no answer"
+        pipe.send(("failed", f"{', '.join(job.servers.addresses)} cannot be reached: {why}"))
+
+
+async def _run(job: LoadJob, number: int, pipe: Connection) -> None:
+    population = load_population(job.geo)
+    plan = _plan(job, number, population)
+    settings, servers = job.settings, job.servers
+    encoder = CallEncoder(
+        job.callers,
+        population,
+        authority=servers.addresses[0],
+        scheme=servers.scheme,
+        seed=settings.seed,
+        timeout_s=settings.timeout_s,
+    )
+    recorder = Recorder(time.process_time)
+    loop = OpenLoop(
+        servers,
+        settings,
+        encoder,
+        recorder,
+        clock=time.monotonic,
+        tell=lambda second: pipe.send(("second", second)),
+    )
+    await loop.connect()
+    homeless = await loop.prepare(plan, lambda done: pipe.send(("prepared", done)))
+    pipe.send(("standing", (len(plan.prepared), homeless)))
+    began_s = await asyncio.to_thread(pipe.recv)
+    gc.collect()
+    gc.freeze()
+    await loop.run(plan, began_s)
+    pipe.send(("over", None))
+
+
+def _plan(job: LoadJob, number: int, population: Population) -> LoadPlan:
+    """longitudes: of the middle of a country, where the database knows no better."""
+    settings, known = job.settings, countries()
+
+    def longitudes(users: NDArray[np.int64]) -> NDArray[np.float64]:
+        found = [
+            0.0
+            if place is None
+            else place.longitude
+            if place.longitude is not None
+            else known[place.country].longitude
+            if place.country in known
+            else 0.0
+            for place in population.places
+        ]
+        places = population.places_of(0, settings.users, settings.seed)
+        return np.array(found)[places[users]]
+
+    return plan_of(settings, number, longitudes)
