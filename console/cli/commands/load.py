@@ -61,7 +61,7 @@ def load(
         str | None,
         typer.Option(
             help="What users do, by weight. Default: "
-            "new=30,known=50,roaming=10,moving=5,released=5; of a herd known=95,roaming=5.",
+            "new=30, known=50, roaming=10, moving=5, released=5; of a herd known=95, roaming=5.",
             metavar="KIND=WEIGHT,…",
         ),
     ] = None,
