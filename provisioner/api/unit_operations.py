@@ -252,7 +252,7 @@ class UnitOperations:
         occupancy, units = self._placer.occupancy, self._fleet_view.units
         planner = Planner(
             fleet,
-            self._placer.policy,
+            self._placer.policies,
             room=list(occupancy.room),
             load=list(occupancy.load),
             capacity=[units[unit.id].capacity if unit.id in units else 1 for unit in fleet.units],
@@ -278,7 +278,8 @@ def _resident(pair: KeyValue) -> Resident | None:
         tenant, _ = split_key(pair.key)
     except UNREADABLE:
         return None  # damaged: nobody can move it
-    return Resident(key=pair.key, tenant=tenant, unit=record.unit, cell=record.cell)
+    source = record.location.source
+    return Resident(pair.key, tenant, record.unit, record.cell, source)
 
 
 def _client_at(pair: KeyValue, unit_id: str) -> UnitClient | None:

@@ -20,7 +20,7 @@ from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Lookup, Release
 from provisioner.ledger.session import Session
 from provisioner.placement.choice import Choice, NoChoice
-from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.filters import PolicySource
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
 
@@ -29,7 +29,7 @@ class UnitChooser(Protocol):
     """Chooses among the units that have room as things stand."""
 
     def choose(self, location: Location, tenant: str, client_key: bytes) -> Choice | NoChoice:
-        """As placement.chooser.Chooser."""
+        """As placement.policy_chooser.PolicyChooser."""
         ...
 
 
@@ -85,8 +85,8 @@ class Ledger(Protocol):
         heard of."""
         ...
 
-    def chooser(self, fleet: PlacementFleet, policy: PlacementPolicy) -> UnitChooser:
-        """Chooses units that have room as things stand."""
+    def chooser(self, fleet: PlacementFleet, policies: PolicySource) -> UnitChooser:
+        """Chooses units that have room as things stand, for each client by its policy."""
         ...
 
     @property

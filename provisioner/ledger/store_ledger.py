@@ -32,10 +32,10 @@ from provisioner.ledger.reclaim import Reclaimer
 from provisioner.ledger.reservation_rules import ReservationRules
 from provisioner.ledger.reservations import Reservations, reserve
 from provisioner.ledger.session import Session
-from provisioner.placement.chooser import Chooser
-from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.filters import PolicySource
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
+from provisioner.placement.policy_chooser import PolicyChooser
 
 SWEEP_S = 1.0
 COMMIT_QUEUES = 2  # full transactions on their way at once, while answers of others are written
@@ -170,8 +170,8 @@ class StoreLedger:
             found = self.accounts[unit] = Account(unit=unit, queue=queue)
         return found
 
-    def chooser(self, fleet: PlacementFleet, policy: PlacementPolicy) -> Chooser:
-        return Chooser(fleet, policy, self.occupancy)
+    def chooser(self, fleet: PlacementFleet, policies: PolicySource) -> PolicyChooser:
+        return PolicyChooser(fleet, policies, self.occupancy)
 
     def occupancy_for(self, assignment_key: bytes) -> Occupancy:
         return self.occupancy

@@ -39,7 +39,7 @@ from provisioner.moves.move_operation import (
 from provisioner.moves.plan import MoveStrategy
 from provisioner.moves.targets import Targets
 from provisioner.placement.choice import Choice, NoChoice
-from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.filters import PolicySource
 from provisioner.placement.fleet import PlacementFleet
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Mover:
         clients: ClientKeys,
         *,
         new_ledger: Callable[[], Ledger],
-        policy: PlacementPolicy,
+        policies: PolicySource,
         fleet: PlacementFleet,
         endpoint: Callable[[str], str],
         lease: Callable[[bytes], Awaitable[int]],
@@ -72,7 +72,7 @@ class Mover:
     ) -> None:
         self._clients = clients
         self._new_ledger = new_ledger
-        self._policy = policy
+        self._policies = policies
         self._endpoint = endpoint
         self._lease = lease
         self._handoff = handoff
@@ -122,7 +122,7 @@ class Mover:
         self._fleet = fleet
         if self._ledger is not None:
             self._ledger.follow([unit.id for unit in fleet.units])
-            self._targets = Targets(fleet, self._policy, self._ledger.occupancy)
+            self._targets = Targets(fleet, self._policies, self._ledger.occupancy)
 
     async def return_idle_slots(self, *, timeout_s: float) -> None:
         """Gives back what the ledger of moves holds, while `run` is at work."""
@@ -212,6 +212,8 @@ class Mover:
             index = targets.indices.get(request.to, -1)
             if index < 0 or not targets.fleet.units[index].accepting:
                 return Refused(f"unit {request.to} takes no clients now")
+            if not targets.allows(index, request.location, request.tenant.id, request.found.key):
+                return Refused(f"the tenant's policy keeps the client off unit {request.to}")
             if ledger.occupancy.room[index] <= 0:
                 ledger.request_slots([request.to])
                 return Exhausted(f"unit {request.to} has no room")
@@ -248,7 +250,9 @@ class Mover:
             left=request.record.unit,
         )
         return MoveTarget(
-            self._ledger.account(fleet.units[unit_index].id), why, self._policy.revision
+            self._ledger.account(fleet.units[unit_index].id),
+            why,
+            self._policies.revision_of(request.tenant.id),
         )
 
     async def _held(self, request: MoveRequest) -> KeyValue | None:

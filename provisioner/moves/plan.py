@@ -17,9 +17,10 @@ from typing import NamedTuple
 from control_plane.fleet.unit import ServedAreas
 from provisioner.geo.cells import location_of
 from provisioner.geo.countries import continent_of
+from provisioner.geo.location import LocationSource
 from provisioner.moves.targets import Targets
 from provisioner.placement.choice import Choice, NoChoice
-from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.filters import PolicySource
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
 
@@ -42,6 +43,7 @@ class Resident(NamedTuple):
     tenant: str
     unit: str
     cell: str  # where it was when it was assigned
+    source: LocationSource = LocationSource.UNKNOWN  # by whose word
 
 
 class PlannedMove(NamedTuple):
@@ -76,7 +78,7 @@ class Planner:
     def __init__(
         self,
         fleet: PlacementFleet,
-        policy: PlacementPolicy,
+        policies: PolicySource,
         *,
         room: Sequence[int],
         load: Sequence[float],
@@ -87,7 +89,7 @@ class Planner:
         self._occupancy = Occupancy(len(fleet.units))
         for index, (slots, share) in enumerate(zip(room, load, strict=True)):
             self._occupancy.update(index, slots, share)
-        self._targets = Targets(fleet, policy, self._occupancy)
+        self._targets = Targets(fleet, policies, self._occupancy)
         self._capacity = capacity
         self._strategy = strategy
         self._bound = bound
@@ -125,7 +127,7 @@ class Planner:
         )
 
     def _target(self, resident: Resident) -> Choice | NoChoice | None:
-        location = location_of(resident.cell)
+        location = location_of(resident.cell, resident.source)
         if self._strategy is MoveStrategy.PLACE:
             return self._targets.place(location, resident.tenant, resident.key)
         if self._strategy is MoveStrategy.SPREAD:

@@ -17,12 +17,12 @@ import numpy as np
 from provisioner.geo.location import Location
 from provisioner.placement.candidates import CandidateList, place_of, rank
 from provisioner.placement.choice import SPREAD, Choice, NoChoice
-from provisioner.placement.chooser import Chooser
 from provisioner.placement.eligibility import Eligibility
-from provisioner.placement.filters import PlacementPolicy, why_not_here
+from provisioner.placement.filters import PlacementPolicy, PolicySource, allows
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.geodesy import Floats, distance_km
 from provisioner.placement.occupancy import Occupancy
+from provisioner.placement.policy_chooser import PolicyChooser
 from provisioner.placement.rendezvous import scores_in_slot, slot_of
 
 SPREAD_KM = 1000.0  # a unit so much farther than the nearest gets 1/e of the share for its room
@@ -32,23 +32,22 @@ BETTER_SHARE = 0.2  # and at least this share of the way it has now
 CROWDED = 0.9  # load from which a unit's clients may move to one as near
 LESS_CROWDED_BY = 0.2  # if that one's load is so much lower
 MAX_PLACES = 50_000
+MOST_POLICIES = 256  # of which it keeps who may live where
 
 Decay: TypeAlias = tuple[Sequence[int], Floats]
-PlaceKey: TypeAlias = tuple[str, str, float | None, float | None, float]
+PlaceKey: TypeAlias = tuple[PlacementPolicy, str, str, float | None, float | None, float]
 
 
 class Targets:
-    """Over one fleet snapshot and policy; `occupancy` belongs to the same snapshot and may
-    change under it."""
+    """Over one fleet snapshot; `occupancy` belongs to the same snapshot and may change under it,
+    and so may what the policies say."""
 
-    def __init__(
-        self, fleet: PlacementFleet, policy: PlacementPolicy, occupancy: Occupancy
-    ) -> None:
+    def __init__(self, fleet: PlacementFleet, policies: PolicySource, occupancy: Occupancy) -> None:
         self.fleet = fleet
-        self._policy = policy
+        self._policies = policies
         self.occupancy = occupancy
-        self._chooser = Chooser(fleet, policy, occupancy)
-        self._eligibility = Eligibility(fleet, policy)
+        self._chooser = PolicyChooser(fleet, policies, occupancy)
+        self._eligibilities: dict[PlacementPolicy, Eligibility] = {}
         self._decays: dict[PlaceKey, Decay] = {}
         self.indices: dict[str, int] = {unit.id: unit.index for unit in fleet.units}
 
@@ -58,14 +57,16 @@ class Targets:
 
     def spread(self, location: Location, tenant: str, key: bytes) -> Choice | NoChoice:
         """One of the next-best units, by room and distance; the hash of the client decides."""
-        indices, decay = self._decay(location, tenant)
-        if len(indices):
+        policy: PlacementPolicy | None = self._policies.of(tenant, location, key)
+        while policy is not None:
+            indices, decay = self._decay(policy, location, tenant)
             weights = self.rooms(indices) * decay
             open_ones = np.flatnonzero(weights > 0.0)
             if len(open_ones):
                 chosen = np.asarray(indices)[open_ones]
                 scores = scores_in_slot(slot_of(key), self.fleet.seeds[chosen], weights[open_ones])
                 return Choice(int(chosen[int(np.argmax(scores))]), SPREAD)
+            policy = policy.spillover
         return self.place(location, tenant, key)  # all of these are full: any other
 
     def better(self, location: Location, tenant: str, key: bytes, now: str) -> Choice | None:
@@ -74,6 +75,7 @@ class Targets:
         Placement's own choice, if the client's unit may not serve it any more; if the way is
         shorter by a margin; or if the unit is crowded and another, as near, is not.
         """
+        policy = self._policies.of(tenant, location, key)
         choice = self.place(location, tenant, key)
         here = self.indices.get(now)
         if isinstance(choice, NoChoice) or choice.unit_index == here:
@@ -81,40 +83,33 @@ class Targets:
         if here is None:
             return choice
         unit, there = self.fleet.units[here], self.fleet.units[choice.unit_index]
-        if self.banned(unit, location, tenant):
+        if not allows(unit, policy, location, tenant):
             return choice
         now_km, then_km = self._away_km(location, unit), self._away_km(location, there)
         if now_km < 0.0:
             return None  # nobody knows where the client is: no place is better
-        within = max(
-            BETTER_KM, now_km * BETTER_SHARE, place_of(location, self._policy).equals_within
-        )
+        equals_within = place_of(location, policy).equals_within
+        within = max(BETTER_KM, now_km * BETTER_SHARE, equals_within)
         if now_km - then_km > within:
             return choice
         load = self.occupancy.load
         crowded = load[here] >= CROWDED and load[choice.unit_index] <= load[here] - LESS_CROWDED_BY
-        equals_within = place_of(location, self._policy).equals_within
         return choice if crowded and then_km - now_km <= equals_within else None
 
-    def banned(self, unit: PlacementUnit, location: Location, tenant: str) -> bool:
-        """Whether policy keeps the client off its unit, whatever that takes at present."""
-        policy = self._policy
-        if policy.allowed_countries and unit.country not in policy.allowed_countries:
-            return True
-        if unit.country in policy.denied_countries:
-            return True
-        if any(unit.labels.get(name) != value for name, value in policy.required_labels.items()):
-            return True
-        return bool(why_not_here(unit, location, tenant))
+    def allows(self, index: int, location: Location, tenant: str, key: bytes) -> bool:
+        """Whether policy lets the client live in this unit, whatever that takes at present."""
+        policy = self._policies.of(tenant, location, key)
+        return allows(self.fleet.units[index], policy, location, tenant)
 
     def rooms(self, indices: Sequence[int]) -> Floats:
         """Slots that can be had at each of these units."""
         room = self.occupancy.room
         return np.array([max(0, room[index]) for index in indices], dtype=np.float64)
 
-    def _decay(self, location: Location, tenant: str) -> Decay:
+    def _decay(self, policy: PlacementPolicy, location: Location, tenant: str) -> Decay:
         """The nearest units, and how much less each counts for being farther."""
         key = (
+            policy,
             tenant if self.fleet.by_tenant else "",
             location.cell,
             location.latitude,
@@ -125,10 +120,18 @@ class Targets:
         if found is None:
             if len(self._decays) >= MAX_PLACES:
                 self._decays.clear()
-            place = place_of(location, self._policy)
-            eligible = self._eligibility.of(location, tenant)
-            listed = rank(eligible, place, kept=self._policy.kept)
+            place = place_of(location, policy)
+            eligible = self._eligibility(policy).of(location, tenant)
+            listed = rank(eligible, place, kept=policy.kept)
             found = self._decays[key] = (tuple(listed.indices), _decay_of(listed))
+        return found
+
+    def _eligibility(self, policy: PlacementPolicy) -> Eligibility:
+        found = self._eligibilities.get(policy)
+        if found is None:
+            if len(self._eligibilities) >= MOST_POLICIES:
+                self._eligibilities.clear()
+            found = self._eligibilities[policy] = Eligibility(self.fleet, policy)
         return found
 
     def _away_km(self, location: Location, unit: PlacementUnit) -> float:

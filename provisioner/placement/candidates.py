@@ -20,6 +20,7 @@ from provisioner.placement.eligibility import Eligibility, EligibleUnits, is_now
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import EARTH_RADIUS_KM, Floats, distances_km, unit_vector
+from provisioner.placement.ranking import Scale
 
 MOST_EQUALS = 256  # units within the uncertainty that are kept at most
 
@@ -44,15 +45,20 @@ class Place:
 
     def tiers(self, eligible: EligibleUnits, at: NDArray[np.intp] | None = None) -> Floats:
         """The tiers of the units, or of those at some of their places."""
+        scale = eligible.scale
         if self.here is not None:
-            return distances_km(self.here, eligible.vectors if at is None else eligible.vectors[at])
+            vectors = eligible.vectors if at is None else eligible.vectors[at]
+            tiers = distances_km(self.here, vectors)
+            if scale is None:
+                return tiers
         indices = eligible.indices if at is None else eligible.indices[at]
-        tiers = np.full(len(indices), 0.0 if self.nowhere else 2.0)
-        if self.continent:
-            tiers[eligible.fleet.continents[indices] == self.continent] = 1.0
-        if self.country:
-            tiers[eligible.fleet.countries[indices] == self.country] = 0.0
-        return tiers
+        if self.here is None:
+            tiers = np.full(len(indices), 0.0 if self.nowhere else 2.0)
+            if self.continent:
+                tiers[eligible.fleet.continents[indices] == self.continent] = 1.0
+            if self.country:
+                tiers[eligible.fleet.countries[indices] == self.country] = 0.0
+        return tiers if scale is None else _scaled(scale, indices, tiers)
 
 
 def place_of(location: Location, policy: PlacementPolicy) -> Place:
@@ -75,7 +81,8 @@ class CandidateList:
     """Everything `choose` needs about a place. indices and tiers run in step, nearest first.
 
     tiers: km where a position is known; else 0, 1, 2 for same country, same continent,
-    elsewhere; 0 for all where not even that is known.
+    elsewhere; 0 for all where not even that is known. A ranking of the policy stretches them and
+    adds to them (see `ranking.Scale`).
     """
 
     eligible: EligibleUnits
@@ -129,6 +136,8 @@ def narrowed(candidates: CandidateList, place: Place, *, apart_km: float) -> Can
     indices = np.frombuffer(candidates.indices, dtype=np.int64)
     assert place.here is not None
     tiers = distances_km(place.here, fleet.vectors[indices])
+    if candidates.eligible.scale is not None:
+        tiers = _scaled(candidates.eligible.scale, indices, tiers)
     if not candidates.whole:
         told = tiers < candidates.tiers[-1] - apart_km
         indices, tiers = indices[told], tiers[told]
@@ -141,13 +150,18 @@ def narrowed(candidates: CandidateList, place: Place, *, apart_km: float) -> Can
     )
 
 
+def _scaled(scale: Scale, indices: NDArray[np.intp], tiers: Floats) -> Floats:
+    scaled: Floats = tiers * scale.stretch[indices] + scale.offsets[indices]
+    return scaled
+
+
 def _worth_a_look(eligible: EligibleUnits, place: Place, kept: int) -> NDArray[np.intp] | None:
     """Which units `rank` needs exact distances of, ascending; None: of all.
 
     Cosines of distances are one matrix product, ten times cheaper than the distances.
     """
     count = len(eligible.indices)
-    if place.here is None or count <= 2 * kept:
+    if place.here is None or count <= 2 * kept or eligible.scale is not None:
         return None
     cosines = eligible.vectors @ place.here
     nearest = acos(min(1.0, max(-1.0, float(cosines.max()))))

@@ -41,7 +41,9 @@ def cell_places(location: Location, policy: PlacementPolicy) -> CellPlaces | Non
     if location.latitude is None or location.longitude is None:
         return None
     latitude, longitude = round(location.latitude, 1), round(location.longitude, 1)
-    apart_km = reach_km(latitude, EARTH_RADIUS_KM) + ROUNDING_KM
+    reach = reach_km(latitude, EARTH_RADIUS_KM) * policy.ranking.most_stretch
+    # With classes, tiers are so large that doubles are a centimetre apart.
+    apart_km = reach + ROUNDING_KM
     uncertainty_km = round(location.uncertainty_km)
     most = policy.bounded(uncertainty_km + HALF_KM)
     return CellPlaces(
@@ -88,8 +90,10 @@ def cell_shortlist(
         return None, looked_at
     if first_full is not None and abs(first_full - nearest) <= give_or_take:
         return None, looked_at  # a full unit that is nearer for some alone
-    least = min(load_step(load[index]) for index in near)
-    best = [index for index in near if load_step(load[index]) == least]
+    best = near
+    if candidates.eligible.by_load:
+        least = min(load_step(load[index]) for index in near)
+        best = [index for index in near if load_step(load[index]) == least]
     rule = rule_of(
         cell.middle,
         nearer_full=first_full is not None and first_full < nearest,

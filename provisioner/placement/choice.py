@@ -17,7 +17,6 @@ import numpy as np
 
 from provisioner.placement.candidates import CandidateList, Place
 from provisioner.placement.eligibility import EligibleUnits
-from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.rendezvous import scores_in_slot, slot_of
 
 LOAD_STEPS = 20  # of 5 % each
@@ -27,6 +26,7 @@ LEAST_LOADED = "least-loaded-near"  # of several equally near ones, the least lo
 SPREAD_NEAR = "spread-near"  # of several equally near and loaded ones, by hash
 NEXT_BEST = "next-best"  # nearer ones were full
 SPREAD = "spread"  # nobody knows where the client is
+SPILLOVER = "spillover"  # the units that its policy tries first had no room
 
 
 class Choice(NamedTuple):
@@ -39,10 +39,13 @@ class Choice(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class NoChoice:
     """No unit takes the client. `allowed`: ids of those that may but are full; when empty
-    none may, for `reason`."""
+    none may, for `reason`. rules: of a policy, that left it none. retry: whether it is to ask
+    again where all are full."""
 
     allowed: tuple[str, ...]
     reason: str
+    rules: tuple[str, ...] = ()
+    retry: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,21 +75,22 @@ def choose(
     best = shortlist(candidates, room, load)
     if best is None:
         return nobody(candidates.eligible)
-    return by_hash(best, candidates.eligible.fleet, client_key)
+    return by_hash(best, candidates.eligible, client_key)
 
 
-def by_hash(best: Shortlist, fleet: PlacementFleet, client_key: bytes) -> Choice:
+def by_hash(best: Shortlist, eligible: EligibleUnits, client_key: bytes) -> Choice:
     """Which of a shortlist a client gets."""
     if len(best.choices) == 1:
         return best.choices[0]
     units = [choice.unit_index for choice in best.choices]
-    scores = scores_in_slot(slot_of(client_key), fleet.seeds[units], fleet.weights[units])
+    weights = eligible.weights[units]
+    scores = scores_in_slot(slot_of(client_key), eligible.fleet.seeds[units], weights)
     return best.choices[int(np.argmax(scores))]
 
 
 def nobody(eligible: EligibleUnits) -> NoChoice:
     """The answer when none of these has room."""
-    return NoChoice(eligible.ids, eligible.refusal)
+    return NoChoice(eligible.ids, eligible.refusal, eligible.emptied_by)
 
 
 def shortlist(
@@ -95,6 +99,7 @@ def shortlist(
     """Everything about a choice that does not depend on the client; arguments as in choose.
     None: all are full."""
     indices, tiers, place = candidates.indices, candidates.tiers, candidates.place
+    by_load = candidates.eligible.by_load
     limit, nearer_full, equals, least = float("inf"), False, 0, 0
     best: list[int] = []
     looked_at = 0
@@ -104,7 +109,7 @@ def shortlist(
         looked_at += 1
         if room[index] <= 0:
             continue
-        step = load_step(load[index])
+        step = load_step(load[index]) if by_load else 0
         if not equals:
             limit = tiers[at] + place.equals_within
             nearer_full = tiers[0] < tiers[at]

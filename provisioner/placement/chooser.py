@@ -205,7 +205,7 @@ class Chooser:
         candidates = narrowed(kept.candidates, place, apart_km=places.apart_km)
         best = shortlist(candidates, occupancy.room, occupancy.load)
         if best is not None and _reaches(best, candidates):
-            return by_hash(best, self._fleet, client_key)
+            return by_hash(best, candidates.eligible, client_key)
         eligible = candidates.eligible
         of_fleet = shortlist_fleet(eligible, place, occupancy.is_open, occupancy.steps)
         return nobody(eligible) if of_fleet is None else of_fleet.choice(slot_of(client_key))
@@ -227,9 +227,8 @@ class Chooser:
             kept.winners = ALWAYS_THE_FIRST
         else:
             units = [choice.unit_index for choice in best.choices]
-            kept.winners = winners(
-                self._fleet.seeds[units].tolist(), self._fleet.weights[units].tolist()
-            )
+            weights = kept.candidates.eligible.weights
+            kept.winners = winners(self._fleet.seeds[units].tolist(), weights[units].tolist())
 
 
 def _reaches(best: Shortlist, candidates: CandidateList) -> bool:

@@ -15,6 +15,8 @@ from provisioner.geo.location import Location
 from provisioner.placement.filters import PlacementPolicy, why_never, why_not_here
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import Floats
+from provisioner.placement.narrowing import narrowing_of
+from provisioner.placement.ranking import Scale, scale_of
 
 MOST_KEPT = 1024  # pairs of tenant and area
 
@@ -24,13 +26,26 @@ NOBODY_KNOWS_WHERE = "nobody knows where the client is, and the policy refuses s
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EligibleUnits:
-    """Arrays in step, by ascending index. `refusal`: why there are none, when there are none."""
+    """Arrays in step, by ascending index. `refusal`: why there are none, when there are none, and
+    `emptied_by` the rules of a policy that did it; scale: None: by distance alone."""
 
     fleet: PlacementFleet
     indices: NDArray[np.intp]
     vectors: Floats  # unit vectors of their positions, shape (n, 3)
     ids: tuple[str, ...]
     refusal: str
+    emptied_by: tuple[str, ...] = ()
+    scale: Scale | None = None
+
+    @property
+    def weights(self) -> Floats:
+        """The relative share of each unit of the fleet among equals, by its index."""
+        return self.fleet.weights if self.scale is None else self.scale.weights
+
+    @property
+    def by_load(self) -> bool:
+        """Whether the less loaded of equals go first."""
+        return self.scale is None or self.scale.by_load
 
 
 class Eligibility:
@@ -42,6 +57,8 @@ class Eligibility:
         self._ever = [unit for unit in fleet.units if not why_never(unit, policy)]
         self._kept: dict[tuple[str, str, str], EligibleUnits] = {}
         self._alike: dict[bytes, EligibleUnits] = {}
+        self._scale = scale_of(policy.ranking, fleet)
+        self._denied = self._eligible([], policy.denied, (policy.denied_by,))
         self._refused = self._eligible([], NOBODY_KNOWS_WHERE)
 
     @property
@@ -51,6 +68,8 @@ class Eligibility:
 
     def of(self, location: Location, tenant: str) -> EligibleUnits:
         """The units that may take a client of `tenant` at `location`."""
+        if self._policy.denied:
+            return self._denied
         if self._policy.nowhere == "refuse" and is_nowhere(location):
             return self._refused
         fleet = self._fleet
@@ -65,10 +84,16 @@ class Eligibility:
                 self._kept.clear()
                 self._alike.clear()
             found = [u.index for u in self._ever if not why_not_here(u, location, tenant)]
-            kept = self._kept[key] = self._eligible(found, NO_UNIT)
+            if found:
+                kept = self._kept[key] = self._eligible(found, "")
+            else:
+                refusal, rules = narrowing_of(fleet, self._policy, location, tenant)
+                kept = self._kept[key] = self._eligible([], refusal or NO_UNIT, rules)
         return kept
 
-    def _eligible(self, found: list[int], refusal: str) -> EligibleUnits:
+    def _eligible(
+        self, found: list[int], refusal: str, emptied_by: tuple[str, ...] = ()
+    ) -> EligibleUnits:
         """Areas with the same units share one object: there are 250 countries."""
         fleet = self._fleet
         indices = np.array(found, dtype=np.intp)
@@ -81,7 +106,9 @@ class Eligibility:
                 indices=indices,
                 vectors=fleet.vectors if everyone else fleet.vectors[indices],
                 ids=tuple(fleet.units[index].id for index in found),
-                refusal="" if found else refusal,
+                refusal=refusal,
+                emptied_by=emptied_by,
+                scale=self._scale,
             )
         return alike
 

@@ -5,7 +5,7 @@ It asks the same functions that decide, so it cannot say anything else than what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from provisioner.placement.choice import Choice, choose, load_step
 from provisioner.placement.filters import PlacementPolicy, why_not
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.geodesy import distance_km
+from provisioner.placement.ranking import CLASS_KM, Ranking, stretch
 
 RANKED_EXACTLY = 16  # past that, by distance alone: nobody asks why 18th is not 17th
 _NOTHING: Mapping[str, float] = MappingProxyType({})
@@ -41,6 +42,7 @@ class ConsideredUnit:
     distance_km: float | None
     load: float
     rank: int
+    bias: float = 0.0  # of the policy's ranking, per cent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,26 +66,46 @@ def explain(
     """What `choose` would do for this client now, and why; arguments as there. recorded_km: how
     far units are by a record that was made where the client was, where `location` is the middle
     of its cell; they are told in place of what the middle says."""
-    everyone = build(fleet, policy, location, tenant, keep_all=True)
-    tiers = dict(zip(everyone.indices, everyone.tiers, strict=True))
-    ranked = _ranking(everyone, client_key, room, load)
-    within = everyone.place.equals_within
-    reasons = _ReasonWriter(fleet, location, within, tiers, load, recorded_km)
-    units = [
-        reasons.considered(
-            fleet.units[choice.unit_index],
-            reasons.why_chosen(choice) if rank == 1 else reasons.why_later(choice, ranked[0]),
-            rank=rank,
-        )
-        for rank, choice in enumerate(ranked, start=1)
-    ]
-    in_ranking = {choice.unit_index for choice in ranked}
+    units: list[ConsideredUnit] = []
+    rule, in_ranking, last = "", set[int](), policy
+    for stage in _stages(policy):
+        last = stage
+        everyone = build(fleet, stage, location, tenant, keep_all=True)
+        tiers = dict(zip(everyone.indices, everyone.tiers, strict=True))
+        ranked = [
+            choice
+            for choice in _ranking(everyone, client_key, room, load)
+            if choice.unit_index not in in_ranking
+        ]
+        within = everyone.place.equals_within
+        reasons = _ReasonWriter(fleet, location, within, tiers, load, recorded_km, stage.ranking)
+        spills = stage is not policy
+        for choice in ranked:
+            why = (
+                reasons.why_chosen(choice) if choice is ranked[0]
+                else reasons.why_later(choice, ranked[0])
+            )  # fmt: skip
+            if spills:
+                why = f"{why}; tried only where the pools before it have no room"
+            unit = fleet.units[choice.unit_index]
+            units.append(reasons.considered(unit, why, rank=len(units) + 1))
+        if ranked and not rule:
+            rule = rules.SPILLOVER if spills else ranked[0].rule
+        in_ranking.update(choice.unit_index for choice in ranked)
     for unit in fleet.units:
         if unit.index not in in_ranking:
-            reason = why_not(unit, policy, location, tenant) or everyone.eligible.refusal
+            reason = why_not(unit, last, location, tenant) or everyone.eligible.refusal
             full = "full: no slot can be had there now"
             units.append(reasons.considered(unit, reason or full, rank=0))
-    return Explanation(units=tuple(units), rule=ranked[0].rule if ranked else "")
+    return Explanation(units=tuple(units), rule=rule)
+
+
+def _stages(policy: PlacementPolicy) -> Iterator[PlacementPolicy]:
+    """The policy and what it spills over to, in turn."""
+    stage: PlacementPolicy | None = policy
+    while stage is not None:
+        yield stage
+        stage = stage.spillover
 
 
 def _ranking(
@@ -112,6 +134,7 @@ class _ReasonWriter:
     tiers: dict[int, float]
     load: Sequence[float]
     recorded_km: Mapping[str, float]
+    ranking: Ranking
 
     def considered(self, unit: PlacementUnit, reason: str, *, rank: int) -> ConsideredUnit:
         verdict = UnitVerdict.EXCLUDED
@@ -124,6 +147,7 @@ class _ReasonWriter:
             distance_km=self.away_km(unit),
             load=self.load[unit.index],
             rank=rank,
+            bias=self.ranking.bias_of(unit),
         )
 
     def away_km(self, unit: PlacementUnit) -> float | None:
@@ -140,10 +164,14 @@ class _ReasonWriter:
         if choice.rule == rules.SPREAD:
             return "nobody knows where the client is; load and hash decide"
         away_km = self.away_km(unit)
-        near = self._match(unit) if away_km is None else f"{away_km:,.0f} km away"
+        near = self._match(unit) if away_km is None else self._away(unit, away_km)
         alike = "match as well" if away_km is None else f"are within {self._uncertainty()}"
         if choice.rule == rules.NEXT_BEST:
             return f"{near}, the best that has room; nearer ones are full"
+        if not self.ranking.by_distance or self.ranking.orders:
+            alone = choice.rule == rules.NEAREST
+            rest = "" if alone else "; load and hash decide"
+            return f"{near}, ranked first by the policy{rest}"
         return {
             rules.NEAREST: f"{near}, and no other that may take the client "
             + ("matches as well" if away_km is None else f"is within {self._uncertainty()}"),
@@ -155,6 +183,10 @@ class _ReasonWriter:
         unit, best = self.fleet.units[choice.unit_index], self.fleet.units[first.unit_index]
         away_km, best_km = self.away_km(unit), self.away_km(best)
         farther = self.tiers[unit.index] - self.tiers[best.index]
+        if farther >= CLASS_KM / 2:
+            return f"the policy's ranking puts {best.id} first"
+        if not self.ranking.by_distance:
+            return self._as_free("ranked alike by the policy", unit, best)
         if away_km is None or best_km is None:
             if farther > 0:
                 return f"{self._match(unit)}, {best.id} {self._match(best)}"
@@ -162,13 +194,26 @@ class _ReasonWriter:
         elif farther > self.within:
             more_km = max(1.0, away_km - best_km)
             away = f"{away_km:,.0f} km away, {more_km:,.0f} km farther than {best.id}"
+            if self.ranking.biases:
+                away = f"{self._away(unit, away_km)}, against {self._away(best, best_km)}"
             return away + (f" and outside {self._uncertainty()}" if self.within else "")
         else:
-            near = f"{away_km:,.0f} km away, as near as can be told"
+            near = f"{self._away(unit, away_km)}, as near as can be told"
+        return self._as_free(near, unit, best)
+
+    def _as_free(self, near: str, unit: PlacementUnit, best: PlacementUnit) -> str:
         load, best_load = self.load[unit.index], self.load[best.index]
-        if load_step(load) > load_step(best_load):
+        if self.ranking.by_load and load_step(load) > load_step(best_load):
             return f"{near}, but {load:.0%} full against {best_load:.0%} of {best.id}"
         return f"{near} and as free as {best.id}; the hash decides"
+
+    def _away(self, unit: PlacementUnit, away_km: float) -> str:
+        """How far a unit is, and what its bias makes of that."""
+        bias = self.ranking.bias_of(unit)
+        if not bias:
+            return f"{away_km:,.0f} km away"
+        counted = away_km * stretch(bias)
+        return f"{away_km:,.0f} km away, which a bias of {bias:+g} makes {counted:,.0f}"
 
     def _uncertainty(self) -> str:
         return f"the location's uncertainty of {self.within:,.0f} km"
@@ -176,6 +221,9 @@ class _ReasonWriter:
     def _match(self, unit: PlacementUnit) -> str:
         """How a unit matches a client of whom only country or continent are known."""
         tier = self.tiers[unit.index]
+        tier %= CLASS_KM
+        if not self.ranking.by_distance:
+            return "may take the client"
         if tier >= 2.0:
             return "is on another continent"
         if tier >= 1.0:

@@ -1,18 +1,24 @@
-"""Which units may take a client at all, and why the others may not. Pure."""
+"""PlacementPolicy: by what a client is placed, and which units may take it. Pure.
+
+A tenant's policy document comes to one of these for each client (`provisioner.policy`); a tenant
+without document has the server's own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from provisioner.geo.location import Location
 from provisioner.placement.fleet import PlacementUnit
+from provisioner.placement.ranking import PROXIMITY, Ranking
+from provisioner.placement.selectors import Constraint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlacementPolicy:
-    """A tenant's rules. The default allows everything.
+    """What holds for a client. The default allows everything. Compared by identity: whoever makes
+    them keeps them, as do those who keep what they decided by one.
 
     The uncertainty of a location, within which units count as equally near, is taken to be
     no less than `least_uncertainty_km` (raise it to share load between units of one city)
@@ -20,18 +26,42 @@ class PlacementPolicy:
     large country, would make half a continent equal).
     """
 
-    revision: int = 0
+    revision: int = 0  # of the policy; 0: the tenant has none
     nowhere: Literal["spread", "refuse"] = "spread"  # what a client without location gets
+    full: Literal["retry", "refuse"] = "retry"  # what it gets where all units are full
     least_uncertainty_km: float = 0.0
     most_uncertainty_km: float = float("inf")
-    allowed_countries: tuple[str, ...] = ()  # units only in these; empty: anywhere
-    denied_countries: tuple[str, ...] = ()  # no units in these
-    required_labels: Mapping[str, str] = field(default_factory=dict)  # units have all of these
+    constraints: tuple[Constraint, ...] = ()  # all of them hold for each unit
+    denied: str = ""  # why the client is placed nowhere; empty: it may be
+    denied_by: str = ""  # the rule that says so
+    ranking: Ranking = PROXIMITY
+    spillover: PlacementPolicy | None = None  # what is tried where no unit of this one has room
     kept: int = 16  # candidates kept per location, at least 1
 
     def bounded(self, uncertainty_km: float) -> float:
         """Within how many km units count as equally near to a location that is so uncertain."""
         return max(self.least_uncertainty_km, min(self.most_uncertainty_km, uncertainty_km))
+
+    def of(self, tenant: str, location: Location, client_key: bytes) -> PlacementPolicy:
+        """As a PolicySource that has one policy for everybody."""
+        return self
+
+    def revision_of(self, tenant: str) -> int:
+        """As a PolicySource."""
+        return self.revision
+
+
+class PolicySource(Protocol):
+    """Knows by what each client is placed."""
+
+    def of(self, tenant: str, location: Location, client_key: bytes) -> PlacementPolicy:
+        """The policy of one client, at a location; the same one for clients that are treated
+        alike."""
+        ...
+
+    def revision_of(self, tenant: str) -> int:
+        """The revision of a tenant's policy that counts now; 0: it has none."""
+        ...
 
 
 def why_not(unit: PlacementUnit, policy: PlacementPolicy, location: Location, tenant: str) -> str:
@@ -43,14 +73,29 @@ def why_never(unit: PlacementUnit, policy: PlacementPolicy) -> str:
     """Why this unit may not take any client under the policy; empty when it may."""
     if not unit.accepting:
         return unit.not_accepting_reason or "takes no new clients"
-    if policy.allowed_countries and unit.country not in policy.allowed_countries:
-        return f"is in {unit.country}, outside the countries the policy allows"
-    if unit.country in policy.denied_countries:
-        return f"is in {unit.country}, which the policy denies"
-    for name, value in policy.required_labels.items():
-        if unit.labels.get(name) != value:
-            return f"lacks the label {name}={value} that the policy requires"
+    return why_forbidden(unit, policy)
+
+
+def why_forbidden(unit: PlacementUnit, policy: PlacementPolicy) -> str:
+    """Why the policy keeps its clients off this unit, whatever the unit takes at present; empty
+    when it does not."""
+    if policy.denied:
+        return policy.denied
+    for constraint in policy.constraints:
+        if reason := constraint.why_not(unit):
+            return reason
     return ""
+
+
+def allows(unit: PlacementUnit, policy: PlacementPolicy, location: Location, tenant: str) -> bool:
+    """Whether a client may live in this unit, by the policy or by what it spills over to, whatever
+    the unit takes at present."""
+    stage: PlacementPolicy | None = policy
+    while stage is not None:
+        if not why_forbidden(unit, stage):
+            return not why_not_here(unit, location, tenant)
+        stage = stage.spillover
+    return False
 
 
 def why_not_here(unit: PlacementUnit, location: Location, tenant: str) -> str:

@@ -20,10 +20,10 @@ class FleetShortlist:
     """The units between which only the hash decides. There may be thousands, so who wins a
     slot is found when it is first asked for."""
 
-    __slots__ = ("_fleet", "_indices", "_rule", "_winners")
+    __slots__ = ("_eligible", "_indices", "_rule", "_winners")
 
     def __init__(self, eligible: EligibleUnits, best: NDArray[np.intp], rule: str) -> None:
-        self._fleet = eligible.fleet
+        self._eligible = eligible
         self._indices = eligible.indices[best]
         self._rule = rule
         self._winners: dict[int, Choice] = {}
@@ -33,7 +33,8 @@ class FleetShortlist:
         found = self._winners.get(slot)
         if found is None:
             units = self._indices
-            scores = scores_in_slot(slot, self._fleet.seeds[units], self._fleet.weights[units])
+            seeds, weights = self._eligible.fleet.seeds[units], self._eligible.weights[units]
+            scores = scores_in_slot(slot, seeds, weights)
             found = Choice(int(units[int(np.argmax(scores))]), self._rule)
             self._winners[slot] = found
         return found
@@ -50,7 +51,9 @@ def shortlist_fleet(
     tiers = place.tiers(eligible)
     nearest = tiers[has_room].min()
     near = np.flatnonzero(has_room & (tiers <= nearest + place.equals_within))
-    near_steps = steps[eligible.indices[near]]
-    best = near[near_steps == near_steps.min()]
+    best = near
+    if eligible.by_load:
+        near_steps = steps[eligible.indices[near]]
+        best = near[near_steps == near_steps.min()]
     rule = rule_of(place, nearer_full=bool(tiers.min() < nearest), equals=len(near), best=len(best))
     return FleetShortlist(eligible, best, rule)

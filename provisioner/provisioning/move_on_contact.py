@@ -28,7 +28,7 @@ from provisioner.moves.mover import Mover
 from provisioner.moves.plan import MoveStrategy
 from provisioner.moves.targets import Targets
 from provisioner.placement.eligibility import is_nowhere
-from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.filters import PolicySource
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.provisioning.pending import AnyPending
 from provisioner.provisioning.placer import Placer
@@ -45,21 +45,21 @@ class MoveOnContact:
         fleet_view: FleetView,
         placer: Placer,
         mover: Mover,
-        policy: PlacementPolicy,
+        policies: PolicySource,
         *,
         clock: Callable[[], float],
     ) -> None:
         self._fleet_view = fleet_view
         self._placer = placer
         self._mover = mover
-        self._policy = policy
+        self._policies = policies
         self._clock = clock
         self._follow(fleet_view.fleet)
         fleet_view.subscribe(self._follow)
 
     def _follow(self, fleet: PlacementFleet) -> None:
         """From now on decides over this snapshot."""
-        self._targets = Targets(fleet, self._policy, self._placer.occupancy)
+        self._targets = Targets(fleet, self._policies, self._placer.occupancy)
 
     def begin(self, pending: AnyPending, found: KeyValue, record: AssignmentRecord) -> bool:
         """Whether the client is to move; then `pending` is answered once it is over."""

@@ -150,8 +150,9 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         account = placer.accounts[choice.unit_index]
         location = self.location
         why = placer.provenance(choice, location)
+        revision = placer.policies.revision_of(self.tenant.id)
         self.value = encode_assignment(
-            account.unit, 1, self.at_ms, location.cell, placer.policy.revision, why=why,
+            account.unit, 1, self.at_ms, location.cell, revision, why=why,
             key=self.proof.bound_key,
         )  # fmt: skip
         if self.tenant.hold_s > 0:

@@ -17,11 +17,24 @@ from provisioner.ledger.port import Ledger
 from provisioner.ledger.provenance import encode_provenance, provenance_of
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.explanation import Explanation, explain
-from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.filters import PolicySource
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
 
 MOST_PROVENANCES = 50_000
+
+
+class NoUnitAllowed(Refused):
+    """The tenant's policy leaves the client no unit; `metadata` names the rules."""
+
+    reason = "NO_UNIT_ALLOWED"
+
+    def __init__(self, tenant_id: str, why: str, rules: Sequence[str]) -> None:
+        super().__init__(
+            f"the policy of tenant {tenant_id} leaves this client no unit: {why}; "
+            "`homeport explain` shows each unit's reason, `homeport policy show` the rules"
+        )
+        self.metadata = {"rules": ",".join(rules)}
 
 
 class Placer:
@@ -32,12 +45,12 @@ class Placer:
         self,
         fleet_view: FleetView,
         ledger: Ledger,
-        policy: PlacementPolicy,
+        policies: PolicySource,
         *,
         jitter: Callable[[], float],
     ) -> None:
         self._ledger = ledger
-        self.policy = policy
+        self.policies = policies
         self._jitter = jitter
         self._follow(fleet_view.fleet)
         fleet_view.subscribe(self._follow)
@@ -46,7 +59,7 @@ class Placer:
         """From now on chooses within this snapshot."""
         self.fleet = fleet
         self._ledger.follow([unit.id for unit in fleet.units])
-        self._chooser = self._ledger.chooser(fleet, self.policy)
+        self._chooser = self._ledger.chooser(fleet, self.policies)
         self._provenances: dict[tuple[int, int, str], tuple[Location, str]] = {}
         self.accounts: Sequence[Account] = [self._ledger.account(unit.id) for unit in fleet.units]
 
@@ -96,7 +109,7 @@ class Placer:
         occupancy = self._ledger.occupancy_for(client_key)
         return explain(
             self.fleet,
-            self.policy,
+            self.policies.of(tenant_id, location, client_key),
             location,
             tenant_id,
             client_key,
@@ -109,6 +122,8 @@ class Placer:
         if not choice.allowed:
             if not self.fleet.units:
                 return Refused("the fleet has no units; apply one with `homeport units apply`")
+            if choice.rules:
+                return NoUnitAllowed(tenant_id, choice.reason, choice.rules)
             return Refused(
                 f"no unit may take this client of tenant {tenant_id}: {choice.reason}; "
                 "`homeport explain` shows each unit's reason"
@@ -120,6 +135,11 @@ class Placer:
                 retry_after_s=0.1 + 0.2 * self._jitter(),
             )
         self._ledger.request_slots(choice.allowed)
+        if not choice.retry:
+            return Refused(
+                f"all units that may take this client of tenant {tenant_id} are full, and its "
+                "policy refuses such clients; add capacity, or change the policy"
+            )
         return Exhausted(
             "all units that may take this client are full; try again later, or add capacity",
             retry_after_s=1.0 + 2.0 * self._jitter(),

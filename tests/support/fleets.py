@@ -10,6 +10,8 @@ from provisioner.geo.location import NOWHERE, Location, LocationSource
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.occupancy import Occupancy
+from provisioner.placement.ranking import PROXIMITY, Cost, Preference, Ranking
+from provisioner.placement.selectors import Constraint, UnitSelector
 
 CITIES = {
     "fiji": (-17.7, 177.4, "FJ", "OC"),
@@ -73,6 +75,29 @@ def country_only(country, continent=""):
     )
 
 
+def selector(units=(), countries=(), continents=(), labels=None):
+    """Units by what they are; labels: name to one value or several."""
+    return UnitSelector(
+        units=frozenset(units),
+        countries=frozenset(countries),
+        continents=frozenset(continents),
+        labels={
+            name: frozenset([value] if isinstance(value, str) else value)
+            for name, value in (labels or {}).items()
+        },
+    )
+
+
+def only(rule="r", **which):
+    """What a PlacementPolicy needs for its clients to live in these units alone."""
+    return {"constraints": (Constraint(rule=rule, selector=selector(**which)),)}
+
+
+def never(rule="r", **which):
+    """The same, for them to live in none of these."""
+    return {"constraints": (Constraint(rule=rule, selector=selector(**which), forbids=True),)}
+
+
 def occupied(room, load):
     """An Occupancy with these."""
     occupancy = Occupancy(len(room))
@@ -120,6 +145,32 @@ def locations(draw):
 
 
 @st.composite
+def rankings(draw):
+    """Mostly the usual one; else any mixture of what a ranking may have."""
+    if draw(st.booleans()):
+        return PROXIMITY
+    which = st.sampled_from([selector(countries=["DE"]), selector(labels={"ring": "a"})])
+    return Ranking(
+        orders=draw(
+            st.lists(
+                st.sampled_from(
+                    [
+                        Preference(selectors=(selector(countries=["KE"]), selector())),
+                        Preference(selectors=(selector(labels={"ring": "a"}),)),
+                        Cost(label="cost", band=2.0),
+                    ]
+                ),
+                max_size=2,
+            ).map(tuple)
+        ),
+        by_distance=draw(st.sampled_from([True, True, False])),
+        biases=draw(st.lists(st.tuples(which, st.floats(-99, 99)), max_size=2).map(tuple)),
+        by_load=draw(st.sampled_from([True, True, False])),
+        weights=draw(st.lists(st.tuples(which, st.floats(0.1, 9)), max_size=2).map(tuple)),
+    )
+
+
+@st.composite
 def situations(draw):
     """A fleet of 1 to 12 units in any state, a policy, and a client somewhere."""
     units = []
@@ -136,6 +187,7 @@ def situations(draw):
                 country=country,
                 continent=continent,
                 weight=draw(st.sampled_from([0.5, 1.0, 3.0])),
+                labels=draw(st.sampled_from([{}, {"cost": "1.5"}, {"cost": "9", "ring": "a"}])),
                 accepting=taking,
                 not_accepting_reason="" if taking else "cordoned",
                 tenants=draw(st.sampled_from([(), (), (), ("acme",)])),
@@ -154,7 +206,8 @@ def situations(draw):
             nowhere=draw(st.sampled_from(["spread", "spread", "refuse"])),
             least_uncertainty_km=draw(st.sampled_from([0.0, 0.0, 500.0])),
             most_uncertainty_km=draw(st.sampled_from([float("inf"), 1000.0])),
-            denied_countries=draw(st.sampled_from([(), (), ("FR",)])),
+            ranking=draw(rankings()),
+            **draw(st.sampled_from([{}, {}, never(countries=["FR"])])),
         ),
         location=draw(locations()),
         tenant=draw(st.sampled_from(["acme", "other"])),

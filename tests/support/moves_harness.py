@@ -69,7 +69,7 @@ class MovesHarness:
                 supervisor=FailFast(),
                 queues=1,
             ),
-            policy=PlacementPolicy(),
+            policies=PlacementPolicy(),
             fleet=self.fleet_view.fleet,
             endpoint=self._endpoint,
             lease=lambda client: departures.current(),

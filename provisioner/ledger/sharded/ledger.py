@@ -31,10 +31,10 @@ from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.ledger.store_ledger import COMMIT_QUEUES, StoreLedger
 from provisioner.ledger.tenant_fence import TenantFence
 from provisioner.placement.choice import Choice, NoChoice
-from provisioner.placement.chooser import Chooser
-from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.filters import PolicySource
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
+from provisioner.placement.policy_chooser import PolicyChooser
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,9 @@ SWEEP_S = 0.25
 class ShardedChooser:
     """Chooses among the units that have room for the cluster a client belongs to."""
 
-    def __init__(self, choosers: Mapping[str, Chooser], shard_map_cache: ShardMapCache) -> None:
+    def __init__(
+        self, choosers: Mapping[str, PolicyChooser], shard_map_cache: ShardMapCache
+    ) -> None:
         self._choosers = choosers
         self._shard_map_cache = shard_map_cache
 
@@ -155,9 +157,9 @@ class ShardedLedger:
             found = self._accounts[unit] = Account(unit=unit)
         return found
 
-    def chooser(self, fleet: PlacementFleet, policy: PlacementPolicy) -> ShardedChooser:
+    def chooser(self, fleet: PlacementFleet, policies: PolicySource) -> ShardedChooser:
         choosers = {
-            name: ledger.chooser(fleet, policy) for name, ledger in self.cluster_ledgers.items()
+            name: ledger.chooser(fleet, policies) for name, ledger in self.cluster_ledgers.items()
         }
         return ShardedChooser(choosers, self._shard_map_cache)
 

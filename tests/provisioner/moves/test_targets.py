@@ -12,7 +12,7 @@ from provisioner.moves.plan import without
 from provisioner.moves.targets import Targets
 from provisioner.placement.choice import NoChoice
 from provisioner.placement.filters import PlacementPolicy
-from tests.support.fleets import fleet, occupied
+from tests.support.fleets import fleet, never, occupied, only
 
 POLICY = PlacementPolicy()
 IRELAND = "IE:53.3,-6.3~20"
@@ -117,17 +117,22 @@ def test_where_all_are_full_there_is_no_choice_but_units_that_would_be_allowed()
     [
         pytest.param({}, {}, False, id="nothing-speaks-against-it"),
         pytest.param({}, {"accepting": False}, False, id="it-takes-nobody-new-at-present"),
+        pytest.param(only(countries=["DE"]), {}, True, id="not-an-allowed-country"),
+        pytest.param(only(countries=["IE"]), {}, False, id="an-allowed-country"),
+        pytest.param(never(countries=["IE"]), {}, True, id="a-denied-country"),
+        pytest.param(only(labels={"tier": "gold"}), {}, True, id="a-label-is-missing"),
         pytest.param(
-            {"allowed_countries": frozenset({"DE"})}, {}, True, id="not-an-allowed-country"
+            only(labels={"tier": "gold"}), {"labels": {"tier": "gold"}}, False, id="it-has-it"
         ),
-        pytest.param({"allowed_countries": frozenset({"IE"})}, {}, False, id="an-allowed-country"),
-        pytest.param({"denied_countries": frozenset({"IE"})}, {}, True, id="a-denied-country"),
-        pytest.param({"required_labels": {"tier": "gold"}}, {}, True, id="a-label-is-missing"),
+        pytest.param({"denied": "rule x denies it"}, {}, True, id="the-client-is-denied"),
         pytest.param(
-            {"required_labels": {"tier": "gold"}},
-            {"labels": {"tier": "gold"}},
+            {
+                **only(countries=["DE"]),
+                "spillover": PlacementPolicy(**only(countries=["IE"])),
+            },
+            {},
             False,
-            id="it-has-it",
+            id="it-is-one-that-the-policy-spills-over-to",
         ),
         pytest.param({}, {"tenants": ("other",)}, True, id="it-serves-another-tenant"),
     ],
@@ -135,4 +140,4 @@ def test_where_all_are_full_there_is_no_choice_but_units_that_would_be_allowed()
 def test_whether_policy_keeps_a_client_off_its_unit(policy, unit, expected):
     units = fleet("dublin", dublin=unit)
     asked = Targets(units, PlacementPolicy(**policy), occupied([100], [0.0]))
-    assert asked.banned(units.units[0], location_of(IRELAND), "t") is expected
+    assert asked.allows(0, location_of(IRELAND), "t", b"assignments/t/a") is not expected

@@ -10,6 +10,7 @@ from zlib import crc32
 import numpy as np
 
 from provisioner.placement.geodesy import distances_km, unit_vector, unit_vectors
+from provisioner.placement.ranking import PROXIMITY
 
 MASK = 2**64 - 1
 
@@ -22,13 +23,60 @@ def allowed(unit, situation):
     areas = unit.serves.countries + unit.serves.continents
     return (
         unit.accepting
-        and unit.country not in policy.denied_countries
+        and not policy.denied
+        and all(meant(unit, one.selector) is not one.forbids for one in policy.constraints)
         and (not unit.tenants or situation.tenant in unit.tenants)
         and (not areas or location.country in areas or location.continent in areas)
     )
 
 
-def tier(unit, location):
+def meant(unit, selector):
+    parts = [
+        (unit.id, selector.units),
+        (unit.country, selector.countries),
+        (unit.continent, selector.continents),
+        *((unit.labels.get(name), values) for name, values in selector.labels.items()),
+    ]
+    return all(not wanted or value in wanted for value, wanted in parts)
+
+
+def first_of(pairs, unit, otherwise):
+    for selector, value in pairs:
+        if meant(unit, selector):
+            return value
+    return otherwise
+
+
+def class_of(unit, ranking):
+    """Lower ones go before all others."""
+    found = []
+    for order in ranking.orders:
+        if hasattr(order, "label"):
+            price = unit.labels.get(order.label)
+            found.append(math.inf if price is None else float(price) // order.band)
+        else:
+            last = len(order.selectors)
+            which = range(last)
+            found.append(
+                min((at for at in which if meant(unit, order.selectors[at])), default=last)
+            )
+    return found
+
+
+def tier(unit, situation):
+    ranking = situation.policy.ranking
+    classes = sorted({tuple(class_of(one, ranking)) for one in situation.units})
+    before = classes.index(tuple(class_of(unit, ranking)))
+    away = distance(unit, situation.location)
+    bias = first_of(ranking.biases, unit, 0.0)
+    if bias < 0:
+        away *= 1 / (1 + bias / 100)
+    else:
+        away *= 1 - bias / 100
+    return 1e7 * before + (away if ranking.by_distance else 0.0)
+
+
+def distance(unit, location):
     if location.latitude is not None:
         here = unit_vector(location.latitude, location.longitude)
         there = unit_vectors(np.array([unit.latitude]), np.array([unit.longitude]))
@@ -50,7 +98,7 @@ def step(load):
     return math.floor(min(1.0, max(0.0, load)) * 20)
 
 
-def attraction(client, unit):
+def attraction(client, unit, ranking=PROXIMITY):
     """splitmix64's finaliser over unit and slot, then the logarithmic method."""
 
     def hashed(name):
@@ -60,7 +108,8 @@ def attraction(client, unit):
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
     z ^= z >> 31
-    return -unit.weight / math.log(((z >> 12) + 0.5) / 2**52)
+    weight = unit.weight * first_of(ranking.weights, unit, 1.0)
+    return -weight / math.log(((z >> 12) + 0.5) / 2**52)
 
 
 def with_room(situation):
@@ -68,7 +117,7 @@ def with_room(situation):
 
 
 def nearest_tier(situation):
-    return min(tier(u, situation.location) for u in with_room(situation))
+    return min(tier(u, situation) for u in with_room(situation))
 
 
 def home(situation, client):
@@ -77,7 +126,9 @@ def home(situation, client):
     if not units:
         return None
     limit = nearest_tier(situation) + within_km(situation)
-    near = [u for u in units if tier(u, situation.location) <= limit]
-    least = min(step(situation.load[u.index]) for u in near)
-    free = [u for u in near if step(situation.load[u.index]) == least]
-    return max(free, key=lambda u: attraction(client, u)).index
+    near = [u for u in units if tier(u, situation) <= limit]
+    ranking, free = situation.policy.ranking, near
+    if ranking.by_load:
+        least = min(step(situation.load[u.index]) for u in near)
+        free = [u for u in near if step(situation.load[u.index]) == least]
+    return max(free, key=lambda u: attraction(client, u, ranking)).index

@@ -224,7 +224,7 @@ def test_nobody_is_sent_farther_than_the_nearest_with_room_and_the_uncertainty(s
     home = chosen(situation, client)
     if home is not None:
         limit = reference.nearest_tier(situation) + reference.within_km(situation)
-        assert reference.tier(situation.units[home], situation.location) <= limit
+        assert reference.tier(situation.units[home], situation) <= limit
 
 
 @given(situations(), clients)
@@ -235,9 +235,9 @@ def test_removing_a_unit_moves_only_those_it_concerns(situation, client):
         return
     nearest = reference.nearest_tier(situation)
     for gone in situation.units:
-        alone = sum(reference.tier(u, situation.location) == nearest
+        alone = sum(reference.tier(u, situation) == nearest
                     for u in reference.with_room(situation)) == 1  # fmt: skip
-        if gone.index == home or (alone and reference.tier(gone, situation.location) == nearest):
+        if gone.index == home or (alone and reference.tier(gone, situation) == nearest):
             continue
         left = [replace(u, index=i) for i, u in enumerate(
             u for u in situation.units if u.index != gone.index)]  # fmt: skip

@@ -8,7 +8,7 @@ from provisioner.geo.location import NOWHERE
 from provisioner.placement.eligibility import Eligibility
 from provisioner.placement.filters import PlacementPolicy, why_not
 from tests.provisioner.placement import reference
-from tests.support.fleets import at, country_only, fleet, situations, unit
+from tests.support.fleets import at, country_only, fleet, never, only, situations, unit
 
 PARIS = at(48.9, 2.4, country="FR", continent="EU")
 
@@ -44,23 +44,27 @@ def test_a_unit_says_why_it_may_not_take_a_client(changes, location, reason):
 @pytest.mark.parametrize(
     ("policy", "reason"),
     [
-        pytest.param(PlacementPolicy(allowed_countries=("IE", "DE")), "", id="allowed"),
-        pytest.param(PlacementPolicy(allowed_countries=("DE",)),
-                     "is in IE, outside the countries the policy allows", id="not-allowed"),
-        pytest.param(PlacementPolicy(denied_countries=("IE",)),
-                     "is in IE, which the policy denies", id="denied"),
-        pytest.param(PlacementPolicy(allowed_countries=("IE",), denied_countries=("IE",)),
-                     "is in IE, which the policy denies", id="denial-beats-allowance"),
-        pytest.param(PlacementPolicy(required_labels={"ring": "stable"}), "", id="has-the-label"),
-        pytest.param(PlacementPolicy(required_labels={"ring": "canary"}),
-                     "lacks the label ring=canary that the policy requires",
+        pytest.param(only(countries=["IE", "DE"]), "", id="allowed"),
+        pytest.param(only(countries=["DE", "FR"]),
+                     "is in IE, not in DE or FR, as rule r requires", id="not-allowed"),
+        pytest.param(never(countries=["IE"]),
+                     "is country IE, which rule r forbids", id="denied"),
+        pytest.param(only(continents=["NA"]),
+                     "is in continent EU, not in NA, as rule r requires", id="another-continent"),
+        pytest.param(only(units=["fiji"]), "is not fiji, as rule r requires", id="another-unit"),
+        pytest.param(only(labels={"ring": "stable"}), "", id="has-the-label"),
+        pytest.param(only(labels={"ring": "canary"}),
+                     "has ring=stable, not ring=canary, as rule r requires",
                      id="has-another-value"),
-        pytest.param(PlacementPolicy(required_labels={"gpu": "yes"}),
-                     "lacks the label gpu=yes that the policy requires", id="lacks-the-label"),
+        pytest.param(only(labels={"gpu": "yes"}),
+                     "lacks the label gpu=yes, as rule r requires", id="lacks-the-label"),
+        pytest.param({"denied": "rule r denies it", "denied_by": "r"}, "rule r denies it",
+                     id="the-client-is-denied"),
     ],
 )  # fmt: skip
 def test_a_policy_says_why_a_unit_is_out(policy, reason):
-    assert why_not(unit("dublin", labels={"ring": "stable"}), policy, PARIS, "t") == reason
+    dublin = unit("dublin", labels={"ring": "stable"})
+    assert why_not(dublin, PlacementPolicy(**policy), PARIS, "t") == reason
 
 
 @given(situations())

@@ -1,0 +1,85 @@
+"""PolicyChooser: chooses for each client by its own policy, and spills over where that says so.
+
+One Chooser for each policy that clients come with. Policies of tenants come and go with their
+revisions; the choosers used last are kept, two generations of them, as `Chooser` does with places.
+"""
+
+from __future__ import annotations
+
+from provisioner.geo.location import Location
+from provisioner.placement.choice import SPILLOVER, Choice, NoChoice
+from provisioner.placement.chooser import Chooser
+from provisioner.placement.filters import PlacementPolicy, PolicySource
+from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.occupancy import Occupancy
+
+MOST_POLICIES = 128  # of which choosers are kept, in one generation
+MOST_PLACES = 50_000  # of the policy that most clients come with, as Chooser keeps them
+PLACES_EACH = 5_000  # of each other
+
+
+class PolicyChooser:
+    """Over one fleet snapshot; `occupancy` belongs to it. policies: may change what it says at any
+    time, and what it says next counts. default: the policy that gets most places."""
+
+    def __init__(
+        self,
+        fleet: PlacementFleet,
+        policies: PolicySource,
+        occupancy: Occupancy,
+        *,
+        default: PlacementPolicy | None = None,
+        most_policies: int = MOST_POLICIES,
+    ) -> None:
+        self._fleet = fleet
+        self._of = policies.of
+        self._occupancy = occupancy
+        self._default = default if default is not None else policies
+        self._most_policies = most_policies
+        self._choosers: dict[PlacementPolicy, Chooser] = {}
+        self._older: dict[PlacementPolicy, Chooser] = {}
+
+    def choose(self, location: Location, tenant: str, client_key: bytes) -> Choice | NoChoice:
+        """The unit for a client of `tenant` at `location`; as `choose` has it."""
+        policy = self._of(tenant, location, client_key)
+        chooser = self._choosers.get(policy) or self._chooser(policy)
+        choice = chooser.choose(location, tenant, client_key)
+        if type(choice) is Choice or (policy.spillover is None and policy.full == "retry"):
+            return choice
+        return self._spill(policy, choice, location, tenant, client_key)
+
+    def _spill(
+        self,
+        policy: PlacementPolicy,
+        choice: Choice | NoChoice,
+        location: Location,
+        tenant: str,
+        client_key: bytes,
+    ) -> Choice | NoChoice:
+        """No unit of the policy itself had room."""
+        assert isinstance(choice, NoChoice)
+        full, none = list(choice.allowed), choice
+        stage = policy.spillover
+        while stage is not None:
+            found = self._chooser(stage).choose(location, tenant, client_key)
+            if isinstance(found, Choice):
+                return Choice(found.unit_index, SPILLOVER)
+            full += found.allowed
+            stage = stage.spillover
+        allowed = tuple(dict.fromkeys(full))
+        return NoChoice(allowed, none.reason, none.rules, retry=policy.full == "retry")
+
+    def _chooser(self, policy: PlacementPolicy) -> Chooser:
+        found = self._choosers.get(policy)
+        if found is not None:
+            return found
+        found = self._older.pop(policy, None)
+        if found is None:
+            places = MOST_PLACES if policy is self._default else PLACES_EACH
+            found = Chooser(self._fleet, policy, self._occupancy, max_places=places)
+        if len(self._choosers) >= self._most_policies:
+            self._older, self._choosers = self._choosers, {}
+            # Units must not hold on to what was dropped.
+            self._occupancy.forget_all()
+        self._choosers[policy] = found
+        return found
