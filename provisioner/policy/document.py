@@ -70,7 +70,7 @@ class RankingRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. None, and empty: it says nothing of that."""
+    """One policy rule. None, and empty: it says nothing of that."""
 
     name: str
     when: str = ""  # CEL; empty: always
