@@ -5,17 +5,21 @@ Made once per version by `compiling.py`; immutable, so that any number of decisi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
 from control_plane.expressions.clauses import Clause, clauses_of
+from control_plane.expressions.direct import Direct
 from control_plane.expressions.environment import Environment
 from control_plane.expressions.expression import Expression
-from control_plane.expressions.tree import Path, paths_read
+from control_plane.expressions.tree import Call, Node, Path, paths_read
+from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Method
 from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.rules.cell_cache import CellId
+from data_sharing.rules.event_condition import event_condition
 from data_sharing.rules.event_view import EventExpression, EventView
 from data_sharing.rules.joins import Join
 from data_sharing.rules.predicates import Conjunct
@@ -130,30 +134,70 @@ class CompiledRule:
         return bool(self.windows or self.join or self.wait_ms or self.cooldown_ms)
 
     @cached_property
+    def alone(self) -> bool:
+        """Whether one event is all that it looks at."""
+        reads = {"key", "now", "event", *self.inputs}
+        return (
+            not self.stateful
+            and self.plan_of is None
+            and len(self.inputs) == 1
+            and self.reads <= reads
+        )
+
+    @cached_property
+    def condition_of_event(self) -> Direct[Event] | None:
+        """`when` of a rule that looks at one event alone, asked of the event itself; None: it asks
+        more than that can tell."""
+        return event_condition(self.when.tree, frozenset((*self.inputs, "event")))
+
+    @cached_property
+    def health_cell(self) -> CellId:
+        """Where it is kept how the rule fares."""
+        return CellId(self.tenant, "health", self.id, "")
+
+    @cached_property
     def clauses(self) -> Clause:
         """Of `when`."""
         return clauses_of(self.spec.condition)
 
     @cached_property
-    def compiled_clauses(self) -> Mapping[str, tuple[Expression, Mapping[str, Path]]]:
-        """The leaves of `clauses` by their text, with the paths they read."""
-        return {
-            leaf.text: (found, self._paths(found))
-            for leaf in self.clauses.leaves()
-            for found in (self.environment.compile(leaf.text, field="when"),)
-        }
+    def clause_paths(self) -> Mapping[str, Mapping[str, Path]]:
+        """What the leaves of `clauses` read, by their text."""
+        leaves, trees = list(self.clauses.leaves()), list(_joined(self.when.tree))
+        if len(leaves) == len(trees):  # in the same order, and nothing has to be compiled
+            return {leaf.text: self._paths(tree) for leaf, tree in zip(leaves, trees, strict=True)}
+        return {leaf.text: self._paths(self.clause(leaf.text).tree) for leaf in leaves}
+
+    def clause(self, text: str) -> Expression:
+        """A leaf of `clauses`, compiled when it is first asked for."""
+        found = self._compiled_clauses.get(text)
+        if found is None:
+            found = self.environment.compile(text, field="when")
+            self._compiled_clauses[text] = found
+        return found
+
+    @cached_property
+    def _compiled_clauses(self) -> dict[str, Expression]:
+        return {}
 
     @cached_property
     def paths(self) -> Mapping[str, Path]:
         """That `when` reads, by how they are shown: "event.data.speed"."""
-        return self._paths(self.when)
+        return self._paths(self.when.tree)
 
-    def _paths(self, expression: Expression) -> Mapping[str, Path]:
+    def _paths(self, tree: Node) -> Mapping[str, Path]:
         """From variables alone: `int` in `type(x) == int` is none."""
         known = self.environment.variables
-        return {
-            ".".join(path): path for path, _, _ in paths_read(expression.tree) if path[0] in known
-        }
+        return {".".join(path): path for path, _, _ in paths_read(tree) if path[0] in known}
+
+
+def _joined(tree: Node) -> Iterator[Node]:
+    """What its outermost && and || join, left to right."""
+    if isinstance(tree, Call) and tree.function in ("_&&_", "_||_"):
+        for part in tree.args:
+            yield from _joined(part)
+    else:
+        yield tree
 
 
 def read_path(values: Mapping[str, Any], path: Path) -> Any:

@@ -55,7 +55,7 @@ class EvaluationContext:
 
     __slots__ = (
         "dropped", "event", "evicted", "explaining", "forecast_of", "now_ms", "parking", "plans",
-        "state", "timers",
+        "refs", "state", "timers",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +73,10 @@ class EvaluationContext:
         self.plans = plans
         self.explaining = explaining
         self.forecast_of = forecast_of  # tenant, name, key
+        # Of the event alone that is decided, if one is.
+        self.refs: tuple[EventRef, ...] = ()
+        if event is not None:
+            self.refs = (EventRef(event.source, event.id, event.position),)
         self.timers: dict[str, Timer] = {}
         self.dropped: dict[str, None] = {}
         self.evicted: dict[str, int] = {}  # by rule: events let go for want of room
@@ -107,9 +111,8 @@ def rule_result(
     clauses: ClauseOutcome | None = None,
 ) -> RuleResult:
     """An outcome of the rule; events None: of the event alone that is decided, if one is."""
-    event = context.event
     if events is None:
-        events = () if event is None else (EventRef(event.source, event.id, event.position),)
+        events = context.refs
     outcome = RuleOutcome(
         rule.id, rule.version, verdict, key, "" if plan is None else plan.id, detail, events,
         consumed, (), {} if read is None else read, clauses,

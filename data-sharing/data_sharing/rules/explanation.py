@@ -1,6 +1,7 @@
 """Explanation of a condition, clause by clause, each with its outcome and the values it read.
 
-Evaluates the clauses by the code that decides, over the very values that the decision saw.
+Evaluates the clauses by the code that decides, over the very values that the decision saw; what
+follows from the outcome of the whole is not evaluated again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def clauses(
     shown with its value."""
     if not rule.clauses.parts:
         return ClauseOutcome(rule.clauses.text, _outcome(holds), read(rule, values))
-    return _clause(rule, rule.clauses, values, bindings)
+    return _clause(rule, rule.clauses, values, bindings, holds is True)
 
 
 def read(rule: CompiledRule, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,13 +40,18 @@ def _read(paths: Mapping[str, Path], values: Mapping[str, Any]) -> dict[str, Any
 
 
 def _clause(
-    rule: CompiledRule, split: Split, values: Mapping[str, Any], bindings: Bindings
+    rule: CompiledRule, split: Split, values: Mapping[str, Any], bindings: Bindings, held: bool
 ) -> ClauseOutcome:
+    """held: it is known to be true."""
     if not split.parts:
-        expression, paths = rule.compiled_clauses[split.text]
-        return ClauseOutcome(split.text, _outcome(expression.holds(bindings)), _read(paths, values))
-    parts = tuple(_clause(rule, part, values, bindings) for part in split.parts)
-    return ClauseOutcome(split.text, _combined(parts, split.joined_by), {}, split.joined_by, parts)
+        said = held or rule.clause(split.text).holds(bindings)
+        return ClauseOutcome(
+            split.text, _outcome(said), _read(rule.clause_paths[split.text], values)
+        )
+    all_held = held and split.joined_by == "&&"  # then each of them
+    parts = tuple(_clause(rule, part, values, bindings, all_held) for part in split.parts)
+    outcome = "true" if held else _combined(parts, split.joined_by)
+    return ClauseOutcome(split.text, outcome, {}, split.joined_by, parts)
 
 
 def _outcome(holds: bool | Fault) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from operator import attrgetter
 from typing import Self
 
@@ -30,18 +29,21 @@ from data_sharing.rules.index import FeedIndex, Subscription
 from data_sharing.rules.parking import FailureCount, parked_row
 from data_sharing.rules.results import NO_RESULT, EvaluationResult, RuleOutcome, RuleVerdict, Timer
 from data_sharing.rules.rule_health import FailureRow, RuleHealth, parked_text
+from data_sharing.rules.stateless_rule import on_event_alone
 
 
 class Subscriber:
-    """A window or an input of a rule: what an index finds. Equal to itself alone."""
+    """A window or an input of a rule: what an index finds. alone: the input of a rule that looks
+    at one event alone. Equal to itself alone."""
 
-    __slots__ = ("part", "place", "rule")
+    __slots__ = ("alone", "part", "place", "rule")
 
     def __init__(self, rule: CompiledRule, part: FedWindow | Input, number: int) -> None:
         """number: of the part within its rule."""
         self.rule = rule
         self.part = part
         self.place = (*rule.order, number)  # in the order of deciding
+        self.alone = part if rule.alone and isinstance(part, Input) else None
 
 
 _place = attrgetter("place")
@@ -193,10 +195,19 @@ class RuleSet:
             return NO_RESULT
         found: list[RuleResult] = []
         left_out = feed.index.subscriptions.keys() - concerned if whole else set()
-        for rule, those in groupby(sorted(touched, key=_place), key=attrgetter("rule")):
-            subscribers = list(those)
-            parts = [each.part for each in subscribers]
-            if whole and left_out >= set(subscribers):
+        subscribers = sorted(touched, key=_place)
+        at, count = 0, len(subscribers)
+        while at < count:
+            first = subscribers[at]
+            rule, start, at = first.rule, at, at + 1
+            if first.alone is not None and first not in left_out:
+                found += _of_rule_alone(context, rule, first.alone)
+                continue
+            while at < count and subscribers[at].rule is rule:
+                at += 1
+            those = subscribers[start:at]
+            parts = [each.part for each in those]
+            if left_out and left_out.issuperset(those):
                 found += on_event(context, rule, *_by_kind(parts))
             else:
                 found += _of_rule(context, rule, parts)
@@ -275,7 +286,7 @@ def _decided(found: Sequence[RuleResult], context: EvaluationContext) -> Evaluat
 
 def _health(rule: CompiledRule, state: CellCache) -> RuleHealth:
     """Of this version: a new one starts anew."""
-    found: RuleHealth | None = state.get(CellId(rule.tenant, "health", rule.id, ""))
+    found: RuleHealth | None = state.get(rule.health_cell)
     return (
         found if found is not None and found.version == rule.version else RuleHealth(rule.version)
     )
@@ -302,6 +313,17 @@ def _of_rule(
     return found
 
 
+def _of_rule_alone(context: EvaluationContext, rule: CompiledRule, one: Input) -> list[RuleResult]:
+    """The same of a rule that looks at one event alone."""
+    health: RuleHealth | None = context.state.get(rule.health_cell)
+    if health is not None and health.rows and health.version == rule.version:
+        return _of_rule(context, rule, [one])
+    found = on_event_alone(context, rule, one)
+    if found[0].outcome.verdict is RuleVerdict.ERROR:
+        _count_failures(context, rule, RuleHealth(rule.version), found)
+    return found
+
+
 def _parked(rule: CompiledRule, row: FailureRow, key: str) -> RuleOutcome:
     detail = parked_text(rule.id, row)
     return RuleOutcome(rule.id, rule.version, RuleVerdict.PARKED, key, detail=detail)
@@ -325,7 +347,7 @@ def _count_failures(
     if count.changed:
         context.parking += count.changes
         stored = health if health.rows else None
-        context.state.put(CellId(rule.tenant, "health", rule.id, ""), stored)
+        context.state.put(rule.health_cell, stored)
 
 
 # Forecasts
