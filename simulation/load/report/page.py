@@ -42,7 +42,7 @@ th:first-child,td:first-child{text-align:left}th{color:#8798ad;font-weight:norma
 def report_page(result: Mapping[str, Any], sections: Sequence[str] = ()) -> str:
     """HTML of a LoadResult's document. sections: more of it, in HTML, behind the charts."""
     settings, calls = result["settings"], result["calls"]
-    held = json.dumps(result, separators=(",", ":")).replace("</", "<\\/")
+    held = json.dumps(result, separators=(",", ":")).replace("<", "\\u003c")
     good = all(one["held"] for one in result.get("thresholds", ()))
     bad = "" if good and result["limit"] == Limit.NOTHING.value else " bad"
     title = (
@@ -84,7 +84,7 @@ def held_result(page: str) -> dict[str, Any]:
     found = _HELD.search(page)
     if found is None:
         raise ValueError("it is no report of homeport load")
-    result = json.loads(found[1].replace("<\\/", "</"))
+    result = json.loads(found[1])
     if not isinstance(result, dict) or "settings" not in result:
         raise ValueError("it is no report of homeport load")
     return result

@@ -27,7 +27,7 @@ class Curve:
 def plot(curves: Sequence[Curve], *, title: str, unit: str = "", log: bool = False) -> str:
     """A chart with its legend. log: values from 0.1 up, by tens."""
     points = [value for curve in curves for value in curve.values if value is not None]
-    top = max(points, default=1.0) or 1.0
+    top = max(1e-3, *points) if points else 1.0
     count = max((len(curve.values) for curve in curves), default=0)
     marks = _decades(top) if log else _even(top)
     low, high = (marks[0], marks[-1]) if log else (0.0, marks[-1])
