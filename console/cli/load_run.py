@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from console.cli.calls.fleet import FleetCalls
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.input.durations import duration_s
+from console.cli.load_fleet import FleetSampler
 from console.cli.load_progress import live_progress
 from console.cli.output import Format, note, show
 from console.cli.profile import Target
@@ -21,7 +21,6 @@ from control_plane.files import replace_file
 from control_plane.printable import why_unreadable
 from control_plane.secret_files import read_secret
 from control_plane.written_paths import check_written_file
-from homeport.errors import HomeportError, PermissionDenied, Unauthenticated
 from provisioner.geo.database import GeoDatabase
 from simulation.load.calls import Callers
 from simulation.load.connections import LoadServers
@@ -136,7 +135,7 @@ def run(prepared: PreparedLoad, target: Target, output: Format) -> None:
         group_key=prepared.group_key,
         forwarded=options.forwarded,
     )
-    units = _units(target)
+    fleet = FleetSampler(target, settings.duration_s)
     job = LoadJob(
         settings=settings,
         servers=LoadServers(
@@ -151,10 +150,11 @@ def run(prepared: PreparedLoad, target: Target, output: Format) -> None:
     seconds: list[LoadSecond] = []
     known = homeless = 0
     interrupted = False
-    with live_progress(settings) as progress:
+    with live_progress(settings) as progress, fleet:
         try:
             with LoadProcesses(job) as processes:
                 known, homeless = processes.prepare(progress.prepared)
+                fleet.begin()
                 for second in processes.seconds():
                     seconds.append(second)
                     progress.passed(second)
@@ -176,7 +176,7 @@ def run(prepared: PreparedLoad, target: Target, output: Format) -> None:
             "as": "clients" if options.group else "gateway",
             "run": callers.run,
             "interrupted": interrupted,
-            "units": _filled(units, _units_afterwards(target)),
+            **fleet.document(),
         },
     )
     held = [one.held_against(result) for one in prepared.thresholds]
@@ -223,39 +223,3 @@ def _settings_in(path: Path) -> LoadSettings:
         raise InvalidInput(
             "from-report", f"--from-report {path}: {error}; name a file that --report wrote"
         ) from error
-
-
-def _units(target: Target) -> list[Mapping[str, Any]]:
-    """The fleet as it stands; empty where the caller may not see it. Raises HomeportError where
-    nobody answers."""
-    with FleetCalls(target) as calls:
-        try:
-            listed = calls.list_units()
-        except (PermissionDenied, Unauthenticated):
-            return []
-    return [
-        {
-            "unit": unit.spec.unit_id,
-            "latitude": unit.spec.position.latitude,
-            "longitude": unit.spec.position.longitude,
-            "capacity": unit.spec.capacity,
-            "clients": unit.clients,
-        }
-        for unit in listed
-    ]
-
-
-def _units_afterwards(target: Target) -> list[Mapping[str, Any]]:
-    """The same, where servers that were overwhelmed may not answer; then none."""
-    try:
-        return _units(target)
-    except (HomeportError, CommandFailed):
-        return []
-
-
-def _filled(
-    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Units with how many clients they had before, and have now."""
-    had = {unit["unit"]: unit["clients"] for unit in before}
-    return [{**unit, "clients_before": had.get(unit["unit"], 0)} for unit in after]

@@ -24,11 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from provisioner.geo.countries import countries
+from provisioner.geo.location import Location
 from simulation.load.calls import CallEncoder, Callers
 from simulation.load.connections import LoadServers
 from simulation.load.counts import LoadSecond, together
 from simulation.load.open_loop import OpenLoop
-from simulation.load.plan import LoadPlan, plan_of
+from simulation.load.plan import Longitudes, plan_of
 from simulation.load.recorder import Recorder
 from simulation.load.settings import LoadSettings
 from simulation.population.population import Population, load_population
@@ -154,7 +155,7 @@ def _work(job: LoadJob, number: int, pipe: Connection) -> None:
 
 async def _run(job: LoadJob, number: int, pipe: Connection) -> None:
     population = load_population(job.geo)
-    plan = _plan(job, number, population)
+    plan = plan_of(job.settings, number, longitudes_of(population, job.settings))
     settings, servers = job.settings, job.servers
     encoder = CallEncoder(
         job.callers,
@@ -183,22 +184,21 @@ async def _run(job: LoadJob, number: int, pipe: Connection) -> None:
     pipe.send(("over", None))
 
 
-def _plan(job: LoadJob, number: int, population: Population) -> LoadPlan:
-    """longitudes: of the middle of a country, where the database knows no better."""
-    settings, known = job.settings, countries()
+def longitudes_of(population: Population, settings: LoadSettings) -> Longitudes:
+    """Where users live, for plans: of the middle of their country, where the database knows no
+    better."""
+    known = countries()
+
+    def of_place(place: Location | None) -> float:
+        if place is None:
+            return 0.0
+        if place.longitude is not None:
+            return place.longitude
+        return known[place.country].longitude if place.country in known else 0.0
 
     def longitudes(users: NDArray[np.int64]) -> NDArray[np.float64]:
-        found = [
-            0.0
-            if place is None
-            else place.longitude
-            if place.longitude is not None
-            else known[place.country].longitude
-            if place.country in known
-            else 0.0
-            for place in population.places
-        ]
+        found = np.array([of_place(place) for place in population.places])
         places = population.places_of(0, settings.users, settings.seed)
-        return np.array(found)[places[users]]
+        return found[places[users]]
 
-    return plan_of(settings, number, longitudes)
+    return longitudes

@@ -83,7 +83,7 @@ READS: dict[tuple[str, str], list[str]] = {
 WRITTEN = {
     ("up", "data_dir"), ("up", "ready_file"), ("apps build", "into"), ("doctor", "data_dir"),
     ("tokens issue", "tokens"), ("audit export", "file"), ("backup store", "file"),
-    ("load", "report"), ("load", "junit"),
+    ("load", "report"), ("load", "junit"), ("load", "export_ghz"), ("load", "export_locust"),
 }  # fmt: skip
 # How those of them that are not read first are called; `tokens` are read and written.
 WRITES: dict[tuple[str, str], list[str]] = {
@@ -95,6 +95,8 @@ WRITES: dict[tuple[str, str], list[str]] = {
     ("backup store", "file"): ["backup", "store", FILE, "--store", "embedded:nowhere"],
     ("load", "report"): ["load", "--report", FILE],
     ("load", "junit"): ["load", "--junit", FILE],
+    ("load", "export_ghz"): ["load", "--export-ghz", FILE],
+    ("load", "export_locust"): ["load", "--export-locust", FILE],
 }
 # What is wrong with these only a server says.
 SAID_BY_SERVERS = {"apps submit", "rules apply", "plans create", "events publish"}

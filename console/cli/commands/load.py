@@ -120,6 +120,18 @@ def load(
             metavar="FILE",
         ),
     ] = None,
+    export_ghz: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run nothing; write the calls there as a configuration of ghz.", metavar="FILE"
+        ),
+    ] = None,
+    export_locust: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run nothing; write a locustfile of the same users there.", metavar="FILE"
+        ),
+    ] = None,
     group: Annotated[
         str | None,
         typer.Option(
@@ -185,4 +197,10 @@ def load(
         geo=geo,
     )
     prepared = options.read()
+    if export_ghz is not None or export_locust is not None:
+        from console.cli.load_export import export
+
+        target = target_of(server, tenant, token, profile, ca)
+        export(prepared.settings, geo, target, ghz=export_ghz, locust=export_locust)
+        return
     run(prepared, target_of(server, tenant, token, profile, ca), output)

@@ -13,6 +13,8 @@ from typing import Any
 
 from simulation.load.limits import WORDS, Limit
 from simulation.load.report.plots import Curve, plot
+from simulation.load.report.tables import table
+from simulation.load.report.units import units_section
 
 HOLDER = "homeport-load"
 _HELD = re.compile(rf'<script type="application/json" id="{HOLDER}">(.*?)</script>', re.DOTALL)
@@ -39,8 +41,8 @@ th:first-child,td:first-child{text-align:left}th{color:#8798ad;font-weight:norma
 """
 
 
-def report_page(result: Mapping[str, Any], sections: Sequence[str] = ()) -> str:
-    """HTML of a LoadResult's document. sections: more of it, in HTML, behind the charts."""
+def report_page(result: Mapping[str, Any]) -> str:
+    """HTML of a LoadResult's document."""
     settings, calls = result["settings"], result["calls"]
     held = json.dumps(result, separators=(",", ":")).replace("<", "\\u003c")
     good = all(one["held"] for one in result.get("thresholds", ()))
@@ -66,7 +68,7 @@ def report_page(result: Mapping[str, Any], sections: Sequence[str] = ()) -> str:
             "was sent: whoever had to wait counts as waiting.</p>",
             *_latencies(result["seconds"]),
             _kinds(result["kinds"]),
-            *sections,
+            units_section(result),
             "<h2>What limited it</h2>",
             _limits(result["limits"]),
             _refusals(result),
@@ -212,12 +214,3 @@ def _refusals(result: Mapping[str, Any]) -> str:
             )
         said += ".</p>"
     return f"<h2>Who was not served</h2>{table(('what', 'calls'), rows)}{said}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of texts."""
-    titles = "".join(f"<th>{escape(one)}</th>" for one in head)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-    )
-    return f'<div class="scroll"><table><tr>{titles}</tr>{body}</table></div>'

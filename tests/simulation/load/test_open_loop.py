@@ -5,20 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc import error_details_pb2, status_pb2
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
-from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
-from provisioner.geo.database import GeoDatabase
 from simulation.load.calls import CallEncoder, Callers
 from simulation.load.connections import LoadServers
 from simulation.load.counts import LoadSecond, together
@@ -28,69 +21,8 @@ from simulation.load.plan import LoadPlan
 from simulation.load.recorder import Recorder
 from simulation.load.settings import LoadSettings
 from simulation.load.user_kinds import UserKind
-from simulation.population.population import Population, population_of
-from tests.support.mmdb import flat_record, write_mmdb
-
-Answer = Callable[[pb.ProvisionRequest, int, Any], Any]
-
-
-def details(reason: str, retry_after_s: float | None) -> tuple[tuple[str, bytes], ...]:
-    status = status_pb2.Status(code=14, message="not now")
-    for one in (
-        error_details_pb2.ErrorInfo(reason=reason, domain="homeport"),
-        None
-        if retry_after_s is None
-        else error_details_pb2.RetryInfo(retry_delay={"nanos": int(retry_after_s * 1e9)}),  # type: ignore[arg-type]
-    ):
-        if one is not None:
-            packed = AnyMessage()
-            packed.Pack(one)
-            status.details.append(packed)
-    return (("grpc-status-details-bin", status.SerializeToString()),)
-
-
-class Service(pb_grpc.ProvisioningServiceServicer):
-    """Answers as it is told; keeps what it was asked, and when."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self.asked: list[tuple[float, Any, dict[str, str]]] = []
-        self.times: Counter[str] = Counter()
-        self.server: Any = None
-
-    async def Provision(self, request: pb.ProvisionRequest, context: Any) -> Any:
-        self.times[request.client_id] += 1
-        self.asked.append((time.monotonic(), request, dict(context.invocation_metadata())))
-        made = self._answer(request, self.times[request.client_id], context)
-        return await made if asyncio.iscoroutine(made) else made
-
-    async def ReleaseAssignment(self, request: Any, context: Any) -> Any:
-        self.asked.append((time.monotonic(), request, dict(context.invocation_metadata())))
-        return pb.ReleaseAssignmentResponse(released=False)
-
-
-@asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[tuple[Service, str]]:
-    service, server = Service(answer), grpc.aio.server()
-    service.server = server
-    pb_grpc.add_ProvisioningServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield service, f"127.0.0.1:{port}"
-    finally:
-        await server.stop(None)
-
-
-def home(request: pb.ProvisionRequest, times: int, context: Any) -> pb.ProvisionResponse:
-    made = pb.ProvisionResponse(existing=times > 1)
-    made.assignment.unit_id = "eu-west"
-    return made
-
-
-async def refused(context: Any, reason: str, retry_after_s: float | None) -> None:
-    context.set_trailing_metadata(details(reason, retry_after_s))
-    await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+from simulation.population.population import Population
+from tests.support.scripted_provisioning import home, refused, serving
 
 
 def planned(*calls: tuple[float, int, int], prepared: tuple[int, ...] = ()) -> LoadPlan:
@@ -130,15 +62,6 @@ async def ran(
         await loop.run(plan, time.monotonic())
     assert [one.second for one in seconds] == list(range(len(seconds)))
     return together(seconds, 0)
-
-
-@pytest.fixture(scope="module")
-def population(tmp_path_factory: pytest.TempPathFactory) -> Population:
-    path = tmp_path_factory.mktemp("geo") / "tiny.mmdb"
-    networks = {"81.2.69.0/24": "GB", "8.8.0.0/16": "US"}
-    records = {network: flat_record(code, 51.5, -0.1) for network, code in networks.items()}
-    path.write_bytes(write_mmdb(records, ip_version=6))
-    return population_of(GeoDatabase.open(path))
 
 
 async def test_users_arrive_whether_or_not_those_before_them_are_answered(
@@ -250,13 +173,14 @@ async def test_known_users_have_a_home_before_the_clock_starts(population: Popul
 
 async def test_what_a_gateway_and_what_clients_show(population: Population) -> None:
     async with serving(home) as (service, address):
-        plan = planned((0.0, UserKind.NEW, 4), (0.0, UserKind.RELEASED, 4))
-        told = await ran(address, plan, population)
+        told = await ran(address, planned((0.0, UserKind.NEW, 4)), population)
+        released = await ran(address, planned((0.0, UserKind.RELEASED, 4)), population)
         as_clients = Callers(
             tenant="default", run="c", group="line", group_key="k" * 43, forwarded=True
         )
         await ran(address, planned((0.0, UserKind.NEW, 4)), population, callers=as_clients)
-    assert told.good == {"new": 1, "released": 1}  # one that has none is released, too
+    assert told.good == {"new": 1}
+    assert released.good == {"released": 1}  # also one that has no home
     _, asked, headers = service.asked[0]
     assert asked.address == population.user(4, 1).address
     assert headers["authorization"] == "Bearer secret"

@@ -1,0 +1,1 @@
+"""The same users for load generators that a team has already: Locust and ghz."""
