@@ -119,7 +119,7 @@ def _value(one: Threshold, result: Mapping[str, Any]) -> float | None:
         case "failed":
             return failed / asked
         case "lost":
-            return float(calls["lost_users"]) / max(1, calls["arrived"])
+            return float(calls["lost_users"]) / max(1.0, float(calls["arrived"]))
     if one.kind:
         of_kind = result["kinds"].get(one.kind)
         return float(of_kind["latency_ms"][one.metric]) if of_kind and of_kind["good"] else None

@@ -82,7 +82,7 @@ def locust_classes(settings: LoadSettings, *, run: str = "locust") -> tuple[Any,
                 if ca
                 else grpc.insecure_channel(address)
             )
-            self._service = pb_grpc.ProvisioningServiceStub(channel)  # type: ignore[no-untyped-call]
+            self._service = pb_grpc.ProvisioningServiceStub(channel)
 
         @task  # type: ignore[untyped-decorator]
         def arrive(self) -> None:
