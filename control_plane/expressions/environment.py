@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
+from weakref import WeakValueDictionary
 
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_math, ext_strings
@@ -66,10 +67,16 @@ class Environment:
             variables={name: _TYPES[kind] for name, kind in variables.items()},
             extensions=[ext_math.ExtMath(), ext_strings.ExtStrings()],
         )
+        self._known: WeakValueDictionary[tuple[str, tuple[ValueType, ...]], Expression]
+        self._known = WeakValueDictionary()
 
     def compile(self, text: str, *, field: str, returns: tuple[ValueType, ...] = ()) -> Expression:
         """`returns`: what the result may be; a result known only when evaluated always passes.
-        Raises InvalidInput naming `field`."""
+        An expression that somebody has already is the same one. Raises InvalidInput naming
+        `field`."""
+        known = self._known.get((text, returns))
+        if known is not None:
+            return known
         if not text.strip():
             raise InvalidInput(field, f"{field}: the expression is empty")
         if len(text) > MOST_CHARACTERS:
@@ -91,7 +98,9 @@ class Environment:
             raise InvalidInput(
                 field, f"{field}: must give {wanted}, and gives {actual.name().lower()}: {text}"
             )
-        return Expression(text, tree, compiled, cost.loops, units=cost.units)
+        made = Expression(text, tree, compiled, self._env.compile, cost.loops, units=cost.units)
+        self._known[text, returns] = made
+        return made
 
     def bind(self, values: Mapping[str, Any]) -> Bindings:
         """Values of the variables for evaluating. They are read lazily and must not be changed

@@ -184,3 +184,22 @@ def test_clauses_mean_together_what_the_whole_means(text: str, a: bool, b: bool,
         return
     expected = whole.holds(ENVIRONMENT.bind({"event": event, "name": "x"}))
     assert judged(clauses_of(text), event) is expected
+
+
+@pytest.mark.parametrize("text", ["event.a == 1", "event.b", "has(event.a) && event.c < 2.5"])
+def test_what_is_answered_without_cel_has_no_program_until_cel_is_asked(text: str) -> None:
+    expression = ENVIRONMENT.compile(text, field="x")
+    event = {"a": 1, "b": True, "c": 2.0}
+    assert expression.holds(ENVIRONMENT.bind({"event": event})) is True
+    assert expression._compiled is None
+    assert isinstance(expression.holds(ENVIRONMENT.bind({"event": {"a": "x"}})), bool | Fault)
+    assert isinstance(expression.holds(ENVIRONMENT.bind({})), Fault)
+    assert expression._compiled is not None
+
+
+def test_an_expression_that_somebody_has_is_the_same_one() -> None:
+    one = ENVIRONMENT.compile("event.a == 7", field="x")
+    assert ENVIRONMENT.compile("event.a == 7", field="y") is one
+    assert ENVIRONMENT.compile("event.a == 7", field="y", returns=(ValueType.BOOL,)) is not one
+    with pytest.raises(InvalidInput):
+        ENVIRONMENT.compile("event.a == 7", field="y", returns=(ValueType.INT,))

@@ -99,8 +99,7 @@ def test_what_is_asked_of_the_event_itself_is_what_cel_says_of_its_view(
         said = asked(event)
         if said is not None:
             assert (
-                found._compiled.eval(EVENT.bind({"event": view.of(event)}).activation).plain_value()
-                is said
+                found._eval(EVENT.bind({"event": view.of(event)}).activation).plain_value() is said
             )
 
 
