@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 OURS := sdk console control_plane data-sharing/data_sharing deployment_units provisioner simulation
 
-.PHONY: help setup demo demo-decisions demo-directory test test-slow attacks test-etcd-versions test-ghz chart-test image image-lock image-test faults fuzz check proto bench clean
+.PHONY: help setup demo demo-decisions demo-directory compiled pure wheel test test-compiled test-slow attacks test-etcd-versions test-ghz chart-test image image-lock image-test faults fuzz check proto bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -38,6 +38,18 @@ demo-directory: $(READY)  ## people who find and reach each other by name, over 
 # tests, would come last, and one worker wait for the other.
 test: $(READY)  ## the whole test suite, a file of tests at a time on each of two workers
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not faults and not attacks'
+
+compiled: $(READY)  ## the hot modules as extensions beside their sources; needs a C compiler, a minute or two
+	@$(BIN)/python packaging/compiled/build.py
+
+pure: $(READY)  ## back to the sources
+	@$(BIN)/python packaging/compiled/build.py --remove
+
+wheel: $(READY)  ## the server's wheel for this Linux and Python, compiled, into dist/
+	@HOMEPORT_COMPILED=1 $(BIN)/python -m hatchling build -t wheel
+
+test-compiled: compiled  ## the whole test suite on compiled modules, which stay: `make pure` removes them
+	@$(MAKE) --no-print-directory test
 
 test-slow: $(READY)  ## the minutes-long tests: 100,000 clients on three servers, and their like
 	@$(BIN)/python -m pytest -m slow
@@ -99,4 +111,6 @@ bench: $(READY)  ## ceilings and ratios, into bench/results/latest.json
 	@$(BIN)/python -m bench
 
 clean:  ## remove what make made
+	rm -rf build/compiled build/wheel homeport_server__mypyc*.so
+	find control_plane provisioner data-sharing/data_sharing -name '*.so' -delete
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

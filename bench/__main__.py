@@ -10,13 +10,15 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import report
+from bench.suite.builds import against
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples, Skipped, Target
 from bench.suite.registry import ALL, keys, that_give
 from console.cli.output import console_for_notes, console_for_people
@@ -34,26 +36,53 @@ def parse(words: Sequence[str], ratios: Sequence[str]) -> argparse.Namespace:
                         help="at least five for a claim")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="a fifth of the work, for a look")
     parser.add_argument("--output", type=Path, help=f"default: {LATEST}, for a whole run")
+    parser.add_argument("--against", type=Path, metavar="PATH",
+                        help="this build and that of another working copy, in turns")  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="fail where a target is not met")
     given = parser.parse_args(words)
     if given.rounds < 1:
         parser.error("--rounds must be at least 1")
+    if given.against is not None and not (given.against / "bench" / "load").is_dir():
+        parser.error(f"--against {given.against} is no working copy of Homeport")
+    if given.against is not None and given.only:
+        parser.error("--against measures the two builds alone; leave --only out")
     return given
+
+
+class Steps:
+    """Tells of the steps of one measurement, a line each; began: monotonic seconds."""
+
+    def __init__(self, name: str, steps: int, began: float, out: TextIO) -> None:
+        self._name, self._steps, self._began, self._out = name, steps, began, out
+        self._done = 0
+
+    def step(self) -> None:
+        """One more is done."""
+        self._done += 1
+        after_s = time.monotonic() - self._began
+        line = f"{self._name}: {self._done} of {self._steps}, {after_s:.0f} s after the start"
+        print(line, file=self._out, flush=True)
 
 
 def main(words: Sequence[str], registry: Sequence[Measurement] = ALL) -> int:
     """Exit code 1 when a measurement failed, and with --strict where a target is not met."""
     given = parse(words, keys(registry))
     chosen = that_give(given.only, registry)
+    if given.against is not None:
+        chosen = [against(given.against)]
     samples, console = Samples(), console_for_people()
     began = time.monotonic()
+    notes = console_for_notes()
     columns = (TextColumn("{task.description:22}"), BarColumn(), TimeElapsedColumn())
     done, failed, skipped = [], [], []
-    with Progress(*columns, console=console_for_notes()) as progress:
+    with Progress(*columns, console=notes) as progress:
         tasks = [progress.add_task(one.name, total=one.steps(given.rounds)) for one in chosen]
         for one, task in zip(chosen, tasks, strict=True):
             try:
-                one.run(samples, given.rounds, given.quick, partial(progress.advance, task))
+                tick: Callable[[], None] = partial(progress.advance, task)
+                if not notes.is_terminal:  # nobody sees a bar: a line a step
+                    tick = Steps(one.name, one.steps(given.rounds), began, sys.stderr).step
+                one.run(samples, given.rounds, given.quick, tick)
                 done.append(one)
             except Skipped as reason:
                 skipped.append(f"{one.name}: skipped, {reason}")
@@ -62,7 +91,10 @@ def main(words: Sequence[str], registry: Sequence[Measurement] = ALL) -> int:
     report.show(done, samples, console)
     for line in [*skipped, *failed]:
         print(line, file=sys.stderr)
-    whole = not (given.only or given.quick or failed) and given.rounds >= ROUNDS_FOR_A_CLAIM
+    whole = (
+        not (given.only or given.against or given.quick or failed)
+        and given.rounds >= ROUNDS_FOR_A_CLAIM
+    )
     output = given.output or (LATEST if whole else None)
     if output is not None:
         seconds = time.monotonic() - began

@@ -12,13 +12,15 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-SECONDS: Final = (
+SECONDS: Final[tuple[float, ...]] = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
 """Of most durations: half a millisecond to ten seconds."""
-FINE_SECONDS: Final = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, *SECONDS[:10])
+FINE_SECONDS: Final[tuple[float, ...]] = (
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, *SECONDS[:10],
+)  # fmt: skip
 """Of steps inside one call."""
-SIZES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 96.0, 128.0, 512.0, 2048.0)
+SIZES: Final[tuple[float, ...]] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 96.0, 128.0, 512.0, 2048.0)
 """Of what is gathered into one transaction."""
 TOP_MS: Final = 10_000
 

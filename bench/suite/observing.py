@@ -154,7 +154,9 @@ def without(cuts: Sequence[Cut], root: Path, copy: Path) -> None:
     """A copy of the code in `root` with these lines taken out. Raises Failed where they are not
     there exactly once: then they have changed, and have to be changed here."""
     for package in PACKAGES:
-        shutil.copytree(root / package, copy / package, ignore=shutil.ignore_patterns("results"))
+        shutil.copytree(
+            root / package, copy / package, ignore=shutil.ignore_patterns("results", "*.so")
+        )  # what is compiled of it has the lines still
     for cut in cuts:
         file = copy / cut.file
         text = file.read_text()
@@ -164,11 +166,14 @@ def without(cuts: Sequence[Cut], root: Path, copy: Path) -> None:
 
 
 @contextmanager
-def calls_in(root: Path) -> Iterator[Callable[[], float]]:
-    """A process of this code; calling makes a run of calls: microseconds of the loop's thread."""
+def calls_in(
+    root: Path, module: str = "bench.load.in_process_calls"
+) -> Iterator[Callable[[], float]]:
+    """A process of this code; calling makes a run of calls: microseconds of the loop's thread.
+    module: another one that answers "go" with a number."""
     environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'sdk'}"}
     running = subprocess.Popen(
-        [sys.executable, "-m", "bench.load.in_process_calls"],
+        [sys.executable, "-m", module],
         cwd=root, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert running.stdin is not None
@@ -201,8 +206,9 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
     with ExitStack() as stack:
         folder = stack.enter_context(scratch())
         root = Path(__file__).parents[2]
-        roots = {"": root} | {name: folder / name for name in CUTS}
-        for name, cuts in CUTS.items():
+        cut: Mapping[str, Sequence[Cut]] = {"": (), **CUTS}
+        roots = {name: folder / (name or "whole") for name in cut}
+        for name, cuts in cut.items():
             without(cuts, root, roots[name])
         run = {name: stack.enter_context(calls_in(at)) for name, at in roots.items()}
         url = stack.enter_context(etcd(folder))

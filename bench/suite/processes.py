@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -43,10 +44,17 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
+def import_paths(root: Path) -> str:
+    """For PYTHONPATH: where the packages of a working copy are, before those that are installed."""
+    return os.pathsep.join(str(root / one) for one in ("sdk", "data-sharing", ""))
+
+
 @contextmanager
-def process(module: str, arguments: Sequence[str], folder: Path) -> Iterator[dict[str, str]]:
+def process(
+    module: str, arguments: Sequence[str], folder: Path, *, root: Path | None = None
+) -> Iterator[dict[str, str]]:
     """`python -m module`, until the block ends; gives what it wrote to its ready file, with
-    its process id as "pid"."""
+    its process id as "pid". root: of the code that runs; None: this one's."""
     ready_file = folder / f"ready-{time.monotonic_ns()}.json"
     log = folder / f"log-{time.monotonic_ns()}.txt"
     with log.open("w") as sink:
@@ -54,6 +62,8 @@ def process(module: str, arguments: Sequence[str], folder: Path) -> Iterator[dic
             [sys.executable, "-m", module, *arguments, "--ready-file", str(ready_file)],
             stdout=sink,
             stderr=sink,
+            cwd=root,
+            env=None if root is None else {**os.environ, "PYTHONPATH": import_paths(root)},
         )
     try:
         end = time.monotonic() + START_WITHIN_S
@@ -106,15 +116,16 @@ def provisioner(
     *more: str,
     ca: bytes | None = None,
     fleet_applied: bool = False,
+    root: Path | None = None,
 ) -> Iterator[dict[str, str]]:
     """A provisioning server over a store, with the roomy fleet applied, unless it is already. ca:
-    PEM, where `more` of its arguments make it speak TLS."""
+    PEM, where `more` of its arguments make it speak TLS. root: as for `process`."""
     arguments = [
         f"--store={store}", f"--transport={transport}", "--listen=127.0.0.1:0",
         "--max-connections-per-address=0",  # all load comes from here
         "--metrics-listen=", "--log-level=error", *more,
     ]  # fmt: skip
-    with process("provisioner", arguments, folder) as ready:
+    with process("provisioner", arguments, folder, root=root) as ready:
         if not fleet_applied:
             asyncio.run(apply_fleet(ready["grpc"], roomy_fleet(), ca))
         yield ready

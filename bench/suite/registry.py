@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.suite.accounts import ACCOUNTS
+from bench.suite.builds import COMPILED
 from bench.suite.bulk import BULK
 from bench.suite.calling import CALLING
 from bench.suite.deciding import DECIDING
@@ -37,6 +38,7 @@ ALL: tuple[Measurement, ...] = (
     OBSERVING,
     BULK,
     PURE,
+    COMPILED,
     ROUTING,
     INVITING,
     SUGGESTING,

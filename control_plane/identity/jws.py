@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -50,7 +50,7 @@ class Header(msgspec.Struct):
     alg: str
     kid: str = ""
     typ: str = ""
-    crit: object = None  # extensions that must be understood; there are none here
+    crit: Any = None  # extensions that must be understood; there are none here
 
 
 _decode_header = msgspec.json.Decoder(Header).decode

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from control_plane import keys
 from control_plane.errors import ServiceError
+from control_plane.native_classes import mypyc_attr
 from control_plane.store import port
 from control_plane.store.port import KeyValue
 from control_plane.tracing.tracer import Span
@@ -22,6 +23,7 @@ from provisioner.ledger.account import Account
 log = logging.getLogger(__name__)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Operation:
     """Something one client waits for. At most one per key is under way in a process.
 
@@ -43,6 +45,7 @@ class Operation:
         """It ended without an answer. Called at most once, and nothing after it."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Claim(Operation):
     """A client that wants a home: create A, take one slot at `account`."""
 
@@ -74,6 +77,7 @@ class Claim(Operation):
         self.existing(found)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Move(Claim):
     """A client that goes from `source` to `account`: A with a higher epoch, one slot taken
     there and one given back here. `changed` instead of `existing` says what A is now.
@@ -84,7 +88,7 @@ class Move(Claim):
     __slots__ = ("revision", "source")
 
     revision: int
-    source: Account
+    source: Account | None
 
     def existing(self, found: KeyValue) -> None:
         self.changed(found)
@@ -94,6 +98,7 @@ class Move(Claim):
         """A is not what it was when we saw it: gone, or written since."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Release(Operation):
     """A client that gives its home up: delete A as last seen, give the slot back."""
 

@@ -121,13 +121,15 @@ class Chooser:
         if location.source is LocationSource.DECLARED:
             return self._decide_once(kept, kept.places, location, client_key)
         here = self._position(key, location, tenant)
-        if here.winners is None:
+        table = here.winners
+        if table is None:
             choice = self._decide(here, client_key)
-            if here.winners is None:
+            table = here.winners
+            if table is None:
                 return choice
         if kept.only is None:
             self._share(kept, here, location)
-        return here.choices[here.winners[slot_of(client_key)]]
+        return here.choices[table[slot_of(client_key)]]
 
     # -- what is kept ------------------------------------------------------------------
 

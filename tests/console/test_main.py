@@ -104,7 +104,7 @@ def test_a_reader_that_has_seen_enough_is_no_traceback() -> None:
 
 
 def test_version_names_what_is_installed(cli: CommandLine) -> None:
-    assert set(cli("version", "-o", "json").document) == {"homeport", "python", "grpcio"}
+    assert set(cli("version", "-o", "json").document) == {"homeport", "python", "grpcio", "modules"}
 
 
 def test_geo_needs_no_server(cli: CommandLine) -> None:

@@ -31,13 +31,10 @@ class FirstWithRoom(Claim):
         for unit in self.units:
             account = self.ledger.account(unit)
             if account.reachable > 0:
+                self.value = encode_assignment(account.unit, 1, 0, "x")
                 return account
         self.ledger.request_slots(self.units)
         return Exhausted("full")
-
-    @property
-    def value(self) -> bytes:
-        return encode_assignment(self.account.unit, 1, 0, "x")
 
     def assigned(self, revision: int) -> None:
         self.outcome.set_result(("new", self.account.unit))

@@ -148,10 +148,13 @@ def version(output: Output = Format.TABLE) -> None:
 
     import grpc
 
+    from control_plane.compiled_modules import are_compiled
+
     facts = {
         "homeport": installed_version(),
         "python": platform.python_version(),
         "grpcio": grpc.__version__,
+        "modules": "compiled" if are_compiled() else "pure Python",
     }
     show(facts, output, lambda: "\n".join(f"{name} {value}" for name, value in facts.items()))
 

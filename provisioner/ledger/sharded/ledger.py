@@ -116,7 +116,7 @@ class ShardedLedger:
             self._deferred.defer(claim)
             return
         claim.account = ledger.account(claim.account.unit)
-        if isinstance(claim, Move):
+        if isinstance(claim, Move) and claim.source is not None:
             claim.source = ledger.account(claim.source.unit)
         ledger.submit(claim)
 

@@ -30,15 +30,14 @@ def queue(operations: Iterable[Operation]) -> Turns[Operation]:
 def claim(
     name: str, at: Account, *, expires_at: float = 99.0, plain: bool = True, tenant: str = "t"
 ) -> Claim:
-    one = PlainClaim() if plain else Claim()
+    one = ShownClaim()
+    one.plain = plain
     one.key, one.account, one.expires_at = keys.assignment(tenant, name), at, expires_at
     return one
 
 
-class PlainClaim(Claim):
-    """Creates one assignment, and nothing else."""
-
-    plain = True
+class ShownClaim(Claim):
+    """One whose every attribute can be set."""
 
 
 def release(name: str, at: Account, *, expires_at: float = 99.0) -> Release:
@@ -111,7 +110,8 @@ def test_two_that_rest_on_one_key_go_in_two_batches():
     class Guarded(Claim):
         """Lets one client in."""
 
-        guards, writes = (unchanged(token, 7),), (Delete(token),)
+        def __init__(self) -> None:
+            self.guards, self.writes = (unchanged(token, 7),), (Delete(token),)
 
     claims = [claim(name, at, plain=False) for name in ("alice", "bob", "carol")]
     for place, one in enumerate(claims[:2]):
@@ -136,7 +136,7 @@ def test_a_tenant_with_thousands_waiting_leaves_room_in_the_next_batch_for_every
     assert served == flood[: len(served)], "each tenant's in their order"
 
 
-class Answered(PlainClaim):
+class Answered(ShownClaim):
     """Notes its answer; one of a bad name cannot take it."""
 
     def __init__(self, told: list[bytes]) -> None:

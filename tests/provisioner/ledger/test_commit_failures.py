@@ -40,9 +40,8 @@ class Told:
 
 
 class Newcomer(Claim):
-    plain = True
-
     def __init__(self, name: str, account: Account) -> None:
+        self.plain = True
         self.key = keys.assignment("t", name)
         self.account = account
         self.expires_at = float("inf")

@@ -26,9 +26,8 @@ GUARD = b"/homeport/v1/guard"
 class Newcomer(Claim):
     """A client that wants a slot, and how that ended."""
 
-    plain = True
-
     def __init__(self, name: str, account: Account) -> None:
+        self.plain = True
         self.key = keys.assignment("t", name)
         self.account = account
         self.expires_at = float("inf")
