@@ -76,8 +76,21 @@ class UserConnection(GrpcConnection):
         self.write(self._out)
         self._out.clear()
 
+    def abandon(self, pending: PendingCall, why: str) -> None:
+        """Waits no longer for a call. The peer is not told: it knows the deadline, and takes many
+        resets over one connection for an attack."""
+        if self._calls.pop(pending.stream, None) is not None:
+            self._heard(pending, b"", why, b"")
+
+    @property
+    def under_way(self) -> int:
+        """How many calls somebody waits for."""
+        return len(self._calls)
+
     def call_ended(self, stream: int, answer: bytes, error: str, trailers: bytes) -> None:
-        self._heard(self._calls.pop(stream), answer, error, trailers)
+        pending = self._calls.pop(stream, None)
+        if pending is not None:
+            self._heard(pending, answer, error, trailers)
 
 
 class Connections:

@@ -37,6 +37,7 @@ class LoadSecond:
     moved: int = 0  # good ones whose home is another one now
     stale: int = 0  # good ones that were answered without the store
     silent: int = 0
+    held: int = 0  # times that a call waited, since servers took no more on any connection
     delays_s: list[float] = field(default_factory=list)
     latencies: dict[str, bytes] = field(default_factory=dict)
     late: bytes = b""
@@ -57,7 +58,7 @@ def together(seconds: Iterable[LoadSecond], second: int) -> LoadSecond:
     for one in seconds:
         for name in ("arrived", "good", "refused", "failed", "refused_kinds", "homes"):
             getattr(made, name).update(getattr(one, name))
-        for name in ("asked", "came_back", "lost", "started", "moved", "stale", "silent"):
+        for name in ("asked", "came_back", "lost", "started", "moved", "stale", "silent", "held"):
             setattr(made, name, getattr(made, name) + getattr(one, name))
         made.delays_s += one.delays_s
         made.cpu_s = max(made.cpu_s, one.cpu_s)

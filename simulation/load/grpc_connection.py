@@ -44,7 +44,6 @@ from simulation.load.trailers import grpc_status
 REFILL_AT = 1 << 29
 GRPC_PREFIX = 5
 MOST_BLOCKS = 4_096  # trailers remembered, so that each is read once
-CANCEL = (8).to_bytes(4, "big")  # RFC 9113, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +139,6 @@ class GrpcConnection(asyncio.Protocol):
         """Sends what `send` put there."""
         if out and self._transport is not None:
             self._transport.write(b"".join(out))
-
-    def cancel(self, stream: int, why: str) -> None:
-        """Gives up one call, and tells the peer."""
-        if stream in self._answers and self._transport is not None:
-            self._transport.write(frame(RST_STREAM, 0, stream, CANCEL))
-            self._end(stream, why)
 
     def give_up(self, why: str) -> None:
         """Ends what is under way as an error of this kind, and closes the connection."""

@@ -24,6 +24,7 @@ class Limit(StrEnum):
 
     NOTHING = "nothing"
     GENERATOR = "generator"
+    CONNECTIONS = "connections"
     UNREACHABLE = "unreachable"
     STORE_AWAY = "store-away"
     UNITS_FULL = "units-full"
@@ -37,6 +38,8 @@ WORDS = {
     Limit.NOTHING: "nothing: everybody was served",
     Limit.GENERATOR: "this generator: it sent calls later than they were due; give it more "
     "--processes or --connections, or another machine",
+    Limit.CONNECTIONS: "the connections: servers had as many calls open on each as they take at "
+    "once; add servers, or have more --connections",
     Limit.UNREACHABLE: "the way to the servers: connections were lost, or could not be made",
     Limit.STORE_AWAY: "the store: it was away, and no new user could be placed",
     Limit.UNITS_FULL: "the units: there was no room for all users; add units, or capacity",
@@ -54,6 +57,8 @@ def limit_of(second: LoadSecond) -> Limit:
     late_ms = Latencies(second.late).at_ms(99.0) if second.late else 0.0
     if late_ms > LATE_MS and second.cpu_s < BUSY and second.failed.get("not connected"):
         return Limit.UNREACHABLE
+    if late_ms > LATE_MS and second.held and second.cpu_s <= BUSY:
+        return Limit.CONNECTIONS
     if late_ms > LATE_MS or second.cpu_s > BUSY:
         return Limit.GENERATOR
     least = max(1.0, SHARE * second.answered)

@@ -103,6 +103,7 @@ class OpenLoop:
         """The whole plan, from `began_s` of the clock on; returns once nobody waits any more."""
         self._began_s = began_s
         await asyncio.sleep(max(0.0, began_s - self._clock()))
+        self._recorder.begin()
         mending = asyncio.create_task(self._connections.mend())
         try:
             await self._run(plan)
@@ -156,6 +157,7 @@ class OpenLoop:
                 self._heard(pending, b"", TOO_LATE if gone else NOT_CONNECTED, b"")
                 continue
             if not self._open(pending):
+                recorder.now.held += 1
                 break
             waiting.popleft()
             recorder.sent(pending.kind, self._now() - pending.due_s, again=pending.refused > 0)
@@ -177,7 +179,7 @@ class OpenLoop:
         while sent and (sent[0].connection is None or now - sent[0].due_s > timeout_s):
             pending = sent.popleft()
             if pending.connection is not None:
-                pending.connection.cancel(pending.stream, TOO_LATE)
+                pending.connection.abandon(pending, TOO_LATE)
 
     def _heard(self, pending: PendingCall, answer: bytes, error: str, trailers: bytes) -> None:
         """A call has ended."""

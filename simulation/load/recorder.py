@@ -31,6 +31,10 @@ class Recorder:
         self._late: list[float] = []
         self._read_count = 0
 
+    def begin(self) -> None:
+        """The clock of the run starts now."""
+        self._cpu_before = self._cpu_s()
+
     def sent(self, kind: int, late_s: float, *, again: bool) -> None:
         """A call went out. again: of a user who was refused before."""
         now = self.now

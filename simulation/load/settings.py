@@ -42,7 +42,7 @@ class LoadSettings:
     mix: Mapping[UserKind, float] = field(default_factory=dict)
     seed: int = 1
     processes: int = 1
-    connections: int = 4  # of each process
+    connections: int = 16  # of each process
     timeout_s: float = 5.0  # as long as a client waits for its answer
     retries: int = 0
     herd_within_s: float = 5.0

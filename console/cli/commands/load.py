@@ -94,7 +94,7 @@ def load(
     ] = None,
     connections: Annotated[
         int | None,
-        typer.Option(help="Connections of each. Default: 4.", min=1, max=1_000),
+        typer.Option(help="Connections of each. Default: 16.", min=1, max=1_000),
     ] = None,
     threshold: Annotated[
         list[str] | None,

@@ -100,6 +100,7 @@ def test_what_is_no_report_is_told(page: str) -> None:
     [
         ({}, Limit.NOTHING),
         ({"late": held(0.5), "refused": {"OVERLOADED": 50}}, Limit.GENERATOR),
+        ({"late": held(0.5), "held": 3}, Limit.CONNECTIONS),
         ({"cpu_s": 0.99, "failed": {"no answer in time": 9}}, Limit.GENERATOR),
         ({"late": held(0.5), "failed": {"not connected": 9}}, Limit.UNREACHABLE),
         ({"failed": {"connection lost": 9}}, Limit.UNREACHABLE),
