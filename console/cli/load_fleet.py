@@ -10,7 +10,7 @@ from typing import Any, Self
 from console.cli.calls.fleet import FleetCalls
 from console.cli.failure import CommandFailed
 from console.cli.profile import Target
-from homeport.errors import HomeportError, PermissionDenied, Unauthenticated
+from homeport.errors import HomeportError, PermissionDenied, Unauthenticated, Unsupported
 
 SAMPLES = 60  # of one run, about
 LEAST_S = 1.0
@@ -33,7 +33,7 @@ class FleetSampler:
         self._seen = True
         try:
             self._units = self._listed(None)
-        except (PermissionDenied, Unauthenticated):
+        except (PermissionDenied, Unauthenticated, Unsupported):
             self._units, self._seen = [], False
         self._before = {unit["unit"]: unit["clients"] for unit in self._units}
 
