@@ -12,6 +12,7 @@ from typing import Any
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.input.durations import duration_s
 from console.cli.load_fleet import FleetSampler
+from console.cli.load_processors import ProcessorSampler
 from console.cli.load_progress import live_progress
 from console.cli.output import Format, note, show
 from console.cli.profile import Target
@@ -56,6 +57,7 @@ class LoadOptions:
     report: Path | None
     junit: Path | None
     from_report: Path | None
+    metrics: tuple[str, ...]
     group: str | None
     group_key_file: Path | None
     forwarded: bool
@@ -150,12 +152,14 @@ def run(prepared: PreparedLoad, target: Target, output: Format) -> None:
     seconds: list[LoadSecond] = []
     known = homeless = 0
     interrupted = False
-    with live_progress(settings) as progress, fleet:
+    servers = ProcessorSampler(options.metrics)
+    with live_progress(settings) as progress, fleet, servers:
         try:
             with LoadProcesses(job) as processes:
                 known, homeless = processes.prepare(progress.prepared)
                 fleet.begin()
                 for second in processes.seconds():
+                    second.server_cpu = servers.busiest
                     seconds.append(second)
                     progress.passed(second)
         except LoadFailed as error:

@@ -42,6 +42,7 @@ class LoadSecond:
     latencies: dict[str, bytes] = field(default_factory=dict)
     late: bytes = b""
     cpu_s: float = 0.0  # of the busiest process
+    server_cpu: float = 0.0  # processors that the busiest server used; 0.0: not known
     under_way: int = 0  # at its end
 
     @property
@@ -62,6 +63,7 @@ def together(seconds: Iterable[LoadSecond], second: int) -> LoadSecond:
             setattr(made, name, getattr(made, name) + getattr(one, name))
         made.delays_s += one.delays_s
         made.cpu_s = max(made.cpu_s, one.cpu_s)
+        made.server_cpu = max(made.server_cpu, one.server_cpu)
         made.under_way += one.under_way
         for kind, encoded in one.latencies.items():
             latencies.setdefault(kind, Latencies()).add(encoded)

@@ -13,6 +13,7 @@ from simulation.load.latencies import Latencies
 
 LATE_MS = 100.0  # p99 of how late calls were sent
 BUSY = 0.97  # of a processor, used by one process of this generator
+SERVER_BUSY = 0.9  # of a processor, used by one server process
 SHARE = 0.01  # of the calls that ended within a second
 FULL = frozenset({"EXHAUSTED", "RESOURCE_EXHAUSTED"})
 STORE = frozenset({"STORE_UNAVAILABLE", "STORE_OUTCOME_UNKNOWN"})
@@ -29,6 +30,7 @@ class Limit(StrEnum):
     STORE_AWAY = "store-away"
     UNITS_FULL = "units-full"
     QUOTA = "quota"
+    PROCESSOR = "processor"
     SHEDDING = "shedding"
     SLOW = "slow"
     ERRORS = "errors"
@@ -44,6 +46,8 @@ WORDS = {
     Limit.STORE_AWAY: "the store: it was away, and no new user could be placed",
     Limit.UNITS_FULL: "the units: there was no room for all users; add units, or capacity",
     Limit.QUOTA: "a quota: of the tenant, a client or an address; `homeport tenants apply` sets it",
+    Limit.PROCESSOR: "the servers' processors: users waited or were turned away while a "
+    "server used all that one process can; add servers",
     Limit.SHEDDING: "the servers: they turned users away, since they could not be served in time; "
     "add servers",
     Limit.SLOW: "the servers: they did not answer in time; add servers, or a faster store",
@@ -58,7 +62,7 @@ def limit_of(second: LoadSecond) -> Limit:
     if late_ms > LATE_MS and second.cpu_s < BUSY and second.failed.get("not connected"):
         return Limit.UNREACHABLE
     if late_ms > LATE_MS and second.held and second.cpu_s <= BUSY:
-        return Limit.CONNECTIONS
+        return Limit.PROCESSOR if second.server_cpu > SERVER_BUSY else Limit.CONNECTIONS
     if late_ms > LATE_MS or second.cpu_s > BUSY:
         return Limit.GENERATOR
     least = max(1.0, SHARE * second.answered)
@@ -72,7 +76,7 @@ def limit_of(second: LoadSecond) -> Limit:
     if sum(count for reason, count in second.refused.items() if reason in QUOTAS) >= least:
         return Limit.QUOTA
     if second.refused.total() >= least:
-        return Limit.SHEDDING
+        return Limit.PROCESSOR if second.server_cpu > SERVER_BUSY else Limit.SHEDDING
     if failed.get("no answer in time", 0) + failed.get("grpc-status 4", 0) >= least:
-        return Limit.SLOW
+        return Limit.PROCESSOR if second.server_cpu > SERVER_BUSY else Limit.SLOW
     return Limit.ERRORS if failed.total() >= least else Limit.NOTHING

@@ -129,5 +129,6 @@ def _second(one: LoadSecond) -> dict[str, Any]:
         },
         "homes": dict(one.homes),
         "cpu": round(one.cpu_s, 3),
+        "server_cpu": round(one.server_cpu, 3),
         "limit": limit_of(one).value,
     }

@@ -132,6 +132,13 @@ def load(
             help="Run nothing; write a locustfile of the same users there.", metavar="FILE"
         ),
     ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A server's metrics port: says how much of a processor it uses. Can be repeated.",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
     group: Annotated[
         str | None,
         typer.Option(
@@ -191,6 +198,7 @@ def load(
         report=report,
         junit=junit,
         from_report=from_report,
+        metrics=tuple(metrics or ()),
         group=group,
         group_key_file=group_key_file,
         forwarded=forwarded,

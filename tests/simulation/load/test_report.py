@@ -110,6 +110,9 @@ def test_what_is_no_report_is_told(page: str) -> None:
         ({"refused": {"OVERLOADED": 9}}, Limit.SHEDDING),
         ({"failed": {"no answer in time": 9}}, Limit.SLOW),
         ({"failed": {"grpc-status 13": 9}}, Limit.ERRORS),
+        ({"server_cpu": 0.95, "refused": {"OVERLOADED": 9}}, Limit.PROCESSOR),
+        ({"server_cpu": 0.95, "failed": {"no answer in time": 9}}, Limit.PROCESSOR),
+        ({"server_cpu": 0.95, "refused": {"EXHAUSTED": 9}}, Limit.UNITS_FULL),
         ({"good": 1_000, "failed": {"grpc-status 13": 9}}, Limit.NOTHING),
     ],
 )
