@@ -92,6 +92,10 @@ class FakeTelephony(telephony_pb2_grpc.TelephonyServiceServicer):
         self.asked.append(request)
         return telephony_pb2.SetStrangersResponse()
 
+    def SetRinging(self, request, context):
+        self.asked.append(request)
+        return telephony_pb2.SetRingingResponse()
+
     def _link(self) -> telephony_pb2.ContactLink:
         return telephony_pb2.ContactLink(technical=T, contact=P2, since=AT)
 
@@ -156,5 +160,7 @@ def test_an_account_links_contacts_and_sees_its_calls(
     traced = cli("calls", "trace", "alice", T, "--caller", P1, "-o", "json").document
     assert traced["refused"] == "not-found"
     assert cli("calls", "trace", "alice", "112", "-o", "json").document["emergency"] == "112"
+    cli("calls", "rings", "alice", P1)
+    assert unit.asked[-1].number == P1
     cli("calls", "strangers", "alice", "anonymous")
     assert unit.asked[-1].strangers == telephony_pb2.STRANGERS_ANONYMOUS

@@ -166,6 +166,7 @@ ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]]
     ),
     calls.link_view: lambda: calls.link_view(_LINK),
     calls.unlinked_view: lambda: calls.unlinked_view({"unlinked": False}),
+    calls.rings_view: lambda: calls.rings_view({"rings": "+442079460301"}),
     calls.strangers_view: lambda: calls.strangers_view({"strangers": "anonymous"}),
     calls.calls_table: lambda: calls.calls_table([_CALL] * 2),
     calls.trace_view: lambda: calls.trace_view(

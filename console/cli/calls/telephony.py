@@ -56,5 +56,8 @@ class TelephonyCalls(AccountCalls):
     def set_strangers(self, strangers: pb.Strangers.ValueType) -> None:
         self._ask("SetStrangers", pb.SetStrangersRequest(strangers=strangers))
 
+    def set_ringing(self, number: str) -> None:
+        self._ask("SetRinging", pb.SetRingingRequest(number=number))
+
     def _ask(self, method: str, request: Message) -> Any:
         return self._call(telephony_pb2_grpc.TelephonyServiceStub, method, request)

@@ -162,6 +162,31 @@ def strangers(
     show(document, output, lambda: strangers_view(document))
 
 
+@app.command("rings")
+def rings(
+    client: ClientId,
+    number: Annotated[
+        str,
+        typer.Argument(
+            help="A telephone that the account has proved; else the first one.", metavar="[NUMBER]"
+        ),
+    ] = "",
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Says which telephone of the account rings."""
+    from console.cli.views.calls import rings_view
+
+    with telephony_calls(target_of(server, tenant, token, profile, ca), client) as calls:
+        calls.set_ringing(number)
+    document = {"rings": number or None}
+    show(document, output, lambda: rings_view(document))
+
+
 def telephony_calls(target: Target, client: str) -> AbstractContextManager[TelephonyCalls]:
     """Calls for the client's account, at its home."""
     from console.cli.calls.telephony import TelephonyCalls

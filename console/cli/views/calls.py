@@ -124,5 +124,9 @@ def strangers_view(document: dict[str, Any]) -> Table:
     return facts(("strangers are", document["strangers"]))
 
 
+def rings_view(document: dict[str, Any]) -> Table:
+    return facts(("rings", document["rings"] or "the telephone that was proved first"))
+
+
 def link_view(document: dict[str, Any]) -> Table:
     return facts(("dial", document["technical"]), ("to reach", document["contact"]))

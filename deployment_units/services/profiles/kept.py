@@ -198,11 +198,16 @@ def has_proved(db: sqlite3.Connection, owner: int) -> bool:
 
 def may_reach(db: sqlite3.Connection, owner: int, mode: Mode) -> Audience:
     """Who may reach the owner by a mode."""
+    return chosen(db, owner, mode) or OPEN_AT_FIRST[mode]
+
+
+def chosen(db: sqlite3.Connection, owner: int, mode: Mode) -> Audience | None:
+    """Who may reach the owner by a mode, as the owner said; None: it has not."""
     rows = db.execute(
         "SELECT mode, audience, account FROM reachabilities WHERE owner = ? AND mode = ?",
         (owner, mode.value),
     ).fetchall()
-    return _audiences(rows)[mode] if rows else OPEN_AT_FIRST[mode]
+    return _audiences(rows)[mode] if rows else None
 
 
 def set_name(db: sqlite3.Connection, owner: int, name: str) -> None:

@@ -28,6 +28,7 @@ REST_MS: Final = 30 * DAY_MS
 BY_ACCOUNT, BY_STRANGER = "account", "stranger"
 LINKED, ANONYMOUS = "linked", "anonymous"
 _STRANGERS, _ASKED, _LOOPS, _SECRET = "strangers", "asked", "loops", "secret"
+_RINGS = "rings"
 _HELD: Final = ", ".join(f"'{one}'" for one in sorted(PROVED))
 
 
@@ -51,8 +52,8 @@ class NumberRow(msgspec.Struct, array_like=True, frozen=True):
 
 class SettingRow(msgspec.Struct, array_like=True, frozen=True):
     """name: `strangers`, what they are shown as; `asked`: when the directory was asked for numbers
-    last, Unix ms; `loops`: own telephones that are numbers of ours, by comma; `secret`: of digests,
-    hexadecimal."""
+    last, Unix ms; `loops`: own telephones that are numbers of ours, by comma; `rings`: the
+    telephone that its owner chose; `secret`: of digests, hexadecimal."""
 
     name: str
     value: str
@@ -100,10 +101,18 @@ class TooManyLinks(Refused):
     reason = "TOO_MANY_LINKS"
 
 
+class NotProved(Refused):
+    """It is no telephone of the account."""
+
+    reason = "NOT_PROVED"
+
+
 def user(db: sqlite3.Connection, owner: int) -> User:
-    """The account's numbers. Telephones that are numbers of ours are left out."""
-    loops = setting(db, owner, _LOOPS).split(",")
+    """The account's numbers: of its telephones the one that rings first. Those that are numbers of
+    ours are left out."""
+    loops, rings = setting(db, owner, _LOOPS).split(","), setting(db, owner, _RINGS)
     own = [one for one in proved(db, owner) if one not in loops]
+    own.sort(key=lambda one: one != rings)
     virtual = db.execute("SELECT number FROM call_numbers WHERE owner = ? ORDER BY place", (owner,))
     return User(own=tuple(own), virtual=tuple(number for (number,) in virtual))
 
@@ -166,6 +175,23 @@ def add_link(db: sqlite3.Connection, owner: int, row: LinkRow, *, now_ms: int) -
     db.execute(
         "INSERT INTO call_links VALUES (?, ?, ?, ?, ?, ?)",
         (owner, row.technical, row.contact, row.made_by, row.since_ms, row.last_ms),
+    )
+
+
+def has_linked(db: sqlite3.Connection, owner: int, contact: str) -> bool:
+    """Whether the account itself has linked the contact of this number."""
+    found = db.execute(
+        "SELECT 1 FROM call_links WHERE owner = ? AND contact = ? AND made_by = ?",
+        (owner, contact, BY_ACCOUNT),
+    ).fetchone()
+    return found is not None
+
+
+def adopt(db: sqlite3.Connection, owner: int, technical: str) -> None:
+    """The account wants a link that a stranger may have made."""
+    db.execute(
+        "UPDATE call_links SET made_by = ? WHERE owner = ? AND technical = ?",
+        (BY_ACCOUNT, owner, technical),
     )
 
 
@@ -240,6 +266,14 @@ def strangers(db: sqlite3.Connection, owner: int) -> str:
 def set_strangers(db: sqlite3.Connection, owner: int, value: str) -> None:
     """LINKED or ANONYMOUS."""
     set_setting(db, owner, _STRANGERS, value)
+
+
+def set_rings(db: sqlite3.Connection, owner: int, number: str) -> None:
+    """The telephone of the account that rings, E.164; empty: the one that was proved first. Raises
+    NotProved."""
+    if number and number not in proved(db, owner):
+        raise NotProved("the account has proved no such telephone; prove it first")
+    set_setting(db, owner, _RINGS, number)
 
 
 def secret(db: sqlite3.Connection, owner: int, new_secret: bytes) -> bytes:

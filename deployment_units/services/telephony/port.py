@@ -48,6 +48,7 @@ class RefusedCause(StrEnum):
     NO_NUMBER = "no-number"  # the user has no telephone to ring, or no V to be shown: 480
     TOO_MANY = "too-many"  # the user's calls at once, or texts a day: 486
     MINUTES = "minutes"  # the user's minutes of the day are used: 403
+    NOT_OPEN = "not-open"  # the user is not open to this caller; told nobody else: 404
     UNAVAILABLE = "unavailable"  # where the user is at home could not be asked; again later: 503
 
 

@@ -2,8 +2,9 @@
 and, for a stranger, allocates a technical number. A function of a connection, for a work of the
 engine.
 
-What a link says is decided by `link`, what may be called by `refusal_of`, what an account may use
-of a day by `room`; here they are asked in this order, and nothing is written for what is refused.
+What a link says is decided by `link`, who may reach the account by its profile, what may be called
+by `refusal_of`, what an account may use of a day by `room`; here they are asked in this order, and
+nothing is written for what is refused.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from control_plane.faultpoints import passing
+from deployment_units.services.profiles import kept as profiles
+from deployment_units.services.profiles.profile import Mode, Relation, Viewer
 from deployment_units.services.telephony import kept
 from deployment_units.services.telephony.allocation import PoolEmpty, allocate
 from deployment_units.services.telephony.dialling import refusal_of
@@ -68,10 +71,27 @@ def judged(
     found = link(asked.caller, asked.dialled, table)
     if isinstance(found, RefusedCause):
         return found
+    if not found.outgoing and not _is_open(db, owner, asked):
+        return RefusedCause.NOT_OPEN
     ours = {*numbers.technical, *table.users[name].virtual}
     if asked.caller in ours:
         return RefusedCause.LOOP
     return refusal_of(found.target, countries=numbers.countries, ours=ours) or found
+
+
+_MODES = {CallKind.CALL: Mode.TELEPHONE, CallKind.TEXT: Mode.TEXT}
+
+
+def _is_open(db: sqlite3.Connection, owner: int, asked: CallAsked) -> bool:
+    """Whether the account lets the caller reach it. By its number nobody is known to be an account:
+    who was linked by the owner is a contact, and anybody else is nobody in particular. Where the
+    owner has not said, a virtual number is for everybody."""
+    audience = profiles.chosen(db, owner, _MODES[asked.kind])
+    if audience is None or audience.everyone:
+        return True
+    linked = asked.caller is not None and kept.has_linked(db, owner, asked.caller)
+    relation = Relation.CONTACT if linked else Relation.STRANGER
+    return Viewer(relation=relation).is_in(audience)
 
 
 def route(

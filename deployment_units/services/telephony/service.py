@@ -158,6 +158,7 @@ class TelephonyService(pb_grpc.TelephonyServiceServicer):
                     since_ms=now_ms, last_ms=None,
                 )  # fmt: skip
                 kept.add_link(db, owner, row, now_ms=now_ms)
+            kept.adopt(db, owner, found)
             return kept.link_of(db, owner, found)
 
         return link_to_proto(await self._accounts.change(resident, link))
@@ -234,6 +235,14 @@ class TelephonyService(pb_grpc.TelephonyServiceServicer):
             resident, lambda db, owner: kept.set_strangers(db, owner, wanted)
         )
         return pb.SetStrangersResponse()
+
+    async def SetRinging(
+        self, request: pb.SetRingingRequest, context: _Context
+    ) -> pb.SetRingingResponse:
+        resident = self._changing(context)
+        number = number_of(request.number, "number") if request.number else ""
+        await self._accounts.change(resident, lambda db, owner: kept.set_rings(db, owner, number))
+        return pb.SetRingingResponse()
 
     def _changing(self, context: _Context) -> Resident:
         return self._callers.changing(context.invocation_metadata() or ())

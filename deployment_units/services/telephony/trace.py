@@ -16,6 +16,7 @@ _WHY = {
     RefusedCause.COUNTRY: "no calls are made to this country",
     RefusedCause.LOOP: "the call would come back to a number of ours",
     RefusedCause.NO_NUMBER: "the account has no proved telephone to ring, or no virtual number",
+    RefusedCause.NOT_OPEN: "the account does not let this caller reach it, and says nothing",
 }
 
 

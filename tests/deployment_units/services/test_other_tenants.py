@@ -259,6 +259,7 @@ ROWS: dict[str, Callable[[Named], Message]] = {
     "TelephonyService.SetStrangers": lambda of: telephony.SetStrangersRequest(
         strangers=telephony.STRANGERS_ANONYMOUS
     ),
+    "TelephonyService.SetRinging": lambda of: telephony.SetRingingRequest(),
     "ProfileService.GetProfile": lambda of: profile.GetProfileRequest(),
     "ProfileService.Reach": lambda of: profile.ReachRequest(),
     "ProfileService.GetSettings": lambda of: profile.GetSettingsRequest(),

@@ -17,6 +17,7 @@ STATUS_OF: Final[Mapping[RefusedCause, int]] = {
     RefusedCause.NO_NUMBER: 480,
     RefusedCause.TOO_MANY: 486,
     RefusedCause.MINUTES: 403,
+    RefusedCause.NOT_OPEN: 404,  # as a number that is nobody's
     RefusedCause.UNAVAILABLE: 503,
 }
 """As `RefusedCause` says of each."""

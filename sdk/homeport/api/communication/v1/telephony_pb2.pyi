@@ -72,6 +72,10 @@ class _CallRefusalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CallRefus
     """of the day are used"""
     CALL_REFUSAL_UNAVAILABLE: _CallRefusal.ValueType  # 10
     """the account's home could not be asked"""
+    CALL_REFUSAL_NOT_OPEN: _CallRefusal.ValueType  # 11
+    """The account does not let the caller reach it (ProfileService.SetReachability). Told the account
+    alone: the caller hears what one hears who dials a number that is nobody's.
+    """
 
 class CallRefusal(_CallRefusal, metaclass=_CallRefusalEnumTypeWrapper): ...
 
@@ -96,6 +100,10 @@ CALL_REFUSAL_MINUTES: CallRefusal.ValueType  # 9
 """of the day are used"""
 CALL_REFUSAL_UNAVAILABLE: CallRefusal.ValueType  # 10
 """the account's home could not be asked"""
+CALL_REFUSAL_NOT_OPEN: CallRefusal.ValueType  # 11
+"""The account does not let the caller reach it (ProfileService.SetReachability). Told the account
+alone: the caller hears what one hears who dials a number that is nobody's.
+"""
 Global___CallRefusal: _TypeAlias = CallRefusal  # noqa: Y015
 
 class _CallStage:
@@ -672,3 +680,38 @@ class SetStrangersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetStrangersResponse: _TypeAlias = SetStrangersResponse  # noqa: Y015
+
+@_typing.final
+class SetRingingRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    """E.164, proved; empty: the one that was proved first"""
+    def __init__(
+        self,
+        *,
+        number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRingingRequest: _TypeAlias = SetRingingRequest  # noqa: Y015
+
+@_typing.final
+class SetRingingResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRingingResponse: _TypeAlias = SetRingingResponse  # noqa: Y015

@@ -74,6 +74,11 @@ class TelephonyServiceStub:
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetStrangersRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetStrangersResponse.FromString,
                 _registered_method=True)
+        self.SetRinging = channel.unary_unary(
+                '/homeport.api.communication.v1.TelephonyService/SetRinging',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetRingingRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetRingingResponse.FromString,
+                _registered_method=True)
 
 
 class TelephonyServiceServicer:
@@ -147,6 +152,15 @@ class TelephonyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetRinging(self, request, context):
+        """Which telephone of the account rings, and is texted, when its virtual number is dialled.
+        Idempotent. Caller: a client. Errors: INVALID_ARGUMENT; FAILED_PRECONDITION NOT_PROVED the account
+        has not proved it, ACCOUNT_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TelephonyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -189,6 +203,11 @@ def add_TelephonyServiceServicer_to_server(servicer, server):
                     servicer.SetStrangers,
                     request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetStrangersRequest.FromString,
                     response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetStrangersResponse.SerializeToString,
+            ),
+            'SetRinging': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRinging,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetRingingRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetRingingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -407,6 +426,33 @@ class TelephonyService:
             '/homeport.api.communication.v1.TelephonyService/SetStrangers',
             homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetStrangersRequest.SerializeToString,
             homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetStrangersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRinging(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.TelephonyService/SetRinging',
+            homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetRingingRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_telephony__pb2.SetRingingResponse.FromString,
             options,
             channel_credentials,
             insecure,
