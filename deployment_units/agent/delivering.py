@@ -139,6 +139,6 @@ def delivering(
         due=agenda.hint,
         measures=measures,
         activity=activity,
-        tasks={"outbox": outbox.run, "what waits": lambda: measures.run(database)},
+        tasks={"outbox": outbox.turns.run, "what waits": lambda: measures.run(database)},
         close=peers.close,
     )

@@ -90,5 +90,5 @@ def inviting(
         ),
         carrier=carrier,
         counts=steps.counts,
-        tasks={"invitations": carrier.run},
+        tasks={"invitations": carrier.turns.run},
     )  # fmt: skip

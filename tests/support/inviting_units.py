@@ -109,8 +109,8 @@ class InvitingUnits:
         """Does all that is due, in both units, until nothing is."""
         for _ in range(6):
             for one in self.units.values():
-                await one.invites.carrier.look()
-                await one.invites.carrier.serve_due()
+                await one.invites.carrier.turns.look()
+                await one.invites.carrier.turns.serve_due()
         for one in self.units.values():
             await one.settled()
 

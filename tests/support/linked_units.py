@@ -173,11 +173,11 @@ class LinkedUnit:
 
     async def settled(self) -> None:
         """Returns once nothing is due any more."""
-        await self.outbox.look()
-        self.outbox.idle.clear()
+        await self.outbox.turns.look()
+        self.outbox.turns.idle.clear()
         self.unit.agenda.changed.set()
         async with asyncio.timeout(WAIT_S):
-            await self.outbox.idle.wait()
+            await self.outbox.turns.idle.wait()
 
     async def pass_time(self, seconds: float) -> None:
         """By everybody's clock; what is due in this unit then is done when this returns."""
@@ -252,7 +252,7 @@ async def linked_unit(unit: AccountUnit, directory: FakeDirectory) -> AsyncItera
         await linked.server.start()
         stack.push_async_callback(linked.server.stop, 0.0)
         stack.push_async_callback(linked.peers.close)
-        running = asyncio.create_task(linked.outbox.run())
+        running = asyncio.create_task(linked.outbox.turns.run())
         stack.push_async_callback(_ended, running)
         yield linked
 
