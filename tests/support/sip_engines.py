@@ -94,7 +94,11 @@ class Gateways:
 
 @asynccontextmanager
 async def line(
-    *, limits: EngineLimits | None = None, per_s: float = 10_000, region: str = "GB"
+    *,
+    limits: EngineLimits | None = None,
+    per_s: float = 10_000,
+    region: str = "GB",
+    control: type[CallServer] = CallServer,
 ) -> AsyncIterator[Gateways]:
     near, far = SipTelephones(("127.0.0.1", 1)), SipTelephones(("127.0.0.1", 1))
     (_, near_port), (_, far_port) = await near.open(), await far.open()
@@ -103,9 +107,8 @@ async def line(
     )
     asks = Asks(FakeCallRouting(routes=dict(ROUTES)), trunks=trunks)
     asks.hears.set()
-    control = CallServer(trunks, asks, region=region, wall_ms=lambda: 1)
     engine = SippyEngine(
-        ("127.0.0.1", 0), trunks, control,
+        ("127.0.0.1", 0), trunks, control(trunks, asks, region=region, wall_ms=lambda: 1),
         rates=SourceRates(per_s, clock=time.monotonic), limits=limits,
     )  # fmt: skip
     asks.engine = engine

@@ -19,18 +19,23 @@ def place_of(
     """The id under which the account keeps, or is to keep, the conversation that others know as
     `known_as`. members: as kept, and not those of a conversation with that id here; taken: there
     is one."""
-    row = db.execute(
-        "SELECT id FROM conversations WHERE owner = ? AND known_as = ? AND known_as <> id"
-        " AND members = ?",
-        (owner, known_as, members),
-    ).fetchone()
-    if row is not None:
-        place: bytes = row[0]
+    place = found_place(db, owner, known_as, members)
+    if place is not None:
         return place
     if not taken:
         return known_as
     new: bytes = db.execute("SELECT randomblob(16)").fetchone()[0]
     return new
+
+
+def found_place(db: sqlite3.Connection, owner: int, known_as: bytes, members: str) -> bytes | None:
+    """The id of its own under which the account keeps such a conversation; None: it keeps none."""
+    row = db.execute(
+        "SELECT id FROM conversations WHERE owner = ? AND known_as = ? AND known_as <> id"
+        " AND members = ?",
+        (owner, known_as, members),
+    ).fetchone()
+    return row[0] if row else None
 
 
 def known_as(db: sqlite3.Connection, owner: int, conversation: bytes) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from control_plane.errors import AlreadyExists, Refused
+from control_plane.errors import AlreadyExists, Exhausted, Refused
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.entry import Resident, resident_of
 from deployment_units.services.conversations import kept as conversations
@@ -19,6 +19,7 @@ from deployment_units.services.conversations.sending import MessageDoors
 from deployment_units.services.directory.port import LIST_GROUP_MEMBERS, UnitDirectory
 from deployment_units.services.invites.invite import (
     InviteRow,
+    group_talk_after,
     group_talk_of,
     joined_message_of,
 )
@@ -27,11 +28,19 @@ from deployment_units.services.state.owners import Owner
 from homeport.api.communication.v1 import conversation_pb2 as pb
 from homeport.api.directory.v1 import invitation_pb2 as directory
 
+MOST_TAKEN = 64  # ids that are looked at
+
 
 class GroupTooLarge(Refused):
     """More are in the group than one conversation has members."""
 
     reason = "GROUP_TOO_LARGE"
+
+
+class GroupTalkTaken(Exhausted):
+    """Others began conversations by all ids that the group's may have."""
+
+    reason = "GROUP_TALK_TAKEN"
 
 
 class GroupTalk(NamedTuple):
@@ -50,8 +59,9 @@ class Groups:
         self._doors = doors
 
     async def talk(self, resident: Resident, organisation: str, group: str) -> GroupTalk:
-        """The conversation of those who are in a group now. Raises GroupTooLarge; NotFound for a
-        group that the account is not in; what else the directory says."""
+        """The conversation of those who are in a group now, each time the same one. Raises
+        GroupTooLarge, GroupTalkTaken; NotFound for a group that the account is not in; what else
+        the directory says."""
         found: list[str] = []
         token = ""
         while True:
@@ -103,9 +113,15 @@ class Groups:
 
 
 def _place(db: sqlite3.Connection, owner: int, known_as: bytes, members: tuple[str, ...]) -> bytes:
-    """Under which id the account keeps it: another one where somebody took that."""
-    there = conversations.members_of(db, owner, known_as)
-    if there is None or there == members:
-        return known_as
+    """Under which id the account keeps it. Where others took that, the place that they left it, or
+    the first of further ids that nobody took."""
     wanted = conversations.members_as_kept(members)
-    return places.place_of(db, owner, known_as, wanted, taken=True)
+    for _ in range(MOST_TAKEN):
+        there = places.members_json(db, owner, known_as)
+        if there is None or there == wanted:
+            return known_as
+        place = places.found_place(db, owner, known_as, wanted)
+        if place is not None:
+            return place
+        known_as = group_talk_after(known_as)
+    raise GroupTalkTaken("others began conversations by the ids of the group's; remove them first")

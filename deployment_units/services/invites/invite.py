@@ -134,5 +134,10 @@ def group_talk_of(tenant: str, organisation: str, group: str, members: list[str]
     return _id("group conversation", tenant, organisation, group, *sorted(members))
 
 
+def group_talk_after(conversation: bytes) -> bytes:
+    """The id that the conversation of a group has for who has another one by this id."""
+    return _id("group conversation after", conversation.hex())
+
+
 def _id(*parts: str) -> bytes:
     return sha256("\0".join(parts).encode()).digest()[:ID_BYTES]

@@ -193,7 +193,9 @@ class CallServerProcess:
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             done.set_result(None)
             self._open[route.record] = done
-            link.say(Routed(question.id, leg=route))
+            if not link.say(Routed(question.id, leg=route)):  # nothing will be heard of it
+                del self._open[route.record]
+                await self._routing.ended(route.record, self._wall_ms(), EndCause.FAILED)
         elif isinstance(route, Emergency):
             link.say(Routed(question.id, emergency=route.number, caller=route.caller))
         else:

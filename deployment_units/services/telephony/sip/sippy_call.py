@@ -6,6 +6,7 @@ ours and a session description that `sdp` wrote. Nothing of an event is handed o
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -126,6 +127,14 @@ class SippyCall:
         if not self._ended:
             self.first.recvEvent(CCEventFail(told(status)))
             self._end(cause_of(status))
+
+    def failed(self) -> None:
+        """Something of it went wrong here: both legs are ended, as far as that can be done."""
+        for leg in (self.second, self.first):
+            if leg is not None:
+                with contextlib.suppress(Exception):
+                    leg.recvEvent(CCEventFail((500, REASONS[500])))
+        self._end(EndCause.FAILED)
 
     def _happened(self, event: Any, agent: Any) -> None:
         if isinstance(event, CCEventTry):

@@ -241,10 +241,13 @@ class SippyEngine(asyncio.DatagramProtocol):
                     text, Remote_address(source, "udp"), server, MonoTime()
                 )
             except Exception as error:  # noqa: BLE001  # a defect of one call, not everybody's
-                self.counts["defect"] += 1
-                where = traceback.extract_tb(error.__traceback__)[-1]  # its words may have numbers
-                log.error("the SIP engine failed at a message: %s at %s, line %s",
-                          type(error).__name__, where.name, where.lineno)  # fmt: skip
+                self._failed("message", error)
+
+    def _failed(self, at: str, error: Exception) -> None:
+        self.counts["defect"] += 1
+        where = traceback.extract_tb(error.__traceback__)[-1]  # its words may have numbers
+        log.error("the SIP engine failed at a %s: %s at %s, line %s",
+                  at, type(error).__name__, where.name, where.lineno)  # fmt: skip
 
     def _asked(self, request: Any, transaction: Any) -> Any:
         """sippy's: a request that begins something."""
@@ -275,6 +278,9 @@ class SippyEngine(asyncio.DatagramProtocol):
                     status = await self._control.texted(text, trunk)
         except TimeoutError:
             status = 408
+        except Exception as error:  # noqa: BLE001  # likewise
+            self._failed("text", error)
+            status = 500
         finally:
             self._texts -= 1
         if transaction.tid is not None:
@@ -301,10 +307,14 @@ class SippyEngine(asyncio.DatagramProtocol):
         except TimeoutError:
             decision = 503
         with contextlib.redirect_stdout(self._writer):
-            if isinstance(decision, LegPlan):
-                call.placed(decision)
-            else:
-                call.refused(decision)
+            try:
+                if isinstance(decision, LegPlan):
+                    call.placed(decision)
+                else:
+                    call.refused(decision)
+            except Exception as error:  # noqa: BLE001  # likewise
+                self._failed("call", error)
+                call.failed()
 
     def named(self, call_id: str, plan: LegPlan) -> LegNames:
         """See CallHost."""

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from control_plane.errors import (
+    Exhausted,
     NotFound,
     PermissionDenied,
     Refused,
@@ -18,16 +19,18 @@ from control_plane.identity.introductions import IntroductionIssuer
 from control_plane.serving.channel_pool import ChannelPool
 from deployment_units.services.channels.channel import Channel
 from deployment_units.services.invites import kept
-from deployment_units.services.invites.invite import RECEIVED
+from deployment_units.services.invites.groups import MOST_TAKEN
+from deployment_units.services.invites.invite import RECEIVED, group_talk_after, group_talk_of
 from homeport.api.communication.v1 import conversation_pb2 as talk
 from homeport.api.communication.v1 import invite_pb2 as pb
+from homeport.api.directory.v1 import invitation_pb2 as directory
 from provisioner.api.unit_notices import UnitNotices
 from provisioner.directory.residence import Residence
 from provisioner.organisations.domain_notices import DomainNotice
 from provisioner.organisations.policy import Openness
 from tests.support.account_units import TENANT
 from tests.support.fakes.scripted_channel import LATER, SILENT, TAKEN, ScriptedChannel
-from tests.support.inviting_units import REQUEST, InvitingUnits, inviting_units
+from tests.support.inviting_units import BENS, REQUEST, InvitingUnits, inviting_units
 from tests.support.organisation_servers import BEN, OPERATOR
 
 CARLA = "mailto:carla@mail.example"
@@ -75,6 +78,49 @@ async def test_an_invitation_reaches_the_account_that_the_domain_says_and_it_joi
         assert await units.there.read("ben-contoso", group.conversation) == JOINED
         with pytest.raises(NotFound):
             await units.ask("ben-fabrikam", "GetGroupConversation", request)
+
+
+async def test_where_others_took_the_groups_id_it_has_another_one_each_time_the_same(tmp_path):
+    async with inviting_units(tmp_path) as units:
+        members = [*BENS]
+
+        async def asked(unit, method, resident, request):
+            return directory.ListGroupMembersResponse(accounts=["anna", *members])
+
+        units.here.directory.invitations = asked
+        first = group_talk_of(TENANT, "contoso", "launch", ["anna", *members])
+        request = pb.GetGroupConversationRequest(organisation="contoso", group="launch")
+
+        async def found() -> bytes:
+            answer = await units.ask("anna", "GetGroupConversation", request)
+            assert list(answer.members) == members
+            return bytes(answer.conversation)
+
+        assert await found() == first
+        await units.here.send("anna", 1, "Hello", "carla", talk=first)  # of others
+        second = group_talk_after(first)
+        assert [await found(), await found()] == [second, second]
+        await units.here.send("anna", 2, "Hello", *members, talk=second)
+        assert await found() == second
+        await units.carried()
+        assert ("anna", "Hello") in await units.there.read("ben-contoso", second)
+
+
+async def test_who_has_conversations_by_all_ids_of_a_group_is_told_so(tmp_path):
+    async with inviting_units(tmp_path) as units:
+
+        async def asked(unit, method, resident, request):
+            return directory.ListGroupMembersResponse(accounts=["anna", "dev"])
+
+        units.here.directory.invitations = asked
+        taken = group_talk_of(TENANT, "contoso", "launch", ["anna", "dev"])
+        for number in range(MOST_TAKEN):
+            await units.here.send("anna", number + 1, "Hello", "carla", talk=taken)
+            taken = group_talk_after(taken)
+        request = pb.GetGroupConversationRequest(organisation="contoso", group="launch")
+        with pytest.raises(Exhausted) as refused:
+            await units.ask("anna", "GetGroupConversation", request)
+        assert refused.value.reason == "GROUP_TALK_TAKEN"
 
 
 async def test_a_policy_that_changed_in_between_refuses_and_says_so_and_allows_it_again(tmp_path):

@@ -19,7 +19,7 @@ from deployment_units.services.telephony.sip.call_server_process import (
     CallServerEndedError,
     CallServerProcess,
 )
-from deployment_units.services.telephony.sip.link import Configured
+from deployment_units.services.telephony.sip.link import Configured, Routed
 from tests.support.fakes.call_routing import FakeCallRouting
 from tests.support.number_leaks import found
 from tests.support.sip_engines import P1, P2, ROUTES, T, V
@@ -103,6 +103,27 @@ async def test_calls_and_texts_are_asked_of_the_unit_and_told_to_it() -> None:
         assert await there.process.send_text(P2, OURS, "Code 1", within_s=20) == 200
         assert there.far.texts[P2][-1] == (OURS, "Code 1")
         assert not any(found(data, P1) for data in there.far.got)
+
+
+async def test_a_route_that_the_call_server_is_not_told_leaves_no_record_open() -> None:
+    async with unit() as there:
+        link = there.process._link
+        assert link is not None
+        said, said_before = link.say, []
+
+        def full(value: object) -> bool:
+            if isinstance(value, Routed):
+                said_before.append(value)
+                return False  # the other side reads too little
+            return said(value)
+
+        link.say = full  # type: ignore[method-assign]
+        calling = asyncio.create_task(there.near.call(P1, T))
+        await there.until_told(EndCause.FAILED)
+        assert len(said_before) == 1
+        assert [one[0] for one in there.routing.told] == ["ended"]
+        calling.cancel()
+        await asyncio.gather(calling, return_exceptions=True)
 
 
 async def test_a_call_server_that_is_killed_leaves_its_calls_up() -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from console.demo.directory.sip_telephones import SipTelephones, SipText, read
 from deployment_units.services.telephony.port import RefusedCause
-from deployment_units.services.telephony.sip.port import EngineLimits
+from deployment_units.services.telephony.sip.call_server import CallServer
+from deployment_units.services.telephony.sip.messages import Request
+from deployment_units.services.telephony.sip.port import EngineLimits, LegPlan
+from deployment_units.services.telephony.sip.trunks import Trunk
 from tests.support.number_leaks import forms, found
 from tests.support.sip_engines import P1, P2, T, V, line
 from tests.support.sip_texts import OFFER, request
@@ -36,6 +40,30 @@ async def test_a_call_goes_through_and_neither_sees_the_other() -> None:
         assert leaks(there.far, P1, T) == []
         assert leaks(there.near, P2, V) == []
         assert there.engine.counts["defect"] == 0
+
+
+class Misplaced(CallServer):
+    """Routes to nowhere that the engine could call, which is a defect; and texts likewise."""
+
+    async def invited(self, request: Request, trunk: Trunk) -> LegPlan | int:
+        found = await super().invited(request, trunk)
+        assert isinstance(found, LegPlan)
+        return replace(found, trunk=None)  # type: ignore[arg-type]
+
+    async def texted(self, request: Request, trunk: Trunk) -> int:
+        raise ValueError("a defect")
+
+
+async def test_a_defect_in_one_call_or_text_ends_that_and_nothing_else() -> None:
+    async with line(control=Misplaced) as there:
+        call = await there.near.call(P1, T)
+        assert call.statuses[-1] == 500
+        assert await there.asks.until_told("failed") == ["failed"]
+        assert await there.near.text(P1, T, "Hello") == 500
+        assert there.engine.counts["defect"] == 2
+        assert (await there.near.call(P2, V)).statuses[-1] == 500  # it goes on
+        await there.near.until(lambda: there.engine.calls == 0)
+        assert (await there.near.call(P1, "999")).statuses[-1] == 200
 
 
 async def test_a_call_back_is_the_same_with_the_sides_changed() -> None:
