@@ -27,6 +27,8 @@ LIFECYCLE = (ROOT + "lifecycle/").encode()
 JOBS = (ROOT + "jobs/").encode()
 TENANTS = (ROOT + "tenants/").encode()
 TENANTS_FENCE = (ROOT + "tenants-fence").encode()  # rewritten when one is to be removed
+POLICIES = (ROOT + "policies/").encode()  # who may live where (docs/reference/policy.md)
+POLICY_VERSIONS = (ROOT + "policy-versions/").encode()
 KEY_RING = (ROOT + "keys/ring").encode()
 ENROLMENT_GROUPS = (ROOT + "enrolment/groups/").encode()
 BOOTSTRAP_TOKENS = (ROOT + "enrolment/bootstrap/").encode()
@@ -177,6 +179,17 @@ def job(job_id: str) -> bytes:
 def tenant(tenant_id: str) -> bytes:
     """TenantSpec."""
     return TENANTS + tenant_id.encode()
+
+
+def policy(tenant_id: str) -> bytes:
+    """PolicyRecord in force."""
+    return POLICIES + tenant_id.encode()
+
+
+def policy_version(tenant_id: str, version: int, *, prefix: bool = False) -> bytes:
+    """PolicyRecord of one version, in the order of versions; prefix: of all of the tenant's."""
+    name = "" if prefix else f"{version:010d}"
+    return POLICY_VERSIONS + f"{tenant_id}/{name}".encode()
 
 
 def enrolment_group(tenant_id: str, name: str) -> bytes:

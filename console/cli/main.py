@@ -48,6 +48,7 @@ from console.cli.commands import (
     organisations,
     plans,
     platforms,
+    policy,
     proofs,
     push,
     rules,
@@ -84,6 +85,7 @@ unit_states.app.command("watch")(watch.watch_units)
 app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
+app.add_typer(policy.app, name="policy", rich_help_panel="Fleet and tenants")
 app.add_typer(enrolment.app, name="enrolment", rich_help_panel="Fleet and tenants")
 app.add_typer(keys.app, name="keys", rich_help_panel="Fleet and tenants")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Fleet and tenants")

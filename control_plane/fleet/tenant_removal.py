@@ -161,6 +161,8 @@ class TenantRemover:
                     # What let clients in does not wait for another tenant of that name.
                     _all(keys.enrolment_group(tenant_id, "")),
                     _all(keys.bootstrap_token(tenant_id, "")),
+                    Delete(keys.policy(tenant_id)),
+                    _all(keys.policy_version(tenant_id, 0, prefix=True)),
                     # Nor do names: all accounts are gone.
                     _all(keys.handle_claim(tenant_id, "")),
                     _all(keys.identifiers_of(tenant_id)),

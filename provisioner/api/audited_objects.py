@@ -12,16 +12,19 @@ from control_plane.audit.entry import Transactions
 from control_plane.audit.objects import AuditedObject, Context, ReadBefore
 from homeport.api.directory.v1 import directory_pb2 as directory_pb
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
+from homeport.api.policy.v1 import policy_pb2 as policy
 from homeport.api.provisioning.v1 import provisioning_pb2 as provisioning
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from provisioner.api import (
     directory_service,
     fleet_service,
+    policy_service,
     provisioning_service,
     tenant_service,
 )
 from provisioner.api.directory_service import DirectoryService
 from provisioner.api.fleet_service import FleetService
+from provisioner.api.policy_service import PolicyService
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
 
@@ -126,6 +129,23 @@ def directory_objects(directory: DirectoryService, *, marked: bool) -> Mapping[s
             "ReleaseIdentifier",
         )
     }  # fmt: skip
+
+
+def policy_objects(policies: PolicyService) -> Mapping[str, AuditedObject]:
+    """The same of policies."""
+
+    async def before(request: policy.ApplyPolicyRequest, context: Context) -> Message:
+        return await policies.GetPolicy(policy.GetPolicyRequest(tenant=request.tenant), context)
+
+    return {
+        f"/{policy_service.NAME}/ApplyPolicy": AuditedObject(
+            kind="policy",
+            transactions=ONE,
+            target=_tenant_id,
+            before=before,
+            after=lambda response: response.policy,
+        )
+    }
 
 
 _TOKENS = AuditedObject(

@@ -22,7 +22,6 @@ from provisioner.moves.failure_detector import FailureDetector
 from provisioner.moves.handoff import Handoff
 from provisioner.moves.job_store import JobStore
 from provisioner.moves.mover import Mover
-from provisioner.placement.filters import PolicySource
 from provisioner.settings import Settings
 from provisioner.wiring.clusters import Departures, hold_confirmer, moves_ledger
 from provisioner.wiring.state import ServerState
@@ -64,7 +63,6 @@ class Moving:
 def build_moving(
     settings: Settings,
     state: ServerState,
-    policies: PolicySource,
     rng: random.Random,
     supervisor: Supervisor,
 ) -> Moving:
@@ -97,7 +95,7 @@ def build_moving(
     mover = Mover(
         state.client_keys,
         new_ledger=lambda: moves_ledger(settings, store, state.cluster_set, rng, supervisor),
-        policies=policies,
+        policies=state.policies,
         fleet=fleet_view.fleet,
         endpoint=fleet_view.endpoint_of,
         lease=departures.lease_for,

@@ -23,7 +23,6 @@ from control_plane.telemetry.endpoint import MetricsEndpoint
 from control_plane.tracing.otlp import opened_tracer
 from provisioner.ledger.port import Ledger
 from provisioner.moves.mover import Mover
-from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings
 from provisioner.wiring.directory import open_directory
 from provisioner.wiring.moving import build_moving
@@ -62,7 +61,6 @@ async def serve(
     Whatever else a background task raises is the supervisor's business."""
     rng = random.Random(secrets.randbits(64))
     supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=stop.set)
-    policy = PlacementPolicy(nowhere=settings.nowhere)
     async with AsyncExitStack() as stack:
         # Last to end: what draining does is traced as well.
         tracer = await stack.enter_async_context(
@@ -73,7 +71,7 @@ async def serve(
         state = await read_state(settings, rng, supervisor, stop, stack)
         if state is None:
             return
-        moving = build_moving(settings, state, policy, rng, supervisor)
+        moving = build_moving(settings, state, rng, supervisor)
         use_case = build_use_case(
             settings,
             geo,
@@ -81,7 +79,6 @@ async def serve(
             state,
             moving.mover,
             moving.departures,
-            policy,
             rng,
             stack,
         )

@@ -43,11 +43,12 @@ from control_plane.tracing.tracer import Tracer
 from provisioner.api import (
     directory_service,
     fleet_service,
+    policy_service,
     provisioning_service,
     tenant_service,
 )
 from provisioner.api.account_watches import AccountWatches
-from provisioner.api.audited_objects import audited_objects, directory_objects
+from provisioner.api.audited_objects import audited_objects, directory_objects, policy_objects
 from provisioner.api.callers import Callers
 from provisioner.api.claim_calls import ClaimCalls
 from provisioner.api.client_lines import ClientLines
@@ -59,11 +60,14 @@ from provisioner.api.http_routes import OPENAPI, ROUTES, openapi
 from provisioner.api.ledger_metrics import LedgerMetrics
 from provisioner.api.lookup_calls import LookupCalls
 from provisioner.api.metrics import ProvisionerMetrics
+from provisioner.api.policy_metrics import PolicyMetrics
+from provisioner.api.policy_service import PolicyService
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_metrics import UnitMetrics
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
+from provisioner.applied_policies.registry import PolicyRegistry
 from provisioner.directory.directory import Directory
 from provisioner.provisioning.abandoned_removals import AbandonedRemovals
 from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
@@ -83,7 +87,7 @@ from provisioner.wiring.use_case import UseCase
 
 SERVICES = (
     provisioning_service.NAME, fleet_service.NAME, tenant_service.NAME, directory_service.NAME,
-    audit_service.NAME, *OF_ORGANISATIONS, *OF_NUMBERS,
+    audit_service.NAME, policy_service.NAME, *OF_ORGANISATIONS, *OF_NUMBERS,
 )  # fmt: skip
 
 METHOD_QUOTAS = {**provisioning_service.QUOTAS, **directory_service.QUOTAS}
@@ -230,6 +234,9 @@ def build_services(
         quotas,
         callers,
     )
+    policy_service = PolicyService(
+        PolicyRegistry(store, wall=time.time), state.policies, fleet_view, state.client_keys
+    )
     directory_service = DirectoryService(
         directory,
         fleet_view,
@@ -261,6 +268,7 @@ def build_services(
             **directory_objects(directory_service, marked=cluster_set is None),
             **organisations.audited,
             **numbers.audited,
+            **policy_objects(policy_service),
         },
         access.control,
         proxies,
@@ -271,6 +279,7 @@ def build_services(
         provisioning_service.service(),
         fleet_service.service(),
         tenant_service.service(),
+        policy_service.service(),
         directory_service.service(lookups.begin, claims.begin),
         auditing.service.service(),
         *organisations.services,
@@ -329,7 +338,7 @@ def build_services(
             damaged=lambda: (
                 *(
                     key
-                    for one in (*fleet_view.replicas, *state.ring.replicas)
+                    for one in (*fleet_view.replicas, state.policies.replica, *state.ring.replicas)
                     for key in one.damaged_keys()
                 ),
                 *moving.damaged,
@@ -341,6 +350,7 @@ def build_services(
             LedgerMetrics(state.ledger),
             DirectoryMetrics(directory, pages.outcomes),
             organisations.collector,
+            PolicyMetrics(state.policies),
             UnitMetrics(fleet_view, use_case.provisioner.placer, state.ledger),
             StoreMetrics(state.store_statistics),
             ServingMetrics(server),

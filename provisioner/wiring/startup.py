@@ -19,6 +19,7 @@ from control_plane.identity.key_wrapping import Wrapping
 from control_plane.store.opening import StoreUrl, open_store
 from control_plane.store.port import OutcomeUnknown, Store, StoreUnavailable
 from control_plane.store.snapshot import Snapshot, UnusableSnapshot, read_snapshot
+from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.port import Ledger
 from provisioner.settings import Settings
@@ -93,6 +94,7 @@ async def begin(
     ring: KeyRingFollower,
     ledger: Ledger,
     fleet_view: FleetView,
+    policies: FollowedPolicies,
 ) -> Snapshot | None:
     """Reads what serving needs from the store, or takes it from the snapshot where the store
     does not answer; returns the snapshot then. Raises what the store raises where there is
@@ -101,6 +103,7 @@ async def begin(
         async with asyncio.timeout(START_S if snapshot is not None else None):
             await ring.start()
             await fleet_view.start()
+            await policies.start()
             await ledger.start()  # last: its session's lease is renewed once everything is built
     except (StoreUnavailable, OutcomeUnknown, TimeoutError) as error:
         if snapshot is None:
@@ -108,6 +111,7 @@ async def begin(
         ring.restore(snapshot.pairs)
         ledger.capacity.restore(snapshot.pairs)
         fleet_view.restore(snapshot.pairs)
+        await policies.restore(snapshot.pairs)
         log.warning(
             "the store does not answer (%s); serving from the snapshot of %s, %d units at "
             "revision %d: known clients get answers, new ones are told to come back",

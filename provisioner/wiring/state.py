@@ -23,12 +23,14 @@ from control_plane.store.port import Health, JointHealth, KeyValue, Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.store.status import StoreStatus
 from control_plane.supervision import Supervisor
+from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.port import Ledger
 from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.ledger.sharded.cluster_counts import ClusterCounts
 from provisioner.ledger.tenant_fence import TenantFence
+from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings
 from provisioner.wiring.clusters import (
     ClusterSet,
@@ -58,6 +60,7 @@ class ServerState:
     recent: RecentAssignments | None
     client_keys: ClientKeys
     fleet_view: FleetView
+    policies: FollowedPolicies
     registry: UnitRegistry
     store_status: StoreStatus
     keeper: SnapshotKeeper | None
@@ -71,6 +74,7 @@ class ServerState:
         tasks: dict[str, Task] = {
             "ledger": self.ledger.run,
             **{f"fleet view of {one.prefix}": one.run for one in self.fleet_view.replicas},
+            "policies": self.policies.run,
             "ticket keys": self.ring.run,
             "enrolment groups": self.enrolment_groups.run,
             "store status": self.store_status.run,
@@ -115,13 +119,14 @@ async def read_state(
         supervisor,
         lambda: TenantFence(heard=fleet_view.heard_of_tenants, closed=fleet_view.takes_no_clients),
     )
-    used = await begin(store, snapshot, ring, ledger, fleet_view)
+    policies = FollowedPolicies(store, PlacementPolicy(nowhere=settings.nowhere), wall=time.time)
+    used = await begin(store, snapshot, ring, ledger, fleet_view, policies)
     groups = EnrolmentGroups(store, wrapping, random=secrets.token_bytes, wall=time.time)
     if used is None:
         await groups.start()
     issuer = TicketIssuer(ring.ring)
     ring.subscribe(issuer.use)
-    replicas = (*fleet_view.replicas, ledger.capacity, *ring.replicas)
+    replicas = (*fleet_view.replicas, policies.replica, ledger.capacity, *ring.replicas)
     store_status = StoreStatus(
         store.health,
         wall=time.time,
@@ -154,6 +159,7 @@ async def read_state(
         recent=None if cluster_set else RecentAssignments(),
         client_keys=client_keys(store, cluster_set),
         fleet_view=fleet_view,
+        policies=policies,
         registry=UnitRegistry(
             store,
             clock=time.monotonic,

@@ -15,7 +15,6 @@ from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
 from provisioner.moves.mover import Mover
-from provisioner.placement.filters import PolicySource
 from provisioner.provisioning.admission_control import AdmissionController
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.assignments import Assignments
@@ -67,7 +66,6 @@ def build_use_case(
     state: ServerState,
     mover: Mover,
     departures: Departures,
-    policies: PolicySource,
     rng: random.Random,
     stack: AsyncExitStack,
 ) -> UseCase:
@@ -76,7 +74,7 @@ def build_use_case(
     fleet_view = state.fleet_view
     signers = stack.enter_context(ThreadPoolExecutor(SIGNER_THREADS, thread_name_prefix="signer"))
     answers = Answers(fleet_view, TicketSigner(state.issuer, wall=time.time, signers=signers))
-    placer = Placer(fleet_view, state.ledger, policies, jitter=rng.random)
+    placer = Placer(fleet_view, state.ledger, state.policies, jitter=rng.random)
     binder = KeyBinder(record_store_finder(state.store, state.cluster_set))
     provisioner = Provisioner(
         fleet_view=fleet_view,
@@ -85,7 +83,9 @@ def build_use_case(
         placer=placer,
         answers=answers,
         admission=AdmissionController(jitter=rng.random),
-        move_on_contact=MoveOnContact(fleet_view, placer, mover, policies, clock=time.monotonic),
+        move_on_contact=MoveOnContact(
+            fleet_view, placer, mover, state.policies, clock=time.monotonic
+        ),
         binder=binder,
         recent=state.recent,
         clock=time.monotonic,

@@ -1,0 +1,137 @@
+"""PolicyService: tenants' policies, applied and read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc import aio
+
+from control_plane.errors import InvalidInput
+from control_plane.fleet.unit import DEFAULT_TENANT
+from control_plane.serving.server import Service
+from homeport.api.policy.v1 import policy_pb2 as pb
+from homeport.api.policy.v1 import policy_pb2_grpc as pb_grpc
+from provisioner.applied_policies.effect import PolicyEffect, effect_of
+from provisioner.applied_policies.followed import COMPILE_S, FollowedPolicies
+from provisioner.applied_policies.record import PolicyRecord
+from provisioner.applied_policies.registry import KeptPolicy, PolicyRegistry
+from provisioner.fleet_view import FleetView
+from provisioner.ledger.client_keys import ClientKeys
+from provisioner.policy.compiled import CompiledPolicy
+from provisioner.policy.compiling import compile_policy
+from provisioner.policy.faulty import FaultyPolicy
+from provisioner.policy.fleet_check import unmatched
+from provisioner.policy.reading import MOST_BYTES
+
+NAME = "homeport.api.policy.v1.PolicyService"
+UNMATCHED = "clients would have no home by this; apply the units first, or allow it"
+AT_ONCE = 2  # documents that are compiled at once
+
+
+class PolicyService(pb_grpc.PolicyServiceServicer):
+    """Servicer of homeport.api.policy.v1."""
+
+    def __init__(
+        self,
+        registry: PolicyRegistry,
+        followed: FollowedPolicies,
+        fleet_view: FleetView,
+        clients: ClientKeys,
+    ) -> None:
+        self._clients = clients
+        self._registry = registry
+        self._followed = followed
+        self._fleet_view = fleet_view
+        self._compiling = asyncio.Semaphore(AT_ONCE)
+        self._counting = asyncio.Semaphore(1)
+
+    def service(self) -> Service:
+        """What control_plane.serving needs to serve it."""
+        return Service(
+            add=pb_grpc.add_PolicyServiceServicer_to_server, servicer=self, name=NAME, hot={}
+        )
+
+    async def ApplyPolicy(
+        self, request: pb.ApplyPolicyRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ApplyPolicyResponse:
+        tenant = self._tenant(request.tenant)
+        compiled, warnings = await self._check(tenant, request.document, request.allow_unmatched)
+        if request.dry_run:
+            would_be = PolicyRecord(
+                version=request.base_version + 1, document=request.document, at_ms=0
+            )
+            async with self._counting:
+                effect = await effect_of(compiled, self._fleet_view.fleet, self._clients)
+            return pb.ApplyPolicyResponse(
+                policy=_to_proto(tenant, would_be),
+                warnings=warnings,
+                effect=_effect_to_proto(effect),
+            )
+        record = await self._registry.apply(
+            tenant, request.document, base_version=request.base_version
+        )
+        await self._followed.wait_for(tenant, record.version)
+        return pb.ApplyPolicyResponse(policy=_to_proto(tenant, record), warnings=warnings)
+
+    async def GetPolicy(
+        self, request: pb.GetPolicyRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.Policy:
+        tenant = self._tenant(request.tenant)
+        if request.version < 0:
+            raise InvalidInput("version", "version is below 0; versions count from 1")
+        return kept_to_proto(tenant, await self._registry.read(tenant, request.version))
+
+    def _tenant(self, name: str) -> str:
+        return self._fleet_view.tenant_or_raise(name or DEFAULT_TENANT.id).id
+
+    async def _check(
+        self, tenant: str, document: str, allow_unmatched: bool
+    ) -> tuple[CompiledPolicy, list[str]]:
+        """The policy, and what hinders nothing. Raises FaultyPolicy, InvalidInput."""
+        if len(document) > MOST_BYTES:
+            raise InvalidInput("document", f"the document is larger than {MOST_BYTES:,} bytes")
+        units = self._fleet_view.fleet.units
+        default = self._followed.default
+
+        def work() -> tuple[CompiledPolicy, list[str]]:
+            compiled = compile_policy(
+                document, tenant=tenant, revision=0, base=default, wall=self._followed.wall
+            )
+            needed, other = unmatched(compiled.document, units)
+            if needed and not allow_unmatched:
+                raise FaultyPolicy([*needed, UNMATCHED])
+            return compiled, [*needed, *other]
+
+        async with self._compiling, asyncio.timeout(COMPILE_S):
+            return await asyncio.to_thread(work)
+
+
+def kept_to_proto(tenant: str, kept: KeptPolicy) -> pb.Policy:
+    """Of what the store holds."""
+    if kept.record is None:
+        return pb.Policy(tenant=tenant)
+    found = _to_proto(tenant, kept.record)
+    found.kept_versions.extend(kept.versions)
+    return found
+
+
+def _effect_to_proto(effect: PolicyEffect) -> pb.PolicyEffect:
+    return pb.PolicyEffect(
+        clients=effect.clients,
+        nowhere=effect.nowhere,
+        displaced=effect.displaced,
+        partial=not effect.whole,
+        nowhere_by_rule=effect.by_rule,
+        by_certainty=effect.by_certainty,
+    )
+
+
+def _to_proto(tenant: str, record: PolicyRecord) -> pb.Policy:
+    found = pb.Policy(tenant=tenant, version=record.version, document=record.document)
+    if record.at_ms:
+        applied = Timestamp()
+        applied.FromMilliseconds(record.at_ms)
+        found.applied_time.CopyFrom(applied)
+    return found

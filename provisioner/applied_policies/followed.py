@@ -1,0 +1,170 @@
+"""FollowedPolicies: the policies of all tenants as this server follows them, ready to be asked.
+
+A PolicySource. A changed policy is compiled beside the event loop and counts once that is done. One
+that this server cannot read never replaces the one that it could: that goes on, and the server says
+so. Where it never could read a tenant's policy, the tenant's clients get no new homes from it:
+nobody is placed by rules that nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from control_plane import keys
+from control_plane.errors import ServiceError
+from control_plane.store.port import KeyValue, Store
+from control_plane.store.replica import Replica
+from provisioner.applied_policies.record import PolicyRecord, read_policy_record
+from provisioner.geo.location import Location
+from provisioner.placement.filters import PlacementPolicy
+from provisioner.policy.compiled import CompiledPolicy
+from provisioner.policy.compiling import compile_policy
+
+log = logging.getLogger(__name__)
+
+COMPILE_S = 60.0  # for one policy, with room for a machine that is busy with other things
+
+
+class FollowedPolicies:
+    """One per server; `start` reads everything once, or `restore` takes over an earlier view;
+    `run` follows. default: what holds where a tenant has no policy, or its policy says nothing.
+    wall: Unix seconds."""
+
+    def __init__(
+        self, store: Store, default: PlacementPolicy, *, wall: Callable[[], float]
+    ) -> None:
+        self.default = default
+        self.wall = wall
+        self._compiled: dict[str, CompiledPolicy] = {}
+        self._unknown: dict[str, PlacementPolicy] = {}  # of tenants whose policy was never read
+        self._behind: dict[str, str] = {}
+        self._changed: dict[str, PolicyRecord | None] = {}
+        self._awake = asyncio.Event()
+        self._progress = asyncio.Condition()
+        self.replica = Replica(
+            store, keys.POLICIES, read_policy_record, self._note, keeps_pairs=True
+        )
+
+    # -- as a PolicySource -------------------------------------------------------------
+
+    def of(self, tenant: str, location: Location, client_key: bytes) -> PlacementPolicy:
+        """By what a client is placed."""
+        compiled = self._compiled.get(tenant)
+        if compiled is not None:
+            return compiled.of(location, client_key)
+        if self._unknown:
+            return self._unknown.get(tenant, self.default)
+        return self.default
+
+    def revision_of(self, tenant: str) -> int:
+        """The version of a tenant's policy that counts here now; 0: it has none."""
+        compiled = self._compiled.get(tenant)
+        return compiled.revision if compiled is not None else 0
+
+    # -- how it is ---------------------------------------------------------------------
+
+    @property
+    def behind(self) -> Mapping[str, str]:
+        """Tenants whose newest policy this server cannot read, and why."""
+        return self._behind
+
+    def compiled(self, tenant: str) -> CompiledPolicy | None:
+        """A tenant's policy as it counts here now."""
+        return self._compiled.get(tenant)
+
+    def undecided(self) -> int:
+        """How often conditions could not be decided, of the policies that count now."""
+        return sum(sum(one.undecided.values()) for one in self._compiled.values())
+
+    @property
+    def count(self) -> int:
+        """Tenants with a policy."""
+        return len(self._compiled)
+
+    async def wait_for(self, tenant: str, version: int, *, timeout_s: float = 1.0) -> bool:
+        """Whether this version, or a later one, counts here within the time."""
+        try:
+            async with asyncio.timeout(timeout_s), self._progress:
+                await self._progress.wait_for(lambda: self.revision_of(tenant) >= version)
+        except TimeoutError:
+            return False
+        return True
+
+    # -- its life ----------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Reads and compiles everything. Raises StoreUnavailable."""
+        await self.replica.start()
+        await self._compile_changed()
+
+    async def restore(self, pairs: Iterable[KeyValue]) -> None:
+        """Takes over what a snapshot holds, where the store itself was not read."""
+        self.replica.restore(pairs)
+        await self._compile_changed()
+
+    async def run(self) -> None:
+        """Follows the store for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.replica.run(), name="policies")
+            while True:
+                await self._awake.wait()
+                await self._compile_changed()
+
+    def _note(self, tenant: str, record: PolicyRecord | None) -> None:
+        self._changed[tenant] = record
+        self._awake.set()
+
+    async def _compile_changed(self) -> None:
+        self._awake.clear()
+        while self._changed:
+            tenant, record = self._changed.popitem()
+            await self._take(tenant, record)
+            async with self._progress:
+                self._progress.notify_all()
+
+    async def _take(self, tenant: str, record: PolicyRecord | None) -> None:
+        if record is None:
+            for kept in (self._compiled, self._unknown, self._behind):
+                kept.pop(tenant, None)
+            return
+        try:
+            if record.fault:
+                raise ServiceError(record.fault)
+            work = partial(
+                compile_policy,
+                record.document,
+                tenant=tenant,
+                revision=record.version,
+                base=self.default,
+                wall=self.wall,
+            )
+            async with asyncio.timeout(COMPILE_S):
+                compiled = await asyncio.to_thread(work)
+        except (ServiceError, TimeoutError) as error:
+            self._keep_older(tenant, record, str(error) or "compiling it takes too long here")
+            return
+        self._compiled[tenant] = compiled
+        self._unknown.pop(tenant, None)
+        if self._behind.pop(tenant, None) is not None:
+            log.info("the policy of tenant %s can be read again", tenant)
+
+    def _keep_older(self, tenant: str, record: PolicyRecord, why: str) -> None:
+        first = why.splitlines()[0]
+        self._behind[tenant] = f"version {record.version}: {first}"
+        if tenant in self._compiled:
+            older = self._compiled[tenant].revision
+            log.error(
+                "cannot read version %d of the policy of tenant %s, and goes on with %d: %s",
+                record.version, tenant, older, first,
+            )  # fmt: skip
+            return
+        log.error(
+            "cannot read the policy of tenant %s, and gives its clients no new homes: %s",
+            tenant, first,
+        )  # fmt: skip
+        self._unknown[tenant] = PlacementPolicy(
+            denied=f"this server cannot read the policy of tenant {tenant}", denied_by="-"
+        )

@@ -1,0 +1,70 @@
+"""Fleet check: what a policy says of units, held against the units there are. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from provisioner.placement.fleet import PlacementUnit
+from provisioner.placement.ranking import Cost, Preference, price_of
+from provisioner.placement.selectors import UnitSelector
+from provisioner.policy.document import PolicyDocument, RankingRule
+
+
+def unmatched(
+    document: PolicyDocument, units: Sequence[PlacementUnit]
+) -> tuple[list[str], list[str]]:
+    """Selectors that match no unit, a sentence each: those that clients need a unit of, and others.
+    Units are asked as they stand, whether they take clients or not."""
+    needed: list[str] = []
+    others: list[str] = []
+    seen: dict[tuple[object, ...], bool] = {}
+    for where, selector, needs_one in _selectors(document):
+        labels = frozenset(selector.labels.items())
+        key = (selector.units, selector.countries, selector.continents, labels)
+        if key not in seen:
+            seen[key] = any(selector.matches(unit) for unit in units)
+        if not seen[key]:
+            told = needed if needs_one else others
+            told.append(f"{where}: no unit of the fleet is {selector.text}")
+    for where, label in _costs(document):
+        if not any(price_of(unit.labels.get(label, "")) is not None for unit in units):
+            others.append(f"{where}: no unit of the fleet has a number as its label {label}")
+    return needed, others
+
+
+def _selectors(document: PolicyDocument) -> Iterator[tuple[str, UnitSelector, bool]]:
+    for pool in document.pools:
+        yield f"pools.{pool.name}", pool.selector, not pool.spillover
+    for ring in document.rings:
+        yield f"rings.{ring.name}", ring.selector, ring.share > 0
+    for at, rule in enumerate(document.rules):
+        where = f"rules[{at}] ({rule.name})"
+        if rule.require is not None:
+            yield f"{where}.require", rule.require, True
+        if rule.forbid is not None:
+            yield f"{where}.forbid", rule.forbid, False
+        if rule.rank is not None:
+            for name, selector in _of_ranking(rule.rank):
+                yield f"{where}.rank.{name}", selector, False
+
+
+def _of_ranking(rank: RankingRule) -> Iterator[tuple[str, UnitSelector]]:
+    for order in rank.ranking.orders:
+        if isinstance(order, Preference):
+            yield from _numbered("prefer", order.selectors)
+    yield from _numbered("bias", [selector for selector, _ in rank.ranking.biases])
+    yield from _numbered("weights", [selector for selector, _ in rank.ranking.weights])
+    for code, selectors in rank.preferences.table if rank.preferences is not None else ():
+        yield from _numbered(f"by_country.{code}", selectors)
+
+
+def _numbered(name: str, selectors: Iterable[UnitSelector]) -> Iterator[tuple[str, UnitSelector]]:
+    for at, selector in enumerate(selectors):
+        yield f"{name}[{at}]", selector
+
+
+def _costs(document: PolicyDocument) -> Iterator[tuple[str, str]]:
+    for at, rule in enumerate(document.rules):
+        for order in rule.rank.ranking.orders if rule.rank is not None else ():
+            if isinstance(order, Cost):
+                yield f"rules[{at}] ({rule.name}).rank.cost", order.label

@@ -1,0 +1,182 @@
+"""Nobody is ever placed where a hard constraint forbids it: over random fleets, policies and
+orders of arrival, by every way that leads to a unit, while units fill, empty, close and go, and
+from a snapshot that is older than the fleet.
+
+What a policy asks of a client is worked out a second time, rule by rule, without what the code
+under test keeps, shares or skips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from provisioner.geo.cells import location_of
+from provisioner.moves.targets import Targets
+from provisioner.placement.choice import Choice
+from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.policy_chooser import PolicyChooser
+from provisioner.policy.faulty import FaultyPolicy
+from tests.provisioner.placement.reference import meant
+from tests.support.fleets import at, occupied, selector, unit
+from tests.support.policies import client, compiled
+
+PLACES = [
+    (53.3, -6.3, "IE", "EU"), (50.1, 8.7, "DE", "EU"), (48.9, 2.3, "FR", "EU"),
+    (38.9, -77.4, "US", "NA"), (-1.3, 36.8, "KE", "AF"),
+]  # fmt: skip
+CLIENTS = [f"{kind}-{n}" for kind in ("gov", "x") for n in range(6)]
+WHICH = {
+    "{countries: [DE, US]}": selector(countries=["DE", "US"]),
+    "{continents: [EU]}": selector(continents=["EU"]),
+    "{labels: {tier: gold}}": selector(labels={"tier": "gold"}),
+    "{units: [u0, u1, u2]}": selector(units=["u0", "u1", "u2"]),
+}
+# The condition, and when it holds, of a client's name and its location.
+WHEN = {
+    "true": lambda name, where: True,
+    'location.country == "DE"': lambda name, where: where.country == "DE",
+    'location.continent != "EU"': lambda name, where: where.continent != "EU",
+    "location.latitude > 49.0": lambda name, where: (
+        where.latitude is None or round(where.latitude, 1) > 49.0
+    ),
+    '"gov" in client.groups': lambda name, where: name.startswith("gov"),
+    '"gov" in client.groups && location.country == "US"': lambda name, where: (
+        name.startswith("gov") and where.country == "US"
+    ),
+    'client.id == "x-1"': lambda name, where: name == "x-1",
+}  # fmt: skip
+
+rules = st.lists(
+    st.tuples(
+        st.sampled_from(list(WHEN)),
+        st.sampled_from(["require", "forbid", "deny"]),
+        st.sampled_from(list(WHICH)),
+    ),
+    max_size=4,
+)
+pools = st.sampled_from(["", "pool: near", "pool: near, rank: {distance: false}"])
+units = st.lists(
+    st.tuples(st.sampled_from(PLACES), st.booleans(), st.integers(0, 3)), min_size=1, max_size=8
+)
+locations = st.one_of(
+    st.sampled_from(PLACES).map(
+        lambda p: at(p[0], p[1], country=p[2], continent=p[3], uncertainty_km=20.0)
+    ),
+    st.sampled_from(["DE:", "US:", ":"]).map(location_of),
+)
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["place", "place", "spread", "better", "fill", "free", "close", "stale"]),
+        st.sampled_from(CLIENTS),
+        locations,
+        st.integers(0, 7),
+    ),
+    max_size=25,
+)
+
+
+def text_of(said, pool):
+    lines = ["groups: {gov: {patterns: ['gov-*']}}",
+             "pools: {near: {continents: [EU], spillover: far}, far: {}}", "rules:"]  # fmt: skip
+    for at_, (when, kind, which) in enumerate(said):
+        asks = "deny: true" if kind == "deny" else f"{kind}: {which}"
+        lines.append(f"- {{name: r{at_}, when: '{when}', {asks}}}")
+    lines.append(f"- {{name: last, nowhere: spread{', ' if pool else ''}{pool}}}")
+    return "\n".join(lines)
+
+
+def forbidden(found, name, where, said):
+    """Whether any rule keeps the client off the unit."""
+    for when, kind, which in said:
+        if WHEN[when](name, where) and (
+            kind == "deny" or meant(found, WHICH[which]) is (kind == "forbid")
+        ):
+            return True
+    return False
+
+
+def fleet_of(made):
+    return PlacementFleet(
+        units=tuple(
+            unit(
+                f"u{index}", index, latitude=place[0], longitude=place[1], country=place[2],
+                continent=place[3], labels={"tier": "gold"} if gold else {},
+            )
+            for index, (place, gold, _) in enumerate(made)
+        ),
+        revision=1,
+    )  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@given(rules, pools, units, steps)
+def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, made, order):
+    try:
+        policy = compiled(text_of(said, pool))
+    except FaultyPolicy:  # rules that contradict each other are refused beforehand
+        return
+    fleet = fleet_of(made)
+    occupancy = occupied([room for _, _, room in made], [0.5] * len(made))
+
+    class Source:
+        def of(self, tenant, location, client_key):
+            return policy.of(location, client_key)
+
+        def revision_of(self, tenant):
+            return 1
+
+    source = Source()
+    chooser = PolicyChooser(fleet, source, occupancy)
+    targets = Targets(fleet, source, occupancy)
+    home = {}
+    for step, name, where, number in order:
+        index = number % len(made)
+        key = client(name)
+        if step == "fill":
+            occupancy.update(index, 0, 1.0)
+        elif step == "free":
+            occupancy.update(index, 5, 0.1)
+        elif step == "close":
+            closed = replace(fleet.units[index], accepting=False, not_accepting_reason="drains")
+            fleet = PlacementFleet(
+                units=(*fleet.units[:index], closed, *fleet.units[index + 1 :]), revision=2
+            )
+            chooser = PolicyChooser(fleet, source, occupancy)
+            targets = Targets(fleet, source, occupancy)
+        elif step == "stale":  # as after a start from a snapshot: everything is worked out anew
+            policy = compiled(text_of(said, pool))
+        else:
+            # Whoever is moved while it is away is where its record says.
+            located = where if step == "place" else location_of(where.cell, where.source)
+            if step == "better":
+                choice = targets.better(located, "acme", key, home.get(name, "u0"))
+            elif step == "spread":
+                choice = targets.spread(located, "acme", key)
+            else:
+                choice = chooser.choose(located, "acme", key)
+            if isinstance(choice, Choice):
+                found = fleet.units[choice.unit_index]
+                assert not forbidden(found, name, located, said)
+                assert found.accepting
+                assert targets.allows(choice.unit_index, located, "acme", key)
+                assert occupancy.room[choice.unit_index] > 0
+                occupancy.use_slot(choice.unit_index)
+                home[name] = found.id
+
+
+@settings(deadline=None, max_examples=60)
+@given(rules, units, st.sampled_from(CLIENTS), locations)
+def test_a_client_that_some_unit_may_take_is_placed(said, made, name, where):
+    """The other way round: nobody is left nowhere without a rule that does it."""
+    try:
+        policy = compiled(text_of(said, "pool: near"))
+    except FaultyPolicy:
+        return
+    fleet = fleet_of(made)
+    occupancy = occupied([1] * len(made), [0.5] * len(made))
+    targets = Targets(fleet, policy.of(where, client(name)), occupancy)
+    placed = isinstance(targets.place(where, "acme", client(name)), Choice)
+    assert placed == any(not forbidden(one, name, where, said) for one in fleet.units)
