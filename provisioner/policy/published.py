@@ -1,0 +1,139 @@
+"""The JSON Schema of policy documents that docs/reference publishes for editors.
+
+python -m provisioner.policy.published docs/reference
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from provisioner.geo.countries import countries
+from provisioner.placement.ranking import MOST_BIAS
+from provisioner.policy.document import Trust
+from provisioner.policy.fields import MOST_CHARACTERS
+from provisioner.policy.reading import FORMAT, MOST_RULES
+from provisioner.policy.unit_selectors import CONTINENTS
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NAME = "policy.schema.json"
+_NAME_PATTERN = "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
+_KM = {"type": "number", "minimum": 0, "maximum": 20_100}
+
+
+def policy_schema() -> str:
+    """As it stands in the file."""
+    document = {
+        "$schema": DIALECT,
+        "title": "Policy of a tenant of Homeport",
+        **_object(
+            {
+                "policy": {"const": FORMAT, "description": "The version of the format."},
+                "description": _text("What it is for."),
+                "certain_within_km": {
+                    **_KM,
+                    "description": "Up to which uncertainty a location is certain of its country.",
+                },
+                "equal_within_km": _object({"least": _KM, "most": _KM}),
+                "groups": _named({"ids": _texts(), "patterns": _texts()}),
+                "pools": _named({**_selector(), "spillover": _text("The pool tried after it.")}),
+                "rings": _named(
+                    {"share": {"type": "number", "minimum": 0, "maximum": 100}, **_selector()}
+                ),
+                "rules": {
+                    "type": "array",
+                    "items": {"$ref": "#/$defs/rule"},
+                    "maxItems": MOST_RULES,
+                },
+            },
+            required=["policy"],
+        ),
+        "$defs": {
+            "rule": _rule(),
+            "selector": _object(_selector()),
+            "countries": {"type": "string", "enum": sorted(countries())},
+            "continents": {"type": "string", "enum": list(CONTINENTS)},
+        },
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rule() -> dict[str, Any]:
+    chosen = {"$ref": "#/$defs/selector"}
+    several = {"type": "array", "items": chosen}
+    percent = {"type": "number", "minimum": -MOST_BIAS, "maximum": MOST_BIAS}
+    rank = _object(
+        {
+            "by_country": {"type": "object", "additionalProperties": several},
+            "prefer": several,
+            "cost": _object(
+                {"label": {"type": "string"}, "band": {"type": "number", "exclusiveMinimum": 0}},
+                required=["label"],
+            ),
+            "distance": {"type": "boolean"},
+            "bias": {"type": "array", "items": _object({**_selector(), "percent": percent})},
+            "load": {"type": "boolean"},
+            "weights": {
+                "type": "array",
+                "items": _object(
+                    {**_selector(), "weight": {"type": "number", "exclusiveMinimum": 0}}
+                ),
+            },
+        }
+    )
+    return _object(
+        {
+            "name": {"type": "string", "pattern": _NAME_PATTERN},
+            "when": _text("CEL over location, client and now; left out: always."),
+            "location": {
+                "enum": [one.value for one in Trust],
+                "description": "How well the client's location has to be known for it to match.",
+            },
+            "require": chosen,
+            "forbid": chosen,
+            "deny": {"type": "boolean"},
+            "rank": rank,
+            "pool": _text("The pool that is tried first."),
+            "nowhere": {"enum": ["spread", "refuse"]},
+            "full": {"enum": ["retry", "refuse"]},
+        },
+        required=["name"],
+    )
+
+
+def _selector() -> dict[str, Any]:
+    return {
+        "units": _texts(),
+        "countries": _texts({"$ref": "#/$defs/countries"}),
+        "continents": _texts({"$ref": "#/$defs/continents"}),
+        "labels": {"type": "object", "additionalProperties": _texts()},
+    }
+
+
+def _texts(one: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One text, or a list of them."""
+    item = one or {"type": "string", "minLength": 1}
+    return {"anyOf": [item, {"type": "array", "items": item}]}
+
+
+def _text(description: str) -> dict[str, Any]:
+    return {"type": "string", "maxLength": MOST_CHARACTERS, "description": description}
+
+
+def _named(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "propertyNames": {"pattern": _NAME_PATTERN},
+        "additionalProperties": _object(properties),
+    }
+
+
+def _object(properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+    made = {"type": "object", "properties": properties, "additionalProperties": False}
+    return made if required is None else {**made, "required": required}
+
+
+if __name__ == "__main__":
+    (Path(sys.argv[1]) / NAME).write_text(policy_schema(), encoding="utf-8")
