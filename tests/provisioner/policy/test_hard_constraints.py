@@ -28,7 +28,8 @@ PLACES = [
 ]  # fmt: skip
 CLIENTS = [f"{kind}-{n}" for kind in ("gov", "x") for n in range(6)]
 WHICH = [
-    "{countries: [DE, US]}", "{continents: [EU]}", "{labels: {tier: gold}}", "{units: [u0, u1, u2]}",
+    "{countries: [DE, US]}", "{continents: [EU]}", "{labels: {tier: gold}}",
+    "{units: [u0, u1, u2]}",
 ]  # fmt: skip
 # The condition, and when it holds, of a client's name and its location.
 WHEN = {
