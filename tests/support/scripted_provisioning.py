@@ -12,8 +12,8 @@ from typing import Any
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
-from grpc_reflection.v1alpha import reflection
 
+from control_plane.serving.reflection import enable_reflection
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 
@@ -61,7 +61,7 @@ async def serving(answer: Answer) -> AsyncIterator[tuple[ScriptedService, str]]:
     service, server = ScriptedService(answer), grpc.aio.server()
     service.server = server
     pb_grpc.add_ProvisioningServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
-    reflection.enable_server_reflection([SERVICE, reflection.SERVICE_NAME], server)
+    enable_reflection(server, [SERVICE])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

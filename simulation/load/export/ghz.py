@@ -15,7 +15,7 @@ from simulation.load.plan import LoadPlan
 from simulation.load.settings import LoadSettings, Scenario
 from simulation.load.user_kinds import UserKind
 
-CALL = "homeport.api.provisioning.v1.ProvisioningService.Provision"
+CALL = "homeport.api.provisioning.v1.ProvisioningService/Provision"
 MOST_CALLS = 1_000_000  # in a file that ghz reads as a whole
 STEPS = 20  # of a ramp
 
