@@ -22,6 +22,7 @@ from control_plane.files import replace_file
 from control_plane.printable import why_unreadable
 from control_plane.secret_files import read_secret
 from control_plane.written_paths import check_written_file
+from homeport.endpoints import parse_servers
 from provisioner.geo.database import GeoDatabase
 from simulation.load.calls import Callers
 from simulation.load.connections import LoadServers
@@ -72,6 +73,10 @@ class LoadOptions:
             raise InvalidInput(
                 "forwarded", "--forwarded needs --group; a gateway says where users are"
             )
+        if self.metrics:
+            metrics = _told("metrics", lambda: parse_servers(",".join(self.metrics)))
+            if len(metrics) > MOST:
+                raise InvalidInput("metrics", f"there are more than {MOST} metrics ports")
         if len(self.thresholds) > MOST:
             raise InvalidInput("threshold", f"there are more than {MOST} thresholds")
         if self.geo is not None:

@@ -254,6 +254,7 @@ WORDS: list[tuple[list[str], tuple[str, ...]]] = [
     (["load", "--give-up-after"], ("", "x", "0", "11m")),
     (["load", "--scenario=herd", "--herd-within"], ("", "x", "0", "31s")),
     (["load", "--mix"], ("", "x", "new", "new=x", "new=-1", "new=nan", "new=0", "new=1,new=1")),
+    (["load", "--metrics"], ("", "x", "a:", ":25", "a:0x", "a:65536")),
     (["load", "--threshold"], ("", "x", "p99", "p99<x", "p98<1ms", "errors<5ms")),
     (["tenants", "apply", "a", "--tickets"], ("RS256", "")),
     (["tenants", "apply", "a", "--default-at"], ("1", "91,0", "nan,0")),
