@@ -75,6 +75,8 @@ class LoadOptions:
             )
         if self.metrics:
             metrics = _told("metrics", lambda: parse_servers(",".join(self.metrics)))
+            if any(":" not in one for one in self.metrics):
+                raise InvalidInput("metrics", "--metrics: name a metrics port as host:port")
             if len(metrics) > MOST:
                 raise InvalidInput("metrics", f"there are more than {MOST} metrics ports")
         if len(self.thresholds) > MOST:
