@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from control_plane.errors import ServiceError
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.server import Server, Service, Transport
 from deployment_units.services.accounts.entry import Resident
@@ -25,6 +26,8 @@ from homeport.api.communication.v1 import (
     delivery_pb2,
     delivery_pb2_grpc,
     identity_pb2_grpc,
+    invite_pb2,
+    invite_pb2_grpc,
     profile_pb2_grpc,
 )
 from tests.support.account_units import TENANT, AccountUnit, account_unit
@@ -111,8 +114,34 @@ class FakeDeliveries(delivery_pb2_grpc.DeliveryServiceServicer):
         return delivery_pb2.ListDeliveriesResponse(deliveries=self.known)
 
 
+class FakeInvites(invite_pb2_grpc.InviteServiceServicer):
+    """A unit that keeps these invitations of everybody. failure: of the next answer."""
+
+    def __init__(self) -> None:
+        self.known: list[invite_pb2.Invite] = []
+        self.failure: ServiceError | None = None
+
+    async def ListInvites(self, request: Any, context: Any) -> Any:
+        return invite_pb2.ListInvitesResponse(invites=self.known)
+
+    async def AcceptInvite(self, request: Any, context: Any) -> Any:
+        return self._answered(request, invite_pb2.INVITE_STATE_ACCEPTED)
+
+    async def DeclineInvite(self, request: Any, context: Any) -> Any:
+        return self._answered(request, invite_pb2.INVITE_STATE_DECLINED)
+
+    def _answered(self, request: Any, state: invite_pb2.InviteState.ValueType) -> invite_pb2.Invite:
+        one = next(one for one in self.known if one.invitation == request.invitation)
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            one.refused = failure.message
+            raise failure
+        one.state, one.refused = state, ""
+        return one
+
+
 class WebUnit:
-    """unit: what it stands on; server: its HTTP port; deliveries: what it knows of them;
+    """unit: what it stands on; server: its HTTP port; deliveries, invites: what it knows of them;
     moved: where accounts are since they left, by account."""
 
     def __init__(
@@ -120,11 +149,13 @@ class WebUnit:
         unit: AccountUnit,
         server: WebServer,
         deliveries: FakeDeliveries,
+        invites: FakeInvites,
         moved: dict[str, NewHome],
     ) -> None:
         self.moved = moved
         self.unit = unit
         self.deliveries = deliveries
+        self.invites = invites
         self.server = server
         self.url = f"http://{server.address}"
 
@@ -156,10 +187,15 @@ async def web_unit(folder: Path, *accounts: str) -> AsyncIterator[WebUnit]:
             resident = Resident(tenant=TENANT, account=account, epoch=1)
             await unit.accounts.change(resident, lambda db, owner: None)
         deliveries, moved = FakeDeliveries(), dict[str, NewHome]()
+        invites = FakeInvites()
         services = (
             Service(
                 add=delivery_pb2_grpc.add_DeliveryServiceServicer_to_server,
                 servicer=deliveries, name="homeport.api.communication.v1.DeliveryService", hot={},
+            ),
+            Service(
+                add=invite_pb2_grpc.add_InviteServiceServicer_to_server,
+                servicer=invites, name="homeport.api.communication.v1.InviteService", hot={},
             ),
             Service(
                 add=identity_pb2_grpc.add_IdentityServiceServicer_to_server,
@@ -191,7 +227,7 @@ async def web_unit(folder: Path, *accounts: str) -> AsyncIterator[WebUnit]:
         )  # fmt: skip
         await server.start()
         try:
-            yield WebUnit(unit, server, deliveries, moved)
+            yield WebUnit(unit, server, deliveries, invites, moved)
         finally:
             async with asyncio.timeout(WAIT_S):
                 await server.stop()

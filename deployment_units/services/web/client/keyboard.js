@@ -1,4 +1,5 @@
-// Keys besides Tab and Enter: arrows go through the conversations, Escape leads back to them.
+// Keys besides Tab and Enter: arrows go through the conversations, Escape leads back to them; Enter
+// sends what is written.
 
 export function arrowKeys(list, back) {
   list.addEventListener("keydown", (event) => {
@@ -14,5 +15,21 @@ export function arrowKeys(list, back) {
     const field = document.activeElement;
     if (field?.value) return; // nothing that somebody wrote is left behind
     back();
+  });
+}
+
+export function grow(field) {
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight + 2}px`;
+}
+
+// A field that grows with what is written; Shift and Enter begins a new line.
+export function enterSends(field, form) {
+  field.addEventListener("input", () => grow(field));
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
   });
 }

@@ -4,8 +4,9 @@ import { leave, showAccount } from "./account.js";
 import { call, Failure, newId, session, signIn, UNAUTHENTICATED } from "./api.js";
 import { watchDeliveries } from "./deliveries.js";
 import { follow } from "./events.js";
-import { arrowKeys } from "./keyboard.js";
+import { arrowKeys, enterSends, grow } from "./keyboard.js";
 import { Identities } from "./identities.js";
+import { Invitations } from "./invitations.js";
 import { contacteesIn, contacteesOf, learnNames } from "./recipients.js";
 import { addressOf, messageKey, nameBook, rootKey, Store } from "./store.js";
 import { nameIn, ticketOfLink } from "./tickets.js";
@@ -25,11 +26,16 @@ let fresh = new Set();
 let drawing = false;
 let finding = false; // whom a new conversation is with
 let identities = null;
+const invitations = new Invitations({
+  link: $("invitations"), count: $("invitations-count"), place: $("invites"), error: $("invites-error"),
+  signedOut: () => showSignIn("Your ticket is over. Sign in with a new one."),
+});
 // -- signing in ---------------------------------------------------------------------------------
 
 function showSignIn(why = "", ticket = "") {
   stop();
   deliveries?.stop();
+  invitations.stop();
   store = null;
   $("client").hidden = true;
   $("sign-in").hidden = false;
@@ -93,12 +99,15 @@ async function start(who) {
       : "Your ticket is over. Sign in with a new one.") });
   deliveries?.stop();
   deliveries = watchDeliveries(store, draw);
+  invitations.stop();
+  invitations.changed();
   route();
   learnNames(store.ordered().slice(0, 30).flatMap((one) => one.members), draw);
 }
 
 let unknown = 0; // a timer: members of conversations that somebody else began are asked for
 function arrived(message) {
+  invitations.changed();
   if (store.addMessage(message)) fresh.add(messageKey(message));
   sending = sending.filter((one) => one.id !== message.id || message.sender !== store.me);
   const conversation = store.of(message.conversation);
@@ -138,7 +147,8 @@ function route() {
   if (!store) return;
   const found = /^#\/c\/(.+)$/.exec(location.hash);
   const before = open;
-  open = found ? decodeURIComponent(found[1]) : location.hash === "#/new" ? "new" : "";
+  const other = ["new", "invitations"].find((one) => location.hash === `#/${one}`);
+  open = found ? decodeURIComponent(found[1]) : other ?? "";
   $("composer-error").textContent = "";
   fresh = new Set();
   paint();
@@ -183,8 +193,11 @@ function paint() {
   $("to-row").hidden = open !== "new";
   $("nothing").hidden = Boolean(open);
   $("messages").hidden = !conversation;
-  $("composer").hidden = !open;
-  const title = conversation ? store.title(conversation) : open === "new" ? "New conversation" : "";
+  $("composer").hidden = !open || open === "invitations";
+  $("invites-view").hidden = open !== "invitations";
+  $("invitations").toggleAttribute("aria-current", open === "invitations");
+  const title = conversation ? store.title(conversation)
+    : { new: "New conversation", invitations: "Invitations" }[open] ?? "";
   $("title").textContent = title;
   const all = conversation?.members ?? [];
   const known = all.map(addressOf).join(", ");
@@ -260,19 +273,7 @@ addEventListener("hashchange", () => {
 
 // -- what is sent ------------------------------------------------------------------------------------
 
-$("composer-text").addEventListener("input", grow);
-$("composer-text").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-    event.preventDefault();
-    $("composer").requestSubmit();
-  }
-});
-
-function grow() {
-  const field = $("composer-text");
-  field.style.height = "auto";
-  field.style.height = `${field.scrollHeight + 2}px`;
-}
+enterSends($("composer-text"), $("composer"));
 
 $("composer").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -308,7 +309,7 @@ $("composer").addEventListener("submit", async (event) => {
   sending.push(one);
   const field = $("composer-text"); // what was typed meanwhile stays
   field.value = field.value.startsWith(typed) ? field.value.slice(typed.length) : "";
-  grow();
+  grow($("composer-text"));
   draw();
   await deliver(request, one, isNew);
 });
@@ -359,7 +360,7 @@ async function deliver(request, one, isNew) {
       }
       sending = sending.filter((each) => each !== one);
       if (store && !$("composer-text").value) $("composer-text").value = one.text;
-      grow();
+      grow($("composer-text"));
       draw();
       failed(failure);
       return;
