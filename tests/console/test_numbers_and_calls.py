@@ -17,6 +17,7 @@ from tests.support.fakes.server import Served
 
 AT = Timestamp(seconds=1_795_867_200)
 V, T, P1, P2 = "+442079460001", "+442079460101", "+442079460301", "+442079460302"
+V2 = "+442079460002"
 
 
 class FakeNumbers(number_pb2_grpc.NumberServiceServicer):
@@ -24,6 +25,7 @@ class FakeNumbers(number_pb2_grpc.NumberServiceServicer):
 
     def __init__(self) -> None:
         self.asked: list[object] = []
+        self.releases = True
 
     def AddNumbers(self, request, context):
         self.asked.append(request)
@@ -37,7 +39,9 @@ class FakeNumbers(number_pb2_grpc.NumberServiceServicer):
 
     def ReleaseNumber(self, request, context):
         self.asked.append(request)
-        return number_pb2.ReleaseNumberResponse(released=True)
+        if request.number == V2:  # as where the server ends once it has done it
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
+        return number_pb2.ReleaseNumberResponse(released=self.releases)
 
     def ListNumbers(self, request, context):
         token = "" if request.page_token else V
@@ -144,6 +148,31 @@ def test_numbers_are_added_assigned_released_and_listed(
     assert released.document["released"]
     listed = cli("numbers", "list", "--server", server, "-o", "json")
     assert [one["number"] for one in listed.document] == [V, V]
+
+
+def test_whether_a_server_that_ended_released_a_number_is_not_known(
+    cli: CommandLine, numbers: tuple[FakeNumbers, str]
+) -> None:
+    """And so it is not said that it was not there."""
+    fake, first = numbers
+    other = FakeNumbers()
+    other.ReleaseNumber = (  # type: ignore[method-assign]
+        lambda request, context: number_pb2.ReleaseNumberResponse(released=False)
+    )
+    server, second = serving(number_pb2_grpc.add_NumberServiceServicer_to_server, other)
+    try:
+        for more in ([], ["--remove"]):
+            both = ("--server", f"{first},{second}", "-o", "json")
+            done = cli("numbers", "release", V2, *more, *both)
+            assert (done.code, done.document) == (0, {"number": V2, "released": None})
+            assert "did not answer may have done that" in done.err
+        assert len(fake.asked) == 2
+        # Who asked one server alone hears that there was nothing to do.
+        assert cli("numbers", "release", V2, "--server", second).code == 3
+        nowhere = f"127.0.0.1:1,{second}"  # which surely did nothing
+        assert cli("numbers", "release", V2, "--server", nowhere).code == 3
+    finally:
+        server.stop(None).wait(10)
 
 
 def test_an_account_links_contacts_and_sees_its_calls(

@@ -20,6 +20,7 @@ from homeport.failure import Code
 from homeport.status_details import failure_of
 
 DEADLINE_S = 10.0
+_NOT_SENT = "failed to connect to all addresses"  # gRPC's words
 _OPTIONS = [
     ("grpc.enable_retries", 0),
     ("grpc.max_receive_message_length", 64 << 20),
@@ -30,13 +31,15 @@ _OPTIONS = [
 
 class Calls:
     """A context manager: inside it, channels are open. Of several servers the first that
-    answers is used; a server that cannot be reached has done nothing."""
+    answers is used; of one that ends while it is asked nobody knows what it has done
+    (`repeated`)."""
 
     def __init__(self, target: Target, *, deadline_s: float = DEADLINE_S) -> None:
         self._target = target
         self._servers = list(target.servers)
         self._credentials = credentials(target.tls())
         self._deadline_s = deadline_s
+        self.repeated = False  # an earlier server may have done what was asked, unheard
         self._metadata = [("authorization", f"Bearer {target.token}")] if target.token else []
         self._connect()
 
@@ -64,6 +67,8 @@ class Calls:
                 nobody_there = failure.code is Code.UNAVAILABLE and not failure.from_homeport
                 if not nobody_there or len(self._servers) == 1:
                     raise error_of(failure, servers=asked, attempts=len(asked)) from error
+                # What reached no server was surely not done.
+                self.repeated |= not (error.details() or "").startswith(_NOT_SENT)
                 self._channel.close()
                 del self._servers[0]
                 self._connect()

@@ -8,7 +8,7 @@ import typer
 
 from console.cli.failure import nothing_removed
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
-from console.cli.output import Format, show
+from console.cli.output import Format, note, show
 
 app = typer.Typer(
     help="Telephone numbers: pools, and which account is shown as which.", no_args_is_help=True
@@ -88,9 +88,14 @@ def release(
     from console.cli.views.telephone_numbers import released_view
 
     with NumberCalls(target_of(server, tenant, token, profile, ca)) as service:
-        released = service.release(number, remove=remove)
+        released: bool | None = service.release(number, remove=remove)
+        repeated = service.repeated
     if not released:
-        raise nothing_removed(f"{number} is nobody's" if not remove else f"there is no {number}")
+        so = f"{number} is nobody's" if not remove else f"there is no {number}"
+        if not repeated:
+            raise nothing_removed(so)
+        released = None
+        note(f"{so}; a server that did not answer may have done that just now, or it was so before")
     document = {"number": number, "released": released}
     show(document, output, lambda: released_view(document))
 

@@ -53,5 +53,7 @@ def added_view(document: dict[str, Any]) -> Table:
 
 
 def released_view(document: dict[str, Any]) -> Table:
-    done = "yes" if document["released"] else "no, there was nothing to do"
+    done = {True: "yes", False: "no, there was nothing to do", None: "it is so now"}[
+        document["released"]
+    ]
     return facts(("number", escape(document["number"])), ("released", done))
