@@ -112,3 +112,21 @@ def test_what_is_refused_exits_as_refusals_do(cli: CommandLine, unit: FakeUnit) 
     assert (wrong.code, "no duration" in wrong.err) == (2, True)
     nowhere = cli("invites", "route", "@nobody", *GROUP, "--server", unit.address, "-o", "json")
     assert (nowhere.code, json.loads(nowhere.out)["outcome"]) == (4, "refused")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["contoso"], 4),
+        (["--organisation", "contoso"], 4),
+        (["contoso", "--organisation", "contoso"], 4),
+        (["contoso", "--organisation", "fabrikam"], 2),
+        ([], 2),
+    ],
+    ids=["as an argument", "as an option", "twice the same", "two", "none"],
+)
+def test_an_organisation_is_named_as_elsewhere_or_as_it_was(
+    cli: CommandLine, unit: FakeUnit, words: list[str], code: int
+) -> None:
+    asked = ("--group", "launch", "--server", unit.address)
+    assert cli("invites", "route", "@nobody", *words, *asked).code == code

@@ -7,6 +7,11 @@ from typing import Annotated
 import typer
 
 from console.cli.failure import nothing_removed
+from console.cli.input.organisations import (
+    OrganisationArgument,
+    OrganisationOption,
+    organisation_of,
+)
 from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show
 
@@ -157,7 +162,8 @@ def accept(
 
 @app.command("list")
 def list_domains(
-    organisation: Organisation,
+    named: OrganisationArgument = None,
+    organisation: OrganisationOption = None,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -170,7 +176,8 @@ def list_domains(
     from console.cli.views.organisations import domain_document, domains_table
 
     with OrganisationCalls(target_of(server, tenant, token, profile, ca)) as service:
-        documents = [domain_document(one) for one in service.domains(organisation)]
+        whose = organisation_of(named, organisation)
+        documents = [domain_document(one) for one in service.domains(whose)]
     show({"domains": documents}, output, lambda: domains_table(documents))
 
 

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from console.cli.commands.at_home import calls_at_home
+from console.cli.input.organisations import (
+    OrganisationArgument,
+    OrganisationOption,
+    organisation_of,
+)
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show
 
@@ -44,8 +49,9 @@ WentTo: TypeAlias = Annotated[
 @app.command("route")
 def route(
     name: Name,
-    organisation: Organisation,
     group: Group,
+    named: OrganisationArgument = None,
+    organisation: OrganisationOption = None,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -59,7 +65,8 @@ def route(
     from console.cli.views.organisations import route_document, route_view
 
     with OrganisationCalls(target_of(server, tenant, token, profile, ca)) as service:
-        document = route_document(service.route(organisation, group, name))
+        whose = organisation_of(named, organisation)
+        document = route_document(service.route(whose, group, name))
     show(document, output, lambda: route_view(document))
     if document["outcome"] == "refused":
         raise typer.Exit(ExitCode.REFUSED)

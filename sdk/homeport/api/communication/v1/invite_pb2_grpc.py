@@ -129,7 +129,8 @@ class InviteServiceServicer:
         """The conversation of those who are in a group now: its id, and whom to name as members. Who joins
         later is in another one, and sees nothing of what was written before. Reads only. Caller: a client.
         Errors: INVALID_ARGUMENT; NOT_FOUND no such group that the account is in; FAILED_PRECONDITION with
-        the reason GROUP_TOO_LARGE it has more than 65 members; UNAVAILABLE.
+        the reason GROUP_TOO_LARGE it has more than 65 members, which is what a conversation has at most;
+        RESOURCE_EXHAUSTED others have begun conversations by all its ids (GROUP_TALK_TAKEN); UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
