@@ -180,7 +180,7 @@ class CallUnits:
         await at.accounts.change(
             resident,
             lambda db, owner: db.execute(
-                "INSERT INTO identifiers VALUES (?, ?, 'tel', ?, '', ?, ?, NULL, 0)",
+                "INSERT OR REPLACE INTO identifiers VALUES (?, ?, 'tel', ?, '', ?, ?, NULL, 0)",
                 (owner, f"tel:{phone}", phone, at.wall_ms(), NameState.HELD.value),
             ),
         )
