@@ -48,20 +48,12 @@ from provisioner.api.enrolment_mapping import (
     methods_to_proto,
 )
 from provisioner.api.quota_mapping import in_force_to_proto, quotas_from_proto, quotas_to_proto
-from provisioner.geo.location import Location
 from provisioner.moves.plan import MovePlan
-from provisioner.placement.explanation import Explanation, UnitVerdict
 from provisioner.provisioning.answers import TicketedAssignment
-from provisioner.provisioning.response_encoding import location_message
 
 _HEALTH = {
     UnitHealth.SERVING: fleet_pb2.UNIT_HEALTH_SERVING,
     UnitHealth.NOT_SERVING: fleet_pb2.UNIT_HEALTH_NOT_SERVING,
-}
-_VERDICTS = {
-    UnitVerdict.CHOSEN: provisioning_pb2.PLACEMENT_VERDICT_CHOSEN,
-    UnitVerdict.RANKED: provisioning_pb2.PLACEMENT_VERDICT_RANKED,
-    UnitVerdict.EXCLUDED: provisioning_pb2.PLACEMENT_VERDICT_EXCLUDED,
 }
 _ALGORITHMS = {
     tenancy_pb2.TICKET_ALGORITHM_UNSPECIFIED: "HS256",
@@ -372,26 +364,4 @@ def assignment_to_proto(
         ticket_ttl=answer.ticket_ttl,
         stale=stale,
         decision=decision,
-    )
-
-
-def explanation_to_proto(
-    location: Location, how: str, explanation: Explanation
-) -> provisioning_pb2.ExplainPlacementResponse:
-    """Where a client would go and why."""
-    return provisioning_pb2.ExplainPlacementResponse(
-        location=location_message(location),
-        location_reason=how,
-        rule=explanation.rule,
-        units=[
-            provisioning_pb2.ConsideredUnit(
-                unit_id=unit.id,
-                verdict=_VERDICTS[unit.verdict],
-                reason=unit.reason,
-                distance_km=-1.0 if unit.distance_km is None else unit.distance_km,
-                load=unit.load,
-                rank=unit.rank,
-            )
-            for unit in explanation.units
-        ],
     )

@@ -32,8 +32,10 @@ from provisioner.api import mapping
 from provisioner.api.batches import BatchRun
 from provisioner.api.callers import Callers, check_declares
 from provisioner.api.client_proofs import ClientProofs, WatchedClientProof, checked_record
+from provisioner.api.explanations import explained
 from provisioner.api.recorded_decision import recorded_decision
 from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provision
+from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import AssignmentRecord
 from provisioner.provisioning.answers import Answers
@@ -76,7 +78,9 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         watches: ClientWatches | ShardedWatches,
         store_status: StoreStatus,
         quotas: Quotas,
+        policies: FollowedPolicies | None = None,
     ) -> None:
+        self._policies = policies
         self._provisioner = provisioner
         self._assignments = assignments
         self._answers = answers
@@ -346,7 +350,10 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 origin.address, origin.position, tenant.default_position
             )
         explanation = self._provisioner.placer.explain(tenant.id, client_id, location, recorded_km)
-        response = mapping.explanation_to_proto(location, how, explanation)
+        response = await explained(
+            (tenant.id, client_id), location, how, explanation, self._policies,
+            with_rules=proof.vouched,
+        )  # fmt: skip
         if stale:
             response.stale = True
             response.as_of_time.CopyFrom(mapping.timestamp(self._store_status.as_of))

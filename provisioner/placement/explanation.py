@@ -51,6 +51,7 @@ class Explanation:
 
     units: tuple[ConsideredUnit, ...]
     rule: str
+    refusal: str = ""  # why no unit was chosen, when none was
 
 
 def explain(
@@ -97,7 +98,11 @@ def explain(
             reason = why_not(unit, last, location, tenant) or everyone.eligible.refusal
             full = "full: no slot can be had there now"
             units.append(reasons.considered(unit, reason or full, rank=0))
-    return Explanation(units=tuple(units), rule=rule)
+    refusal = ""
+    if not rule:
+        none = everyone.eligible.refusal or "all units that may take it are full"
+        refusal = none if fleet.units else "the fleet has no units"
+    return Explanation(units=tuple(units), rule=rule, refusal=refusal)
 
 
 def _stages(policy: PlacementPolicy) -> Iterator[PlacementPolicy]:

@@ -177,6 +177,7 @@ def build_services(
         watches=watching.clients,
         store_status=state.store_status,
         quotas=quotas,
+        policies=state.policies,
     )
     fleet_service = FleetService(
         store,

@@ -23,6 +23,8 @@ from homeport.values import (
     Assignment,
     ClientAt,
     ConsideredUnit,
+    ExplainedPolicy,
+    ExplainedRule,
     Explanation,
     Location,
     LocationSource,
@@ -240,6 +242,7 @@ def explanation_of(response: pb.ExplainPlacementResponse) -> Explanation:
                 distance_km=None if unit.distance_km < 0 else unit.distance_km,
                 load=unit.load,
                 rank=unit.rank,
+                bias=unit.bias,
             )
             for unit in response.units
         ),
@@ -251,6 +254,21 @@ def explanation_of(response: pb.ExplainPlacementResponse) -> Explanation:
         if response.HasField("current")
         else None,
         stale=response.stale,
+        policy=_explained_policy(response.policy) if response.HasField("policy") else None,
+        sentence=response.sentence,
+    )
+
+
+def _explained_policy(message: pb.ExplainedPolicy) -> ExplainedPolicy:
+    return ExplainedPolicy(
+        version=message.version,
+        certainty=message.certainty,
+        groups=tuple(message.groups),
+        rings=tuple(message.rings),
+        rules=tuple(
+            ExplainedRule(name=rule.name, holds=rule.holds, reason=rule.reason)
+            for rule in message.rules
+        ),
     )
 
 

@@ -137,6 +137,27 @@ class ConsideredUnit:
     distance_km: float | None
     load: float  # share of capacity in use, 0.0 to 1.0
     rank: int  # 1 is best; 0: excluded
+    bias: float = 0.0  # by the policy's ranking, per cent: above 0 it counts as nearer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedRule:
+    """One rule of a tenant's policy, for one client."""
+
+    name: str
+    holds: bool
+    reason: str  # the clauses that decided
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedPolicy:
+    """What a tenant's policy makes of one client."""
+
+    version: int
+    certainty: str  # of its country: certain, uncertain, registered, unknown
+    groups: tuple[str, ...]  # that it is in
+    rings: tuple[str, ...]
+    rules: tuple[ExplainedRule, ...]  # in their order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +170,8 @@ class Explanation:
     rule: str
     current: Assignment | None  # what the client has, and how it came about; without ticket
     stale: bool = False  # answered without the store: `current` is not known then
+    policy: ExplainedPolicy | None = None  # None: there is none, or it is not for this caller
+    sentence: str = ""  # what would be decided and why, to be read aloud
 
 
 class AdmitReason(StrEnum):

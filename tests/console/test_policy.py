@@ -69,6 +69,18 @@ def test_a_policy_from_its_first_day_to_its_last(server: str, cli: CommandLine) 
     assert "full" in full.err
     assert home("ben").document["unit"] == "virginia"
     assert home("dev", "216.160.83.56").document["unit"] == "virginia"
+    told = run("explain", "carla", "--ip", IN_IRELAND, "-o", "json").document
+    assert told["policy"]["rules"] == [
+        {
+            "rule": "eu-residency",
+            "holds": True,
+            "reason": '`location.continent == "EU"` is true',
+        }
+    ]
+    assert told["sentence"] == (
+        "carla would live nowhere: all units that may take it are full; of the rules of the "
+        "policy, version 1, eu-residency holds"
+    )
     units = {one["unit"]: one for one in run("explain", "carla", "--ip", IN_IRELAND, "-o",
                                              "json").document["units"]}  # fmt: skip
     assert units["virginia"]["reason"] == (

@@ -62,7 +62,11 @@ def explanation() -> homeport.Explanation:
     )  # fmt: skip
     return homeport.Explanation(
         location=where, location_reason=HOSTILE, units=(unit,), rule=HOSTILE, current=assignment(),
-        stale=True,
+        stale=True, sentence=HOSTILE,
+        policy=homeport.ExplainedPolicy(
+            version=1, certainty=HOSTILE, groups=(HOSTILE,), rings=(HOSTILE,),
+            rules=(homeport.ExplainedRule(name=HOSTILE, holds=True, reason=HOSTILE),),
+        ),
     )  # fmt: skip
 
 

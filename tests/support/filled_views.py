@@ -106,7 +106,11 @@ def explanation() -> homeport.Explanation:
     )  # fmt: skip
     return homeport.Explanation(
         location=where, location_reason=TEXT, units=tuple(considered), rule="least-loaded-near",
-        current=home(), stale=True,
+        current=home(), stale=True, sentence=TEXT,
+        policy=homeport.ExplainedPolicy(
+            version=12, certainty="uncertain", groups=(UNIT, UNIT), rings=(UNIT,),
+            rules=(homeport.ExplainedRule(name=UNIT, holds=True, reason=TEXT),) * 2,
+        ),
     )  # fmt: skip
 
 

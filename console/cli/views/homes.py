@@ -125,6 +125,8 @@ def explanation_document(client: str, explanation: Explanation) -> dict[str, Any
             "recorded": recorded_document(current.recorded),
         },
         "stale": explanation.stale,
+        "sentence": explanation.sentence or None,
+        "policy": _policy_document(explanation),
         "units": [
             {
                 "unit": unit.unit_id,
@@ -132,11 +134,45 @@ def explanation_document(client: str, explanation: Explanation) -> dict[str, Any
                 "rank": unit.rank or None,
                 "distance_km": rounded_km(unit.distance_km),
                 "load": unit.load,
+                "bias": unit.bias or None,
                 "reason": unit.reason,
             }
             for unit in explanation.units
         ],
     }
+
+
+def _policy_document(explanation: Explanation) -> dict[str, Any] | None:
+    policy = explanation.policy
+    if policy is None:
+        return None
+    return {
+        "version": policy.version,
+        "certainty": policy.certainty,
+        "groups": list(policy.groups),
+        "rings": list(policy.rings),
+        "rules": [
+            {"rule": rule.name, "holds": rule.holds, "reason": rule.reason} for rule in policy.rules
+        ],
+    }
+
+
+def _policy_lines(explanation: Explanation) -> list[str]:
+    """What the policy makes of the client, in markup; none where there is none."""
+    policy = explanation.policy
+    if policy is None:
+        return []
+    lines = [
+        f"policy version {policy.version}; its country is {escape(policy.certainty)}"
+        + (
+            f"; in {escape(', '.join((*policy.groups, *policy.rings)))}"
+            * bool(policy.groups or policy.rings)
+        )
+    ]
+    for rule in policy.rules:
+        mark = "[green]✓[/]" if rule.holds else "[dim]·[/]"
+        lines.append(f"{mark} {escape(rule.name)} [dim]{escape(rule.reason)}[/]")
+    return lines
 
 
 def explanation_view(client: str, explanation: Explanation) -> RenderableType:
@@ -184,6 +220,9 @@ def explanation_view(client: str, explanation: Explanation) -> RenderableType:
     ]
     if explanation.rule:
         lines.append(f"rule: {escape(explanation.rule)}")
+    lines += _policy_lines(explanation)
+    if explanation.sentence:
+        lines.append(escape(explanation.sentence))
     return Group(Text.from_markup("\n".join(lines)), table)
 
 

@@ -597,6 +597,7 @@ class ConsideredUnit(_message.Message):
     DISTANCE_KM_FIELD_NUMBER: _builtins.int
     LOAD_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
+    BIAS_FIELD_NUMBER: _builtins.int
     unit_id: _builtins.str
     verdict: Global___PlacementVerdict.ValueType
     reason: _builtins.str
@@ -607,6 +608,8 @@ class ConsideredUnit(_message.Message):
     """share of capacity in use, 0 to 1"""
     rank: _builtins.int
     """1 is best; 0: excluded"""
+    bias: _builtins.float
+    """by the policy's ranking, per cent: above 0 it counts as nearer"""
     def __init__(
         self,
         *,
@@ -616,14 +619,82 @@ class ConsideredUnit(_message.Message):
         distance_km: _builtins.float = ...,
         load: _builtins.float = ...,
         rank: _builtins.int = ...,
+        bias: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance_km", b"distance_km", "load", b"load", "rank", b"rank", "reason", b"reason", "unit_id", b"unit_id", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bias", b"bias", "distance_km", b"distance_km", "load", b"load", "rank", b"rank", "reason", b"reason", "unit_id", b"unit_id", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConsideredUnit: _TypeAlias = ConsideredUnit  # noqa: Y015
+
+@_typing.final
+class ExplainedRule(_message.Message):
+    """One rule of a tenant's policy, for one client."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    holds: _builtins.bool
+    reason: _builtins.str
+    """the clauses that decided"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        holds: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holds", b"holds", "name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedRule: _TypeAlias = ExplainedRule  # noqa: Y015
+
+@_typing.final
+class ExplainedPolicy(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    CERTAINTY_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    RINGS_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    certainty: _builtins.str
+    """of the client's country: certain, uncertain, registered, unknown"""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """that the client is in"""
+
+    @_builtins.property
+    def rings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedRule]:
+        """in their order, at most 500"""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        certainty: _builtins.str = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        rings: _abc.Iterable[_builtins.str] | None = ...,
+        rules: _abc.Iterable[Global___ExplainedRule] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certainty", b"certainty", "groups", b"groups", "rings", b"rings", "rules", b"rules", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedPolicy: _TypeAlias = ExplainedPolicy  # noqa: Y015
 
 @_typing.final
 class ExplainPlacementResponse(_message.Message):
@@ -637,11 +708,15 @@ class ExplainPlacementResponse(_message.Message):
     STALE_FIELD_NUMBER: _builtins.int
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
     CURRENT_DECISION_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
     location_reason: _builtins.str
     """one sentence: how the location was found"""
     rule: _builtins.str
     stale: _builtins.bool
     """answered without the store; current is not known then"""
+    sentence: _builtins.str
+    """what would be decided and why, to be read aloud"""
     @_builtins.property
     def location(self) -> _geo_pb2.Location:
         """What would be decided now."""
@@ -664,6 +739,10 @@ class ExplainPlacementResponse(_message.Message):
     def current_decision(self) -> Global___Decision:
         """how it came to `current`; absent: not recorded"""
 
+    @_builtins.property
+    def policy(self) -> Global___ExplainedPolicy:
+        """What the tenant's policy makes of it; absent: the tenant has none, or the caller is the client."""
+
     def __init__(
         self,
         *,
@@ -675,10 +754,12 @@ class ExplainPlacementResponse(_message.Message):
         stale: _builtins.bool = ...,
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
         current_decision: Global___Decision | None = ...,
+        policy: Global___ExplainedPolicy | None = ...,
+        sentence: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location", "location_reason", b"location_reason", "rule", b"rule", "stale", b"stale", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location", "location_reason", b"location_reason", "policy", b"policy", "rule", b"rule", "sentence", b"sentence", "stale", b"stale", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,85 @@
+"""Explanations: where a client would go and why, with what its tenant's policy makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from control_plane import keys
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from provisioner.applied_policies.followed import FollowedPolicies
+from provisioner.geo.location import Location
+from provisioner.placement.explanation import Explanation, UnitVerdict
+from provisioner.policy.explaining import PolicyExplanation, explain_policy, sentence_of
+from provisioner.provisioning.response_encoding import location_message
+
+EXPLAIN_S = 10.0  # for the rules of one policy, clause by clause
+_VERDICTS = {
+    UnitVerdict.CHOSEN: pb.PLACEMENT_VERDICT_CHOSEN,
+    UnitVerdict.RANKED: pb.PLACEMENT_VERDICT_RANKED,
+    UnitVerdict.EXCLUDED: pb.PLACEMENT_VERDICT_EXCLUDED,
+}
+
+
+async def explained(
+    client: tuple[str, str],
+    location: Location,
+    how: str,
+    explanation: Explanation,
+    policies: FollowedPolicies | None,
+    *,
+    with_rules: bool,
+) -> pb.ExplainPlacementResponse:
+    """The answer, without what the client has now. client: tenant and id. with_rules: whether the
+    caller may see the policy's rules. Raises TimeoutError."""
+    tenant, client_id = client
+    response = explanation_to_proto(location, how, explanation)
+    compiled = policies.compiled(tenant) if policies is not None and with_rules else None
+    policy = None
+    if compiled is not None:
+        key = keys.assignment(tenant, client_id)
+        async with asyncio.timeout(EXPLAIN_S):
+            policy = await asyncio.to_thread(explain_policy, compiled, location, key)
+        response.policy.CopyFrom(policy_to_proto(policy))
+    best = explanation.units[0] if explanation.rule else None
+    if best is None:
+        response.sentence = sentence_of(client_id, "", explanation.refusal, policy)
+    else:
+        response.sentence = sentence_of(client_id, best.id, best.reason, policy)
+    return response
+
+
+def policy_to_proto(policy: PolicyExplanation) -> pb.ExplainedPolicy:
+    """What a policy makes of a client."""
+    return pb.ExplainedPolicy(
+        version=policy.version,
+        certainty=policy.certainty.value,
+        groups=policy.groups,
+        rings=policy.rings,
+        rules=[
+            pb.ExplainedRule(name=rule.name, holds=rule.holds, reason=rule.why)
+            for rule in policy.rules
+        ],
+    )
+
+
+def explanation_to_proto(
+    location: Location, how: str, explanation: Explanation
+) -> pb.ExplainPlacementResponse:
+    """Where a client would go and why."""
+    return pb.ExplainPlacementResponse(
+        location=location_message(location),
+        location_reason=how,
+        rule=explanation.rule,
+        units=[
+            pb.ConsideredUnit(
+                unit_id=unit.id,
+                verdict=_VERDICTS[unit.verdict],
+                reason=unit.reason,
+                distance_km=-1.0 if unit.distance_km is None else unit.distance_km,
+                load=unit.load,
+                rank=unit.rank,
+                bias=unit.bias,
+            )
+            for unit in explanation.units
+        ],
+    )
