@@ -13,7 +13,11 @@ from provisioner.placement.filters import PlacementPolicy, PolicySource
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
 
-MOST_POLICIES = 128  # of which choosers are kept, in one generation
+# Policies of which choosers are kept, in one generation: there is one for each country where rules
+# are of countries. Of a large fleet fewer, for each holds arrays of all its units.
+MOST_POLICIES = 1_024
+LEAST_POLICIES = 64
+MOST_UNITS_HELD = 2_000_000  # units by policies
 MOST_PLACES = 50_000  # of the policy that most clients come with, as Chooser keeps them
 PLACES_EACH = 5_000  # of each other
 
@@ -29,13 +33,13 @@ class PolicyChooser:
         occupancy: Occupancy,
         *,
         default: PlacementPolicy | None = None,
-        most_policies: int = MOST_POLICIES,
+        most_policies: int = 0,
     ) -> None:
         self._fleet = fleet
         self._of = policies.of
         self._occupancy = occupancy
         self._default = default if default is not None else policies
-        self._most_policies = most_policies
+        self._most_policies = most_policies or _most_policies(len(fleet.units))
         self._choosers: dict[PlacementPolicy, Chooser] = {}
         self._older: dict[PlacementPolicy, Chooser] = {}
 
@@ -83,3 +87,7 @@ class PolicyChooser:
             self._occupancy.forget_all()
         self._choosers[policy] = found
         return found
+
+
+def _most_policies(units: int) -> int:
+    return max(LEAST_POLICIES, min(MOST_POLICIES, MOST_UNITS_HELD // max(1, units)))

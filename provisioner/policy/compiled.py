@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from control_plane import keys
 from control_plane.expressions.expression import Bindings, Fault
 from provisioner.geo.location import Location
 from provisioner.placement.filters import PlacementPolicy
@@ -52,15 +53,21 @@ class CompiledRule:
 class _Answer:
     """Of one place. policy: where no client can differ. held: the rules that hold there for
     everybody; open_rules: those that clients decide, whichever groups they are in; by_group: those
-    that need one."""
+    that need one. others: where there are such alone, the policy of clients in none of these
+    groups; prefixes: what the id of any other begins with; ids: or those it is among."""
 
-    __slots__ = ("by_group", "code", "held", "location", "open_rules", "policy")
+    __slots__ = (
+        "by_group", "code", "held", "ids", "location", "open_rules", "others", "policy", "prefixes",
+    )  # fmt: skip
 
     def __init__(self, held: int, code: str, location: dict[str, Any]) -> None:
         self.held = held
         self.code = code
         self.location = location
         self.policy: PlacementPolicy | None = None
+        self.others: PlacementPolicy | None = None
+        self.prefixes: tuple[bytes, ...] = ()
+        self.ids: list[frozenset[bytes]] = []
         self.open_rules: list[CompiledRule] = []
         self.by_group: dict[str, list[CompiledRule]] = {}
 
@@ -97,6 +104,10 @@ class CompiledPolicy:
             "-" in code for code in self._codes
         )
         self._long_key = self._reads_source or self._reads_subdivision
+        self._id_starts = len(keys.assignment(tenant, ""))
+        self._ids = {
+            group.name: frozenset(one.encode() for one in group.ids) for group in document.groups
+        }
         self._places: dict[PlaceKey, _Answer] = {}
         self._older: dict[PlaceKey, _Answer] = {}
         self._areas: dict[tuple[str, str], int] = {}
@@ -112,6 +123,12 @@ class CompiledPolicy:
             answer = self._answer(key, location)
         if answer.policy is not None:
             return answer.policy
+        if (
+            answer.others is not None
+            and not client_key.startswith(answer.prefixes, self._id_starts)
+            and not (answer.ids and self._is_named(answer, client_key))
+        ):
+            return answer.others
         held = answer.held | self._of_client(answer, client_key)
         return self._policy(held, answer.code)
 
@@ -146,7 +163,22 @@ class CompiledPolicy:
                 self._leave_open(answer, one)
         if not (answer.open_rules or answer.by_group or self.document.rings):
             answer.policy = self._policy(answer.held, answer.code)
+        elif not (answer.open_rules or self.document.rings):
+            self._tell_others(answer)
         return answer
+
+    def _tell_others(self, answer: _Answer) -> None:
+        """Rules that need a group concern few clients: the others are told from these by how their
+        ids begin, which is less than a group asks for, and no condition is evaluated for them."""
+        needed = [group for group in self.document.groups if group.name in answer.by_group]
+        patterns = [pattern for group in needed for pattern in group.patterns]
+        answer.prefixes = tuple({one.partition("*")[0].encode() for one in patterns})
+        answer.ids = [self._ids[group.name] for group in needed if group.ids]
+        answer.others = self._policy(answer.held, answer.code)
+
+    def _is_named(self, answer: _Answer, client_key: bytes) -> bool:
+        client_id = client_key[self._id_starts :]
+        return any(client_id in ids for ids in answer.ids)
 
     def _of_area(self, location: Location, values: dict[str, Any]) -> int:
         """The rules that hold in a country, as bits."""
