@@ -78,6 +78,23 @@ def test_a_report_gives_back_what_it_holds_and_asks_nobody() -> None:
     assert "alert(1)</script>" not in page
 
 
+def test_units_are_on_a_map_and_how_they_filled_is_drawn() -> None:
+    unit = {"unit": "<eu>", "latitude": 53.3, "longitude": -6.3, "capacity": 200, "clients": 150}
+    made = result(
+        second(0), second(1), units=[{**unit, "clients_before": 20}],
+        filling=[{"at": 0.4, "clients": {"<eu>": 20}}, {"at": 1.6, "clients": {"<eu>": 150}}],
+    )  # fmt: skip
+    made["thresholds"] = []
+    page = report_page(made)
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert "<eu>" not in page
+    assert "&lt;eu&gt;" in page
+    assert "75%" in page
+    assert "How full units were" in page
+
+
 def test_the_settings_of_a_report_are_those_of_its_run() -> None:
     settings = LoadSettings(
         scenario=Scenario.DAY, users=77, rate_per_s=3.5, duration_s=90.0, seed=9, retries=2,
