@@ -30,6 +30,7 @@ from deployment_units.services.gateway.card_mail import (
     with_card,
 )
 from deployment_units.services.gateway.convert.converting import (
+    MOST_TEXT_MESSAGES,
     Content,
     Converted,
     TooLong,
@@ -132,7 +133,8 @@ class Composer:
         content: pb.Content,
     ) -> Converted:
         """A text that takes too many messages is cut to one, with a link to the page that shows all
-        of it. A code or a secret is shown on no page. Raises as `compose`."""
+        of it. Where there are no pages, and of a code or a secret, which is shown on none, it goes
+        whole, in as many messages as telephones put together. Raises as `compose`."""
         written = Content(text=content.text, html=content.html)
         try:
             return convert(
@@ -145,7 +147,9 @@ class Composer:
         except TooLong:
             secret = decoded(message.handling).message_class in NEVER_ELSEWHERE
             if not self.message_pages or secret:
-                raise
+                return convert(
+                    written, step.channel, most_messages=MOST_TEXT_MESSAGES, read=self.html.of
+                )
         token = link_to(
             db,
             owner,

@@ -16,6 +16,7 @@ from deployment_units.services.channels.channel import Channel
 from deployment_units.services.channels.message_links import linked
 from deployment_units.services.channels.port import OutgoingMessage, SendResult
 from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.gateway.composing import Composed
 from deployment_units.services.gateway.route import RouteStep
 from deployment_units.services.state import owners
 from homeport.api.communication.v1 import conversation_pb2
@@ -191,34 +192,53 @@ async def test_a_text_of_too_many_messages_is_one_with_a_link(
     assert (link.account, link.position) == ("anna", 1)
 
 
-async def test_a_code_is_shown_on_no_page(london: LinkedUnit) -> None:
-    london.channels[Channel.TEXT] = ScriptedChannel(Channel.TEXT, THERE)
+@pytest.mark.parametrize(
+    ("length", "messages", "state"),
+    [
+        pytest.param(1_530, 10, "DELIVERED", id="ten-go-whole"),
+        pytest.param(1_535, 0, "UNDELIVERABLE", id="eleven-do-not-go"),
+    ],
+)
+async def test_a_code_is_shown_on_no_page(
+    london: LinkedUnit, length: int, messages: int, state: str
+) -> None:
+    sms = london.channels[Channel.TEXT] = ScriptedChannel(Channel.TEXT, THERE)
     handling = conversation_pb2.Handling(
         message_class=conversation_pb2.MESSAGE_CLASS_CODE, channel=conversation_pb2.CHANNEL_TEXT
     )
     request = conversation_pb2.SendMessageRequest(
-        conversation=b"c" * 16, id=bytes(15) + b"\x01", content=pb_content(text="4711 " * 200),
+        conversation=b"c" * 16, id=bytes(15) + b"\x01",
+        content=pb_content(text="4711 " * (length // 5)),
         members=[DEV], handling=handling,
     )  # fmt: skip
     await london.unit.conversations.SendMessage(request, london.unit.by_ticket("anna"))
     await london.settled()
-    assert await london.deliveries_of("anna", 1) == {DEV: "UNDELIVERABLE"}
+    assert await london.deliveries_of("anna", 1) == {DEV: state}
+    sent = [text for one in sms.sent for text in one.texts]
+    assert len(sent) == messages
+    assert "".join(sent) == ("4711 " * (length // 5) if messages else "")
 
 
-async def test_without_pages_nothing_is_cut(london: LinkedUnit) -> None:
-    await london.send("anna", 1, "roast " * 77, DEV)
+@pytest.mark.parametrize("words", [77, 255, 256])
+async def test_without_pages_nothing_is_cut(london: LinkedUnit, words: int) -> None:
+    await london.send("anna", 1, "roast " * words, DEV)
     composer = replace(london.composer, message_pages="")
     step = RouteStep(channel=Channel.TEXT, address=DEV[4:], at_ms=0, deadline_ms=1)
 
-    def compose(db: sqlite3.Connection) -> None:
+    def compose(db: sqlite3.Connection) -> Composed:
         owner = owners.find(db, TENANT, "anna")
         assert owner is not None
         message = conversations.at(db, owner.number, 1)
         assert message is not None
-        composer.compose(db, owner, message, DEV, step, 1)
+        return composer.compose(db, owner, message, DEV, step, 1)
 
-    with pytest.raises(InvalidInput, match="3 text messages without one"):
-        london.unit.database.read(compose)
+    if words > 255:
+        with pytest.raises(InvalidInput, match="10 text messages without one"):
+            await london.unit.database.transact(compose)
+        return
+    composed = await london.unit.database.transact(compose)
+    assert "".join(composed.message.texts) == "roast " * words
+    assert composed.lost == ()
 
 
 class Dying(ScriptedChannel):
