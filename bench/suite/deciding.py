@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from bench.suite.measurement import Failed, Measurement, Ratio, Samples
+from bench.suite.measurement import Failed, Measurement, Ratio, Samples, Target
 from data_sharing.event import Event
 from data_sharing.rules.cell_cache import CellCache
 from data_sharing.rules.compiled import CompiledRule
@@ -138,6 +138,7 @@ DECIDING = Measurement(
         "rule_kib": "KiB a rule",
         "rules_per_event_us": "µs an event, 1,000 rules, one event in ten fires one",
     },
+    targets=(Target(figure="rule_kib", target=8.0, at_least=False),),
     run=measure,
     steps=lambda rounds: rounds + 1,
 )  # fmt: skip

@@ -25,6 +25,7 @@ from bench.suite.pressing import PRESSING
 from bench.suite.publishing import PUBLISHING
 from bench.suite.pure import PURE
 from bench.suite.routing import ROUTING
+from bench.suite.rule_matching import RULE_MATCHING, RULES_AT_SCALE
 from bench.suite.secured import SECURED
 from bench.suite.sharing import SHARING
 from bench.suite.suggesting import SUGGESTING
@@ -46,6 +47,8 @@ ALL: tuple[Measurement, ...] = (
     SUGGESTING,
     MATCHING,
     DECIDING,
+    RULES_AT_SCALE,
+    RULE_MATCHING,
     SHARING,
     INVOKING,
     OUTCOMES,

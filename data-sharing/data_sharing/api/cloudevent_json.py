@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from data_sharing.api.cloudevent_attributes import envelope_of, not_utf8, refused
-from data_sharing.feeds.attributes import field_of
+from data_sharing.feeds.attributes import field_of, parse_time
 from data_sharing.feeds.intake import Envelope, Refusal
 
 STRUCTURED = "application/cloudevents+json"
@@ -32,6 +32,24 @@ _SPACE = b" \t\r\n"
 _MARK = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 
 
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """An event with no extensions whose data is JSON, as nearly all are."""
+
+    id: str
+    source: str
+    specversion: str
+    type: str
+    data: msgspec.Raw
+    subject: str | None = None
+    time: str | None = None
+    datacontenttype: str | None = None
+    dataschema: str | None = None
+
+
+_plain = msgspec.json.Decoder(_Plain).decode
+_PLAIN_NAMES = tuple(b'"%s"' % name.encode() for name in _Plain.__struct_fields__)
+
+
 class NotEvents(Exception):
     """A body that is wrong as a whole; one sentence. field: the part at fault."""
 
@@ -42,6 +60,9 @@ class NotEvents(Exception):
 
 def envelope_from_json(content: bytes) -> Envelope | Refusal:
     """An event in JSON format. Raises NotEvents where that is no JSON at all."""
+    plain = _plain_envelope(content)
+    if plain is not None:
+        return plain
     try:
         members = _members(content)
         repeated = _repeated(content, members)
@@ -67,12 +88,40 @@ def envelopes_from_batch(content: bytes) -> list[Envelope | Refusal]:
 
 
 def _of_batch(content: bytes) -> Envelope | Refusal:
+    plain = _plain_envelope(content)
+    if plain is not None:
+        return plain
     try:
         members = _members(content)
         repeated = _repeated(content, members)
     except _NOT_JSON as error:
         return refused("event", f"this is not a CloudEvent in JSON: {error}")
     return _envelope(members, repeated)
+
+
+def _plain_envelope(content: bytes) -> Envelope | None:
+    """A plain event in one go. None: it is none, or something is wrong with it; the long way finds
+    out what. A test holds one to the other."""
+    if b"\\" in content:  # a name may be escaped, and so stand there twice
+        return None
+    for name in _PLAIN_NAMES:
+        if content.count(name) > 1:
+            return None
+    try:
+        event = _plain(content)
+        time_ms = None if event.time is None else parse_time(event.time)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return None
+    subject, kind, schema = event.subject, event.datacontenttype, event.dataschema
+    if not (event.id and event.source and event.specversion and event.type) or "" in (
+        subject, kind, schema,
+    ):  # fmt: skip
+        return None
+    data = bytes(event.data)
+    return Envelope(
+        event.id, event.source, event.specversion, event.type, None if data == b"null" else data,
+        subject or "", time_ms, kind or "", schema or "",
+    )  # fmt: skip
 
 
 def _repeated(content: bytes, members: Any) -> str | None:

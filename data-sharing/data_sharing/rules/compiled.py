@@ -119,7 +119,7 @@ class CompiledRule:
     horizon_ms: int  # how long state can matter after the newest event
     warnings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def id(self) -> str:
         return self.spec.rule
 

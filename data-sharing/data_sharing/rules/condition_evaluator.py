@@ -95,8 +95,8 @@ class ConditionEvaluator:
                     self._result(verdict, detail, key=key, plan=plan, events=refs, clauses=clauses)
                 )
                 continue
-            if clauses is not None and not clauses.parts:
-                read = clauses.read  # the one clause is all of `when`
+            if clauses is not None:
+                read = explanation.read_by(clauses)
             else:
                 read = explanation.read(rule, values)
             match = Match(key, refs, plan, bindings, read, clauses)

@@ -35,6 +35,16 @@ def read(rule: CompiledRule, values: Mapping[str, Any]) -> dict[str, Any]:
     return _read(rule.paths, values)
 
 
+def read_by(clauses: ClauseOutcome) -> Mapping[str, Any]:
+    """The same, out of what each of its clauses has read."""
+    if not clauses.parts:
+        return clauses.read
+    found: dict[str, Any] = {}
+    for part in clauses.parts:
+        found.update(read_by(part))
+    return found
+
+
 def _read(paths: Mapping[str, Path], values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: json_shown(read_path(values, path)) for name, path in paths.items()}
 

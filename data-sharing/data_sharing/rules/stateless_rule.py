@@ -19,7 +19,7 @@ from data_sharing.rules.effect_builder import EffectFailed, RequestedEffect, req
 from data_sharing.rules.effects import Cause
 from data_sharing.rules.evaluation import on_event
 from data_sharing.rules.evaluation_context import EvaluationContext, RuleResult, rule_result
-from data_sharing.rules.results import ClauseOutcome, RuleVerdict
+from data_sharing.rules.results import RuleVerdict
 
 
 def on_event_alone(context: EvaluationContext, rule: CompiledRule, one: Input) -> list[RuleResult]:
@@ -40,13 +40,11 @@ def on_event_alone(context: EvaluationContext, rule: CompiledRule, one: Input) -
     said = rule.when.holds(bindings) if holds is None else holds
     if said is not True:
         return [_not_matched(context, rule, key, values, bindings, said)]
-    clauses: ClauseOutcome | None = None
     if context.explaining:
         clauses = explanation.clauses(rule, values, bindings, True)
-    if clauses is not None and not clauses.parts:
-        read = clauses.read  # the one clause is all of `when`
+        read = explanation.read_by(clauses)
     else:
-        read = explanation.read(rule, values)
+        clauses, read = None, explanation.read(rule, values)
     cause = Cause(rule.id, rule.version, context.refs)
     verdict, detail = RuleVerdict.FIRED, ""
     effects: Sequence[RequestedEffect] = ()

@@ -6,7 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from data_sharing.api import cloudevent_json
 from data_sharing.api.cloudevent_json import (
     NotEvents,
     envelope_from_json,
@@ -150,3 +153,58 @@ def test_a_number_that_cannot_be_read_is_a_refusal_of_its_event_alone(
     assert refused_field(found) == name
     assert isinstance(first, Envelope)
     assert isinstance(last, Envelope)
+
+
+_texts = st.sampled_from(
+    ["", "e1", "1.0", "/road", "a b", "Straße", "2026-11-30T23:59:00Z", "2026-11-31T00:00:00Z",
+     "application/json", "\ud800", "id", "\u0000", 'a"b']
+)  # fmt: skip
+_values = st.one_of(_texts, st.none(), st.integers(-3, 3), st.just(10**12), st.booleans(),
+                    st.just({"id": "x"}), st.just([1]), st.just(1.5))  # fmt: skip
+_members = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["id", "source", "specversion", "type", "subject", "time", "datacontenttype",
+             "dataschema", "data", "data_base64", "traceparent", "Upper"]
+        ),
+        _values,
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@settings(max_examples=600, deadline=None)
+@given(_members, st.sets(st.sampled_from(sorted(EVENT))), st.booleans(), st.booleans())
+def test_a_plain_event_read_in_one_go_is_what_the_long_way_reads(
+    more: list[tuple[str, Any]], without: set[str], escaped: bool, in_front: bool
+) -> None:
+    """Whatever is sent: the short way reads the very same event, or none."""
+    base = [(name, value) for name, value in EVENT.items() if name not in without]
+    pairs = [*more, *base] if in_front else [*base, *more]
+    text = ",".join(f"{json.dumps(name)}:{json.dumps(one, ensure_ascii=escaped)}"
+                    for name, one in pairs)  # fmt: skip
+    content = b"{%s}" % text.encode(errors="surrogatepass")
+    plain = cloudevent_json._plain_envelope(content)
+    if plain is None:
+        return
+    members = cloudevent_json._members(content)
+    assert cloudevent_json._repeated(content, members) is None
+    assert cloudevent_json._envelope(members, None) == plain
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_plain"),
+    [
+        pytest.param({}, True, id="nothing-else"),
+        pytest.param({"subject": "Straße", "time": "2026-11-30T23:59:00Z"}, True, id="attributes"),
+        pytest.param({"subject": None, "data": None}, True, id="nulls-are-not-there"),
+        pytest.param({"traceparent": "00-1"}, False, id="an-extension"),
+        pytest.param({"data": {"id": 1}}, False, id="a-name-that-stands-in-the-data-as-well"),
+        pytest.param({"subject": ""}, False, id="an-empty-attribute"),
+        pytest.param({"time": "today"}, False, id="no-time"),
+        pytest.param({"id": 7}, False, id="another-type"),
+    ],
+)
+def test_nearly_all_events_are_read_in_one_go(changes: dict[str, Any], is_plain: bool) -> None:
+    content = json.dumps({**EVENT, **changes}, ensure_ascii=False).encode()
+    assert (cloudevent_json._plain_envelope(content) is not None) is is_plain
