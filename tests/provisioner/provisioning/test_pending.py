@@ -29,7 +29,7 @@ class FixedPlacer:
     def __init__(self) -> None:
         self.accounts = [Account(unit="dublin")]
         self.choice: Choice | ServiceError = Choice(0, "nearest")
-        self.policy = PlacementPolicy(revision=3)
+        self.policies = PlacementPolicy(revision=3)
 
     def choose(self, tenant_id, client_key, location):
         return self.choice
