@@ -24,8 +24,8 @@ from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 
 from console.demo.label_layout import Box, Mark, place_labels
-from console.demo.outline.land import read_land
-from console.demo.projection import great_circle, project
+from simulation.maps.outline.land import read_land
+from simulation.maps.projection import great_circle, project
 
 ATTRIBUTION = "IP Geolocation by DB-IP (db-ip.com) · land: Natural Earth"
 

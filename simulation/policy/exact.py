@@ -27,18 +27,18 @@ _MOST_ROWS = 8_192  # 8 KiB each
 
 
 class ExactRun:
-    """Over the classes that `decisions` has; clients come with `place`, in chunks."""
+    """Over the classes that `decisions` has, also those that are added later; clients come with
+    `place`, in chunks."""
 
     def __init__(self, decisions: Decisions) -> None:
         self._decisions = decisions
         self._fleet = decisions.simulated
         self._units = len(self._fleet.capacities)
         self.clients = [0] * self._units  # of each unit by now
-        classes = len(decisions)
-        self._stale = np.ones(classes, dtype=bool)
-        self._single = np.full(classes, UNPLACED, dtype=np.int32)
-        self._row = np.zeros(classes, dtype=np.int32)
-        self._rule = np.zeros(classes, dtype=np.int16)
+        self._stale = np.zeros(0, dtype=bool)  # by class, as what follows
+        self._single = np.zeros(0, dtype=np.int32)
+        self._row = np.zeros(0, dtype=np.int32)
+        self._rule = np.zeros(0, dtype=np.int16)
         self.rules: list[str] = []  # by the numbers in what `place` returns
         self._rule_numbers: dict[str, int] = {}
         self._rows = np.zeros((16, SLOTS), dtype=np.int32)
@@ -54,10 +54,20 @@ class ExactRun:
             self._row_of.clear()
             self._row_decisions.clear()
             self._stale[:] = True
+        self._hear_of(len(self._decisions))
         present = np.flatnonzero(np.bincount(classes, minlength=len(self._stale)))
         for number in present[self._stale[present]].tolist():
             self._decide(number)
         return _Chunk(self, classes, slots).run()
+
+    def _hear_of(self, classes: int) -> None:
+        """Makes room for classes that were added."""
+        new = classes - len(self._stale)
+        if new:
+            self._stale = np.concatenate((self._stale, np.ones(new, dtype=bool)))
+            self._single = np.concatenate((self._single, np.zeros(new, dtype=np.int32)))
+            self._row = np.concatenate((self._row, np.zeros(new, dtype=np.int32)))
+            self._rule = np.concatenate((self._rule, np.zeros(new, dtype=np.int16)))
 
     # -- what a chunk asks for ---------------------------------------------------------
 

@@ -16,6 +16,7 @@ from provisioner.placement.rendezvous import MOST_IN_TABLE, SLOTS, Seeds, scores
 
 Table: TypeAlias = NDArray[np.int32]  # unit index by slot, shape (SLOTS,)
 
+FEW = 64  # units: up to here a whole table costs less than what changed of one
 MOST_TABLES = 4_096  # 8 KiB each
 
 
@@ -38,12 +39,14 @@ class WinnerTables:
 
     def _made(self, units: tuple[int, ...], before: tuple[int, ...]) -> Table:
         at = np.array(units, dtype=np.int32)
-        if len(units) <= MOST_IN_TABLE:
+        earlier = self._tables.get(before) if len(units) > FEW else None
+        if earlier is not None and not set(units) <= set(before):
+            earlier = None
+        if earlier is None and len(units) <= MOST_IN_TABLE:
             places = winners(self._seeds[at].tolist(), self._weights[at].tolist())
             small: Table = at[np.frombuffer(places, dtype=np.uint8)]
             return small
-        earlier = self._tables.get(before)
-        if earlier is not None and set(units) <= set(before):
+        if earlier is not None:
             table = earlier.copy()
             open_slots = np.flatnonzero(~np.isin(earlier, at))
         else:

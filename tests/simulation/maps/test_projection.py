@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.demo.outline.land import read_land
-from console.demo.projection import great_circle, project
+from simulation.maps.outline.land import read_land
+from simulation.maps.projection import great_circle, project
 
 LONGITUDES = st.floats(-180.0, 180.0)
 LATITUDES = st.floats(-90.0, 90.0)

@@ -3,7 +3,7 @@
 Run by hand, once per edition of the source:
 
     npm pack world-atlas@2 && tar xzf world-atlas-2.*.tgz
-    python console/demo/outline/convert.py package/land-50m.json
+    python simulation/maps/outline/convert.py package/land-50m.json
 
 Unpacks the TopoJSON (https://github.com/topojson/topojson-specification), drops Antarctica and
 specks, and keeps of every ring the points that matter at the size of a printed world map.

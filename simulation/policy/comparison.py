@@ -1,0 +1,201 @@
+"""Comparison: everybody placed under one policy and fleet, and under another, next to each other.
+
+Both sides see the same clients in the same order; a side with more clients sees more of them. So
+who is placed where before and where after is known of each client, or of each class of clients,
+and what a change of policy, a missing unit or growth moves can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulation.policy.arrivals import HOURS, even_shares, hourly_shares
+from simulation.policy.client_classes import ClientClasses, ModelledClients, chunks
+from simulation.policy.decisions import Decision, Decisions
+from simulation.policy.exact import ExactRun
+from simulation.policy.weighted import Segment, WeightedOutcome, WeightedRun
+
+PARTS = HOURS  # of the time of a simulation, for which loads are told
+CHUNK = 1 << 17
+_MOST_DENSE = 1 << 23
+
+
+@dataclass(slots=True, kw_only=True)
+class Side:
+    """What one side comes to. flows: (class, unit) -> clients, unit -1 where none was found;
+    rules: clients by the rule that decided; over_time: clients of each unit at the end of each
+    part of the time, shape (PARTS, units)."""
+
+    clients: float
+    flows: dict[tuple[int, int], float] = field(default_factory=dict)
+    rules: dict[str, float] = field(default_factory=dict)
+    over_time: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Both sides. moves: (unit before, unit after) -> clients, of those that both sides have;
+    -1: placed nowhere."""
+
+    before: Side
+    after: Side
+    moves: dict[tuple[int, int], float]
+
+
+class _Pairs:
+    """Counts pairs of numbers, many at a time."""
+
+    def __init__(self, columns: int) -> None:
+        self._columns = columns
+        self._times = np.zeros(0, dtype=np.int64)
+        self._rare: dict[int, int] = {}  # beyond what an array is made for
+
+    def add(self, rows: NDArray[np.int64], columns: NDArray[np.int32]) -> None:
+        """Pairs in step; columns from -1 on."""
+        codes = rows * self._columns + (columns + 1)
+        found, times = np.unique(codes, return_counts=True)
+        highest = int(found[-1])
+        if len(self._times) <= highest < _MOST_DENSE:
+            self._times = np.concatenate((self._times, np.zeros(highest + 1, dtype=np.int64)))
+        dense = found < len(self._times)
+        self._times[found[dense]] += times[dense]
+        for code, more in zip(found[~dense].tolist(), times[~dense].tolist(), strict=True):
+            self._rare[code] = self._rare.get(code, 0) + more
+
+    def counts(self, *, rows_from: int = 0) -> dict[tuple[int, int], float]:
+        """By pair; rows_from: what row 0 stands for."""
+        codes = np.flatnonzero(self._times)
+        found = dict(zip(codes.tolist(), self._times[codes].tolist(), strict=True))
+        for code, times in self._rare.items():
+            found[code] = found.get(code, 0) + times
+        return {
+            (code // self._columns + rows_from, code % self._columns - 1): float(times)
+            for code, times in found.items()
+        }
+
+
+def compare_exactly(
+    clients: ModelledClients,
+    before: tuple[Decisions, int],
+    after: tuple[Decisions, int],
+    advance: Callable[[int], None],
+) -> Outcome:
+    """Client by client. before, after: decisions and how many clients come; advance: called with
+    how many more are done."""
+    runs = [ExactRun(decisions) for decisions, _ in (before, after)]
+    counts = [count for _, count in (before, after)]
+    units = len(before[0].simulated.capacities)
+    ends = [[round(count * (part + 1) / PARTS) for part in range(PARTS)] for count in counts]
+    sides = [Side(clients=count, over_time=np.zeros((PARTS, units))) for count in counts]
+    flows = [_Pairs(units + 1) for _ in runs]
+    moves = _Pairs(units + 1)
+    for first, count in chunks(sorted({*ends[0], *ends[1]}), CHUNK):
+        classes, slots = clients.clients(first, count)
+        found: list[NDArray[np.int32]] = []
+        for at, run in enumerate(runs):
+            if first >= counts[at]:
+                continue
+            targets, rules = run.place(classes, slots)
+            found.append(targets)
+            flows[at].add(classes, targets)
+            times = np.bincount(rules, minlength=len(run.rules)).tolist()
+            for rule, more in zip(run.rules, times, strict=True):
+                sides[at].rules[rule] = sides[at].rules.get(rule, 0.0) + more
+            for part, end in enumerate(ends[at]):
+                if end == first + count:
+                    sides[at].over_time[part] = run.clients
+        if len(found) == 2:
+            moves.add(found[0].astype(np.int64) + 1, found[1])
+        advance(count)
+    for side, pairs in zip(sides, flows, strict=True):
+        side.flows = pairs.counts()
+    return Outcome(before=sides[0], after=sides[1], moves=moves.counts(rows_from=-1))
+
+
+def compare_classes(
+    classes: ClientClasses,
+    weights: Sequence[float],
+    before: tuple[Decisions, float],
+    after: tuple[Decisions, float],
+    advance: Callable[[int], None],
+    *,
+    sun: bool = False,
+) -> Outcome:
+    """By classes. weights: the share of all clients in each; sun: they come by the hours of day at
+    their places, and otherwise evenly."""
+    even = even_shares()
+    shares = [hourly_shares(one.longitude) if sun else even for one in classes.locations]
+    outcomes: list[WeightedOutcome] = []
+    sides: list[Side] = []
+    for decisions, count in (before, after):
+        found = WeightedRun(decisions, [weight * count for weight in weights], shares).run()
+        outcomes.append(found)
+        sides.append(_side(found, count))
+        advance(1)
+    moves: dict[tuple[int, int], float] = {}
+    scales = (before[1], after[1])
+    both = min(scales)
+    # A class has the same share of all clients on both sides, whichever side has more of them.
+    for number, segments in enumerate(zip(outcomes[0].segments, outcomes[1].segments, strict=True)):
+        come = weights[number] * both
+        _add_moves(moves, segments[0], segments[1], come)
+    advance(1)
+    return Outcome(before=sides[0], after=sides[1], moves=moves)
+
+
+def _side(found: WeightedOutcome, count: float) -> Side:
+    side = Side(clients=count, over_time=found.over_time)
+    for number, segments in enumerate(found.segments):
+        for segment in segments:
+            decision, clients = segment.decision, segment.end - segment.begin
+            side.rules[decision.rule] = side.rules.get(decision.rule, 0.0) + clients
+            for unit, share in _parts(decision):
+                key = (number, unit)
+                side.flows[key] = side.flows.get(key, 0.0) + clients * share
+    return side
+
+
+def _parts(decision: Decision) -> Sequence[tuple[int, float]]:
+    if not decision.units:
+        return ((-1, 1.0),)
+    return tuple(zip(decision.units, decision.shares, strict=True))
+
+
+def _add_moves(
+    moves: dict[tuple[int, int], float],
+    before: Sequence[Segment],
+    after: Sequence[Segment],
+    come: float,
+) -> None:
+    """Of a class, as far as `come` of its clients had come on both sides."""
+    one, other, at = 0, 0, 0.0
+    while one < len(before) and other < len(after) and at < come:
+        end = min(before[one].end, after[other].end, come)
+        if end > at:
+            for pair, share in _joint(before[one].decision, after[other].decision):
+                moves[pair] = moves.get(pair, 0.0) + (end - at) * share
+        at = max(at, end)
+        if before[one].end <= end:
+            one += 1
+        if other < len(after) and after[other].end <= end:
+            other += 1
+
+
+def _joint(before: Decision, after: Decision) -> Sequence[tuple[tuple[int, int], float]]:
+    """The share of clients by their units on both sides: the same slot on both."""
+    if before.table is None or after.table is None:
+        return [
+            ((one, other), share * part)
+            for one, share in _parts(before)
+            for other, part in _parts(after)
+        ]
+    found, times = np.unique(before.table.astype(np.int64) << 32 | after.table, return_counts=True)
+    slots = len(before.table)
+    return [
+        ((code >> 32, code & 0xFFFFFFFF), count / slots)
+        for code, count in zip(found.tolist(), times.tolist(), strict=True)
+    ]

@@ -1,0 +1,110 @@
+"""simulate: what becomes of a population under two policies, by the engine that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from control_plane.errors import InvalidInput
+from control_plane.fleet.unit import UnitSpec
+from simulation.policy.client_classes import ClientClasses, ClientPolicy, ModelledClients
+from simulation.policy.comparison import Outcome, compare_classes, compare_exactly
+from simulation.policy.decisions import Decisions
+from simulation.policy.figures import Scenario, prices_of
+from simulation.policy.simulated_fleet import simulated_fleet
+from simulation.population.population import Population
+
+MOST_EXACT = 200_000_000  # clients: minutes
+MOST_CLIENTS = 100_000_000_000
+
+
+class Engine(StrEnum):
+    EXACT = "exact"  # client by client
+    CLASSES = "classes"  # alike clients together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked. clients: of the side before; growth: times as many afterwards; without:
+    units that take nobody afterwards; price_label: of units, empty: cost is not told."""
+
+    tenant: str
+    units: Sequence[UnitSpec]
+    before: ClientPolicy
+    after: ClientPolicy
+    clients: int
+    engine: Engine
+    seed: int = 1
+    growth: float = 1.0
+    without: Sequence[str] = ()
+    sun: bool = False
+    price_label: str = ""
+
+
+class Answer(NamedTuple):
+    """What came of it, and what of."""
+
+    scenario: Scenario
+    outcome: Outcome
+
+
+def steps_of(question: Question) -> int:
+    """How many steps a simulation has, for who shows how far it is."""
+    grown = round(question.clients * question.growth)
+    return max(question.clients, grown) if question.engine is Engine.EXACT else 3
+
+
+def simulate(question: Question, population: Population, advance: Callable[[int], None]) -> Answer:
+    """advance: called with how many more steps are done. Raises InvalidInput for what cannot be
+    simulated, UnknownUnits for units that are not there."""
+    _check(question)
+    grown = round(question.clients * question.growth)
+    before = Decisions(simulated_fleet(question.units), question.tenant)
+    after = Decisions(simulated_fleet(question.units, question.without), question.tenant)
+    classes = ClientClasses((question.before, before), (question.after, after))
+    clients = ModelledClients(population, classes, tenant=question.tenant, seed=question.seed)
+    if question.engine is Engine.EXACT:
+        outcome = compare_exactly(clients, (before, question.clients), (after, grown), advance)
+    else:
+        weights = clients.weights()
+        outcome = compare_classes(
+            classes,
+            weights,
+            (before, float(question.clients)),
+            (after, float(grown)),
+            advance,
+            sun=question.sun,
+        )
+    ordered = sorted(question.units, key=lambda unit: str(unit.id))
+    label = question.price_label
+    scenario = Scenario(
+        tenant=question.tenant,
+        engine=question.engine.value,
+        population="by country population",
+        fleet=before.simulated.fleet,
+        units=ordered,
+        locations=classes.locations,
+        without=question.without,
+        growth=question.growth,
+        sun=question.sun,
+        seed=question.seed,
+        prices=prices_of(ordered, label) if label else None,
+    )
+    return Answer(scenario, outcome)
+
+
+def _check(question: Question) -> None:
+    if not question.units:
+        raise InvalidInput("units", "the fleet has no units; name a fleet file with --units")
+    if question.engine is Engine.EXACT:
+        if question.sun:
+            raise InvalidInput(
+                "sun", "--sun is for --engine classes: clients come by the hours of their places"
+            )
+        if max(question.clients, round(question.clients * question.growth)) > MOST_EXACT:
+            raise InvalidInput(
+                "users",
+                f"more than {MOST_EXACT:,} clients are simulated with --engine classes alone",
+            )
