@@ -49,6 +49,7 @@ from console.cli.commands import (
     plans,
     platforms,
     policy,
+    policy_simulation,
     proofs,
     push,
     rules,
@@ -85,6 +86,7 @@ unit_states.app.command("watch")(watch.watch_units)
 app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
+policy.app.command("simulate")(policy_simulation.simulate)
 app.add_typer(policy.app, name="policy", rich_help_panel="Fleet and tenants")
 app.add_typer(enrolment.app, name="enrolment", rich_help_panel="Fleet and tenants")
 app.add_typer(keys.app, name="keys", rich_help_panel="Fleet and tenants")

@@ -65,7 +65,7 @@ def document_of(scenario: Scenario, outcome: Outcome) -> Document:
     moved = sum(n for (one, other), n in outcome.moves.items() if one != other)
     both = sum(outcome.moves.values())
     rows = sorted(
-        ((n, one, other) for (one, other), n in outcome.moves.items() if one != other),
+        ((n, one, other) for (one, other), n in outcome.moves.items() if one != other and n >= 0.5),
         key=lambda row: (-row[0], row[1:]),
     )
     return {

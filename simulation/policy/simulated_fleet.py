@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from math import ceil
 
+from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import UnitSpec
 from provisioner.geo.countries import continent_of
 from provisioner.placement.choice import LOAD_STEPS, load_step
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
-
-
-class UnknownUnits(ValueError):
-    """Units are named that the fleet does not have."""
 
 
 class SimulatedFleet:
@@ -55,15 +52,17 @@ class SimulatedFleet:
 
 
 def simulated_fleet(units: Sequence[UnitSpec], without: Collection[str] = ()) -> SimulatedFleet:
-    """All units, those in `without` taking nobody. Raises UnknownUnits where it names others.
+    """All units, those in `without` taking nobody. Raises InvalidInput where it
+    names others.
 
     Units keep their places in the fleet whatever is left out, so that two simulations of one
     fleet can be compared by them."""
     known = {str(unit.id) for unit in units}
     unknown = sorted(set(without) - known)
     if unknown:
-        raise UnknownUnits(
-            f"the fleet has no unit {', '.join(unknown)}; it has {', '.join(sorted(known)[:20])}"
+        raise InvalidInput(
+            "without",
+            f"the fleet has no unit {', '.join(unknown)}; it has {', '.join(sorted(known)[:20])}",
         )
     ordered = sorted(units, key=lambda unit: str(unit.id))
     return SimulatedFleet(

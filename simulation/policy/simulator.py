@@ -58,7 +58,7 @@ def steps_of(question: Question) -> int:
 
 def simulate(question: Question, population: Population, advance: Callable[[int], None]) -> Answer:
     """advance: called with how many more steps are done. Raises InvalidInput for what cannot be
-    simulated, UnknownUnits for units that are not there."""
+    simulated, and for units that are not there."""
     _check(question)
     grown = round(question.clients * question.growth)
     before = Decisions(simulated_fleet(question.units), question.tenant)

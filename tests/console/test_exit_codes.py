@@ -10,6 +10,7 @@ import pytest
 
 from console.cli.common_options import with_common_options
 from console.cli.main import app
+from control_plane.fleet.file import SAMPLE
 from tests.support.command_line import CommandLine, leaves
 from tests.support.unwritable_paths import FILES, unwritable
 
@@ -68,6 +69,8 @@ READS: dict[tuple[str, str], list[str]] = {
     ("tokens list", "tokens"): ["tokens", "list", "--tokens", FILE],
     ("tokens rotate", "tokens"): ["tokens", "rotate", "a", "--tokens", FILE],
     ("tokens revoke", "tokens"): ["tokens", "revoke", "a", "--tokens", FILE],
+    ("policy simulate", "units"): ["policy", "simulate", "--units", FILE],
+    ("policy simulate", "geo"): ["policy", "simulate", "--units", str(SAMPLE), "--geo", FILE],
     ("geo info", "geo"): ["geo", "info", "--geo", FILE],
     ("geo lookup", "geo"): ["geo", "lookup", "8.8.8.8", "--geo", FILE],
     ("load", "from_report"): ["load", "--from-report", FILE],
@@ -84,6 +87,8 @@ WRITTEN = {
     ("up", "data_dir"), ("up", "ready_file"), ("apps build", "into"), ("doctor", "data_dir"),
     ("tokens issue", "tokens"), ("audit export", "file"), ("backup store", "file"),
     ("load", "report"), ("load", "junit"), ("load", "export_ghz"), ("load", "export_locust"),
+    ("load", "report"), ("load", "junit"),
+    ("policy simulate", "html"),
 }  # fmt: skip
 # How those of them that are not read first are called; `tokens` are read and written.
 WRITES: dict[tuple[str, str], list[str]] = {
@@ -92,6 +97,7 @@ WRITES: dict[tuple[str, str], list[str]] = {
     ("apps build", "into"): ["apps", "build", "nowhere", "--into", FILE],
     ("tokens issue", "tokens"): ["tokens", "issue", "a", "--role", "admin", "--tokens", FILE],
     ("audit export", "file"): ["audit", "export", "--file", FILE],
+    ("policy simulate", "html"): ["policy", "simulate", "--units", str(SAMPLE), "--html", FILE],
     ("backup store", "file"): ["backup", "store", FILE, "--store", "embedded:nowhere"],
     ("load", "report"): ["load", "--report", FILE],
     ("load", "junit"): ["load", "--junit", FILE],
@@ -181,6 +187,12 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
     ("devices report", "uptime_s"): (
         ["devices", "report", "a", "phone", "--uptime"],
         ("x", "-1", "nan", "inf", "1e10"),
+    ),
+    ("policy simulate", "users"): (["policy", "simulate", "--users"], (*NUMBERS, "0")),
+    ("policy simulate", "seed"): (["policy", "simulate", "--seed"], NUMBERS),
+    ("policy simulate", "growth"): (
+        ["policy", "simulate", "--growth"],
+        ("x", "-1", "0", "nan", "inf", "1e10"),
     ),
     ("units watch", "count"): (["units", "watch", "--count"], ("x", "-1", "0", "nan", LONG)),
     ("units cordon", "revision"): (["units", "cordon", "a", "--revision"], (*NUMBERS, "0")),

@@ -43,6 +43,7 @@ from console.cli.views import (
     policies,
     rules,
     shard_stores,
+    simulation,
     tenants,
     ticket_keys,
     tokens,
@@ -250,6 +251,27 @@ def load_result() -> dict[str, Any]:
     }
 
 
+def simulated_side(load: float) -> dict[str, Any]:
+    of_distance = {"mean": 1_234.5, "p50": 987.6, "p90": 8_765.4, "p99": 19_999.9}
+    units = [
+        {"id": f"{number}-{UNIT}"[:63], "clients": 43_210_987, "capacity": 50_000_000, "load": load}
+        for number in range(simulation.MOST_UNITS + 1)
+    ]
+    return {
+        "clients": 1_000_000_000, "unplaced_share": load / 10, "distance_km": of_distance,
+        "latency_ms": of_distance, "cost": {"total": 1e9 * load}, "units": units,
+    }  # fmt: skip
+
+
+SIMULATED = {
+    "before": simulated_side(0.5),
+    "after": simulated_side(0.97),
+    "moved": {
+        "clients": 123_456_789,
+        "share": 0.123,
+        "largest": [{"from": UNIT, "to": None, "clients": 123_456_789}],
+    },
+}
 VIEWS: dict[Callable[..., Any], Make] = {
     units.fleet_table: lambda: units.fleet_table([unit(), unit()]),
     units.unit_table: lambda: units.unit_table(unit()),
@@ -330,6 +352,9 @@ VIEWS: dict[Callable[..., Any], Make] = {
     shard_stores.map_table: lambda: shard_stores.map_table(shard_map()),
     shard_stores.status_table: lambda: shard_stores.status_table(shard_map()),
     shard_stores.moved_table: lambda: shard_stores.moved_table(shard_map()),
+    simulation.simulation_facts: lambda: simulation.simulation_facts(SIMULATED),
+    simulation.unit_loads: lambda: simulation.unit_loads(SIMULATED),
+    simulation.largest_moves: lambda: simulation.largest_moves(SIMULATED),
     geo.known_facts: lambda: geo.known_facts({"path": f"/srv/{CLIENT}", "sha256": "0f" * 32}),
     backups.backup_table: lambda: backups.backup_table(
         {

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from control_plane.errors import InvalidInput
 from provisioner.geo.location import Location
 from provisioner.placement.choice import Choice
 from provisioner.placement.chooser import Chooser
@@ -17,7 +18,7 @@ from provisioner.placement.rendezvous import slot_of
 from simulation.policy.arrivals import even_shares, hourly_shares
 from simulation.policy.decisions import FULL, REFUSED, Decisions
 from simulation.policy.exact import UNPLACED, ExactRun
-from simulation.policy.simulated_fleet import SimulatedFleet, UnknownUnits, simulated_fleet
+from simulation.policy.simulated_fleet import SimulatedFleet, simulated_fleet
 from simulation.policy.weighted import WeightedRun
 from tests.simulation.policy.fleets import random_locations, random_units
 
@@ -149,5 +150,5 @@ def test_a_unit_that_is_left_out_takes_nobody_and_the_others_keep_their_places()
 
 
 def test_a_unit_that_is_not_there_cannot_be_left_out() -> None:
-    with pytest.raises(UnknownUnits, match="no unit eu-wset"):
+    with pytest.raises(InvalidInput, match="no unit eu-wset"):
         simulated_fleet(random_units(random.Random(1), 2, 5), without=["eu-wset"])

@@ -1,0 +1,134 @@
+"""`homeport policy simulate`: what a change would do to everybody, before it is made."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.cli.options import Ca, GeoFile, Output, Profile, Server, Tenant, Token, target_of
+from console.cli.output import Format, busy, note, show
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(help="Who may live where, and what if.", no_args_is_help=True)
+
+UnitsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--units",
+        help="The fleet file to simulate. Default: the units that the server has, those that "
+        "take clients.",
+        metavar="FILE",
+    ),
+]
+
+
+class EngineName(StrEnum):
+    """The words of simulation.policy.simulator.Engine, without what it imports."""
+
+    CLASSES = "classes"
+    EXACT = "exact"
+
+
+@app.command("simulate")
+def simulate(
+    users: Annotated[
+        int,
+        typer.Option(
+            help="How many users there are, by the population of countries and the networks of "
+            "the geo database.",
+            min=1,
+            max=100_000_000_000,
+        ),
+    ] = 1_000_000,
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            help="classes: alike clients together, as fast for a billion; exact: one after "
+            "another, in order.",
+        ),
+    ] = EngineName.CLASSES,
+    without: Annotated[
+        str,
+        typer.Option(help="Units that take nobody afterwards.", metavar="UNIT,…"),
+    ] = "",
+    growth: Annotated[
+        float, typer.Option(help="Times as many users afterwards.", min=0.01, max=1_000.0)
+    ] = 1.0,
+    sun: Annotated[
+        bool,
+        typer.Option("--sun", help="Users come and are active by the hours of their places."),
+    ] = False,
+    price_label: Annotated[
+        str,
+        typer.Option(
+            help="The label of units that says what a client costs there; the cost is told then.",
+            metavar="LABEL",
+        ),
+    ] = "",
+    seed: Annotated[
+        int, typer.Option(help="The same one gives the same users.", min=0, max=2**31)
+    ] = 1,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with maps there: one HTML file.", metavar="FILE"),
+    ] = None,
+    units: UnitsFile = None,
+    geo: GeoFile = None,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Places everybody anew, as things are and as they would be, and says what differs.
+
+    Nothing is changed, and with --units no server is asked.
+    """
+    from console.cli.input.fleet_units import units_of
+    from console.cli.progress import counting
+    from console.cli.views.simulation import simulation_tables
+    from control_plane.files import replace_file
+    from control_plane.written_paths import check_written_file
+    from provisioner.geo.database import GeoDatabase
+    from provisioner.placement.filters import PlacementPolicy
+    from simulation.policy.client_classes import OnePolicy
+    from simulation.policy.figures import document_of
+    from simulation.policy.page import page_of
+    from simulation.policy.simulator import Engine, Question, steps_of
+    from simulation.policy.simulator import simulate as run
+    from simulation.population.population import population_of
+
+    if html is not None:
+        check_written_file(html, "--html")
+    target = target_of(server, tenant, token, profile, ca)
+    policy = OnePolicy(PlacementPolicy())
+    question = Question(
+        tenant=target.tenant,
+        units=units_of(units, target),
+        before=policy,
+        after=policy,
+        clients=users,
+        engine=Engine(engine.value),
+        seed=seed,
+        growth=growth,
+        without=tuple(name.strip() for name in without.split(",") if name.strip()),
+        sun=sun,
+        price_label=price_label,
+    )
+    with busy("reading and verifying the geo database"):
+        database = GeoDatabase.open(geo)
+        population = population_of(database)
+    with counting("simulating", total=steps_of(question)) as advance:
+        answer = run(question, population, advance)
+    document = document_of(*answer)
+    if html is not None:
+        page = page_of(*answer, document, attribution=database.info.attribution)
+        replace_file(html, page.encode())
+        note(f"the page is in {html}")
+    show(document, output, lambda: simulation_tables(document))
