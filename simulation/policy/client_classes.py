@@ -7,9 +7,7 @@ client is asked about for each place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Hashable, Iterator, Sequence
 from zlib import crc32
 
 import numpy as np
@@ -19,35 +17,13 @@ from control_plane import keys
 from provisioner.geo.location import NOWHERE, Location
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.rendezvous import SLOT_MASK
+from simulation.policy.client_policy import ClientPolicy, Reads
 from simulation.policy.decisions import Decisions
 from simulation.population.population import Population
 
-SAMPLED = 4_096  # clients of which the share of each kind is told, where kinds are weighed
+SAMPLED = 10_000  # users of whom it is told how many of each kind there are
+SAMPLED_EACH = 64
 _BLOCK = 1_000  # consecutive numbers that share all but three digits
-
-
-class ClientPolicy(Protocol):
-    """By what clients are placed. of: the same object for clients that are treated alike;
-    kind_of: what it reads of a client beside its location, None: nothing of any."""
-
-    def of(self, location: Location, client_key: bytes) -> PlacementPolicy: ...
-
-    @property
-    def kind_of(self) -> Callable[[str], Hashable] | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class OnePolicy:
-    """The same for everybody."""
-
-    policy: PlacementPolicy
-
-    def of(self, location: Location, client_key: bytes) -> PlacementPolicy:
-        return self.policy
-
-    @property
-    def kind_of(self) -> Callable[[str], Hashable] | None:
-        return None
 
 
 class ClientClasses:
@@ -77,13 +53,22 @@ class ClientClasses:
             self._after[1].add(location, other)
         return found
 
+    def kind_of(self, client_id: str) -> Hashable:
+        """What both sides read of a client beside its location; None: neither reads any."""
+        one, other = self._before[0].kind_of(client_id), self._after[0].kind_of(client_id)
+        return None if one is None and other is None else (one, other)
+
     @property
-    def kind_of(self) -> Callable[[str], Hashable] | None:
-        """What either side reads of a client beside its location; None: neither reads any."""
-        readers = [one for one in (self._before[0].kind_of, self._after[0].kind_of) if one]
-        if not readers:
-            return None
-        return lambda client_id: tuple(read(client_id) for read in readers)
+    def tells_clients_apart(self) -> bool:
+        """Whether either side reads more of clients than their location."""
+        return self._before[0].reads is not Reads.LOCATION or (
+            self._after[0].reads is not Reads.LOCATION
+        )
+
+    @property
+    def each_is_its_own(self) -> bool:
+        """Whether either side may treat any two clients differently."""
+        return Reads.CLIENT in (self._before[0].reads, self._after[0].reads)
 
 
 class ModelledClients:
@@ -98,37 +83,40 @@ class ModelledClients:
         self._prefix = keys.assignment(tenant, f"user-{seed}-")
         self._places = [place if place is not None else NOWHERE for place in population.places]
         self._by_kind: dict[Hashable, NDArray[np.int64]] = {}
-        self._everybody = self._of_kind(None, self._key(0)) if classes.kind_of is None else None
 
     def clients(self, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(classes, slots) of the users from `first` on; shape (count,) each."""
         places = self._population.places_of(first, count, self._seed)
         slots = self._slots(first, count)
-        if self._everybody is not None:
-            return self._everybody[places], slots
-        kind_of = self._classes.kind_of
-        assert kind_of is not None
+        if not self._classes.tells_clients_apart:
+            return self._of_kind(None, self._key(0))[places], slots
         found = np.empty(count, dtype=np.int64)
+        each = self._classes.each_is_its_own
         for at, place in enumerate(places.tolist()):
             key = self._key(first + at)
-            tables = self._of_kind(kind_of(_client_id(key)), key)
-            found[at] = tables[place]
+            if each:
+                found[at] = self._classes.number(self._places[place], key)
+            else:
+                found[at] = self._of_kind(self._classes.kind_of(_client_id(key)), key)[place]
         return found, slots
 
     def weights(self) -> list[float]:
-        """The share of all users in each class that there is by now; 1.0 together."""
+        """The share of all users in each class; 1.0 together. Where policies read more than the
+        location, of some users: SAMPLED, or SAMPLED_EACH where they read who each one is."""
         shares = self._population.shares_by_place()
-        kind_of = self._classes.kind_of
         kinds: dict[Hashable, tuple[bytes, int]] = {}
-        if kind_of is not None:
-            for number in range(SAMPLED):
-                key = self._key(number)
-                kind = kind_of(_client_id(key))
-                first, times = kinds.get(kind, (key, 0))
-                kinds[kind] = (first, times + 1)
+        each = self._classes.each_is_its_own
+        sampled = SAMPLED_EACH if each else SAMPLED
+        if not self._classes.tells_clients_apart:
+            sampled = 1
+        for number in range(sampled):
+            key = self._key(number)
+            kind = number if each else self._classes.kind_of(_client_id(key))
+            first, times = kinds.get(kind, (key, 0))
+            kinds[kind] = (first, times + 1)
         parts = [
-            (self._of_kind(kind, key), times / SAMPLED) for kind, (key, times) in kinds.items()
-        ] or [(self._of_kind(None, self._key(0)), 1.0)]
+            (self._of_kind(kind, key), times / sampled) for kind, (key, times) in kinds.items()
+        ]
         weights = np.zeros(len(self._classes.locations))
         for table, part in parts:
             np.add.at(weights, table, shares * part)

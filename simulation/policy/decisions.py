@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from provisioner.geo.location import Location
-from provisioner.placement.candidates import CandidateList, Place, place_of, rank
-from provisioner.placement.choice import shortlist
+from provisioner.placement.candidates import CandidateList, place_of, rank
+from provisioner.placement.choice import SPILLOVER, Shortlist, shortlist
 from provisioner.placement.eligibility import Eligibility, EligibleUnits
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.rendezvous import SLOTS
@@ -41,13 +41,15 @@ class Decision:
 
 
 class _Class:
-    __slots__ = ("candidates", "decision", "eligible", "kept", "location", "place", "policy")
+    """policy: that is tried now: the class's own, or what it spilled over to."""
+
+    __slots__ = ("any_may", "candidates", "decision", "kept", "location", "policy", "spilled")
 
     def __init__(self, location: Location, policy: PlacementPolicy) -> None:
         self.location = location
         self.policy = policy
-        self.eligible: EligibleUnits | None = None
-        self.place: Place | None = None
+        self.spilled = False
+        self.any_may = False  # whether any unit of those tried before may take its clients
         self.candidates: CandidateList | None = None
         self.kept = FIRST_KEPT
         self.decision: Decision | None = None
@@ -60,13 +62,12 @@ class Decisions:
         self.simulated = simulated
         self._tenant = tenant
         self._classes: list[_Class] = []
-        self._eligibility: dict[int, Eligibility] = {}
-        self._policies: list[PlacementPolicy] = []
+        self._eligibility: dict[PlacementPolicy, Eligibility] = {}
         units = len(simulated.fleet.units)
         self._on_fill: list[set[int]] = [set() for _ in range(units)]
         self._on_step: list[set[int]] = [set() for _ in range(units)]
-        self._tables = WinnerTables(simulated.fleet.seeds, simulated.fleet.weights)
-        self._made: dict[tuple[tuple[int, ...], str], Decision] = {}
+        self._tables: dict[bytes, WinnerTables] = {}  # by the weights of units
+        self._made: dict[tuple[tuple[int, ...], str, bytes], Decision] = {}
 
     def __len__(self) -> int:
         return len(self._classes)
@@ -79,29 +80,41 @@ class Decisions:
     def decide(self, number: int) -> Decision:
         """What a class comes to now."""
         one = self._classes[number]
-        room, load = self.simulated.room, self.simulated.load
         while True:
             candidates = self._candidates(one)
-            best = shortlist(candidates, room, load)
-            whole = candidates.whole
-            if best is None and whole:
-                made = self._nobody(one, candidates)
+            best = shortlist(candidates, self.simulated.room, self.simulated.load)
+            if best is not None and (candidates.whole or best.looked_at < len(candidates.indices)):
+                made = self._among(number, one, candidates, best)
                 break
-            if best is not None and (whole or best.looked_at < len(candidates.indices)):
-                near = [at for at in candidates.indices[: best.looked_at] if room[at] > 0]
-                units = tuple(choice.unit_index for choice in best.choices)
-                for at in near:
-                    self._on_fill[at].add(number)
-                if len(near) > 1:
-                    for at in units:
-                        self._on_step[at].add(number)
-                before = one.decision.units if one.decision is not None else ()
-                made = self._decision(units, best.choices[0].rule, before)
+            if not candidates.whole:
+                one.kept *= GROWTH
+                one.candidates = None
+                continue
+            one.any_may = one.any_may or len(candidates.indices) > 0
+            if one.policy.spillover is None:
+                made = self._decision((), FULL if one.any_may else REFUSED, candidates.eligible)
                 break
-            one.kept *= GROWTH
-            one.candidates = None
+            # For good: no unit gets room again.
+            one.policy, one.spilled = one.policy.spillover, True
+            one.candidates, one.kept = None, FIRST_KEPT
         one.decision = made
         return made
+
+    def _among(
+        self, number: int, one: _Class, candidates: CandidateList, best: Shortlist
+    ) -> Decision:
+        """Between the units of a shortlist the hash decides, until one that was near changes."""
+        room = self.simulated.room
+        near = [at for at in candidates.indices[: best.looked_at] if room[at] > 0]
+        units = tuple(choice.unit_index for choice in best.choices)
+        for at in near:
+            self._on_fill[at].add(number)
+        if len(near) > 1 and candidates.eligible.by_load:
+            for at in units:
+                self._on_step[at].add(number)
+        before = one.decision.units if one.decision is not None else ()
+        rule = SPILLOVER if one.spilled else best.choices[0].rule
+        return self._decision(units, rule, candidates.eligible, before)
 
     def entered_step(self, unit: int) -> Iterable[int]:
         """Classes that may come to something else now that a unit is in another step of load;
@@ -116,31 +129,35 @@ class Decisions:
 
     def _candidates(self, one: _Class) -> CandidateList:
         if one.candidates is None:
-            if one.eligible is None or one.place is None:
-                one.eligible = self._eligible(one.policy).of(one.location, self._tenant)
-                one.place = place_of(one.location, one.policy)
-            one.candidates = rank(one.eligible, one.place, kept=one.kept)
+            eligible = self._eligible(one.policy).of(one.location, self._tenant)
+            one.candidates = rank(eligible, place_of(one.location, one.policy), kept=one.kept)
         return one.candidates
 
     def _eligible(self, policy: PlacementPolicy) -> Eligibility:
-        found = self._eligibility.get(id(policy))
+        found = self._eligibility.get(policy)
         if found is None:
-            self._policies.append(policy)  # so that no other gets its identity
-            found = Eligibility(self.simulated.fleet, policy)
-            self._eligibility[id(policy)] = found
+            found = self._eligibility[policy] = Eligibility(self.simulated.fleet, policy)
         return found
 
-    def _nobody(self, one: _Class, candidates: CandidateList) -> Decision:
-        rule = FULL if len(candidates.eligible.indices) else REFUSED
-        return self._decision((), rule, ())
-
-    def _decision(self, units: tuple[int, ...], rule: str, before: tuple[int, ...]) -> Decision:
-        made = self._made.get((units, rule))
+    def _decision(
+        self,
+        units: tuple[int, ...],
+        rule: str,
+        eligible: EligibleUnits,
+        before: tuple[int, ...] = (),
+    ) -> Decision:
+        weights = eligible.weights.tobytes() if len(units) > 1 and eligible.scale else b""
+        tables = self._tables.get(weights)
+        if tables is None:
+            made_of = eligible.weights if weights else self.simulated.fleet.weights
+            tables = WinnerTables(self.simulated.fleet.seeds, made_of)
+            self._tables[weights] = tables
+        made = self._made.get((units, rule, weights))
         if made is None:
             table, shares = None, (1.0,) * len(units)
             if len(units) > 1:
-                table = self._tables.of(units, before)
+                table = tables.of(units, before)
                 won = np.bincount(table, minlength=max(units) + 1)
                 shares = tuple((won[list(units)] / SLOTS).tolist())
-            made = self._made[units, rule] = Decision(units, rule, table, shares)
+            made = self._made[units, rule, weights] = Decision(units, rule, table, shares)
         return made

@@ -52,11 +52,11 @@ class Scenario:
     fleet: PlacementFleet
     units: Sequence[UnitSpec]
     locations: Sequence[Location]
+    certainty: Callable[[Location], str]
     without: Sequence[str] = ()
     growth: float = 1.0
     sun: bool = False
     seed: int = 0
-    certainty: Callable[[Location], str] | None = None
     prices: Mapping[str, float] | None = None
 
 
@@ -193,10 +193,7 @@ def _residency(scenario: Scenario, side: Side) -> list[Document]:
     found: dict[str, dict[str, float]] = {}
     for (number, unit), n in side.flows.items():
         location = scenario.locations[number]
-        if scenario.certainty is not None:
-            word = scenario.certainty(location)
-        else:
-            word = "known" if location.country else "unknown"
+        word = scenario.certainty(location)
         row = found.setdefault(
             word, dict.fromkeys(("same_country", "same_continent", "elsewhere", "unplaced"), 0.0)
         )

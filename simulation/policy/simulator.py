@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import UnitSpec
-from simulation.policy.client_classes import ClientClasses, ClientPolicy, ModelledClients
+from simulation.policy.client_classes import ClientClasses, ModelledClients
+from simulation.policy.client_policy import ClientPolicy
 from simulation.policy.comparison import Outcome, compare_classes, compare_exactly
 from simulation.policy.decisions import Decisions
 from simulation.policy.figures import Scenario, prices_of
@@ -90,6 +91,7 @@ def simulate(question: Question, population: Population, advance: Callable[[int]
         growth=question.growth,
         sun=question.sun,
         seed=question.seed,
+        certainty=question.after.certainty,
         prices=prices_of(ordered, label) if label else None,
     )
     return Answer(scenario, outcome)

@@ -27,6 +27,16 @@ UnitsFile = Annotated[
 ]
 
 
+CurrentFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--current",
+        help="The policy in force. Default: none, which is proximity and room alone.",
+        metavar="FILE",
+    ),
+]
+
+
 class EngineName(StrEnum):
     """The words of simulation.policy.simulator.Engine, without what it imports."""
 
@@ -36,6 +46,14 @@ class EngineName(StrEnum):
 
 @app.command("simulate")
 def simulate(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The proposed policy, YAML or JSON; - reads stdin. Default: the one in force.",
+            metavar="[FILE|-]",
+        ),
+    ] = None,
+    current: CurrentFile = None,
     users: Annotated[
         int,
         typer.Option(
@@ -91,13 +109,12 @@ def simulate(
     Nothing is changed, and with --units no server is asked.
     """
     from console.cli.input.fleet_units import units_of
+    from console.cli.input.tenant_policy import policy_in
     from console.cli.progress import counting
     from console.cli.views.simulation import simulation_tables
     from control_plane.files import replace_file
     from control_plane.written_paths import check_written_file
     from provisioner.geo.database import GeoDatabase
-    from provisioner.placement.filters import PlacementPolicy
-    from simulation.policy.client_classes import OnePolicy
     from simulation.policy.figures import document_of
     from simulation.policy.page import page_of
     from simulation.policy.simulator import Engine, Question, steps_of
@@ -107,12 +124,12 @@ def simulate(
     if html is not None:
         check_written_file(html, "--html")
     target = target_of(server, tenant, token, profile, ca)
-    policy = OnePolicy(PlacementPolicy())
+    before = policy_in(current, target.tenant)
     question = Question(
         tenant=target.tenant,
         units=units_of(units, target),
-        before=policy,
-        after=policy,
+        before=before,
+        after=policy_in(file, target.tenant) if file is not None else before,
         clients=users,
         engine=Engine(engine.value),
         seed=seed,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
@@ -12,35 +10,26 @@ import pytest
 from control_plane import keys
 from control_plane.errors import InvalidInput
 from control_plane.fleet.file import SAMPLE, read_fleet
-from provisioner.geo.location import Location
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.rendezvous import SLOT_MASK
-from simulation.policy.client_classes import ClientClasses, ModelledClients, OnePolicy, chunks
+from provisioner.policy.membership import is_in
+from simulation.policy.client_classes import ClientClasses, ModelledClients, chunks
+from simulation.policy.client_policy import OnePolicy, TenantPolicy
 from simulation.policy.decisions import Decisions
 from simulation.policy.figures import Document, document_of
 from simulation.policy.page import page_of
 from simulation.policy.simulated_fleet import simulated_fleet
 from simulation.policy.simulator import Engine, Question, simulate
 from simulation.population.population import Population, load_population
+from tests.support.policies import compiled
 
 UNITS = read_fleet(SAMPLE)
 ANYWHERE = OnePolicy(PlacementPolicy())
 VAGUE = OnePolicy(PlacementPolicy(least_uncertainty_km=800.0))
 
 
-@dataclass(frozen=True, slots=True)
-class Halves:
-    """Clients with even numbers under one policy, the others under another."""
-
-    even: PlacementPolicy
-    odd: PlacementPolicy
-
-    def of(self, location: Location, client_key: bytes) -> PlacementPolicy:
-        return self.odd if int(client_key[-1:]) % 2 else self.even
-
-    @property
-    def kind_of(self) -> Callable[[str], Hashable] | None:
-        return lambda client_id: int(client_id[-1]) % 2
+def policy_of(rules: str, tenant: str = "t") -> TenantPolicy:
+    return TenantPolicy(compiled(rules, tenant=tenant))
 
 
 @pytest.fixture(scope="module")
@@ -110,15 +99,58 @@ def test_more_clients_than_there_is_room_for_are_placed_nowhere(population: Popu
 
 
 @pytest.mark.parametrize("engine", Engine)
-def test_clients_that_a_policy_tells_apart_are_told_apart(
+def test_a_ring_gets_its_share_of_clients_and_nobody_else_its_units(
     population: Population, engine: Engine
 ) -> None:
-    halves = Halves(
-        PlacementPolicy(denied_countries=("US",)), PlacementPolicy(allowed_countries=("US",))
+    rules = "rings: {canary: {share: 20, units: [eu-north]}}"
+    ring = policy_of(rules)
+    found = told(population, after=ring, engine=engine, clients=8_000)
+    in_ring = {unit["id"]: unit["clients"] for unit in found["after"]["units"]}["eu-north"]
+    assert in_ring == pytest.approx(1_600, abs=120)
+    if engine is Engine.EXACT:
+        (canary,) = compiled(rules).document.rings
+        assert in_ring == sum(is_in(canary, "t", f"user-1-{at}") for at in range(8_000))
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_residency_sends_clients_where_a_rule_requires_and_nowhere_else(
+    population: Population, engine: Engine
+) -> None:
+    found = told(
+        population,
+        after=policy_of(
+            """
+            rules:
+              - {name: eu, when: location.continent == "EU", require: {continents: [EU]}}
+              - {name: us, when: location.country == "US", require: {countries: [US]}}
+              - {name: cn, when: location.country == "CN", deny: true}
+            """
+        ),
+        engine=engine,
+        clients=200_000,
     )
-    found = told(population, after=halves, engine=engine, clients=8_000)
+    rows = {one["certainty"]: one for one in found["after"]["residency"]}
+    assert set(rows) <= {"certain", "uncertain", "registered", "unknown"}
+    refused = found["after"]["rules"]["refused"]
+    assert refused == found["after"]["unplaced"]
+    china = 0.175  # of all people
+    assert refused / 200_000 == pytest.approx(china, abs=0.01)
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_a_condition_that_reads_ids_is_asked_for_each_client(
+    population: Population, engine: Engine
+) -> None:
+    odd = policy_of(
+        """
+        rules:
+          - {name: odd, when: 'client.id.endsWith("1")', require: {countries: [US]}}
+          - {name: rest, when: '!client.id.endsWith("1")', forbid: {countries: [US]}}
+        """
+    )
+    found = told(population, after=odd, engine=engine, clients=2_000)
     in_us = sum(u["clients"] for u in found["after"]["units"] if u["id"].startswith("us-"))
-    assert in_us == pytest.approx(4_000, abs=2)
+    assert in_us == pytest.approx(200, abs=1 if engine is Engine.EXACT else 40)
 
 
 def test_a_day_shows_when_each_unit_is_busy(population: Population) -> None:

@@ -11,10 +11,12 @@ import pytest
 from control_plane.errors import InvalidInput
 from provisioner.geo.location import Location
 from provisioner.placement.choice import Choice
-from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.occupancy import Occupancy
+from provisioner.placement.policy_chooser import PolicyChooser
+from provisioner.placement.ranking import Preference, Ranking
 from provisioner.placement.rendezvous import slot_of
+from provisioner.placement.selectors import Constraint, UnitSelector
 from simulation.policy.arrivals import even_shares, hourly_shares
 from simulation.policy.decisions import FULL, REFUSED, Decisions
 from simulation.policy.exact import UNPLACED, ExactRun
@@ -22,10 +24,28 @@ from simulation.policy.simulated_fleet import SimulatedFleet, simulated_fleet
 from simulation.policy.weighted import WeightedRun
 from tests.simulation.policy.fleets import random_locations, random_units
 
+GERMAN = Constraint(rule="pool:german", selector=UnitSelector(countries=frozenset({"DE"})))
+EUROPEAN = Constraint(rule="eu", selector=UnitSelector(continents=frozenset({"EU"})))
 POLICIES = {
     "everywhere": PlacementPolicy(),
     "nowhere is refused": PlacementPolicy(nowhere="refuse"),
     "all of a city are equal": PlacementPolicy(least_uncertainty_km=300.0),
+    "German units spill over to European ones": PlacementPolicy(
+        constraints=(EUROPEAN, GERMAN), spillover=PlacementPolicy(constraints=(EUROPEAN,))
+    ),
+    "a bias, weights and no regard to load": PlacementPolicy(
+        least_uncertainty_km=100.0,
+        ranking=Ranking(
+            biases=((UnitSelector(countries=frozenset({"FR"})), 60.0),),
+            weights=((UnitSelector(countries=frozenset({"DE"})), 5.0),),
+            by_load=False,
+        ),
+    ),
+    "French units first": PlacementPolicy(
+        ranking=Ranking(
+            orders=(Preference(selectors=(UnitSelector(countries=frozenset({"FR"})),)),)
+        ),
+    ),
 }
 
 
@@ -43,7 +63,7 @@ def one_by_one(
     occupancy = Occupancy(len(fleet.capacities))
     for unit, capacity in enumerate(fleet.capacities):
         occupancy.update(unit, capacity, 0.0)
-    chooser = Chooser(fleet.fleet, policy, occupancy)
+    chooser = PolicyChooser(fleet.fleet, policy, occupancy)
     taken = [0] * len(fleet.capacities)
     found = []
     for location, key in clients:
@@ -60,7 +80,7 @@ def one_by_one(
 
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_exact_does_what_a_server_does_with_each_client(seed: int, policy: PlacementPolicy) -> None:
     rng = random.Random(seed)
     count = 1_500
@@ -86,7 +106,7 @@ def test_exact_does_what_a_server_does_with_each_client(seed: int, policy: Place
         found += zip(targets.tolist(), named, strict=True)
         begin = end
     assert found == expected
-    assert any(rule in (FULL, "next-best") for _, rule in found)  # units filled
+    assert len({rule for _, rule in found}) > 1
 
 
 @pytest.mark.parametrize("seed", range(2))
