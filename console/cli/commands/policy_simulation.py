@@ -108,7 +108,7 @@ def simulate(
 
     Nothing is changed, and with --units no server is asked.
     """
-    from console.cli.input.fleet_units import units_of
+    from console.cli.fleet_units import units_of
     from console.cli.input.tenant_policy import policy_in
     from console.cli.progress import counting
     from console.cli.views.simulation import simulation_tables
