@@ -15,6 +15,10 @@ from tests.support.command_line import CommandLine, leaves
 from tests.support.unwritable_paths import FILES, unwritable
 
 NOBODY = "127.0.0.1:1"
+POLICY, CASES = (
+    str(Path(__file__).parents[2] / "docs" / "examples" / "policy" / "simulation" / name)
+    for name in ("policy.yaml", "cases.yaml")
+)
 FILE = "FILE"  # stands for the file that is missing or faulty
 MAILED = ("--relay", NOBODY, "--from", "a@b.example", "--to", "c@d.example")
 # Of each option and argument that names a file which a command reads: how it is called with one.
@@ -69,6 +73,10 @@ READS: dict[tuple[str, str], list[str]] = {
     ("tokens list", "tokens"): ["tokens", "list", "--tokens", FILE],
     ("tokens rotate", "tokens"): ["tokens", "rotate", "a", "--tokens", FILE],
     ("tokens revoke", "tokens"): ["tokens", "revoke", "a", "--tokens", FILE],
+    ("policy test", "file"): ["policy", "test", FILE, __file__],
+    ("policy test", "cases"): ["policy", "test", POLICY, FILE],
+    ("policy test", "units"): ["policy", "test", POLICY, CASES, "--units", FILE],
+    ("policy test", "geo"): ["policy", "test", POLICY, CASES, "--geo", FILE],
     ("policy simulate", "file"): ["policy", "simulate", FILE, "--units", str(SAMPLE)],
     ("policy simulate", "current"): [
         "policy",
@@ -96,8 +104,7 @@ WRITTEN = {
     ("up", "data_dir"), ("up", "ready_file"), ("apps build", "into"), ("doctor", "data_dir"),
     ("tokens issue", "tokens"), ("audit export", "file"), ("backup store", "file"),
     ("load", "report"), ("load", "junit"), ("load", "export_ghz"), ("load", "export_locust"),
-    ("load", "report"), ("load", "junit"),
-    ("policy simulate", "html"),
+    ("policy simulate", "html"), ("policy test", "junit"),
 }  # fmt: skip
 # How those of them that are not read first are called; `tokens` are read and written.
 WRITES: dict[tuple[str, str], list[str]] = {
@@ -106,6 +113,7 @@ WRITES: dict[tuple[str, str], list[str]] = {
     ("apps build", "into"): ["apps", "build", "nowhere", "--into", FILE],
     ("tokens issue", "tokens"): ["tokens", "issue", "a", "--role", "admin", "--tokens", FILE],
     ("audit export", "file"): ["audit", "export", "--file", FILE],
+    ("policy test", "junit"): ["policy", "test", POLICY, CASES, "--junit", FILE],
     ("policy simulate", "html"): ["policy", "simulate", "--units", str(SAMPLE), "--html", FILE],
     ("backup store", "file"): ["backup", "store", FILE, "--store", "embedded:nowhere"],
     ("load", "report"): ["load", "--report", FILE],

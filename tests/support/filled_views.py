@@ -41,6 +41,7 @@ from console.cli.views import (
     plans,
     platforms,
     policies,
+    policy_cases,
     rules,
     shard_stores,
     simulation,
@@ -64,6 +65,7 @@ from homeport.api.directory.v1 import directory_pb2
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.policy.v1 import policy_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
+from simulation.policy.case_run import CaseResult
 from tests.support.filled_account_views import ACCOUNT_VIEWS
 from tests.support.filled_messages import filled
 
@@ -355,6 +357,12 @@ VIEWS: dict[Callable[..., Any], Make] = {
     simulation.simulation_facts: lambda: simulation.simulation_facts(SIMULATED),
     simulation.unit_loads: lambda: simulation.unit_loads(SIMULATED),
     simulation.largest_moves: lambda: simulation.largest_moves(SIMULATED),
+    policy_cases.cases_table: lambda: policy_cases.cases_table(
+        [
+            CaseResult(name=TEXT, unit=UNIT, rule="nearest", reason="", broken=TEXT),
+            CaseResult(name=TEXT, unit="", rule="eu", reason=TEXT, broken=""),
+        ]
+    ),
     geo.known_facts: lambda: geo.known_facts({"path": f"/srv/{CLIENT}", "sha256": "0f" * 32}),
     backups.backup_table: lambda: backups.backup_table(
         {

@@ -1,18 +1,16 @@
-"""`homeport policy simulate`: what a change would do to everybody, before it is made."""
+"""`homeport policy simulate` and `test`: what a policy would do, before it is applied."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from console.cli.failure import CommandFailed
 from console.cli.options import Ca, GeoFile, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, busy, note, show
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(help="Who may live where, and what if.", no_args_is_help=True)
 
@@ -149,3 +147,69 @@ def simulate(
         replace_file(html, page.encode())
         note(f"the page is in {html}")
     show(document, output, lambda: simulation_tables(document))
+
+
+@app.command("test")
+def try_cases(
+    file: Annotated[
+        Path,
+        typer.Argument(help="The policy, YAML or JSON; - reads stdin.", metavar="FILE|-"),
+    ],
+    cases: Annotated[
+        Path,
+        typer.Argument(
+            help="Clients and where they have to live; - reads stdin, as for every file here.",
+            metavar="CASES|-",
+        ),
+    ],
+    junit: Annotated[
+        Path | None,
+        typer.Option(help="Write the cases there as JUnit has tests.", metavar="FILE"),
+    ] = None,
+    units: UnitsFile = None,
+    geo: GeoFile = None,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Places the clients of a file by a policy, and fails where one lives elsewhere than it has to.
+
+    Nothing is changed, and with --units no server is asked: for an operator's own CI.
+    """
+    from console.cli.fleet_units import units_of
+    from console.cli.input.tenant_policy import policy_in
+    from console.cli.input.text_file import check_stdin_once, read_text
+    from console.cli.views.policy_cases import cases_table, document_of
+    from control_plane.files import replace_file
+    from control_plane.written_paths import check_written_file
+    from provisioner.geo.database import GeoDatabase
+    from provisioner.geo.location import Location
+    from provisioner.geo.locator import Locator
+    from simulation.policy.case_run import junit_text, run_cases
+    from simulation.policy.cases import read_cases
+
+    check_stdin_once([file, cases])
+    if junit is not None:
+        check_written_file(junit, "--junit")
+    target = target_of(server, tenant, token, profile, ca)
+    policy = policy_in(file, target.tenant)
+    read = read_cases(read_text(cases))
+    database = GeoDatabase.open(geo) if geo or any(case.address for case in read) else None
+
+    def locate(address: str) -> Location:
+        assert database is not None
+        return Locator(lambda: database).explain(address, None, None)[0]
+
+    fleet = units_of(units, target)
+    results = run_cases(read, policy, fleet, tenant=target.tenant, locate=locate)
+    if junit is not None:
+        replace_file(junit, junit_text(results).encode())
+    document = document_of(results)
+    show(document, output, lambda: cases_table(results))
+    if document["broken"]:
+        raise CommandFailed(
+            f"{document['broken']:,} of {len(results):,} cases are broken by this policy"
+        )
