@@ -37,7 +37,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ComparedSides:
     """Both sides. moves: (unit before, unit after) -> clients, of those that both sides have;
     -1: placed nowhere."""
 
@@ -83,7 +83,7 @@ def compare_exactly(
     before: tuple[Decisions, int],
     after: tuple[Decisions, int],
     advance: Callable[[int], None],
-) -> Outcome:
+) -> ComparedSides:
     """Client by client. before, after: decisions and how many clients come; advance: called with
     how many more are done."""
     runs = [ExactRun(decisions) for decisions, _ in (before, after)]
@@ -113,7 +113,7 @@ def compare_exactly(
         advance(count)
     for side, pairs in zip(sides, flows, strict=True):
         side.flows = pairs.counts()
-    return Outcome(before=sides[0], after=sides[1], moves=moves.counts(rows_from=-1))
+    return ComparedSides(before=sides[0], after=sides[1], moves=moves.counts(rows_from=-1))
 
 
 def compare_classes(
@@ -124,7 +124,7 @@ def compare_classes(
     advance: Callable[[int], None],
     *,
     sun: bool = False,
-) -> Outcome:
+) -> ComparedSides:
     """By classes. weights: the share of all clients in each; sun: they come by the hours of day at
     their places, and otherwise evenly."""
     even = even_shares()
@@ -144,7 +144,7 @@ def compare_classes(
         come = weights[number] * both
         _add_moves(moves, segments[0], segments[1], come)
     advance(1)
-    return Outcome(before=sides[0], after=sides[1], moves=moves)
+    return ComparedSides(before=sides[0], after=sides[1], moves=moves)
 
 
 def _side(found: WeightedOutcome, count: float) -> Side:

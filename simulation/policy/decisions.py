@@ -8,8 +8,9 @@ of load (clients only come). tests/simulation/policy holds all of it to `Chooser
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +27,7 @@ FULL = "full"  # the rule of clients that found no room
 REFUSED = "refused"  # of those that no unit may take
 FIRST_KEPT = 16
 GROWTH = 8
+MOST_FULL = 8  # units that a list is looked at past
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +45,9 @@ class Decision:
 class _Class:
     """policy: that is tried now: the class's own, or what it spilled over to."""
 
-    __slots__ = ("any_may", "candidates", "decision", "kept", "location", "policy", "spilled")
+    __slots__ = (
+        "any_may", "candidates", "decision", "kept", "location", "policy", "spilled", "whole",
+    )  # fmt: skip
 
     def __init__(self, location: Location, policy: PlacementPolicy) -> None:
         self.location = location
@@ -51,6 +55,7 @@ class _Class:
         self.spilled = False
         self.any_may = False  # whether any unit of those tried before may take its clients
         self.candidates: CandidateList | None = None
+        self.whole = False  # whether every unit with room is among the candidates
         self.kept = FIRST_KEPT
         self.decision: Decision | None = None
 
@@ -83,10 +88,10 @@ class Decisions:
         while True:
             candidates = self._candidates(one)
             best = shortlist(candidates, self.simulated.room, self.simulated.load)
-            if best is not None and (candidates.whole or best.looked_at < len(candidates.indices)):
+            if best is not None and (one.whole or best.looked_at < len(candidates.indices)):
                 made = self._among(number, one, candidates, best)
                 break
-            if not candidates.whole:
+            if not one.whole:
                 one.kept *= GROWTH
                 one.candidates = None
                 continue
@@ -112,6 +117,8 @@ class Decisions:
         if len(near) > 1 and candidates.eligible.by_load:
             for at in units:
                 self._on_step[at].add(number)
+        if best.looked_at - len(near) > MOST_FULL:
+            one.candidates = _without_full(candidates, room)
         before = one.decision.units if one.decision is not None else ()
         rule = SPILLOVER if one.spilled else best.choices[0].rule
         return self._decision(units, rule, candidates.eligible, before)
@@ -131,6 +138,7 @@ class Decisions:
         if one.candidates is None:
             eligible = self._eligible(one.policy).of(one.location, self._tenant)
             one.candidates = rank(eligible, place_of(one.location, one.policy), kept=one.kept)
+            one.whole = one.candidates.whole
         return one.candidates
 
     def _eligible(self, policy: PlacementPolicy) -> Eligibility:
@@ -161,3 +169,14 @@ class Decisions:
                 shares = tuple((won[list(units)] / SLOTS).tolist())
             made = self._made[units, rule, weights] = Decision(units, rule, table, shares)
         return made
+
+
+def _without_full(candidates: CandidateList, room: Sequence[int]) -> CandidateList:
+    """The same list for whatever is still to come: units that are full stay so. The first one is
+    kept, for it says whether a nearer one is full."""
+    kept = [0, *(at for at, unit in enumerate(candidates.indices) if at and room[unit] > 0)]
+    return replace(
+        candidates,
+        indices=array("q", [candidates.indices[at] for at in kept]),
+        tiers=array("d", [candidates.tiers[at] for at in kept]),
+    )

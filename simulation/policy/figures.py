@@ -21,7 +21,7 @@ from provisioner.geo.location import Location
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import distances_km, unit_vector
 from simulation.policy.arrivals import HOURS, activity, local_hour
-from simulation.policy.comparison import Outcome, Side
+from simulation.policy.comparison import ComparedSides, Side
 
 Document: TypeAlias = dict[str, Any]
 
@@ -60,7 +60,7 @@ class Scenario:
     prices: Mapping[str, float] | None = None
 
 
-def document_of(scenario: Scenario, outcome: Outcome) -> Document:
+def document_of(scenario: Scenario, outcome: ComparedSides) -> Document:
     """All of it."""
     moved = sum(n for (one, other), n in outcome.moves.items() if one != other)
     both = sum(outcome.moves.values())

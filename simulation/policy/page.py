@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from simulation.maps.svg_map import MapPlace, MapUnit, svg_map
-from simulation.policy.comparison import Outcome, Side
+from simulation.policy.comparison import ComparedSides, Side
 from simulation.policy.figures import Document, Scenario
 
 MOST_UNITS = 200  # rows of the table: the largest
@@ -38,7 +38,7 @@ footer{margin-top:40px;color:var(--quiet);font-size:13px}
 
 
 def page_of(
-    scenario: Scenario, outcome: Outcome, document: Document, *, attribution: str = ""
+    scenario: Scenario, outcome: ComparedSides, document: Document, *, attribution: str = ""
 ) -> str:
     """The file's text. attribution: of the geo database, which its licence asks for."""
     before, after = document["before"], document["after"]

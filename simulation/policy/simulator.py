@@ -11,7 +11,7 @@ from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import UnitSpec
 from simulation.policy.client_classes import ClientClasses, ModelledClients
 from simulation.policy.client_policy import ClientPolicy
-from simulation.policy.comparison import Outcome, compare_classes, compare_exactly
+from simulation.policy.comparison import ComparedSides, compare_classes, compare_exactly
 from simulation.policy.decisions import Decisions
 from simulation.policy.figures import Scenario, prices_of
 from simulation.policy.simulated_fleet import simulated_fleet
@@ -48,7 +48,7 @@ class Answer(NamedTuple):
     """What came of it, and what of."""
 
     scenario: Scenario
-    outcome: Outcome
+    outcome: ComparedSides
 
 
 def steps_of(question: Question) -> int:
