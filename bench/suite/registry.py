@@ -28,6 +28,7 @@ from bench.suite.routing import ROUTING
 from bench.suite.rule_matching import RULE_MATCHING, RULES_AT_SCALE
 from bench.suite.secured import SECURED
 from bench.suite.sharing import SHARING
+from bench.suite.simulating import SIMULATING
 from bench.suite.suggesting import SUGGESTING
 from bench.suite.unary import UNARY
 from bench.suite.watchers import WATCHING
@@ -43,6 +44,7 @@ ALL: tuple[Measurement, ...] = (
     COMPILED,
     POLICIES,
     ROUTING,
+    SIMULATING,
     INVITING,
     SUGGESTING,
     MATCHING,
