@@ -23,6 +23,7 @@ from simulation.population.population import Population
 
 SAMPLED = 10_000  # users of whom it is told how many of each kind there are
 SAMPLED_EACH = 64
+MOST_KINDS = 64  # of which it is kept what they come to at every place
 _BLOCK = 1_000  # consecutive numbers that share all but three digits
 
 
@@ -94,15 +95,17 @@ class ModelledClients:
         each = self._classes.each_is_its_own
         for at, place in enumerate(places.tolist()):
             key = self._key(first + at)
-            if each:
+            kind = None if each else self._classes.kind_of(_client_id(key))
+            if each or (kind not in self._by_kind and len(self._by_kind) >= MOST_KINDS):
                 found[at] = self._classes.number(self._places[place], key)
             else:
-                found[at] = self._of_kind(self._classes.kind_of(_client_id(key)), key)[place]
+                found[at] = self._of_kind(kind, key)[place]
         return found, slots
 
     def weights(self) -> list[float]:
         """The share of all users in each class; 1.0 together. Where policies read more than the
-        location, of some users: SAMPLED, or SAMPLED_EACH where they read who each one is."""
+        location, of some users: SAMPLED, or SAMPLED_EACH where they read who each one is; of these
+        the MOST_KINDS that most are of."""
         shares = self._population.shares_by_place()
         kinds: dict[Hashable, tuple[bytes, int]] = {}
         each = self._classes.each_is_its_own
@@ -114,9 +117,9 @@ class ModelledClients:
             kind = number if each else self._classes.kind_of(_client_id(key))
             first, times = kinds.get(kind, (key, 0))
             kinds[kind] = (first, times + 1)
-        parts = [
-            (self._of_kind(kind, key), times / sampled) for kind, (key, times) in kinds.items()
-        ]
+        most = sorted(kinds.items(), key=lambda one: -one[1][1])[:MOST_KINDS]
+        told = sum(times for _, (_, times) in most)
+        parts = [(self._of_kind(kind, key), times / told) for kind, (key, times) in most]
         weights = np.zeros(len(self._classes.locations))
         for table, part in parts:
             np.add.at(weights, table, shares * part)
