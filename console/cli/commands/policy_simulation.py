@@ -12,8 +12,6 @@ from console.cli.failure import CommandFailed
 from console.cli.options import Ca, GeoFile, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, busy, note, show
 
-app = typer.Typer(help="Who may live where, and what if.", no_args_is_help=True)
-
 UnitsFile = Annotated[
     Path | None,
     typer.Option(
@@ -42,7 +40,6 @@ class EngineName(StrEnum):
     EXACT = "exact"
 
 
-@app.command("simulate")
 def simulate(
     file: Annotated[
         Path | None,
@@ -149,7 +146,6 @@ def simulate(
     show(document, output, lambda: simulation_tables(document))
 
 
-@app.command("test")
 def try_cases(
     file: Annotated[
         Path,
