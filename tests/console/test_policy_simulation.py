@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import xml.etree.ElementTree as ET
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import CommandLine
+from tests.support import servers
+from tests.support.command_line import CommandLine, Ran
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "simulation"
+DENIED = 'policy: 1\nrules: [{name: cn, when: location.country == "CN", deny: true}]\n'
 POLICY, CASES, FLEET = (str(EXAMPLE / name) for name in ("policy.yaml", "cases.yaml", "fleet.yaml"))
 
 
@@ -58,6 +62,23 @@ def test_a_change_that_breaks_a_case_is_refused(cli: CommandLine, tmp_path: Path
         "in Europe nobody is sent to America when Europe is full"
     ]
     assert ET.fromstring(junit.read_text()).get("failures") == "1"
+
+
+def test_the_policy_in_force_is_the_servers(cli: CommandLine, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        (made,) = servers.start(stack, tmp_path, f"embedded:{tmp_path}/store.db", 1)
+        asyncio.run(servers.apply(made.address, servers.units(dublin=9_000, virginia=9_000)))
+
+        def run(*arguments: str) -> Ran:
+            return cli("policy", *arguments, "--server", made.address, stdin=DENIED.encode())
+
+        asked = ("simulate", "--users", "10000", "--engine", "exact", "-o", "json")
+        assert run(*asked).document["before"]["unplaced"] == 0
+        assert run(*asked, "-").document["moved"]["share"] > 0.1
+        assert run("apply", "-").code == 0
+        now = run(*asked).document
+    assert now["before"]["rules"]["refused"] == pytest.approx(1_750, abs=150)  # of China
+    assert now["moved"]["clients"] == 0
 
 
 def test_a_unit_that_is_not_there_is_said(cli: CommandLine) -> None:

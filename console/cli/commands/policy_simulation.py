@@ -27,7 +27,8 @@ CurrentFile = Annotated[
     Path | None,
     typer.Option(
         "--current",
-        help="The policy in force. Default: none, which is proximity and room alone.",
+        help="The policy in force. Default: the server's, or, with --units, none: proximity and room "
+        "alone.",
         metavar="FILE",
     ),
 ]
@@ -105,6 +106,7 @@ def simulate(
     """
     from console.cli.fleet_units import units_of
     from console.cli.input.tenant_policy import policy_in
+    from console.cli.policy_in_force import policy_in_force
     from console.cli.progress import counting
     from console.cli.views.simulation import simulation_tables
     from control_plane.files import replace_file
@@ -119,7 +121,8 @@ def simulate(
     if html is not None:
         check_written_file(html, "--html")
     target = target_of(server, tenant, token, profile, ca)
-    before = policy_in(current, target.tenant)
+    asks_server = current is None and units is None
+    before = policy_in_force(target) if asks_server else policy_in(current, target.tenant)
     question = Question(
         tenant=target.tenant,
         units=units_of(units, target),

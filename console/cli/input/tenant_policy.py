@@ -14,8 +14,11 @@ from simulation.policy.client_policy import ClientPolicy, OnePolicy, TenantPolic
 def policy_in(file: Path | None, tenant: str) -> ClientPolicy:
     """What the file says; None: nothing is asked of units but room. Raises FaultyPolicy, and
     CommandFailed where it cannot be read."""
+    return OnePolicy(PlacementPolicy()) if file is None else policy_of(read_text(file), tenant)
+
+
+def policy_of(text: str, tenant: str) -> ClientPolicy:
+    """The same of its text. Raises FaultyPolicy."""
     base = PlacementPolicy()
-    if file is None:
-        return OnePolicy(base)
-    compiled = compile_policy(read_text(file), tenant=tenant, revision=0, base=base, wall=time.time)
+    compiled = compile_policy(text, tenant=tenant, revision=0, base=base, wall=time.time)
     return TenantPolicy(compiled)
