@@ -27,8 +27,8 @@ CurrentFile = Annotated[
     Path | None,
     typer.Option(
         "--current",
-        help="The policy in force. Default: the server's, or, with --units, none: proximity and room "
-        "alone.",
+        help="The policy in force. Default: the server's, or, with --units, none: proximity and "
+        "room alone.",
         metavar="FILE",
     ),
 ]
