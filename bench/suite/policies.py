@@ -32,6 +32,10 @@ class TenantPolicy:
     def __init__(self, policy: CompiledPolicy) -> None:
         self._policy = policy
 
+    @property
+    def default(self) -> PlacementPolicy:
+        return self._policy.base
+
     def of(self, tenant: str, location: Location, client_key: bytes) -> PlacementPolicy:
         return self._policy.of(location, client_key)
 

@@ -36,7 +36,7 @@ class FollowedPolicies:
     def __init__(
         self, store: Store, default: PlacementPolicy, *, wall: Callable[[], float]
     ) -> None:
-        self.default = default
+        self._default = default
         self.wall = wall
         self._compiled: dict[str, CompiledPolicy] = {}
         self._unknown: dict[str, PlacementPolicy] = {}  # of tenants whose policy was never read
@@ -50,14 +50,19 @@ class FollowedPolicies:
 
     # -- as a PolicySource -------------------------------------------------------------
 
+    @property
+    def default(self) -> PlacementPolicy:
+        """That of clients of tenants without a policy."""
+        return self._default
+
     def of(self, tenant: str, location: Location, client_key: bytes) -> PlacementPolicy:
         """By what a client is placed."""
         compiled = self._compiled.get(tenant)
         if compiled is not None:
             return compiled.of(location, client_key)
         if self._unknown:
-            return self._unknown.get(tenant, self.default)
-        return self.default
+            return self._unknown.get(tenant, self._default)
+        return self._default
 
     def revision_of(self, tenant: str) -> int:
         """The version of a tenant's policy that counts here now; 0: it has none."""

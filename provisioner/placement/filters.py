@@ -42,8 +42,13 @@ class PlacementPolicy:
         """Within how many km units count as equally near to a location that is so uncertain."""
         return max(self.least_uncertainty_km, min(self.most_uncertainty_km, uncertainty_km))
 
-    def of(self, tenant: str, location: Location, client_key: bytes) -> PlacementPolicy:
+    @property
+    def default(self) -> PlacementPolicy:
         """As a PolicySource that has one policy for everybody."""
+        return self
+
+    def of(self, tenant: str, location: Location, client_key: bytes) -> PlacementPolicy:
+        """As a PolicySource."""
         return self
 
     def revision_of(self, tenant: str) -> int:
@@ -53,6 +58,11 @@ class PlacementPolicy:
 
 class PolicySource(Protocol):
     """Knows by what each client is placed."""
+
+    @property
+    def default(self) -> PlacementPolicy:
+        """That of clients of tenants without a policy."""
+        ...
 
     def of(self, tenant: str, location: Location, client_key: bytes) -> PlacementPolicy:
         """The policy of one client, at a location; the same one for clients that are treated

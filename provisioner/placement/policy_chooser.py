@@ -24,7 +24,7 @@ PLACES_EACH = 5_000  # of each other
 
 class PolicyChooser:
     """Over one fleet snapshot; `occupancy` belongs to it. policies: may change what it says at any
-    time, and what it says next counts. default: the policy that gets most places."""
+    time, and what it says next counts."""
 
     def __init__(
         self,
@@ -32,13 +32,12 @@ class PolicyChooser:
         policies: PolicySource,
         occupancy: Occupancy,
         *,
-        default: PlacementPolicy | None = None,
         most_policies: int = 0,
     ) -> None:
         self._fleet = fleet
         self._of = policies.of
         self._occupancy = occupancy
-        self._default = default if default is not None else policies
+        self._default = policies.default
         self._most_policies = most_policies or _most_policies(len(fleet.units))
         self._choosers: dict[PlacementPolicy, Chooser] = {}
         self._older: dict[PlacementPolicy, Chooser] = {}
@@ -46,7 +45,9 @@ class PolicyChooser:
     def choose(self, location: Location, tenant: str, client_key: bytes) -> Choice | NoChoice:
         """The unit for a client of `tenant` at `location`; as `choose` has it."""
         policy = self._of(tenant, location, client_key)
-        chooser = self._choosers.get(policy) or self._chooser(policy)
+        chooser = self._choosers.get(policy)
+        if chooser is None:
+            chooser = self._chooser(policy)
         choice = chooser.choose(location, tenant, client_key)
         if type(choice) is Choice or (policy.spillover is None and policy.full == "retry"):
             return choice

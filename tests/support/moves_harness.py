@@ -25,6 +25,7 @@ from control_plane.identity.keyring import load_or_create
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.port import Put, Store, Txn
 from provisioner.fleet_view import FleetView
+from provisioner.geo.location import Location
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
 from provisioner.ledger.departure import decode_departure
 from provisioner.ledger.departure_lease import DepartureLease
@@ -45,9 +46,11 @@ _names = itertools.count()
 
 
 class MovesHarness:
-    """One provisioner's part in moves. `endpoints`: where units answer, beside their specs."""
+    """One provisioner's part in moves. `endpoints`: where units answer, beside their specs;
+    `policy`: what its clients are placed by, may be set at any time."""
 
     def __init__(self, store: Any, issuer: TicketIssuer, **of_executor: Any) -> None:
+        self.policy = PlacementPolicy()
         self.store = store
         self.issuer = issuer
         self.endpoints: dict[str, str] = {}
@@ -69,7 +72,7 @@ class MovesHarness:
                 supervisor=FailFast(),
                 queues=1,
             ),
-            policies=PlacementPolicy(),
+            policies=self,
             fleet=self.fleet_view.fleet,
             endpoint=self._endpoint,
             lease=lambda client: departures.current(),
@@ -94,6 +97,18 @@ class MovesHarness:
             jitter=lambda: 0.0,
             **of_executor,
         )
+
+    # -- as a PolicySource -------------------------------------------------------------
+
+    @property
+    def default(self) -> PlacementPolicy:
+        return self.policy
+
+    def of(self, tenant: str, location: Location, client_key: bytes) -> PlacementPolicy:
+        return self.policy
+
+    def revision_of(self, tenant: str) -> int:
+        return self.policy.revision
 
     def _endpoint(self, unit: str) -> str:
         spec = self.fleet_view.seen(unit)

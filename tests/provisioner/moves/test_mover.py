@@ -15,6 +15,7 @@ from provisioner.ledger.assignment import decode_assignment, encode_assignment
 from provisioner.ledger.holds import hold
 from provisioner.moves.move_operation import (
     DRAINED,
+    FAILED_OVER,
     RETURNED,
     Moved,
     MoveRequest,
@@ -22,8 +23,10 @@ from provisioner.moves.move_operation import (
     Superseded,
 )
 from provisioner.moves.plan import NO_ROOM, MoveStrategy
+from provisioner.placement.filters import PlacementPolicy
 from tests.support.fakes.faulty_store import FaultyStore
 from tests.support.fakes.unit import LoopbackUnit
+from tests.support.fleets import never
 from tests.support.moves_harness import at_work, fleet, settle_in, tenant, until
 
 
@@ -135,6 +138,28 @@ async def test_who_may_go_nowhere_is_told_why(store):
         assert outcome == NotMoved("none of its units may take a client from there")
         ghost = await move_request(harness, "a", to="ghost")
         assert await harness.mover.move(ghost) == NotMoved("unit ghost takes no clients now")
+
+
+@pytest.mark.parametrize(
+    ("cause", "strategy", "to"),
+    [
+        pytest.param(DRAINED, MoveStrategy.PLACE, "", id="drained"),
+        pytest.param(FAILED_OVER, MoveStrategy.SPREAD, "", id="failed-over"),
+        pytest.param(RETURNED, MoveStrategy.PLACE, "virginia", id="to-a-unit-by-name"),
+    ],
+)
+async def test_nobody_moves_to_where_a_policy_keeps_them_off(store, cause, strategy, to):
+    await prepared(store)
+    async with at_work(store) as harness:
+        harness.policy = PlacementPolicy(revision=3, **never(countries=["US"]))
+        await harness.make("dublin", Event.CORDON)
+        who = await move_request(harness, "alice", cause=cause, strategy=strategy, to=to)
+        outcome = await harness.mover.move(who)
+        if to:
+            assert outcome == NotMoved("the tenant's policy keeps the client off unit virginia")
+        else:
+            assert outcome.unit == "mumbai"
+            assert (await harness.homes())["alice"].policy == 3
 
 
 async def test_a_lost_answer_is_looked_up_and_nobody_moves_twice(store):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from provisioner.geo.cells import location_of
 from provisioner.moves.targets import Targets
 from provisioner.placement.choice import Choice
+from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.policy_chooser import PolicyChooser
 from provisioner.policy.faulty import FaultyPolicy
@@ -129,6 +130,8 @@ def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, made, order):
     occupancy = occupied([room for _, _, room in made], [0.5] * len(made))
 
     class Source:
+        default = PlacementPolicy()
+
         def of(self, tenant, location, client_key):
             return policy.of(location, client_key)
 
