@@ -1,4 +1,4 @@
-"""Units in the report: how full they were and became, and how they filled. Pure."""
+"""Units in the report: where they are, how full they were, and how they filled. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import Any
 
 from simulation.load.report.plots import Curve, plot
 from simulation.load.report.tables import table
+from simulation.maps.svg_map import MapUnit, colours, svg_map
 
 MOST_CURVES = 12  # units whose filling is drawn: those that took most
 MOST_ROWS = 200
-HUES = (
-    "#f6b73c", "#4cc3f0", "#ef6f8e", "#7bd88f", "#b794f6", "#ff9466",
-    "#4fd1c5", "#e6d96a", "#6f9bff", "#f08bd2", "#a3d65c", "#d9a679",
-)  # fmt: skip
+TITLE = "Units: as large as their clients are many, their rings as full as they are"
 
 
 def units_section(result: Mapping[str, Any]) -> str:
@@ -22,7 +20,8 @@ def units_section(result: Mapping[str, Any]) -> str:
     if not units:
         return ""
     shown = sorted(units, key=lambda unit: unit["clients_before"] - unit["clients"])
-    hues = {unit["unit"]: HUES[at % len(HUES)] for at, unit in enumerate(shown)}
+    on_map = [_on_map(unit) for unit in shown]
+    hues = dict(zip((unit["unit"] for unit in shown), colours(on_map), strict=True))
     rows = [
         [
             str(unit["unit"]), f"{unit['clients_before']:,}", f"{unit['clients']:,}",
@@ -34,6 +33,7 @@ def units_section(result: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             "<h2>How units filled</h2>",
+            f"<figure>{svg_map(on_map, [], title=TITLE)}</figure>",
             _filling(shown[:MOST_CURVES], result.get("filling") or [], hues),
             table(("unit", "clients before", "after", "room for", "used", "answers"), rows),
         ]
@@ -43,6 +43,16 @@ def units_section(result: Mapping[str, Any]) -> str:
 def share(clients: float, capacity: float) -> float:
     """Of the capacity in use, 0.0 to 1.0; a unit without any is full."""
     return min(1.0, clients / capacity) if capacity else 1.0
+
+
+def _on_map(unit: Mapping[str, Any]) -> MapUnit:
+    return MapUnit(
+        id=str(unit["unit"]),
+        latitude=unit["latitude"],
+        longitude=unit["longitude"],
+        clients=float(unit["clients"]),
+        used=share(unit["clients"], unit["capacity"]),
+    )
 
 
 def _filling(

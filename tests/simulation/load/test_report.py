@@ -55,12 +55,12 @@ class Tags(HTMLParser):
         self.asked: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "br", "i", "line", "polyline", "polygon", "circle"):
+        if tag not in ("meta", "br", "i", "line", "polyline", "polygon", "circle", "rect", "path"):
             self.open.append(tag)
         self.asked += [value or "" for name, value in attrs if name in ("src", "href")]
 
     def handle_endtag(self, tag: str) -> None:
-        if tag not in ("i", "line", "polyline", "polygon", "circle"):
+        if tag not in ("i", "line", "polyline", "polygon", "circle", "rect", "path"):
             assert self.open.pop() == tag
 
 
@@ -92,6 +92,7 @@ def test_units_are_on_a_map_and_how_they_filled_is_drawn() -> None:
     assert "<eu>" not in page
     assert "&lt;eu&gt;" in page
     assert "75%" in page
+    assert "&lt;eu&gt;: 150 clients" in page  # on the map
     assert "How full units were" in page
 
 
