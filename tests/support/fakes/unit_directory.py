@@ -110,6 +110,12 @@ class UnitDirectoryFake:
         self.streams_away = False
         self.watched: list[str] = []
         self.watching = 0
+        self._dropped = 0
+
+    def drop_streams(self) -> None:
+        """Those that stand end; others may begin."""
+        self._dropped += 1
+        self.there.changed()
 
     async def watch(self, resident: Resident) -> AsyncGenerator[pb.GetAccountResponse, None]:
         """See AccountStreams."""
@@ -120,9 +126,10 @@ class UnitDirectoryFake:
         await self.there.at_home(resident, self.unit_id)
         self.watched.append(resident.account)
         self.watching += 1
+        before = self._dropped
         try:
             with self.there.changes() as changed:
-                while not self.streams_away:
+                while not self.streams_away and before == self._dropped:
                     changed.clear()
                     yield await self.there.service.GetAccount(request, None)
                     await changed.wait()
