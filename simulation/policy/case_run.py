@@ -88,6 +88,10 @@ def _run(
 class _Source:
     policy: ClientPolicy
 
+    @property
+    def default(self) -> PlacementPolicy:
+        return PlacementPolicy()  # nobody's: every client of a case is its tenant's
+
     def of(self, tenant: str, location: Location, client_key: bytes) -> PlacementPolicy:
         return self.policy.of(location, client_key)
 
