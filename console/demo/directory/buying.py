@@ -46,12 +46,13 @@ def buy(story: Story, stack: DemoStack) -> bytes:
 def press_twice(story: Story, stack: DemoStack, offer: pb.Message) -> bytes:
     """A double click, and her unit killed between the click and the answer; the press."""
     first, second = uuid.uuid4().bytes, uuid.uuid4().bytes
+    seen, filled_in = max(offer.revision, 1), {"amount": "2"}  # what both clicks are on
     with stack.person("anna") as person:
-        pressed = person.press(offer.id, ORDER, press=first, inputs={"amount": "2"})
+        pressed = person.press(offer.id, ORDER, press=first, revision=seen, inputs=filled_in)
         stack.local.kill_program(agent_name("eu-west"))
     stack.until("eu-west to serve again", lambda: "eu-west" in stack.local.units)
     with stack.person("anna") as person:
-        again = person.press(offer.id, ORDER, press=second, inputs={"amount": "2"})
+        again = person.press(offer.id, ORDER, press=second, revision=seen, inputs=filled_in)
     story.check(
         "she double-clicks; eu-west is killed (-9) between the clicks: the second finds the first",
         [first.hex(), first.hex()],

@@ -51,11 +51,18 @@ class Person(ConversationCalls):
         return sent
 
     def press(
-        self, message: bytes, action: str, *, press: bytes, inputs: Mapping[str, str] | None = None
+        self,
+        message: bytes,
+        action: str,
+        *,
+        press: bytes,
+        revision: int = 0,
+        inputs: Mapping[str, str] | None = None,
     ) -> talk_pb.ClickResponse:
-        """Presses a button of a card; the same press is pressed once."""
+        """Presses a button of a card; the same press is pressed once. revision: of the card that
+        was seen; 0: the one that is shown now."""
         request = talk_pb.ClickRequest(
-            message=message, action=action, press=press, inputs=inputs or {}
+            message=message, action=action, revision=revision, press=press, inputs=inputs or {}
         )
         pressed: talk_pb.ClickResponse = self._talk_to("Click", request)
         return pressed
