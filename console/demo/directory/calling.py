@@ -47,6 +47,30 @@ def call(story: Story, stack: DemoStack) -> None:
     _emergency(story, stack, hers)
 
 
+def again(story: Story, stack: DemoStack) -> None:
+    """In short, once Anna has moved: by either unit, as before."""
+    gateway = stack.gateway
+    home = stack.client.provision("anna").unit_id
+    servers = stack.local.addresses("sip")
+    former = next(at for unit, at in servers.items() if unit != home)
+    shown, held = [], []
+    for server, caller, dialled, hidden in (
+        (former, ANNAS_NUMBER, TECHNICAL, ANNAS_NUMBER),
+        (servers[home], BENS_NUMBER, VIRTUAL, BENS_NUMBER),
+    ):
+        made = gateway.call(server, caller, dialled)
+        rung = gateway.telephones.rung[-1]
+        gateway.hang_up(made)
+        shown.append((made.statuses[-1], rung.shown))
+        held.append(holds(gateway.seen(rung.call_id), hidden))
+    story.check(
+        "she calls Ben and he calls back, each by the other unit than before: both telephones "
+        "ring, and show what they did",
+        [[(200, VIRTUAL), (200, TECHNICAL)], [False, False]],
+        [shown, held],
+    )
+
+
 def _there(story: Story, stack: DemoStack, server: str) -> None:
     gateway = stack.gateway
     made = gateway.call(server, ANNAS_NUMBER, TECHNICAL)

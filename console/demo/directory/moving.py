@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from console.cli.markup import escape
-from console.demo.directory import buying, mailed_cards, outside, proving, writing
+from console.demo.directory import buying, calling, mailed_cards, outside, proving, writing
 from console.demo.directory.demo_stack import ANNAS_NUMBER, DemoStack
 from console.demo.directory.mailed_cards import PageLink
 from console.demo.directory.story import Story
@@ -66,6 +66,7 @@ def move(story: Story, stack: DemoStack, launch: Launch, shop: bytes) -> None:
     again(story, stack, launch)
     seen_by_ben(story, stack, launch, pending)
     press_at_home(story, stack, shop, link)
+    calling.again(story, stack)
     for name, count in (("names", after.names), ("messages", after.messages)):
         story.figure(name, count)
 
