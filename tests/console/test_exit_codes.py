@@ -73,6 +73,8 @@ READS: dict[tuple[str, str], list[str]] = {
     ("tokens list", "tokens"): ["tokens", "list", "--tokens", FILE],
     ("tokens rotate", "tokens"): ["tokens", "rotate", "a", "--tokens", FILE],
     ("tokens revoke", "tokens"): ["tokens", "revoke", "a", "--tokens", FILE],
+    ("policy apply", "path"): ["policy", "apply", FILE],
+    ("policy apply", "file"): ["policy", "apply", "-f", FILE],
     ("policy test", "file"): ["policy", "test", FILE, __file__],
     ("policy test", "cases"): ["policy", "test", POLICY, FILE],
     ("policy test", "units"): ["policy", "test", POLICY, CASES, "--units", FILE],
@@ -205,6 +207,9 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
         ["devices", "report", "a", "phone", "--uptime"],
         ("x", "-1", "nan", "inf", "1e10"),
     ),
+    ("policy show", "version"): (["policy", "show", "--version"], NUMBERS),
+    ("policy apply", "base"): (["policy", "apply", __file__, "--base"], NUMBERS),
+    ("policy rollback", "to"): (["policy", "rollback", "--to"], (*NUMBERS, "0")),
     ("policy simulate", "users"): (["policy", "simulate", "--users"], (*NUMBERS, "0")),
     ("policy simulate", "seed"): (["policy", "simulate", "--seed"], NUMBERS),
     ("policy simulate", "growth"): (

@@ -40,7 +40,6 @@ from console.cli.views import (
     move_jobs,
     plans,
     platforms,
-    policies,
     policy_cases,
     rules,
     shard_stores,
@@ -63,7 +62,6 @@ from homeport.api.audit.v1 import audit_pb2
 from homeport.api.datasharing.v1 import decision_pb2, plan_pb2, platform_pb2, registry_pb2, rule_pb2
 from homeport.api.directory.v1 import directory_pb2
 from homeport.api.fleet.v1 import fleet_pb2
-from homeport.api.policy.v1 import policy_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
 from simulation.policy.case_run import CaseResult
 from tests.support.filled_account_views import ACCOUNT_VIEWS
@@ -281,9 +279,6 @@ VIEWS: dict[Callable[..., Any], Make] = {
     homes.assignment_table: lambda: homes.assignment_table(home()),
     unit_changes.changes_table: lambda: unit_changes.changes_table(
         [unit_changes.change_of(None, unit()), unit_changes.change_of(unit(), unit())]
-    ),
-    policies.policy_view: lambda: policies.policy_view(
-        filled_with_long_texts(policy_pb2.Policy(version=2))
     ),
     tenants.tenant_view: lambda: tenants.tenant_view(filled_with_long_texts(tenancy_pb2.Tenant())),
     tenants.tenants_table: lambda: tenants.tenants_table(

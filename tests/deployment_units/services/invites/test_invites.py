@@ -228,16 +228,19 @@ async def test_the_letter_is_enough_for_the_address_and_for_nobody_else(tmp_path
         assert accepted.state == pb.INVITE_STATE_ACCEPTED
 
 
+SLOW = 3  # calls that a busy machine does not answer in time come again, too
+
+
 @pytest.mark.parametrize("lost", [1, 3])
 async def test_answers_of_the_directory_that_go_unheard_lose_and_double_nothing(tmp_path, lost):
     async with inviting_units(tmp_path) as units:
         units.lost = lost
         made = await units.invite()
-        for _ in range(lost):
+        for _ in range(lost + SLOW):
             await units.pass_time(60.0)
         units.lost = lost
         await units.accept("ben-contoso", made.invitation)
-        for _ in range(lost):
+        for _ in range(lost + SLOW):
             await units.pass_time(60.0)
         (told,) = await units.listed("anna")
         assert told.state == pb.INVITE_STATE_ACCEPTED
