@@ -64,6 +64,7 @@ def test_a_change_that_breaks_a_case_is_refused(cli: CommandLine, tmp_path: Path
     assert ET.fromstring(junit.read_text()).get("failures") == "1"
 
 
+@pytest.mark.slow
 def test_the_policy_in_force_is_the_servers(cli: CommandLine, tmp_path: Path) -> None:
     with ExitStack() as stack:
         (made,) = servers.start(stack, tmp_path, f"embedded:{tmp_path}/store.db", 1)

@@ -79,6 +79,7 @@ def test_pure_removes_every_extension_and_no_source(copy: Path) -> None:
     assert all((copy / BUILD.source_of(module)).is_file() for module in LISTED)
 
 
+@pytest.mark.slow
 def test_without_a_c_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(BUILD.CannotCompile, match="there is no no-such-compiler"):

@@ -103,6 +103,7 @@ def test_a_locustfile_is_python_and_has_the_settings() -> None:
         duration_s=st.floats(20.0, 100.0),
     )
 )
+@pytest.mark.slow
 def test_the_shape_for_locust_has_as_many_arrivals_as_the_scenario(settings: LoadSettings) -> None:
     at = np.linspace(0.0, settings.duration_s, 4_001)[:-1]
     rates = [rate_at(settings, float(one)) for one in at]
