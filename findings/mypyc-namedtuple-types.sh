@@ -7,8 +7,8 @@
 # What happens: `X | None` becomes the class `type`, and `list[str]` becomes `list`. Writing goes by
 # the values and is right. Reading goes by the annotations: "Expected `type`, got `list`".
 # Why it matters here: records of assignments are Structs that hold such tuples. They live in modules
-# that are not compiled (pyproject.toml, tool.homeport.compiled), and tests/packaging/test_compiled.py
-# fails where a compiled Struct would lose the types of its fields.
+# that are not compiled (pyproject.toml says which are), and tests/packaging/test_compiled.py fails
+# where a compiled Struct would lose the types of its fields.
 #
 # Needs a C compiler. Exits with 1 when the compiled class reads its record.
 set -eu

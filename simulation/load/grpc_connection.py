@@ -9,6 +9,7 @@ Flow control and the peer's settings are respected in both directions. Frames as
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import cast
 
@@ -75,7 +76,7 @@ class _Rest:
     window: int
 
 
-class GrpcConnection(asyncio.Protocol):
+class GrpcConnection(asyncio.Protocol, ABC):
     """Is told to `send` calls, and tells `call_ended`. Made by create_connection."""
 
     def __init__(self) -> None:
@@ -96,10 +97,10 @@ class GrpcConnection(asyncio.Protocol):
         self._answers: dict[int, bytes] = {}  # what has come of each open call, prefix and all
         self._waiting: dict[int, _Rest] = {}
 
+    @abstractmethod
     def call_ended(self, stream: int, answer: bytes, error: str, trailers: bytes) -> None:
         """A call is over. answer: its message, without prefix; error: empty, or what became of it
         in words; trailers: the header block that ended it, empty where none did."""
-        raise NotImplementedError
 
     def more_is_possible(self) -> None:
         """Something came: there may be room now, or the connection is gone."""

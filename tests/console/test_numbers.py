@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from console.cli.views import tenants
 from console.cli.views.numbers import exact
 from homeport.api.tenancy.v1 import tenancy_pb2
-from tests.support.filled_views import rendered
+from tests.support.rendered_views import rendered
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.booleans())

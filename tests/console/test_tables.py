@@ -8,13 +8,8 @@ from hypothesis import strategies as st
 from rich.tree import Tree
 
 from console.cli.tables import Table, allotted, facts, fold, number, optional, whole
-from tests.support.filled_views import (
-    CLIENT,
-    TEXT,
-    UNIT,
-    left_out_of,
-    rendered,
-)
+from tests.support.filled_views import CLIENT, TEXT, UNIT
+from tests.support.rendered_views import left_out_of, rendered
 
 
 def test_short_content_keeps_all_columns_in_narrow_terminals() -> None:

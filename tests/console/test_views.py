@@ -16,18 +16,8 @@ from console.cli.views import (
     units,
 )
 from homeport.api.datasharing.v1 import registry_pb2
-from tests.support.filled_views import (
-    UNIT,
-    VIEWS,
-    Make,
-    left_out_of,
-    measured,
-    plain,
-    rendered,
-    tables_in,
-    unit,
-    words,
-)
+from tests.support.filled_views import UNIT, VIEWS, Make, measured, unit
+from tests.support.rendered_views import left_out_of, plain, rendered, tables_in, words
 
 ROOT = Path(__file__).parents[2]
 EACH = pytest.mark.parametrize(
