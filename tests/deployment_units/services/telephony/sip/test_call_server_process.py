@@ -129,7 +129,6 @@ async def test_a_route_that_the_call_server_is_not_told_leaves_no_record_open() 
 async def test_a_call_server_that_is_killed_leaves_its_calls_up() -> None:
     async with unit() as there:
         call = await there.near.call(P1, T)
-        before = len(there.far.got)
         os.kill(there.process.pid, signal.SIGKILL)
         with pytest.raises(CallServerEndedError):
             await there.running
@@ -138,7 +137,8 @@ async def test_a_call_server_that_is_killed_leaves_its_calls_up() -> None:
         assert await there.process.send_text(P2, OURS, "x", within_s=5) is None
         assert not there.far.rung[0].over  # nobody was told to hang up
         assert not call.over
-        assert len(there.far.got) == before
+        # The ACK of its answer may come after the kill; nothing else does.
+        assert {data.split(b" ")[0] for data in there.far.got} <= {b"INVITE", b"ACK"}
         there.running = asyncio.create_task(there.process.run())  # as the supervisor does
         address = there.near.server
         async with asyncio.timeout(60):
