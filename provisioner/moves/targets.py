@@ -131,7 +131,9 @@ class Targets:
         if found is None:
             if len(self._eligibilities) >= MOST_POLICIES:
                 self._eligibilities.clear()
-            found = self._eligibilities[policy] = Eligibility(self.fleet, policy)
+            before = policy.before_hook
+            parent = None if before is None else self._eligibility(before)
+            found = self._eligibilities[policy] = Eligibility(self.fleet, policy, parent)
         return found
 
     def _away_km(self, location: Location, unit: PlacementUnit) -> float:

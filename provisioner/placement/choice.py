@@ -27,6 +27,7 @@ SPREAD_NEAR = "spread-near"  # of several equally near and loaded ones, by hash
 NEXT_BEST = "next-best"  # nearer ones were full
 SPREAD = "spread"  # nobody knows where the client is
 SPILLOVER = "spillover"  # the units that its policy tries first had no room
+HOOK = "hook"  # the hook of its policy named the unit, and no better one had room
 
 
 class Choice(NamedTuple):

@@ -85,11 +85,12 @@ class Chooser:
         occupancy: Occupancy,
         *,
         max_places: int = 50_000,
+        eligibility: Eligibility | None = None,
     ) -> None:
         self._fleet = fleet
         self._policy = policy
         self._occupancy = occupancy
-        self._eligibility = Eligibility(fleet, policy)
+        self.eligibility = eligibility or Eligibility(fleet, policy)
         self._generation = max(1, max_places // 2)
         self._by_tenant = fleet.by_tenant
         # Apart from each other: a dict whose keys are all str is the fastest there is.
@@ -138,7 +139,7 @@ class Chooser:
         if kept is None:
             places = cell_places(location, self._policy)
             middle = places.middle if places is not None else place_of(location, self._policy)
-            eligible = self._eligibility.of(location, tenant)
+            eligible = self.eligibility.of(location, tenant)
             kept = _Kept(rank(eligible, middle, kept=self._policy.kept), places)
         self._make_room()
         self._cells[key] = kept
@@ -152,7 +153,7 @@ class Chooser:
             return kept
         kept = self._older_positions.pop(key, None)
         if kept is None:
-            eligible = self._eligibility.of(location, tenant)
+            eligible = self.eligibility.of(location, tenant)
             place = place_of(location, self._policy)
             kept = _Kept(rank(eligible, place, kept=self._policy.kept))
         self._make_room()

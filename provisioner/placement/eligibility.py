@@ -16,7 +16,7 @@ from provisioner.placement.filters import PlacementPolicy, why_never, why_not_he
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import Floats
 from provisioner.placement.narrowing import narrowing_of
-from provisioner.placement.ranking import Scale, scale_of
+from provisioner.placement.ranking import Scale, put_first, scale_of
 
 MOST_KEPT = 1024  # pairs of tenant and area
 
@@ -49,15 +49,32 @@ class EligibleUnits:
 
 
 class Eligibility:
-    """Over one fleet snapshot and policy."""
+    """Over one fleet snapshot and policy. before_hook: of the policy without what its hook said,
+    where that is known: then nothing is asked of units that are out already."""
 
-    def __init__(self, fleet: PlacementFleet, policy: PlacementPolicy) -> None:
+    def __init__(
+        self,
+        fleet: PlacementFleet,
+        policy: PlacementPolicy,
+        before_hook: Eligibility | None = None,
+    ) -> None:
         self._fleet = fleet
         self._policy = policy
-        self._ever = [unit for unit in fleet.units if not why_never(unit, policy)]
+        scale: Scale | None
+        if before_hook is None or policy.answer is None:
+            self._ever = [unit for unit in fleet.units if not why_never(unit, policy)]
+            scale = scale_of(policy.ranking, fleet)
+        else:
+            said = policy.constraints[len(before_hook._policy.constraints) :]
+            self._ever = before_hook._ever
+            for one in said:
+                units, forbids = one.selector.units, one.forbids
+                self._ever = [unit for unit in self._ever if (unit.id in units) is not forbids]
+            first = [at for unit in policy.answer.order if (at := fleet.index_of(unit)) >= 0]
+            scale = put_first(before_hook._scale, fleet, first)
+        self._scale = scale
         self._kept: dict[tuple[str, str, str], EligibleUnits] = {}
         self._alike: dict[bytes, EligibleUnits] = {}
-        self._scale = scale_of(policy.ranking, fleet)
         self._denied = self._eligible([], policy.denied, (policy.denied_by,))
         self._refused = self._eligible([], NOBODY_KNOWS_WHERE)
 

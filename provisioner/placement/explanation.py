@@ -79,7 +79,7 @@ def explain(
             if choice.unit_index not in in_ranking
         ]
         within = everyone.place.equals_within
-        reasons = _ReasonWriter(fleet, location, within, tiers, load, recorded_km, stage.ranking)
+        reasons = _ReasonWriter(fleet, location, within, tiers, load, recorded_km, stage)
         spills = stage is not policy
         for choice in ranked:
             why = (
@@ -91,7 +91,7 @@ def explain(
             unit = fleet.units[choice.unit_index]
             units.append(reasons.considered(unit, why, rank=len(units) + 1))
         if ranked and not rule:
-            rule = rules.SPILLOVER if spills else ranked[0].rule
+            rule = rules.SPILLOVER if spills else _rule(fleet, stage, ranked[0])
         in_ranking.update(choice.unit_index for choice in ranked)
     for unit in fleet.units:
         if unit.index not in in_ranking:
@@ -111,6 +111,13 @@ def _stages(policy: PlacementPolicy) -> Iterator[PlacementPolicy]:
     while stage is not None:
         yield stage
         stage = stage.spillover
+
+
+def _rule(fleet: PlacementFleet, stage: PlacementPolicy, best: Choice) -> str:
+    """The rule of a choice, as `PolicyChooser` has it."""
+    answer = stage.answer
+    named = answer is not None and fleet.units[best.unit_index].id in answer.order
+    return rules.HOOK if named else best.rule
 
 
 def _ranking(
@@ -139,7 +146,18 @@ class _ReasonWriter:
     tiers: dict[int, float]
     load: Sequence[float]
     recorded_km: Mapping[str, float]
-    ranking: Ranking
+    policy: PlacementPolicy
+
+    @property
+    def ranking(self) -> Ranking:
+        return self.policy.ranking
+
+    def ranked_by(self, unit: PlacementUnit) -> str:
+        """Whose ranking puts it before others."""
+        before, answer = self.policy.before_hook, self.policy.answer
+        if before is None or before.hook is None or answer is None or unit.id not in answer.order:
+            return "the policy"
+        return f"hook {before.hook.name}"
 
     def considered(self, unit: PlacementUnit, reason: str, *, rank: int) -> ConsideredUnit:
         verdict = UnitVerdict.EXCLUDED
@@ -176,7 +194,7 @@ class _ReasonWriter:
         if not self.ranking.by_distance or self.ranking.orders:
             alone = choice.rule == rules.NEAREST
             rest = "" if alone else "; load and hash decide"
-            return f"{near}, ranked first by the policy{rest}"
+            return f"{near}, ranked first by {self.ranked_by(unit)}{rest}"
         return {
             rules.NEAREST: f"{near}, and no other that may take the client "
             + ("matches as well" if away_km is None else f"is within {self._uncertainty()}"),
@@ -189,7 +207,7 @@ class _ReasonWriter:
         away_km, best_km = self.away_km(unit), self.away_km(best)
         farther = self.tiers[unit.index] - self.tiers[best.index]
         if farther >= CLASS_KM / 2:
-            return f"the policy's ranking puts {best.id} first"
+            return f"the ranking of {self.ranked_by(best)} puts {best.id} first"
         if not self.ranking.by_distance:
             return self._as_free("ranked alike by the policy", unit, best)
         if away_km is None or best_km is None:

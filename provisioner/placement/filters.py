@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from provisioner.geo.location import Location
 from provisioner.placement.fleet import PlacementUnit
+from provisioner.placement.hooks import HookAnswer, HookUse
 from provisioner.placement.ranking import PROXIMITY, Ranking
 from provisioner.placement.selectors import Constraint
 
@@ -36,6 +37,9 @@ class PlacementPolicy:
     denied_by: str = ""  # the rule that says so
     ranking: Ranking = PROXIMITY
     spillover: PlacementPolicy | None = None  # what is tried where no unit of this one has room
+    hook: HookUse | None = None  # who is to be asked before it counts
+    answer: HookAnswer | None = None  # what was said, where it counts already
+    before_hook: PlacementPolicy | None = None  # the policy without that
     kept: int = 16  # candidates kept per location, at least 1
 
     def bounded(self, uncertainty_km: float) -> float:

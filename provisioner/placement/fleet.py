@@ -40,8 +40,8 @@ class PlacementFleet:
     """
 
     __slots__ = (
-        "by_area", "by_tenant", "continents", "countries", "revision", "seeds", "units",
-        "vectors", "weights",
+        "_indices", "by_area", "by_tenant", "continents", "countries", "revision", "seeds",
+        "units", "vectors", "weights",
     )  # fmt: skip
 
     def __init__(self, *, units: tuple[PlacementUnit, ...], revision: int) -> None:
@@ -61,4 +61,11 @@ class PlacementFleet:
         self.countries = np.array([unit.country for unit in units], dtype=np.str_)
         self.continents = np.array([unit.continent for unit in units], dtype=np.str_)
         self.by_tenant = any(unit.tenants for unit in units)
+        self._indices: dict[str, int] | None = None
         self.by_area = any(unit.serves.countries or unit.serves.continents for unit in units)
+
+    def index_of(self, unit_id: str) -> int:
+        """The place of a unit; -1: it is not there."""
+        if self._indices is None:
+            self._indices = {unit.id: unit.index for unit in self.units}
+        return self._indices.get(unit_id, -1)

@@ -7,10 +7,12 @@ revisions; the choosers used last are kept, two generations of them, as `Chooser
 from __future__ import annotations
 
 from provisioner.geo.location import Location
-from provisioner.placement.choice import SPILLOVER, Choice, NoChoice
+from provisioner.placement.choice import HOOK, SPILLOVER, Choice, NoChoice
 from provisioner.placement.chooser import Chooser
+from provisioner.placement.eligibility import Eligibility
 from provisioner.placement.filters import PlacementPolicy, PolicySource
 from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.hooks import HookAnswer
 from provisioner.placement.occupancy import Occupancy
 
 # Policies of which choosers are kept, in one generation: there is one for each country where rules
@@ -49,9 +51,16 @@ class PolicyChooser:
         if chooser is None:
             chooser = self._chooser(policy)
         choice = chooser.choose(location, tenant, client_key)
-        if type(choice) is Choice or (policy.spillover is None and policy.full == "retry"):
+        if type(choice) is Choice:
+            return choice if policy.answer is None else self._told(policy.answer, choice)
+        if policy.spillover is None and policy.full == "retry":
             return choice
         return self._spill(policy, choice, location, tenant, client_key)
+
+    def _told(self, answer: HookAnswer, choice: Choice) -> Choice:
+        """The choice, with the rule that the hook gives it."""
+        named = self._fleet.units[choice.unit_index].id in answer.order
+        return Choice(choice.unit_index, HOOK) if named else choice
 
     def _spill(
         self,
@@ -81,13 +90,25 @@ class PolicyChooser:
         found = self._older.pop(policy, None)
         if found is None:
             places = MOST_PLACES if policy is self._default else PLACES_EACH
-            found = Chooser(self._fleet, policy, self._occupancy, max_places=places)
+            found = Chooser(
+                self._fleet,
+                policy,
+                self._occupancy,
+                max_places=places,
+                eligibility=self._narrowed(policy),
+            )
         if len(self._choosers) >= self._most_policies:
             self._older, self._choosers = self._choosers, {}
             # Units must not hold on to what was dropped.
             self._occupancy.forget_all()
         self._choosers[policy] = found
         return found
+
+    def _narrowed(self, policy: PlacementPolicy) -> Eligibility | None:
+        """Of what a hook's answer left of a policy; None: no hook has answered."""
+        if policy.before_hook is None:
+            return None
+        return Eligibility(self._fleet, policy, self._chooser(policy.before_hook).eligibility)
 
 
 def _most_policies(units: int) -> int:

@@ -134,3 +134,20 @@ def _offsets(orders: Sequence[Order], units: Sequence[PlacementUnit]) -> list[fl
     classes = [tuple(order.of(unit) for order in orders) for unit in units]
     rank = {found: at for at, found in enumerate(sorted(set(classes)))}
     return [rank[found] * CLASS_KM for found in classes]
+
+
+def put_first(scale: Scale | None, fleet: PlacementFleet, units: Sequence[int]) -> Scale | None:
+    """A scale in which these units, by index, go first, in their order: as one with a Preference
+    for each of them has it, without asking the whole fleet."""
+    if not units:
+        return scale
+    count = len(fleet.units)
+    offsets = np.zeros(count) if scale is None else scale.offsets.copy()
+    offsets += len(units) * CLASS_KM
+    offsets[list(units)] = np.arange(len(units), dtype=np.float64) * CLASS_KM
+    return Scale(
+        stretch=np.ones(count) if scale is None else scale.stretch,
+        offsets=offsets,
+        weights=fleet.weights if scale is None else scale.weights,
+        by_load=scale is None or scale.by_load,
+    )
