@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
@@ -53,11 +54,14 @@ class CallEncoder:
         self._callers = callers
         self._population = population
         self._seed = seed
-        deadline = header_block([("grpc-timeout", f"{max(1, int(timeout_s * 1e3))}m")])
+        shown = b""
         if callers.token and not callers.group:
-            deadline += header_block([("authorization", f"Bearer {callers.token}")])
+            shown = header_block([("authorization", f"Bearer {callers.token}")])
+        deadline = header_block([("grpc-timeout", f"{max(1, int(timeout_s * 1e3))}m")]) + shown
         self._provision = grpc_headers(f"{SERVICE}Provision", authority, scheme) + deadline
         self._release = grpc_headers(f"{SERVICE}ReleaseAssignment", authority, scheme) + deadline
+        # Of a stream there is no deadline: it may have any number of batches.
+        self._many = grpc_headers(f"{SERVICE}ProvisionMany", authority, scheme) + shown
 
     def client_id(self, user: int) -> str:
         """Of a user."""
@@ -66,6 +70,23 @@ class CallEncoder:
     def address(self, user: int, place: int) -> str:
         """Where a user is."""
         return self._population.user(user + place * ELSEWHERE, self._seed).address
+
+    @property
+    def in_bulk(self) -> bool:
+        """Whether one caller may ask for many users at once."""
+        return not self._callers.group
+
+    def many(self, users: Sequence[int]) -> EncodedCall:
+        """A stream of one batch: these users ask for a home from where they live."""
+        asked = pb.ProvisionManyRequest(
+            tenant=self._callers.tenant,
+            clients=[
+                pb.ClientOrigin(client_id=self.client_id(user), address=self.address(user, 0))
+                for user in users
+            ],
+            without_tickets=True,
+        )
+        return encoded_call(self._many, asked.SerializeToString())
 
     def call(self, kind: int, user: int, place: int) -> EncodedCall:
         """What a user asks for."""

@@ -9,23 +9,19 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from simulation.load.calls import CallEncoder
 from simulation.load.connections import Connections, LoadServers, PendingCall
 from simulation.load.counts import LoadSecond
 from simulation.load.plan import LoadPlan
+from simulation.load.preparation import PendingUsers, Preparation
 from simulation.load.recorder import Recorder
 from simulation.load.settings import LoadSettings
-from simulation.load.user_kinds import UserKind
 
 TICK_S = 0.002
+CHUNK = 8_192  # arrivals of a plan that are objects at a time
 AT_ONCE = 256  # calls made before answers are heard again
-PREPARED_AT_ONCE = 64  # on each connection, before the clock starts
-PREPARED_TRIES = 20
-PREPARED_FULL_TRIES = 1  # where there is no room, more of them do not make any
-NO_ROOM = "grpc-status 8"
-RETRY_AGAIN_S = 1.0  # of a user who has no home before the clock starts and was told nothing
 NOT_CONNECTED = "not connected"
 TOO_LATE = "no answer in time"
 
@@ -54,50 +50,36 @@ class OpenLoop:
         self._sent: deque[PendingCall] = deque()  # nearly by when they are given up
         self._back: list[tuple[float, int, PendingCall]] = []  # a heap: who comes back when
         self._number = 0
-        self._preparing: deque[PendingCall] | None = None
-        self._homeless = 0
+        self._preparation: Preparation | None = None
 
     async def connect(self) -> None:
         """Raises OSError and TimeoutError where there is no server."""
         await self._connections.connect()
 
     async def prepare(self, plan: LoadPlan, heard: Callable[[int], None]) -> int:
-        """Gives users a home before the clock starts, some at a time; how many got none. heard: how
-        many are done."""
-        self._preparing = deque()
-        users = deque(plan.prepared.tolist())
-        todo, told = len(users), 0
-        most = self._settings.connections * PREPARED_AT_ONCE
-        self._began_s = self._clock()
-        self._done = self._homeless = 0
+        """Gives users a home before the clock starts; how many got none. heard: how many are
+        done."""
+        self._began_s, told = self._clock(), 0
+        preparation = self._preparation = Preparation(
+            plan.prepared,
+            self._connections,
+            self._encoder,
+            open_connections=self._settings.connections,
+            timeout_s=self._settings.timeout_s,
+            told=self._recorder.told,
+        )
         mending = asyncio.create_task(self._connections.mend())
         try:
-            while self._done < todo:
-                now = self._now()
-                self._expire(now)
-                while self._back and self._back[0][0] <= now:
-                    self._preparing.append(heapq.heappop(self._back)[2])
-                while self._connections.under_way < most and (users or self._preparing):
-                    pending = (
-                        self._preparing.popleft()
-                        if self._preparing
-                        else PendingCall(UserKind.NEW, users.popleft(), 0, now)
-                    )
-                    pending.due_s = now
-                    if not self._open(pending):
-                        self._preparing.appendleft(pending)
-                        break
-                self._connections.flush()
-                if self._done - told >= 1_000:
-                    told = self._done
+            while not preparation.over:
+                preparation.go_on(self._now(), TOO_LATE)
+                if preparation.done - told >= 1_000:
+                    told = preparation.done
                     heard(told)
                 await asyncio.sleep(TICK_S)
         finally:
             mending.cancel()
-        self._preparing = None
-        self._sent.clear()
-        self._back.clear()
-        return self._homeless
+            self._preparation = None
+        return preparation.homeless
 
     async def run(self, plan: LoadPlan, began_s: float) -> None:
         """The whole plan, from `began_s` of the clock on; returns once nobody waits any more."""
@@ -112,9 +94,8 @@ class OpenLoop:
             self._connections.close()
 
     async def _run(self, plan: LoadPlan) -> None:
-        at_s, kinds = plan.at_s.tolist(), plan.kinds.tobytes()
-        users, places = plan.users.tolist(), plan.places.tolist()
-        following, whole = 0, len(at_s)
+        arriving = arriving_calls(plan)
+        following = next(arriving, None)
         while True:
             now = self._now()
             while now >= self._recorder.now.second + 1:
@@ -123,18 +104,15 @@ class OpenLoop:
             self._expire(now)
             while self._back and self._back[0][0] <= now:
                 self._waiting.append(heapq.heappop(self._back)[2])
-            until = min(following + AT_ONCE, whole)
-            while following < until and at_s[following] <= now:
-                self._waiting.append(
-                    PendingCall(
-                        kinds[following], users[following], places[following], at_s[following]
-                    )
-                )
-                following += 1
+            for _ in range(AT_ONCE):
+                if following is None or following.due_s > now:
+                    break
+                self._waiting.append(following)
+                following = next(arriving, None)
             self._send(now)
-            if following == whole and not self._under_way() and not self._back:
+            if following is None and not self._under_way() and not self._back:
                 break
-            behind = self._waiting or (following < whole and at_s[following] <= now)
+            behind = self._waiting or (following is not None and following.due_s <= now)
             await asyncio.sleep(0.0 if behind else TICK_S)
         last = self._recorder.now.second
         self._tell(self._recorder.finish(0, last + 1))
@@ -184,8 +162,9 @@ class OpenLoop:
     def _heard(self, pending: PendingCall, answer: bytes, error: str, trailers: bytes) -> None:
         """A call has ended."""
         pending.connection = None
-        if self._preparing is not None:
-            self._prepared(pending, error, trailers)
+        if isinstance(pending, PendingUsers):
+            if self._preparation is not None:  # else it comes late, and nobody waits for it
+                self._preparation.ended(pending, answer, error, trailers)
             return
         now = self._now()
         if not error:
@@ -204,12 +183,16 @@ class OpenLoop:
         self._number += 1
         heapq.heappush(self._back, (at_s, self._number, again))
 
-    def _prepared(self, pending: PendingCall, error: str, trailers: bytes) -> None:
-        most = PREPARED_FULL_TRIES if error == NO_ROOM else PREPARED_TRIES
-        if error and pending.refused < most:
-            retry_after_s = self._recorder.told(error, trailers)
-            if retry_after_s is not None or not trailers:
-                self._comes_back(pending, self._now() + (retry_after_s or RETRY_AGAIN_S))
-                return
-        self._done += 1
-        self._homeless += bool(error)
+
+def arriving_calls(plan: LoadPlan) -> Iterator[PendingCall]:
+    """Each call of a plan, by when it is due. Made as they are asked for: a plan of millions stays
+    arrays."""
+    for start in range(0, len(plan.at_s), CHUNK):
+        part = slice(start, start + CHUNK)
+        yield from map(
+            PendingCall,
+            plan.kinds[part].tolist(),
+            plan.users[part].tolist(),
+            plan.places[part].tolist(),
+            plan.at_s[part].tolist(),
+        )

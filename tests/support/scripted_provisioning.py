@@ -19,6 +19,7 @@ from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 
 SERVICE = "homeport.api.provisioning.v1.ProvisioningService"
 Answer = Callable[[pb.ProvisionRequest, int, Any], Any]
+Each = Callable[[pb.ClientOrigin, int], pb.ProvisionResult]
 
 
 def details(reason: str, retry_after_s: float | None) -> tuple[tuple[str, bytes], ...]:
@@ -39,8 +40,10 @@ def details(reason: str, retry_after_s: float | None) -> tuple[tuple[str, bytes]
 class ScriptedService(pb_grpc.ProvisioningServiceServicer):
     """Answers as it is told; keeps what it was asked, and when."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, each: Each | None = None) -> None:
         self._answer = answer
+        self._each = each or at_home
+        self.batches: list[int] = []
         self.asked: list[tuple[float, Any, dict[str, str]]] = []
         self.times: Counter[str] = Counter()
         self.server: Any = None
@@ -51,14 +54,26 @@ class ScriptedService(pb_grpc.ProvisioningServiceServicer):
         made = self._answer(request, self.times[request.client_id], context)
         return await made if asyncio.iscoroutine(made) else made
 
+    async def ProvisionMany(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        async for request in requests:
+            self.batches.append(len(request.clients))
+            self.asked.append((time.monotonic(), request, dict(context.invocation_metadata())))
+            made = []
+            for one in request.clients:
+                self.times[one.client_id] += 1
+                made.append(self._each(one, self.times[one.client_id]))
+            yield pb.ProvisionManyResponse(results=made)
+
     async def ReleaseAssignment(self, request: Any, context: Any) -> Any:
         self.asked.append((time.monotonic(), request, dict(context.invocation_metadata())))
         return pb.ReleaseAssignmentResponse(released=False)
 
 
 @asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[tuple[ScriptedService, str]]:
-    service, server = ScriptedService(answer), grpc.aio.server()
+async def serving(
+    answer: Answer, each: Each | None = None
+) -> AsyncIterator[tuple[ScriptedService, str]]:
+    service, server = ScriptedService(answer, each), grpc.aio.server()
     service.server = server
     pb_grpc.add_ProvisioningServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     enable_reflection(server, [SERVICE])
@@ -73,6 +88,20 @@ async def serving(answer: Answer) -> AsyncIterator[tuple[ScriptedService, str]]:
 def home(request: pb.ProvisionRequest, times: int, context: Any) -> pb.ProvisionResponse:
     made = pb.ProvisionResponse(existing=times > 1)
     made.assignment.unit_id = "eu-west"
+    return made
+
+
+def at_home(one: pb.ClientOrigin, times: int) -> pb.ProvisionResult:
+    made = pb.ProvisionResult(client_id=one.client_id)
+    made.provisioned.assignment.unit_id = "eu-west"
+    return made
+
+
+def turned_away(one: pb.ClientOrigin, code: str, retry_after_s: float | None) -> pb.ProvisionResult:
+    made = pb.ProvisionResult(client_id=one.client_id)
+    made.error.code = code
+    if retry_after_s is not None:
+        made.error.retry_after.FromNanoseconds(int(retry_after_s * 1e9))
     return made
 
 

@@ -4,7 +4,9 @@ told to, and are given up in time."""
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+import tracemalloc
 from typing import Any
 
 import grpc
@@ -16,13 +18,14 @@ from simulation.load.calls import CallEncoder, Callers
 from simulation.load.connections import LoadServers
 from simulation.load.counts import LoadSecond, together
 from simulation.load.latencies import Latencies
-from simulation.load.open_loop import OpenLoop
+from simulation.load.open_loop import CHUNK, OpenLoop, arriving_calls
 from simulation.load.plan import LoadPlan
+from simulation.load.preparation import BATCH, FULL_TRIES, TRIES
 from simulation.load.recorder import Recorder
 from simulation.load.settings import LoadSettings
 from simulation.load.user_kinds import UserKind
 from simulation.population.population import Population
-from tests.support.scripted_provisioning import home, refused, serving
+from tests.support.scripted_provisioning import at_home, home, refused, serving, turned_away
 
 
 def planned(*calls: tuple[float, int, int], prepared: tuple[int, ...] = ()) -> LoadPlan:
@@ -158,17 +161,75 @@ async def test_who_is_not_answered_in_time_is_given_up(population: Population) -
 
 
 async def test_known_users_have_a_home_before_the_clock_starts(population: Population) -> None:
+    """In bulk, where a gateway speaks for them."""
+
+    def some(one: pb.ClientOrigin, times: int) -> pb.ProvisionResult:
+        if one.client_id.endswith("-3"):
+            return turned_away(one, "UNAVAILABLE", 0.001)
+        if one.client_id.endswith("-4"):
+            return turned_away(one, "INVALID_ARGUMENT", None)
+        if one.client_id.endswith("-5"):
+            return turned_away(one, "RESOURCE_EXHAUSTED", 0.001)
+        if one.client_id.endswith("-6") and times == 1:
+            return turned_away(one, "UNAVAILABLE", 0.001)
+        return at_home(one, times)
+
+    everybody = tuple(range(1, BATCH + 11))
+    async with serving(home, some) as (service, address):
+        plan = planned((0.0, UserKind.KNOWN, 1), prepared=everybody)
+        told = await ran(address, plan, population, homeless=3)
+    assert told.good == {"known": 1}
+    assert service.times["load-r-2"] == 1
+    assert service.times["load-r-3"] == TRIES + 1
+    assert service.times["load-r-4"] == 1
+    assert service.times["load-r-5"] == FULL_TRIES + 1
+    assert service.times["load-r-6"] == 2
+    assert service.batches[:2] == [BATCH, 10]
+    _, asked, headers = service.asked[0]
+    assert headers["authorization"] == "Bearer secret"
+    assert asked.without_tickets
+    assert [one.address for one in asked.clients[:3]] == [
+        population.user(number, 1).address for number in (1, 2, 3)
+    ]
+
+
+async def test_clients_of_their_own_get_their_homes_one_by_one(population: Population) -> None:
     def some(request: pb.ProvisionRequest, times: int, context: Any) -> Any:
         if request.client_id.endswith("-3"):
             return refused(context, "STORE_UNAVAILABLE", 0.01)
         return home(request, times, context)
 
+    callers = Callers(tenant="default", run="r", group="line", group_key="k" * 43)
     async with serving(some) as (service, address):
         plan = planned((0.0, UserKind.KNOWN, 1), prepared=(1, 2, 3))
-        told = await ran(address, plan, population, homeless=1)
+        told = await ran(address, plan, population, callers=callers, homeless=1)
     assert told.good == {"known": 1}
     assert told.started == 0
     assert service.times["load-r-2"] == 1
+    assert service.batches == []
+
+
+def test_a_plan_of_millions_stays_arrays(population: Population) -> None:
+    """Its calls are made as they are asked for."""
+    many = 1_000_000
+    plan = LoadPlan(
+        at_s=np.arange(many, dtype=np.float64),
+        kinds=np.zeros(many, dtype=np.uint8),
+        users=np.arange(many, dtype=np.int64),
+        places=np.zeros(many, dtype=np.uint16),
+        prepared=np.empty(0, dtype=np.int64),
+    )
+    tracemalloc.start()
+    try:
+        arriving = arriving_calls(plan)
+        first = next(arriving)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (first.user, first.due_s) == (0, 0.0)
+    assert peak < 4 << 20
+    *_, last = itertools.islice(arriving, CHUNK + 5)
+    assert (last.user, last.due_s) == (CHUNK + 5, CHUNK + 5.0)
 
 
 async def test_what_a_gateway_and_what_clients_show(population: Population) -> None:
