@@ -23,6 +23,7 @@ TICK_S = 0.002
 CHUNK = 8_192  # arrivals of a plan that are objects at a time
 AT_ONCE = 256  # calls made before answers are heard again
 NOT_CONNECTED = "not connected"
+ALIVE_EVERY_S = 5.0  # that often it says how many have a home, also where it is no more of them
 TOO_LATE = "no answer in time"
 
 
@@ -59,7 +60,7 @@ class OpenLoop:
     async def prepare(self, plan: LoadPlan, heard: Callable[[int], None]) -> int:
         """Gives users a home before the clock starts; how many got none. heard: how many are
         done."""
-        self._began_s, told = self._clock(), 0
+        self._began_s, told, told_s = self._clock(), 0, 0.0
         preparation = self._preparation = Preparation(
             plan.prepared,
             self._connections,
@@ -72,8 +73,8 @@ class OpenLoop:
         try:
             while not preparation.over:
                 preparation.go_on(self._now(), TOO_LATE)
-                if preparation.done - told >= 1_000:
-                    told = preparation.done
+                if preparation.done - told >= 1_000 or self._now() > told_s + ALIVE_EVERY_S:
+                    told, told_s = preparation.done, self._now()
                     heard(told)
                 await asyncio.sleep(TICK_S)
         finally:
