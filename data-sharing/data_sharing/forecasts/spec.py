@@ -35,6 +35,9 @@ class ForecastSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     step: str | None = None  # of the trend; not with season, whose steps it goes by
     season: SeasonSpec | None = None
     forget: str = "90d"  # keys without an event for so long are dropped
+    purpose: str | None = None  # what for; needed where the feed has a sharing policy
+    readers: list[str] = []  # applications that rules tell of it, where the feed has one
+    plans: bool = False  # whether rules may change plans by it, where the feed has one
     description: str = ""
 
 

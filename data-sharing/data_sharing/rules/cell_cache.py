@@ -126,6 +126,7 @@ class RuleCell(msgspec.Struct, array_like=True):
     fired_ms: dict[str, int] = msgspec.field(default_factory=dict)  # by plan
     evicted: int = 0  # events dropped for want of room, ever
     late: int = 0  # events that came too late, ever
+    seal: str = ""  # of what the rule was shown (SharingPolicies.seal) when this was made
 
 
 _TYPES: dict[str, type[msgspec.Struct]] = {

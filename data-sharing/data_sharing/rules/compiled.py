@@ -18,6 +18,7 @@ from control_plane.expressions.tree import Call, Node, Path, paths_read
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Method
 from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.rules import audiences
 from data_sharing.rules.cell_cache import CellId
 from data_sharing.rules.event_condition import event_condition
 from data_sharing.rules.event_view import EventExpression, EventView
@@ -25,6 +26,7 @@ from data_sharing.rules.joins import Join
 from data_sharing.rules.predicates import Conjunct
 from data_sharing.rules.spec import RuleSpec
 from data_sharing.rules.windows import Window
+from data_sharing.sharing.audience import Audience
 
 Computed: TypeAlias = Expression | str | int | float | bool  # text never stands for itself
 
@@ -88,6 +90,11 @@ class CompiledForecast:
     where: EventExpression | None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def audience(self) -> Audience:
+        """Whom it tells what it reads."""
+        return audiences.of_forecast(self.spec)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CompiledRule:
@@ -127,6 +134,11 @@ class CompiledRule:
     def order(self) -> tuple[int, str]:
         """The order in which rules are decided: by priority, then by id."""
         return (-self.spec.priority, self.spec.rule)
+
+    @cached_property
+    def audience(self) -> Audience:
+        """Whom it tells what it reads."""
+        return audiences.of_rule(self.spec)
 
     @cached_property
     def stateful(self) -> bool:

@@ -215,7 +215,7 @@ class ConditionEvaluator:
         return values
 
     def _forecast(self, name: str, fields: Sequence[str], key: str) -> dict[str, Any]:
-        found = self._context.forecast_of(self._rule.tenant, name, key)
+        found = self._context.forecast_of(self._rule, name, key)
         if found is None:
             return {}
         method = self._rule.forecasts[name]

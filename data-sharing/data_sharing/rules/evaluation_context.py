@@ -6,6 +6,7 @@ The event, the clock, the cells, the plans; and what the rules give back: timers
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
@@ -55,7 +56,7 @@ class EvaluationContext:
 
     __slots__ = (
         "dropped", "event", "evicted", "explaining", "forecast_of", "now_ms", "parking", "plans",
-        "refs", "state", "timers",
+        "refs", "seals", "state", "timers",
     )  # fmt: skip
 
     def __init__(
@@ -65,14 +66,16 @@ class EvaluationContext:
         state: CellCache,
         plans: Plans,
         explaining: bool,
-        forecast_of: Callable[[str, str, str], Forecast | None],
+        forecast_of: Callable[[CompiledRule, str, str], Forecast | None],
+        seals: Mapping[tuple[str, str], str] = MappingProxyType({}),
     ) -> None:
         self.event = event
         self.now_ms = now_ms
         self.state = state
         self.plans = plans
         self.explaining = explaining
-        self.forecast_of = forecast_of  # tenant, name, key
+        self.forecast_of = forecast_of  # which rule reads it, its name, key
+        self.seals = seals  # of rules that read what has a sharing policy, by tenant and id
         # Of the event alone that is decided, if one is.
         self.refs: tuple[EventRef, ...] = ()
         if event is not None:

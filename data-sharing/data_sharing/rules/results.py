@@ -14,6 +14,7 @@ import msgspec
 from data_sharing.forecasts.spec import shown
 from data_sharing.rules.effects import Effect, EventRef, Invoke
 from data_sharing.rules.rule_health import ParkingScope
+from data_sharing.sharing.audience import Audience
 
 
 class RuleVerdict(StrEnum):
@@ -129,10 +130,18 @@ class ParkingChange(NamedTuple):
     scope: ParkingScope
 
 
+class AudienceRead(NamedTuple):
+    """fields: that it was shown of the event, for people."""
+
+    audience: Audience
+    fields: tuple[str, ...]
+
+
 class EvaluationResult(msgspec.Struct, frozen=True):
     """outcomes: of the rules that the index found, in their order. effects: those to act on, in
     order. timers: to store; dropped: ids of timers that need not come back. evicted: rules, and
-    how many events each let go of for want of room. parking: what was parked or retried."""
+    how many events each let go of for want of room. parking: what was parked or retried. reads:
+    who was shown what of an event whose feed has a sharing policy."""
 
     outcomes: tuple[RuleOutcome, ...] = ()
     effects: tuple[Effect, ...] = ()
@@ -140,6 +149,7 @@ class EvaluationResult(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
     evicted: tuple[tuple[str, int], ...] = ()
     parking: tuple[ParkingChange, ...] = ()
+    reads: tuple[AudienceRead, ...] = ()
 
 
 NO_RESULT = EvaluationResult()

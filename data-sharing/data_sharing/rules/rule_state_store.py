@@ -16,13 +16,18 @@ class RuleStateStore:
         self._context, self._rule = context, rule
 
     def get(self, key: str) -> RuleCell:
-        """The rule's at this key; a new one, not yet kept, where there is none or it has
-        expired."""
+        """The rule's at this key; a new one, not yet kept, where there is none, it has expired, or
+        it was made when the rule was shown something else."""
         rule = self._rule
         name = CellId(rule.tenant, "rule", rule.id, key)
         cell: RuleCell | None = self._context.state.get(name)
-        if cell is None or (cell.expires_ms and cell.expires_ms < self._context.now_ms):
-            return RuleCell()
+        seal = self._context.seals.get((rule.tenant, rule.id), "")
+        if (
+            cell is None
+            or (cell.expires_ms and cell.expires_ms < self._context.now_ms)
+            or cell.seal != seal
+        ):
+            return RuleCell(seal=seal)
         return cell
 
     def is_late(self, cell: RuleCell) -> bool:

@@ -112,6 +112,7 @@ class RuleSpec(_Strict, frozen=True, kw_only=True):
     retry_after: str = "1m"  # what is parked is tried again; doubles with each failure to
     retry_at_most: str = "1h"
     application: str | None = None  # whose rule it is; it then reads what that may read
+    purpose: str | None = None  # what for; needed where a feed has a sharing policy
     description: str = ""
 
     @property

@@ -1,0 +1,1 @@
+"""Sharing: who may see which field of a feed, for which purpose, with whose consent. Pure."""

@@ -1,0 +1,76 @@
+"""Consent: that a user lets one consumer read fields for one purpose, until it is withdrawn. Pure.
+
+What a record holds follows ISO/IEC TS 27560: whose it is, for whom and for what, which data, since
+when and until when, and how it was given. Events are ordered with what users decide: a consent
+holds for events behind the position it was given at, up to that at which it was withdrawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from data_sharing.sharing.fields import Path, covers, path_of
+
+MOST_OF_SUBJECT = 100  # that hold at a time
+MOST_FIELDS = 50
+LONGEST_EVIDENCE = 1_000
+LONGEST_SUBJECT = 256
+
+
+class Consent(msgspec.Struct, frozen=True, kw_only=True):
+    """consumer: an application; empty: the tenant itself, whose rules, plans and operators read.
+    feed empty: any. fields none: all that are granted for the purpose."""
+
+    id: str
+    tenant: str
+    subject: str  # the user, as the policy's `subject` names one
+    consumer: str
+    purpose: str
+    feed: str = ""
+    fields: tuple[str, ...] = ()
+    given_ms: int = 0  # Unix ms
+    given_position: int = 0  # of the tenant's log: it holds for events behind it
+    evidence: str = ""  # how it was given: a form, its version, a call
+    withdrawn_ms: int | None = None  # None: it holds
+    withdrawn_position: int = 0
+
+    def holds_at(self, position: int) -> bool:
+        """Whether it held when the event there was decided."""
+        ended = self.withdrawn_ms is not None and position > self.withdrawn_position
+        return position > self.given_position and not ended
+
+    def about(self, feed: str, purpose: str) -> bool:
+        """Whether it is about reading this feed for that."""
+        return self.purpose == purpose and self.feed in ("", feed)
+
+    def paths(self) -> tuple[Path, ...]:
+        """Of its fields."""
+        return tuple(map(path_of, self.fields))
+
+
+class Consents(Protocol):
+    """Those that hold for an event that is decided."""
+
+    def of(self, tenant: str, subject: str, /) -> Sequence[Consent]: ...
+
+
+class NoConsents:
+    """Nobody has given any."""
+
+    def of(self, tenant: str, subject: str, /) -> Sequence[Consent]:
+        return ()
+
+
+NO_CONSENTS = NoConsents()
+
+
+def allows(consents: Sequence[Consent], consumer: str, path: Path) -> bool:
+    """Whether one of them lets the consumer read what is there."""
+    return any(
+        one.consumer == consumer
+        and (not one.fields or any(covers(field, path) for field in one.paths()))
+        for one in consents
+    )

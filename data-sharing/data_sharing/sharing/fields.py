@@ -1,0 +1,55 @@
+"""Fields of an event as policies and consents name them, as paths below the event. Pure.
+
+`key` and `subject` are the attributes of these names; "" is all of the data, and a JSON Pointer a
+field in it. Pointers lead through objects alone: what is in a list is shared with all of the list.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from control_plane.printable import quoted
+from data_sharing.schemas import steps_of
+
+Path: TypeAlias = tuple[str, ...]
+
+KEY: Path = ("key",)
+SUBJECT: Path = ("subject",)
+DATA: Path = ("data",)
+ATTRIBUTES = {"key": KEY, "subject": SUBJECT}
+LONGEST = 256  # characters
+DEEPEST = 8  # steps
+
+
+def path_of(field: str) -> Path:
+    """Raises ValueError where it is no field.
+
+    >>> path_of("/position/lat"), path_of("key"), path_of("")
+    (('data', 'position', 'lat'), ('key',), ('data',))
+    """
+    if field in ATTRIBUTES:
+        return ATTRIBUTES[field]
+    if len(field) > LONGEST:
+        raise ValueError(f"a field has at most {LONGEST} characters")
+    if field and not field.startswith("/"):
+        raise ValueError(f'{quoted(field)} is neither `key`, `subject`, "" nor a JSON Pointer')
+    steps = steps_of(field)
+    if len(steps) > DEEPEST:
+        raise ValueError(f"{quoted(field)} has more than {DEEPEST} steps")
+    return (*DATA, *steps)
+
+
+def field_of(path: Path) -> str:
+    """As it is written.
+
+    >>> field_of(("data", "a/b")), field_of(("key",)), field_of(("data",))
+    ('/a~1b', 'key', '')
+    """
+    if path[:1] != DATA:
+        return path[0]
+    return "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in path[1:])
+
+
+def covers(outer: Path, path: Path) -> bool:
+    """Whether the path is the outer one or leads into it."""
+    return path[: len(outer)] == outer

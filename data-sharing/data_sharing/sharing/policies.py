@@ -1,0 +1,90 @@
+"""SharingPolicies: the policies of all tenants that are in force. Immutable.
+
+A feed without one is as open as its producer's manifest makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from data_sharing.sharing.audience import Audience
+from data_sharing.sharing.field_view import FieldView
+from data_sharing.sharing.policy import FeedPolicy
+
+MOST_VIEWS = 1_024  # kept; of others they are made anew
+MOST_AUDIENCES = 64  # of one feed, whose rules differ in owner, purpose or in whom they have act
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class GovernedFeed(NamedTuple):
+    """A policy with what it needs. print: of its content."""
+
+    policy: FeedPolicy
+    secret: bytes  # of the tenant
+    print: str
+
+    @classmethod
+    def of(cls, policy: FeedPolicy, secret: bytes) -> GovernedFeed:
+        return cls(policy, secret, blake2b(_encode(policy), digest_size=8).hexdigest())
+
+
+class SharingPolicies:
+    """By tenant and feed."""
+
+    def __init__(self, governed: Mapping[tuple[str, str], GovernedFeed] | None = None) -> None:
+        self._governed = dict(governed or {})
+        self._views: dict[tuple[str, str, Audience], FieldView] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._governed)
+
+    def get(self, tenant: str, feed: str) -> GovernedFeed | None:
+        """None: the feed has no policy."""
+        return self._governed.get((tenant, feed))
+
+    def of_tenant(self, tenant: str) -> list[FeedPolicy]:
+        """By feed."""
+        found = [one.policy for (whose, _), one in self._governed.items() if whose == tenant]
+        return sorted(found, key=lambda one: one.feed)
+
+    def changed(self, other: SharingPolicies) -> list[tuple[str, str]]:
+        """The feeds that have another policy there, by tenant and type."""
+        places = self._governed.keys() | other._governed.keys()
+        return sorted(
+            place for place in places if self._governed.get(place) != other._governed.get(place)
+        )
+
+    def view(self, tenant: str, feed: str, audience: Audience) -> FieldView | None:
+        """How the audience sees the feed; None: it has no policy, and is seen as it is."""
+        governed = self._governed.get((tenant, feed))
+        if governed is None:
+            return None
+        place = (tenant, feed, audience)
+        found = self._views.get(place)
+        if found is None:
+            if len(self._views) >= MOST_VIEWS:
+                del self._views[next(iter(self._views))]
+            found = FieldView(governed.policy, audience, governed.secret)
+            self._views[place] = found
+        return found
+
+    def seal(self, tenant: str, feeds: Iterable[str], audience: Audience) -> str:
+        """Changes with what an audience may be shown of any of these feeds; empty: all are open.
+        What was kept under another seal must not be read."""
+        prints = [
+            (feed, governed.print)
+            for feed in sorted(set(feeds))
+            if (governed := self._governed.get((tenant, feed))) is not None
+        ]
+        if not prints:
+            return ""
+        said = _encode([prints, sorted(audience.readers), audience.purpose])
+        return blake2b(said, digest_size=8).hexdigest()
+
+
+OPEN = SharingPolicies()
+"""No feed has a policy."""

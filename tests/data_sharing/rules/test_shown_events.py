@@ -1,0 +1,252 @@
+"""Rules over feeds with a sharing policy: each decides by what its audience is shown, and learns
+nothing of the rest, whether from an index, a window, a join, a forecast, or what was kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from data_sharing.rules.results import EvaluationResult
+from data_sharing.rules.ruleset import RuleSet
+from data_sharing.sharing.consent import Consent
+from data_sharing.sharing.policies import GovernedFeed, SharingPolicies
+from data_sharing.sharing.policy import FeedPolicy
+from tests.support.rule_harness import TENANT, RuleHarness, rules_of, verdicts
+
+PURPOSE = "Be on time."
+SECRET = b"s" * 32
+
+
+def policies(*grants: dict[str, Any], feed: str = "traffic") -> SharingPolicies:
+    policy = msgspec.convert({"feed": feed, "grants": list(grants)}, FeedPolicy)
+    return SharingPolicies({(TENANT, feed): GovernedFeed.of(policy, SECRET)})
+
+
+def grant(*fields: str, to: list[str] | None = None, **more: Any) -> dict[str, Any]:
+    return {
+        "purpose": PURPOSE, "fields": list(fields), "applications": ["lamp"] if to is None else to,
+        "tenant": ["rules"], "basis": "contract",
+    } | more  # fmt: skip
+
+
+def rule(when: str, more: str = "", config: str = "{}", purpose: str = PURPOSE) -> str:
+    stated = f"purpose: {purpose}" if purpose else ""
+    return f"""
+rules:
+  - rule: r
+    watch: {{traffic: {{feed: traffic}}}}
+    when: {when!r}
+    do: [{{invoke: {{application: lamp, action: blink, config: {config}}}}}]
+    {stated}
+{more}"""
+
+
+def harness(text: str, made: SharingPolicies) -> RuleHarness:
+    found = rules_of(text)
+    return RuleHarness(RuleSet(found.rules.values(), found.forecasts.values(), made))
+
+
+class Given:
+    def __init__(self, *consents: Consent) -> None:
+        self.consents = list(consents)
+
+    def of(self, tenant: str, subject: str, /) -> list[Consent]:
+        return [one for one in self.consents if one.subject == subject]
+
+
+def configs(decided: EvaluationResult) -> list[Any]:
+    return [one.config for one in decided.effects]  # type: ignore[union-attr]
+
+
+HIDDEN = ("traffic.data.name == \"Anna\"", "traffic.data.name.startsWith(\"A\")",
+          "has(traffic.data.name)", "event.data.name in [\"Anna\"]", "event.key == \"k\"",
+          "key == \"k\"", "size(traffic.data.name) > 0", "event.subject != \"\"")  # fmt: skip
+
+
+@pytest.mark.parametrize("when", HIDDEN)
+def test_no_condition_tells_a_hidden_field(when: str) -> None:
+    """Not even by whether the rule was asked: that is as for an event that never had the field."""
+    here = harness(rule(when), policies(grant("/minutes")))
+    there = harness(rule(when), policies(grant("/minutes")))
+    has = here.event("traffic", {"minutes": 50, "name": "Anna"}, explaining=True, whole=True)
+    has_not = there.event("traffic", {"minutes": 50}, explaining=True, whole=True)
+    assert has == has_not
+    assert "fired" not in verdicts(has)
+    assert here.state.drain() == there.state.drain()
+
+
+def test_what_is_granted_decides_as_without_a_policy() -> None:
+    text = rule("traffic.data.minutes > 45.0", config="{minutes: traffic.data.minutes}")
+    governed = harness(text, policies(grant("/minutes"))).event("traffic", {"minutes": 50})
+    open_ = harness(text, SharingPolicies()).event("traffic", {"minutes": 50})
+    assert governed.effects == open_.effects
+    assert configs(governed) == [{"minutes": 50}]
+    assert [one.fields for one in governed.reads] == [("/minutes",)]
+
+
+def test_a_whole_event_is_what_is_shown_of_it() -> None:
+    text = rule("true", config="{all: event.data}")
+    decided = harness(text, policies(grant("/minutes"))).event("traffic", {"minutes": 1, "x": 2})
+    assert configs(decided) == [{"all": {"minutes": 1}}]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "to"),
+    [
+        pytest.param("", ["lamp"], id="no-purpose"),
+        pytest.param("Advertise.", ["lamp"], id="another-purpose"),
+        pytest.param(PURPOSE, ["heating"], id="not-to-whom-it-invokes"),
+    ],
+)
+def test_who_is_granted_nothing_does_not_hear_of_events(purpose: str, to: list[str]) -> None:
+    made = harness(rule("true", purpose=purpose), policies(grant("/minutes", to=to)))
+    assert not made.event("traffic", {"minutes": 50}, whole=True).outcomes
+
+
+def test_each_audience_decides_by_its_own_view_and_all_in_their_order() -> None:
+    text = """
+rules:
+  - {rule: a, priority: 1, purpose: Be on time., watch: {t: {feed: traffic}}, when: has(t.data.x),
+     do: [{invoke: {application: lamp, action: blink}}]}
+  - {rule: b, priority: 2, purpose: Save., watch: {t: {feed: traffic}}, when: has(t.data.y),
+     do: [{invoke: {application: lamp, action: blink}}]}
+  - {rule: c, priority: 3, purpose: Save., watch: {t: {feed: traffic}}, when: has(t.data.x),
+     do: [{invoke: {application: lamp, action: blink}}]}
+"""
+    made = harness(text, policies(grant("/x"), grant("/y", purpose="Save.")))
+    decided = made.event("traffic", {"x": 1, "y": 2})
+    fired = [one.rule for one in decided.outcomes if one.verdict == "fired"]
+    assert fired == ["b", "a"]
+
+
+def test_withdrawn_consent_stops_the_next_decision() -> None:
+    made = harness(rule("traffic.data.minutes > 1.0"), policies(grant("/minutes", basis="consent")))
+    consents = Given(
+        *(
+            Consent(id=who, tenant=TENANT, subject="k", consumer=who, purpose=PURPOSE)
+            for who in ("", "lamp")
+        )
+    )
+
+    def decided() -> list[str]:
+        made.position += 1
+        return verdicts(
+            made.rules.decide(
+                made_event(made.position), now_ms=1, state=made.state, plans=made.plans,
+                consents=consents,
+            )
+        )  # fmt: skip
+
+    assert decided() == ["fired"]
+    consents.consents.pop()
+    assert decided() == []
+
+
+def made_event(position: int) -> Any:
+    from data_sharing.event import Event
+
+    return Event(TENANT, "app", f"e{position}", "traffic", "k", 1, {"minutes": 50}, "", position)
+
+
+WINDOW = """
+    windows: {w: {over: 1h, value: event.data.minutes}}
+"""
+
+
+def test_a_window_holds_what_is_shown_alone() -> None:
+    text = rule("window.w.count > 0", WINDOW, "{sum: window.w.sum}")
+    hidden = harness(text, policies(grant("/name")))
+    shown = harness(text, policies(grant("/minutes")))
+    assert configs(hidden.event("traffic", {"minutes": 50, "name": "x"})) == []
+    assert configs(shown.event("traffic", {"minutes": 50, "name": "x"})) == [{"sum": 50}]
+
+
+def test_what_was_kept_is_not_read_by_a_narrower_audience_or_policy() -> None:
+    text = rule("window.w.count > 1", WINDOW, "{count: window.w.count}")
+    made = harness(text, policies(grant("/minutes", "key")))
+    made.event("traffic", {"minutes": 1})
+    made.store()
+    # The same rule under a policy that shows as much still starts anew: it may have shown more.
+    made.restart(made.rules.with_policies(policies(grant("/minutes", "key", "/name"))))
+    assert configs(made.event("traffic", {"minutes": 1})) == []
+    assert configs(made.event("traffic", {"minutes": 1})) == [{"count": 2}]
+    made.store()
+    other = rules_of(text.replace("blink", "unlock").replace("lamp", "heating"))
+    wider = policies(grant("/minutes", "key", to=["lamp", "heating"]))
+    made.restart(RuleSet(other.rules.values(), (), wider))
+    assert configs(made.event("traffic", {"minutes": 1})) == []
+
+
+def test_a_join_keeps_what_is_shown_alone() -> None:
+    text = """
+rules:
+  - rule: r
+    purpose: Be on time.
+    watch: {traffic: {feed: traffic}, weather: {feed: weather}}
+    join: {within: 1h, consume: recent}
+    when: weather.data.frost
+    do: [{invoke: {application: lamp, action: blink, config: {all: traffic.data}}}]
+"""
+    made = harness(text, policies(grant("/minutes", "key")))
+    made.event("traffic", {"minutes": 1, "name": "Anna"})
+    made.store()
+    assert not any(b"Anna" in content for content in made.stored.values())
+    decided = made.event("weather", {"frost": True})
+    assert configs(decided) == [{"all": {"minutes": 1}}]
+
+
+FORECAST = """
+forecasts:
+  - {{forecast: f, feed: traffic, value: event.data.minutes{more}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        pytest.param(", purpose: Be on time., readers: [lamp]", [{"n": 1}], id="for-all-it-tells"),
+        pytest.param(", purpose: Be on time.", [], id="not-for-whom-the-rule-invokes"),
+        pytest.param(", purpose: Save., readers: [lamp]", [], id="for-another-purpose"),
+        pytest.param("", [], id="without-a-purpose"),
+    ],
+)
+def test_a_forecast_tells_those_alone_for_whom_it_is_made(more: str, expected: Any) -> None:
+    text = rule("has(forecast.f.count)", FORECAST.format(more=more), "{n: forecast.f.count}")
+    saving = grant("/minutes", "key", purpose="Save.")
+    made = harness(text, policies(grant("/minutes", "key"), saving))
+    assert configs(made.event("traffic", {"minutes": 50})) == expected
+
+
+def test_a_rule_that_changes_plans_tells_them() -> None:
+    text = """
+rules:
+  - {rule: r, purpose: Be on time., watch: {t: {feed: traffic}}, plan: {of: key}, when: "true",
+     do: [{change: {cancel: t.data.minutes > 1.0}}]}
+"""
+    without = harness(text, policies(grant("/minutes", "key", to=[])))
+    with_plans = policies(grant("/minutes", "key", to=[], tenant=["rules", "plans"]))
+    assert not without.event("traffic", {"minutes": 5}).outcomes
+    assert verdicts(harness(text, with_plans).event("traffic", {"minutes": 5})) == ["no-plan"]
+
+
+def test_policies_come_and_go_without_a_trace() -> None:
+    text = rule("traffic.data.minutes > 45.0")
+    made = harness(text, SharingPolicies())
+    closed = made.rules.with_policies(policies(grant("/name")))
+    made.restart(closed)
+    assert verdicts(made.event("traffic", {"minutes": 50})) == []
+    made.restart(closed.with_policies(SharingPolicies()))
+    assert verdicts(made.event("traffic", {"minutes": 50})) == ["fired"]
+    assert not made.rules._audiences
+    assert not made.rules._seals
+
+
+def test_an_error_quotes_nothing_that_is_hidden() -> None:
+    text = rule("true", config="{n: int(string(event.data))}")
+    decided = harness(text, policies(grant("/minutes"))).event(
+        "traffic", {"minutes": 1, "name": "Anna"}
+    )
+    assert verdicts(decided) == ["error"]
+    assert "Anna" not in decided.outcomes[0].detail
