@@ -14,11 +14,12 @@ from data_sharing.rules.compiled import CompiledRule, FedWindow, Input
 from data_sharing.rules.effect_builder import resolve_effects
 from data_sharing.rules.effects import Effect
 from data_sharing.rules.evaluation import on_event
-from data_sharing.rules.evaluation_context import EvaluationContext, RuleResult
+from data_sharing.rules.evaluation_context import EvaluationContext, RuleResult, rule_result
 from data_sharing.rules.feed_subscribers import Subscriber, by_kind, in_order
 from data_sharing.rules.parking import FailureCount, parked_row
-from data_sharing.rules.results import EvaluationResult, RuleOutcome, RuleVerdict
+from data_sharing.rules.results import EvaluationResult, RuleOutcome, RuleVerdict, Timer
 from data_sharing.rules.rule_health import FailureRow, RuleHealth, parked_text
+from data_sharing.rules.shadow import compare, separated
 from data_sharing.rules.stateless_rule import on_event_alone
 
 
@@ -38,6 +39,11 @@ def asked(
         rule, start, at = first.rule, at, at + 1
         if shown:
             context.event = shown[first]
+        if rule.activation.paused and first not in left_out:
+            found.append(_paused(context, rule))
+            while at < count and subscribers[at].rule is rule:
+                at += 1
+            continue
         if first.alone is not None and first not in left_out:
             found += _of_rule_alone(context, rule, first.alone)
             continue
@@ -52,7 +58,14 @@ def asked(
     return found
 
 
-def decided(found: Sequence[RuleResult], context: EvaluationContext) -> EvaluationResult:
+def decided(
+    found: Sequence[RuleResult], context: EvaluationContext, timer: Timer | None = None
+) -> EvaluationResult:
+    """What all of them come to. timer: that was due, if one was."""
+    shadow: tuple[RuleOutcome, ...] = ()
+    if any(one.rule.activation.rollout for one in found):
+        compare(found, context, timer)
+        found, shadow = separated(found)
     fired = [at for at, one in enumerate(found) if one.outcome.verdict is RuleVerdict.FIRED]
     outcomes = [one.outcome for one in found]
     effects: tuple[Effect, ...] = ()
@@ -68,6 +81,7 @@ def decided(found: Sequence[RuleResult], context: EvaluationContext) -> Evaluati
         dropped=tuple(context.dropped),
         evicted=tuple(context.evicted.items()),
         parking=tuple(context.parking),
+        shadow=shadow,
     )
 
 
@@ -109,6 +123,11 @@ def _of_rule_alone(context: EvaluationContext, rule: CompiledRule, one: Input) -
     if found[0].outcome.verdict is RuleVerdict.ERROR:
         count_failures(context, rule, RuleHealth(rule.version), found)
     return found
+
+
+def _paused(context: EvaluationContext, rule: CompiledRule) -> RuleResult:
+    detail = f"rule {rule.id} is paused; the event waits until `homeport rules resume {rule.id}`"
+    return rule_result(context, rule, RuleVerdict.PAUSED, detail)
 
 
 def parked(rule: CompiledRule, row: FailureRow, key: str) -> RuleOutcome:

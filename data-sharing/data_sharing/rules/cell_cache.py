@@ -17,13 +17,14 @@ from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast
 from data_sharing.rules.effects import EventRef
 from data_sharing.rules.event_view import double
+from data_sharing.rules.rollout_counts import RolloutCounts
 from data_sharing.rules.rule_health import RuleHealth
 
 NEVER_MS = 1 << 62
 
 
 class CellId(NamedTuple):
-    """name: of the rule or forecast. kind: "rule", "forecast" or "health"."""
+    """name: of the rule or forecast. kind: "rule", "forecast", "health" or "rollout"."""
 
     tenant: str
     kind: str
@@ -130,7 +131,7 @@ class RuleCell(msgspec.Struct, array_like=True):
 
 
 _TYPES: dict[str, type[msgspec.Struct]] = {
-    "rule": RuleCell, "forecast": Forecast, "health": RuleHealth,
+    "rule": RuleCell, "forecast": Forecast, "health": RuleHealth, "rollout": RolloutCounts,
 }  # fmt: skip
 _DECODERS = {kind: msgspec.msgpack.Decoder(of) for kind, of in _TYPES.items()}
 _ENCODER = msgspec.msgpack.Encoder()

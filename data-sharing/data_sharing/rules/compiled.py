@@ -24,6 +24,7 @@ from data_sharing.rules.event_condition import event_condition
 from data_sharing.rules.event_view import EventExpression, EventView
 from data_sharing.rules.joins import Join
 from data_sharing.rules.predicates import Conjunct
+from data_sharing.rules.rollout import ALWAYS, CANDIDATE, Activation
 from data_sharing.rules.spec import RuleSpec
 from data_sharing.rules.windows import Window
 from data_sharing.sharing.audience import Audience
@@ -125,15 +126,26 @@ class CompiledRule:
     retry_at_most_ms: int
     horizon_ms: int  # how long state can matter after the newest event
     warnings: tuple[str, ...] = ()
+    activation: Activation = ALWAYS
 
     @cached_property
     def id(self) -> str:
         return self.spec.rule
 
     @cached_property
-    def order(self) -> tuple[int, str]:
+    def slot(self) -> str:
+        """Its name in a set: the id; of the new version in a rollout another."""
+        return self.id + CANDIDATE if self.activation.candidate else self.id
+
+    @cached_property
+    def state(self) -> str:
+        """The name of its cells and timers."""
+        return self.activation.state or self.id
+
+    @cached_property
+    def order(self) -> tuple[int, str, bool]:
         """The order in which rules are decided: by priority, then by id."""
-        return (-self.spec.priority, self.spec.rule)
+        return (-self.spec.priority, self.spec.rule, self.activation.candidate)
 
     @cached_property
     def audience(self) -> Audience:
@@ -165,7 +177,7 @@ class CompiledRule:
     @cached_property
     def health_cell(self) -> CellId:
         """Where it is kept how the rule fares."""
-        return CellId(self.tenant, "health", self.id, "")
+        return CellId(self.tenant, "health", self.slot, "")
 
     @cached_property
     def clauses(self) -> Clause:

@@ -28,6 +28,7 @@ from data_sharing.rules.event_view import EventExpression
 from data_sharing.rules.expression_readers import EventReader, RuleReader, Schemas
 from data_sharing.rules.joins import Join
 from data_sharing.rules.predicates import Conjunct, conjuncts_of
+from data_sharing.rules.rollout import ALWAYS, Activation
 from data_sharing.rules.shape import (
     MOST_IN_DOCUMENT,
     MOST_IN_WINDOW,
@@ -92,9 +93,10 @@ def compile_rule(
     version: int,
     schemas: Schemas,
     forecasts: Mapping[str, CompiledForecast],
+    activation: Activation = ALWAYS,
 ) -> CompiledRule:
     """forecasts: the tenant's, by name. Raises InvalidDocument."""
-    return _Compiler(spec, schemas, forecasts).compile(tenant, version)
+    return _Compiler(spec, schemas, forecasts).compile(tenant, version, activation)
 
 
 class _Compiler:
@@ -108,7 +110,7 @@ class _Compiler:
         self._at = f"rules.{spec.rule}"
         self._reader = RuleReader(spec, schemas, forecasts, self._faults)
 
-    def compile(self, tenant: str, version: int) -> CompiledRule:
+    def compile(self, tenant: str, version: int, activation: Activation) -> CompiledRule:
         spec, reader = self._spec, self._reader
         check_shape(spec, self._faults)
         late_ms = self._duration(spec.late, "late") or 0
@@ -150,6 +152,7 @@ class _Compiler:
             retry_at_most_ms=retry_at_most_ms,
             horizon_ms=max([*spans, cooldown_ms or 0, at_most_ms]) + late_ms,
             warnings=tuple(self._faults.warnings),
+            activation=activation,
         )
 
     def _duration(self, text: str | None, field: str, *, least_ms: int = 0) -> int | None:

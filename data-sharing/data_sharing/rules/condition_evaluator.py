@@ -125,7 +125,9 @@ class ConditionEvaluator:
             due_ms = min(now_ms + rule.wait_ms, first_ms + rule.wait_at_most_ms)
             cell.pending[plan_id] = Pending(due_ms, first_ms, stored_events(events))
             _bound(cell.pending)
-            self._context.set_timer(Timer(rule.tenant, rule.id, "debounce", key, plan_id, due_ms))
+            self._context.set_timer(
+                Timer(rule.tenant, rule.state, "debounce", key, plan_id, due_ms)
+            )
             self._states.save(cell, key, cell.newest_ms)
             return self._outcome(RuleVerdict.PENDING, match, consumed=consumed)
         return self._fire(cell, match, timer, consumed)

@@ -107,7 +107,7 @@ class _RuleEvaluation:
         self._evict(cell, key, evicted)
         if opens and rule.spec.at_end_of == window.name:
             due_ms = start + window.every_ms + rule.late_ms
-            context.set_timer(Timer(rule.tenant, rule.id, "window", key, str(start), due_ms))
+            context.set_timer(Timer(rule.tenant, rule.state, "window", key, str(start), due_ms))
         self._states.save(cell, key, event.time_ms)
         return None
 
@@ -253,7 +253,7 @@ class _RuleEvaluation:
         self, key: str, due_ms: int, events: Mapping[str, list[StoredEvent]]
     ) -> Timer:
         token = "|".join(f"{ref.source} {ref.id}" for ref in refs_of(events))
-        return Timer(self._rule.tenant, self._rule.id, "absent", key, token, due_ms)
+        return Timer(self._rule.tenant, self._rule.state, "absent", key, token, due_ms)
 
     def stayed_absent(self, timer: Timer) -> list[RuleResult]:
         cell, join = self._states.get(timer.key), self._rule.join

@@ -31,6 +31,7 @@ class RuleVerdict(StrEnum):
     NO_KEY = "no-key"  # the event lacks what the rule's key is made of
     NO_PLAN = "no-plan"  # nobody has a plan that the rule looks at
     PARKED = "parked"  # it failed too often in a row, there or at all, and waits to be retried
+    PAUSED = "paused"  # an operator has paused the rule; the event waits
 
 
 class EffectStatus(StrEnum):
@@ -39,6 +40,7 @@ class EffectStatus(StrEnum):
     TAKEN = "taken"
     UNCHANGED = "unchanged"  # the plan is already so
     OVERRULED = "overruled"  # somebody with a higher priority has set that
+    SHADOW = "shadow"  # the version of the rule does not act at this key
 
 
 class ClauseOutcome(NamedTuple):
@@ -63,15 +65,19 @@ class EffectOutcome(msgspec.Struct, frozen=True):
 
 def effect_text(one: EffectOutcome) -> str:
     """For people: what was to be done, and what became of it."""
-    effect, status = one.effect, one.status.value
     reason = f" ({one.reason})" if one.reason else ""
+    return f"{one.status.value}: {wanted_text(one.effect, one.field)}{reason}"
+
+
+def wanted_text(effect: Effect, field: str = "") -> str:
+    """For people: what is to be done. field: of a plan change, that one alone."""
     if isinstance(effect, Invoke):
         config = msgspec.json.encode(effect.config).decode()
-        return f"{status}: invoke {effect.application} {effect.action} {config}{reason}"
+        return f"invoke {effect.application} {effect.action} {config}"
     values = dict(effect.fields)
-    names = [one.field] if one.field else list(values)
+    names = [field] if field else list(values)
     said = ", ".join(f"{name} = {_value(name, values.get(name))}" for name in names)
-    return f"{status}: plan {effect.plan_id}: {said}{reason}"
+    return f"plan {effect.plan_id}: {said}"
 
 
 def _value(field: str, value: Any) -> str:
@@ -141,7 +147,8 @@ class EvaluationResult(msgspec.Struct, frozen=True):
     """outcomes: of the rules that the index found, in their order. effects: those to act on, in
     order. timers: to store; dropped: ids of timers that need not come back. evicted: rules, and
     how many events each let go of for want of room. parking: what was parked or retried. reads:
-    who was shown what of an event whose feed has a sharing policy."""
+    who was shown what of an event whose feed has a sharing policy. shadow: of versions of rules
+    that do not act at their key."""
 
     outcomes: tuple[RuleOutcome, ...] = ()
     effects: tuple[Effect, ...] = ()
@@ -150,6 +157,7 @@ class EvaluationResult(msgspec.Struct, frozen=True):
     evicted: tuple[tuple[str, int], ...] = ()
     parking: tuple[ParkingChange, ...] = ()
     reads: tuple[AudienceRead, ...] = ()
+    shadow: tuple[RuleOutcome, ...] = ()
 
 
 NO_RESULT = EvaluationResult()

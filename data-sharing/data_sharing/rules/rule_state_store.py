@@ -19,9 +19,9 @@ class RuleStateStore:
         """The rule's at this key; a new one, not yet kept, where there is none, it has expired, or
         it was made when the rule was shown something else."""
         rule = self._rule
-        name = CellId(rule.tenant, "rule", rule.id, key)
+        name = CellId(rule.tenant, "rule", rule.state, key)
         cell: RuleCell | None = self._context.state.get(name)
-        seal = self._context.seals.get((rule.tenant, rule.id), "")
+        seal = self._context.seals.get((rule.tenant, rule.slot), "")
         if (
             cell is None
             or (cell.expires_ms and cell.expires_ms < self._context.now_ms)
@@ -48,7 +48,7 @@ class RuleStateStore:
                 fed.window.prune(cell.windows[name], cell.newest_ms, rule.late_ms)
         newest_ms = max(self._context.now_ms, cell.newest_ms)
         cell.expires_ms = newest_ms + 2 * rule.horizon_ms + _SLACK_MS
-        name_of = CellId(rule.tenant, "rule", rule.id, key)
+        name_of = CellId(rule.tenant, "rule", rule.state, key)
         self._context.state.put(name_of, cell, cell.expires_ms)
 
     def window(self, cell: RuleCell, fed: FedWindow) -> WindowState:

@@ -35,6 +35,7 @@ from data_sharing.rules.fields_read import feeds_of
 from data_sharing.rules.index import Subscription
 from data_sharing.rules.parking import parked_row
 from data_sharing.rules.results import NO_RESULT, AudienceRead, EvaluationResult, Timer
+from data_sharing.rules.rollout import CANDIDATE
 from data_sharing.sharing.audience import Audience
 from data_sharing.sharing.consent import NO_CONSENTS, Consents
 from data_sharing.sharing.policies import OPEN, SharingPolicies
@@ -52,6 +53,7 @@ class RuleSet:
         """policies: by which rules and forecasts are shown events."""
         self.policies = policies
         self._rules: dict[tuple[str, str], CompiledRule] = {}
+        self._states: dict[tuple[str, str], CompiledRule] = {}  # by tenant and their timers' name
         self._forecasts: dict[tuple[str, str], CompiledForecast] = {}
         self._feeds: dict[Place, FeedSubscribers] = {}
         # Of feeds that have a policy: who sees them, each in its own way.
@@ -61,8 +63,13 @@ class RuleSet:
 
     @property
     def rules(self) -> Mapping[tuple[str, str], CompiledRule]:
-        """By tenant and id."""
+        """By tenant and id; the new version in a rollout by its slot."""
         return self._rules
+
+    def versions(self, tenant: str, rule_id: str) -> list[CompiledRule]:
+        """That decide: of a rule in a rollout two."""
+        names = (rule_id, rule_id + CANDIDATE)
+        return [self._rules[tenant, name] for name in names if (tenant, name) in self._rules]
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -82,7 +89,7 @@ class RuleSet:
         retired: Iterable[tuple[str, str]] = (),
         ended: Iterable[tuple[str, str]] = (),
     ) -> Self:
-        """These added or in place of older versions, those (tenant, id) gone, and the forecasts
+        """These added or in place of older versions, those (tenant, slot) gone, and the forecasts
         `ended` by (tenant, name). What it costs grows with the changes; of other rules only names
         are copied."""
         made = self._copied()
@@ -102,7 +109,7 @@ class RuleSet:
         ]
         made = self._copied()
         made._change(
-            (), (), [(one.tenant, one.id) for one in rules],
+            (), (), [(one.tenant, one.slot) for one in rules],
             [(one.tenant, one.spec.forecast) for one in forecasts],
         )  # fmt: skip
         made.policies = policies
@@ -114,7 +121,7 @@ class RuleSet:
         made.policies = self.policies
         made._rules, made._forecasts = self._rules.copy(), self._forecasts.copy()
         made._feeds, made._audiences = self._feeds.copy(), self._audiences.copy()
-        made._seals = self._seals.copy()
+        made._seals, made._states = self._seals.copy(), self._states.copy()
         return made
 
     def _change(
@@ -125,12 +132,14 @@ class RuleSet:
         ended: Iterable[tuple[str, str]],
     ) -> None:
         old: list[CompiledRule] = []
-        new = {(rule.tenant, rule.id): rule for rule in rules}
+        new = {(rule.tenant, rule.slot): rule for rule in rules}
         for name in dict.fromkeys((*retired, *new)):
             before = self._rules.pop(name, None)
             if before is not None:
                 old.append(before)
+                del self._states[before.tenant, before.state]
         self._rules |= new
+        self._states |= {(rule.tenant, rule.state): rule for rule in new.values()}
         gone = dict.fromkeys(ended)
         estimates = {(one.tenant, one.spec.forecast): one for one in forecasts}
         feeds: set[Place] = set()  # whose forecasts are others
@@ -158,22 +167,23 @@ class RuleSet:
         removed: dict[Place, list[CompiledRule]] = defaultdict(list)
         added: dict[Place, list[Subscriber]] = defaultdict(list)
         for rule in old:
-            self._seals.pop((rule.tenant, rule.id), None)
+            self._seals.pop((rule.tenant, rule.slot), None)
             for place in places_of(self.policies, rule):
                 removed[place].append(rule)
         for rule in new:
             seal = self.policies.seal(rule.tenant, feeds_of(rule), rule.audience)
             if seal:
-                self._seals[rule.tenant, rule.id] = seal
+                self._seals[rule.tenant, rule.slot] = seal
             for number, part in enumerate(parts_of(rule)):
                 place = place_of(self.policies, rule.tenant, part.feed, rule.audience)
                 added[place].append(Subscriber(rule, part, number))
         for place in removed.keys() | added.keys():
             feed = self._feeds.get(place, NOTHING)
             subscribers = dict(feed.subscribers)
-            gone = [one for rule in removed[place] for one in subscribers.pop(rule.id)]
+            gone = [one for rule in removed[place] for one in subscribers.pop(rule.slot)]
             for each in added[place]:
-                subscribers[each.rule.id] = (*subscribers.get(each.rule.id, ()), each)
+                slot = each.rule.slot
+                subscribers[slot] = (*subscribers.get(slot, ()), each)
             index = feed.index.with_changes(
                 (Subscription(each, each.part.conjuncts) for each in added[place]), gone
             )
@@ -274,7 +284,7 @@ class RuleSet:
     ) -> EvaluationResult:
         """What follows from a timer. One that means nothing any more decides nothing; one of what
         is parked comes again when that is retried."""
-        rule = self._rules.get((timer.tenant, timer.rule))
+        rule = self._states.get((timer.tenant, timer.rule))
         if rule is None:
             return NO_RESULT
         context = self._context(None, now_ms, state, plans, explaining)
@@ -286,7 +296,7 @@ class RuleSet:
                 return EvaluationResult(outcomes=(parked(rule, row, timer.key),), timers=(again,))
         found = on_timer(context, rule, timer)
         count_failures(context, rule, health, found)
-        return decided(found, context)
+        return decided(found, context, timer)
 
     def _context(
         self, event: Event | None, now_ms: int, state: CellCache, plans: Plans, explaining: bool

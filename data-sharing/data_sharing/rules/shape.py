@@ -7,8 +7,9 @@ import re
 
 import msgspec
 
-from data_sharing.rules.document_faults import FaultCollector
-from data_sharing.rules.spec import RuleSpec
+from data_sharing.forecasts.spec import duration_ms
+from data_sharing.rules.document_faults import FaultCollector, within
+from data_sharing.rules.spec import RolloutSpec, RuleSpec
 
 ID = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}")
@@ -21,6 +22,8 @@ MOST_EFFECTS = 16
 MOST_KEPT = 256  # per input and key in a join
 MOST_IN_WINDOW = 10_000
 MOST_FAILING = 50  # keys of a producer, or producers, until all of them are parked
+MOST_STEPS = 16  # of a rollout
+MOST_DECISIONS = 1_000_000  # that one of them waits for
 _RESERVED = frozenset(("event", "key", "now", "plan", "window", "forecast", "events"))
 
 
@@ -74,3 +77,41 @@ def check_shape(spec: RuleSpec, faults: FaultCollector) -> None:
         add(f"{at}.join", "needs two inputs at least")
     if spec.late != "0s" and not spec.windows and spec.join is None:
         add(f"{at}.late", "is for rules with windows or a join; others have max_age")
+    if spec.rollout is not None:
+        _check_rollout(spec.rollout, f"{at}.rollout", faults)
+
+
+def _check_rollout(rollout: RolloutSpec, at: str, faults: FaultCollector) -> None:
+    add = faults.add
+    if not 1 <= len(rollout.steps) <= MOST_STEPS:
+        add(f"{at}.steps", f"{len(rollout.steps)} steps; 1 to {MOST_STEPS}")
+    share: float = 0
+    for number, step in enumerate(rollout.steps[:MOST_STEPS]):
+        here = f"{at}.steps[{number}]"
+        if step.shadow == (step.share is not None):
+            add(here, "needs exactly one of `shadow: true` and `share`")
+        elif step.shadow and number:
+            add(here, "only the first step is `shadow`: a new version that acts goes on or back")
+        if step.share is not None:
+            if not share < step.share < 100:
+                add(here, f"a share is a percentage below 100, greater than {share:g} before it")
+            elif step.share * 100 != round(step.share * 100):
+                add(here, "a share has at most two decimal places")
+            share = step.share
+        if step.decisions is not None and not 1 <= step.decisions <= MOST_DECISIONS:
+            add(here, f"{step.decisions} decisions are not within 1 to {MOST_DECISIONS:,}")
+        if step.lasts is not None:
+            with faults.gather(), within(here):
+                duration_ms(step.lasts, "for", least_ms=1_000)
+    failed, differs = rollout.hold.failed, rollout.hold.differs
+    with faults.gather(), within(f"{at}.hold.failed"):
+        duration_ms(failed.within, "within", least_ms=1_000)
+    for one, where in ((failed, "failed"), (differs, "differs")):
+        if one is None:
+            continue
+        if not 0 <= one.share <= 1:
+            add(f"{at}.hold.{where}.share", f"{one.share} is not within 0 to 1")
+        if not 1 <= one.of <= MOST_DECISIONS:
+            add(f"{at}.hold.{where}.of", f"{one.of} is not within 1 to {MOST_DECISIONS:,}")
+    if failed.count is not None and not 1 <= failed.count <= MOST_DECISIONS:
+        add(f"{at}.hold.failed.count", f"{failed.count} is not within 1 to {MOST_DECISIONS:,}")

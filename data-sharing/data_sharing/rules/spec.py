@@ -91,6 +91,48 @@ class EffectSpec(_Strict, frozen=True, kw_only=True):
     invoke: InvokeSpec | None = None
 
 
+class StepSpec(_Strict, frozen=True, kw_only=True):
+    """One step of a rollout: the new version decides without acting (`shadow`), or acts for a
+    share of the keys. It lasts until both conditions hold; without any, until an operator
+    promotes it."""
+
+    shadow: bool = False
+    share: int | float | None = None  # percent of the keys, more than 0 and less than 100
+    lasts: str | None = msgspec.field(default=None, name="for")
+    decisions: int | None = None  # in which the versions were compared
+
+
+class DiffersSpec(_Strict, frozen=True, kw_only=True):
+    """Too many decisions differ from those of the version in force."""
+
+    share: float  # of the decisions compared in this step, 0 to 1
+    of: int = 100  # at least so many were
+
+
+class FailedSpec(_Strict, frozen=True, kw_only=True):
+    """Too many instructions of the new version fail."""
+
+    share: float = 0.1  # of those that ended in this step, 0 to 1
+    of: int = 10  # at least so many did
+    count: int | None = None  # or so many failed, whatever their share
+    within: str = "15m"  # only the newest
+
+
+class HoldSpec(_Strict, frozen=True, kw_only=True):
+    """When a rollout goes no further by itself."""
+
+    failed: FailedSpec = FailedSpec()
+    differs: DiffersSpec | None = None
+    then: Literal["hold", "abort"] = "hold"
+
+
+class RolloutSpec(_Strict, frozen=True, kw_only=True):
+    """How a new version of a rule comes into force, step by step; after the last, for all keys."""
+
+    steps: list[StepSpec]
+    hold: HoldSpec = HoldSpec()
+
+
 class RuleSpec(_Strict, frozen=True, kw_only=True):
     """One rule. `watch`: inputs by the name that their event has in CEL."""
 
@@ -114,6 +156,12 @@ class RuleSpec(_Strict, frozen=True, kw_only=True):
     application: str | None = None  # whose rule it is; it then reads what that may read
     purpose: str | None = None  # what for; needed where a feed has a sharing policy
     description: str = ""
+    rollout: RolloutSpec | None = None  # of this version; no part of what it decides
+
+    @property
+    def content(self) -> RuleSpec:
+        """What it decides, however it comes into force."""
+        return self if self.rollout is None else msgspec.structs.replace(self, rollout=None)
 
     @property
     def condition(self) -> str:
