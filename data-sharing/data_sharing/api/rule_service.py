@@ -122,8 +122,8 @@ class RuleService(pb_grpc.RuleServiceServicer):
         return self._callers.of_context(context, tenant).tenant
 
     def _rule(self, rule: RuleVersion, *, with_scopes: bool = False) -> pb.Rule:
-        health = self._worker.health(rule.tenant, rule.spec.rule, rule.version)
-        suspended = self._rules.suspended.get((rule.tenant, rule.spec.rule), "")
+        health = self._worker.health(rule.tenant, rule.slot, rule.version)
+        suspended = self._rules.suspended.get((rule.tenant, rule.slot), "")
         return pb.Rule(
             tenant=rule.tenant,
             rule_id=rule.spec.rule,

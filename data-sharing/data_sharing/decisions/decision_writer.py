@@ -127,7 +127,9 @@ class DecisionWriter:
                     batch, timer.tenant, outcome, instruction_ids, at_ms, 0, None,
                     late_ms=max(0, now_ms - timer.due_ms),
                 )  # fmt: skip
-                history.put_timer_judgements(db, decision_id, at_ms, decided.outcomes)
+                history.put_timer_judgements(
+                    db, decision_id, at_ms, decided.outcomes, decided.shadow
+                )
             elif outcome.verdict is RuleVerdict.ERROR:
                 self._failed(db, timer.tenant, outcome, map(cause_of, outcome.events), at_ms)
         self._counts.add_parking(timer.tenant, decided)

@@ -77,6 +77,7 @@ class Judgement(msgspec.Struct, array_like=True, frozen=True):
     detail: str = ""
     clauses: ClauseOutcome | None = None
     effects: tuple[tuple[str, str], ...] = ()  # what, and its status
+    shadow: bool = False  # the version did not act at this key
 
 
 _encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
@@ -98,12 +99,17 @@ def put(db: sqlite3.Connection, *decisions: Decision) -> None:
 
 
 class EventOutcomes(NamedTuple):
-    """What rules made of one event."""
+    """What rules made of one event. shadow: versions that did not act at their key."""
 
     tenant: str
     position: int
     time_ms: int
     outcomes: Sequence[RuleOutcome]
+    shadow: Sequence[RuleOutcome] = ()
+
+    @property
+    def judgements(self) -> list[Judgement]:
+        return _judgements_of(self.outcomes, self.shadow)
 
 
 def put_judgements(db: sqlite3.Connection, *events: EventOutcomes) -> None:
@@ -111,10 +117,7 @@ def put_judgements(db: sqlite3.Connection, *events: EventOutcomes) -> None:
     insert(
         db,
         "judgements",
-        [
-            (one.tenant, one.position, one.time_ms, _encode([*map(_judgement, one.outcomes)]))
-            for one in events
-        ],
+        [(one.tenant, one.position, one.time_ms, _encode(one.judgements)) for one in events],
     )
 
 
@@ -125,17 +128,21 @@ def add_judgements(db: sqlite3.Connection, again: EventOutcomes) -> None:
     db.execute(
         "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?)",
         (again.tenant, again.position, again.time_ms,
-         _encode([*before, *map(_judgement, again.outcomes)])),
+         _encode([*before, *again.judgements])),
     )  # fmt: skip
 
 
 def put_timer_judgements(
-    db: sqlite3.Connection, decision_id: str, time_ms: int, outcomes: Sequence[RuleOutcome]
+    db: sqlite3.Connection,
+    decision_id: str,
+    time_ms: int,
+    outcomes: Sequence[RuleOutcome],
+    shadow: Sequence[RuleOutcome] = (),
 ) -> None:
     """The same of a timer, under the decision that it led to."""
     db.execute(
         "INSERT OR REPLACE INTO timer_judgements VALUES (?, ?, ?)",
-        (decision_id, time_ms, _encode([_judgement(outcome) for outcome in outcomes])),
+        (decision_id, time_ms, _encode(_judgements_of(outcomes, shadow))),
     )
 
 
@@ -206,7 +213,16 @@ def trim(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
     return len(gone)
 
 
-def _judgement(outcome: RuleOutcome) -> Judgement:
+def _judgements_of(
+    outcomes: Sequence[RuleOutcome], shadow: Sequence[RuleOutcome]
+) -> list[Judgement]:
+    return [
+        *(_judgement(one) for one in outcomes),
+        *(_judgement(one, shadow=True) for one in shadow),
+    ]
+
+
+def _judgement(outcome: RuleOutcome, *, shadow: bool = False) -> Judgement:
     return Judgement(
         rule=outcome.rule,
         version=outcome.version,
@@ -218,4 +234,5 @@ def _judgement(outcome: RuleOutcome) -> Judgement:
             (f"{type(one.effect).__name__} {one.field}".strip(), f"{one.status.value} {one.reason}")
             for one in outcome.effects
         ),
+        shadow=shadow,
     )

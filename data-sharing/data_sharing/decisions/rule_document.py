@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 
+from control_plane.errors import ServiceError
 from control_plane.offloading.port import Ask
 from data_sharing.decisions import action_check
 from data_sharing.decisions.readable_feeds import ReadableFeeds
@@ -21,6 +24,7 @@ from data_sharing.rules import event_cost
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.compiler import check_document, compile_forecast, compile_rule, parse
 from data_sharing.rules.document_faults import FaultCollector
+from data_sharing.rules.rollout import BUCKETS, CANDIDATE
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.spec import RulesDocument
 
@@ -72,7 +76,37 @@ def compiled_rule(
         version=rule.version,
         schemas=ReadableFeeds(catalogue, rule.tenant, rule.spec.application),
         forecasts=forecasts,
+        activation=rule.activation,
     )
+
+
+def compiled_versions(
+    versions: Sequence[RuleVersion],
+    catalogue: Catalogue,
+    forecasts: Mapping[str, CompiledForecast],
+    at_hand: Mapping[tuple[str, int], CompiledRule] = MappingProxyType({}),
+) -> tuple[list[CompiledRule], dict[str, ServiceError]]:
+    """The versions of one rule that decide, and by slot why others do not compile. Where the new
+    one of a rollout does not, the other one acts for all keys. at_hand: by id and version, those
+    that need not be compiled again."""
+    found: list[CompiledRule] = []
+    errors: dict[str, ServiceError] = {}
+    for rule in versions:
+        known = at_hand.get((rule.spec.rule, rule.version))
+        try:
+            found.append(
+                compiled_rule(rule, catalogue, forecasts)
+                if known is None
+                else replace(known, activation=rule.activation)
+            )
+        except ServiceError as error:
+            errors[rule.slot] = error
+    if any(slot.endswith(CANDIDATE) for slot in errors):
+        found = [
+            replace(one, activation=replace(one.activation, acts_from=0, acts_to=BUCKETS))
+            for one in found
+        ]
+    return found, errors
 
 
 def check_actions(catalogue: Catalogue, rules: Iterable[CompiledRule]) -> tuple[str, ...]:

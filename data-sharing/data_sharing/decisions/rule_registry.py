@@ -13,8 +13,10 @@ import asyncio
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -25,8 +27,9 @@ from control_plane.offloading.port import Offload
 from control_plane.printable import quoted
 from data_sharing.database import Database
 from data_sharing.decisions import action_check, rule_document, rule_tables
+from data_sharing.decisions.new_versions import KnownRule, NextVersion, next_version
 from data_sharing.decisions.readable_feeds import ReadableFeeds
-from data_sharing.decisions.rule_document import compiled_rule
+from data_sharing.decisions.rule_document import compiled_rule, compiled_versions
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.forecasts.spec import ForecastSpec
@@ -35,8 +38,9 @@ from data_sharing.rules import event_cost
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.compiler import compile_forecast
 from data_sharing.rules.event_cost import EventCost
+from data_sharing.rules.rollout import CANDIDATE
 from data_sharing.rules.ruleset import RuleSet
-from data_sharing.rules.spec import RulesDocument, RuleSpec
+from data_sharing.rules.spec import RulesDocument
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +79,7 @@ class RuleRegistry:
     def load(self) -> None:
         """Everything anew from the database; what does not compile any more is suspended."""
         rules, forecasts = self._database.read(
-            lambda db: (rule_tables.in_force(db), rule_tables.forecasts(db))
+            lambda db: (rule_tables.deciding(db), rule_tables.forecasts(db))
         )
         catalogue = self._followed = self._catalogue()
         compiled_forecasts: list[CompiledForecast] = []
@@ -90,11 +94,10 @@ class RuleRegistry:
         known: dict[str, dict[str, CompiledForecast]] = defaultdict(dict)
         for one in compiled_forecasts:
             known[one.tenant][one.spec.forecast] = one
-        for rule in rules:
-            try:
-                compiled.append(compiled_rule(rule, catalogue, known[rule.tenant]))
-            except ServiceError as error:
-                self.suspended[rule.tenant, rule.spec.rule] = error.message
+        for (tenant, _), versions in _by_rule(rules):
+            made, errors = compiled_versions(versions, catalogue, known[tenant])
+            compiled += made
+            self.suspended |= {(tenant, slot): why.message for slot, why in errors.items()}
         for (tenant, name), why in self.suspended.items():
             log.warning("%s of tenant %s is suspended: %s", name, tenant, why)
         self._worker.replace_rules(RuleSet(compiled, compiled_forecasts))
@@ -129,16 +132,21 @@ class RuleRegistry:
         } | {one.spec.forecast: one for one in forecasts}
         compiled: list[CompiledRule] = []
         gone: list[tuple[str, str]] = []
-        for rule in self.rules(tenant):
-            at = tenant, rule.spec.rule
-            if at not in self.suspended and not self._concerned(rule, touched, before, catalogue):
+        rows = self._database.read(lambda db: rule_tables.deciding(db, tenant))
+        for _, versions in _by_rule(rows):
+            if not any(
+                (tenant, rule.slot) in self.suspended
+                or self._concerned(rule, touched, before, catalogue)
+                for rule in versions
+            ):
                 continue
-            try:
-                compiled.append(compiled_rule(rule, catalogue, known))
-                self.suspended.pop(at, None)
-            except ServiceError as error:
-                gone.append(at)
-                self._suspend(at, error)
+            made, errors = compiled_versions(versions, catalogue, known)
+            compiled += made
+            for rule in versions:
+                self.suspended.pop((tenant, rule.slot), None)
+            for slot, why in errors.items():
+                gone.append((tenant, slot))
+                self._suspend((tenant, slot), why)
         changed = self._worker.rules.with_changes(compiled, forecasts, gone, ended)
         self._worker.replace_rules(changed)
 
@@ -146,7 +154,7 @@ class RuleRegistry:
         self, rule: RuleVersion, forecasts: set[str], before: Catalogue, catalogue: Catalogue
     ) -> bool:
         """Whether a rule in force reads one of the forecasts, or a feed that is another now."""
-        compiled = self._worker.rules.rules.get((rule.tenant, rule.spec.rule))
+        compiled = self._worker.rules.rules.get((rule.tenant, rule.slot))
         if compiled is None or forecasts & compiled.read_forecasts.keys():
             return True
         was, now = (
@@ -165,7 +173,7 @@ class RuleRegistry:
 
     async def apply(self, tenant: str, text: str, *, dry_run: bool = False) -> AppliedRules:
         """A document comes into force, all of it or nothing. Raises InvalidInput, Refused."""
-        async with self._lock(tenant):
+        async with self.lock(tenant):
             while True:
                 catalogue = self._catalogue()
                 encoded, warnings, plain = await self._offload.offload(
@@ -176,11 +184,13 @@ class RuleRegistry:
                     answer=lambda question: self.answer(tenant, question),
                 )
                 document = msgspec.json.decode(encoded, type=RulesDocument)
-                versions = self._versions(tenant, document)
+                following = self._following(tenant, document)
+                versions = [one.version for one in following]
                 # In a thread: a tenant may have many rules.
                 await asyncio.to_thread(
-                    _check_costs, tenant, document, self._worker.rules, event_cost.from_plain(plain)
-                )
+                    _check_costs, tenant, document, versions, self._worker.rules,
+                    event_cost.from_plain(plain),
+                )  # fmt: skip
                 applied = AppliedRules(
                     versions, tuple(one.forecast for one in document.forecasts), tuple(warnings)
                 )
@@ -189,13 +199,44 @@ class RuleRegistry:
                 compiled, forecasts = await self._compile(tenant, document, versions, catalogue)
                 if self._catalogue() is catalogue:
                     break
+            begun = {
+                one.version.spec.rule: one.rollout for one in following if one.rollout is not None
+            }
             await self._database.transact(
-                lambda db: rule_tables.write(db, tenant, versions, document.forecasts)
+                lambda db: rule_tables.write(db, tenant, versions, document.forecasts, begun)
             )
-            self._worker.replace_rules(self._worker.rules.with_changes(compiled, forecasts))
-            for rule in versions:
-                self.suspended.pop((tenant, rule.spec.rule), None)
+            self.refresh(tenant, [one.rule for one in document.rules], compiled, forecasts)
             return applied
+
+    def refresh(
+        self,
+        tenant: str,
+        rule_ids: Iterable[str],
+        compiled: Iterable[CompiledRule] = (),
+        forecasts: Sequence[CompiledForecast] = (),
+    ) -> None:
+        """These rules decide from the next event on as the tables say, and so do the forecasts.
+        compiled: of versions that have not decided yet."""
+        rules, catalogue = self._worker.rules, self._catalogue()
+        known = self._known(tenant) | {one.spec.forecast: one for one in forecasts}
+        at_hand = {(one.id, one.version): one for one in compiled}
+        made: list[CompiledRule] = []
+        gone: set[tuple[str, str]] = set()
+        for rule_id in dict.fromkeys(rule_ids):
+            for one in rules.versions(tenant, rule_id):
+                at_hand.setdefault((one.id, one.version), one)
+                gone.add((tenant, one.slot))
+            versions = self._database.read(
+                partial(rule_tables.deciding, tenant=tenant, rule_id=rule_id)
+            )
+            found, errors = compiled_versions(versions, catalogue, known, at_hand)
+            made += found
+            for slot in (rule_id, rule_id + CANDIDATE):
+                self.suspended.pop((tenant, slot), None)
+            for slot, error in errors.items():
+                self._suspend((tenant, slot), error)
+        gone -= {(tenant, one.slot) for one in made}
+        self._worker.replace_rules(rules.with_changes(made, forecasts, gone))
 
     def answer(self, tenant: str, question: Any) -> list[Any]:
         """To what a task in another process asks about the tenant's feeds and forecasts."""
@@ -203,25 +244,26 @@ class RuleRegistry:
 
     def warnings(self, rule: RuleVersion) -> tuple[str, ...]:
         """What a rule in force can fail on, and what of its actions is not there now."""
-        compiled = self._worker.rules.rules.get((rule.tenant, rule.spec.rule))
+        compiled = self._worker.rules.rules.get((rule.tenant, rule.slot))
         if compiled is None or compiled.version != rule.version:
             return ()
         return (*compiled.warnings, *action_check.of_rule(self._catalogue(), compiled).texts)
 
-    def _versions(self, tenant: str, document: RulesDocument) -> list[RuleVersion]:
-        """Of the document's rules, were it applied. Raises Refused."""
+    def _following(self, tenant: str, document: RulesDocument) -> list[NextVersion]:
+        """What becomes of the document's rules, were it applied. Raises Refused."""
 
-        def read(db: sqlite3.Connection) -> tuple[int, dict[str, RuleVersion]]:
-            found = (rule_tables.get(db, tenant, one.rule) for one in document.rules)
-            known = {one.spec.rule: one for one in found if one is not None}
+        def read(db: sqlite3.Connection) -> tuple[int, dict[str, KnownRule]]:
+            known = {one.rule: _known_rule(db, tenant, one.rule) for one in document.rules}
             return rule_tables.count_in_force(db, tenant), known
 
-        in_force, before = self._database.read(read)
-        versions = [self._next(tenant, spec, before.get(spec.rule)) for spec in document.rules]
-        new = sum(one.spec.rule not in before or before[one.spec.rule].retired for one in versions)
+        in_force, known = self._database.read(read)
+        now_ms = self._wall_ms()
+        found = [next_version(tenant, one, known[one.rule], now_ms) for one in document.rules]
+        before = (one.in_force for one in known.values())
+        new = sum(one is None or one.retired for one in before)
         if in_force + new > MOST_RULES:
             raise Refused(f"tenant {tenant} may have {MOST_RULES:,} rules; retire some first")
-        return versions
+        return found
 
     async def _compile(
         self,
@@ -252,26 +294,20 @@ class RuleRegistry:
             if one.tenant == tenant
         }
 
-    def _lock(self, tenant: str) -> asyncio.Lock:
+    def lock(self, tenant: str) -> asyncio.Lock:
         """Changes of one tenant's rules are made one after another."""
         return self._changing.setdefault(tenant, asyncio.Lock())
 
-    def _next(self, tenant: str, spec: RuleSpec, before: RuleVersion | None) -> RuleVersion:
-        if before is not None and before.spec == spec:
-            return replace(before, retired=False)
-        version = before.version + 1 if before is not None else 1
-        return RuleVersion(tenant=tenant, version=version, spec=spec, applied_ms=self._wall_ms())
-
     async def retire(self, tenant: str, rule_id: str) -> RuleVersion:
         """It decides no more, and what it remembers is deleted. Raises NotFound."""
-        async with self._lock(tenant):
+        async with self.lock(tenant):
             rule = self.rule(tenant, rule_id)
 
             def work(db: sqlite3.Connection) -> None:
                 rule_tables.retire(db, tenant, rule_id)
 
             await self._database.transact(work)
-            self._worker.replace_rules(self._worker.rules.with_changes(retired=[(tenant, rule_id)]))
+            self.refresh(tenant, [rule_id])
             return replace(rule, retired=True)
 
     async def retry(
@@ -280,21 +316,22 @@ class RuleRegistry:
         """What is parked of a rule is run again from the next event on: all of it, or what is
         parked at a key or for a producer. The rule, and how much there was. Raises NotFound,
         Refused."""
-        async with self._lock(tenant):
+        async with self.lock(tenant):
             rule = self.rule(tenant, rule_id)
             if rule.retired:
                 raise Refused(f"rule {rule_id} is retired; apply it again to run it")
-            why = self.suspended.get((tenant, rule_id))
+            why = self.suspended.get((tenant, rule.slot))
             if why is not None:
                 raise Refused(f"rule {rule_id} is suspended, not parked: {why}")
 
             def work(db: sqlite3.Connection) -> int:
-                return self._worker.unpark(db, tenant, rule_id, key, source)
+                slots = (rule_id, rule_id + CANDIDATE)
+                return sum(self._worker.unpark(db, tenant, one, key, source) for one in slots)
 
             return rule, await self._database.transact(work)
 
     def rule(self, tenant: str, rule_id: str, version: int = 0) -> RuleVersion:
-        """One version of a rule; 0: the newest. Raises NotFound."""
+        """One version of a rule; 0: the one in force. Raises NotFound."""
         found = self._database.read(lambda db: rule_tables.get(db, tenant, rule_id, version))
         if found is None:
             raise NotFound(
@@ -303,7 +340,7 @@ class RuleRegistry:
         return found
 
     def rules(self, tenant: str, *, with_retired: bool = False) -> list[RuleVersion]:
-        """The newest versions, by id."""
+        """The versions in force, by id."""
         found = self._database.read(lambda db: rule_tables.of_tenant(db, tenant))
         return [rule for rule in found if with_retired or not rule.retired]
 
@@ -312,13 +349,34 @@ class RuleRegistry:
         return self._database.read(lambda db: rule_tables.forecasts_of_tenant(db, tenant))
 
 
+def _by_rule(
+    versions: Iterable[RuleVersion],
+) -> Iterator[tuple[tuple[str, str], list[RuleVersion]]]:
+    """The versions of each rule, by tenant and id; they stand next to each other."""
+    for name, those in groupby(versions, key=lambda one: (one.tenant, one.spec.rule)):
+        yield name, list(those)
+
+
+def _known_rule(db: sqlite3.Connection, tenant: str, rule_id: str) -> KnownRule:
+    deciding = rule_tables.deciding(db, tenant, rule_id)
+    return KnownRule(
+        in_force=rule_tables.get(db, tenant, rule_id),
+        candidate=next((one for one in deciding if one.activation.candidate), None),
+        newest=rule_tables.newest(db, tenant, rule_id),
+    )
+
+
 def _check_costs(
-    tenant: str, document: RulesDocument, now: RuleSet, costs: Sequence[EventCost]
+    tenant: str,
+    document: RulesDocument,
+    versions: Sequence[RuleVersion],
+    now: RuleSet,
+    costs: Sequence[EventCost],
 ) -> None:
     """Whether events can cost too much once the document, of which `costs` are, is in force
     beside what is now. Raises Refused."""
     feeds = {one.feed for one in costs}
-    rules = {(tenant, one.rule) for one in document.rules}
+    rules = {(tenant, one.slot) for one in versions}
     forecasts = {(tenant, one.forecast) for one in document.forecasts}
     besides = [
         cost

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from control_plane.sqlite.schema import Schema
-from data_sharing.decisions import worker_tables
+from data_sharing.decisions import rollout_tables, worker_tables
 from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.rules.rollout import (
+    ALWAYS,
+    CANDIDATE,
+    Activation,
+    Rollout,
+    aborted,
+    activations,
+)
 from data_sharing.rules.spec import RuleSpec
 
 SCHEMA = Schema(
@@ -28,48 +36,107 @@ SCHEMA = Schema(
                  tenant TEXT NOT NULL, name TEXT NOT NULL, spec BLOB NOT NULL,
                  PRIMARY KEY (tenant, name)) WITHOUT ROWID""",
         ),
+        ("ALTER TABLE rules ADD COLUMN state TEXT NOT NULL DEFAULT ''",),
     ),
 )
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _rule = msgspec.json.Decoder(RuleSpec).decode
 _forecast = msgspec.json.Decoder(ForecastSpec).decode
 _SELECT = (
-    "SELECT r.tenant, v.version, v.spec, v.applied_ms, r.retired FROM rules r"
+    "SELECT r.tenant, v.version, v.spec, v.applied_ms, r.retired, r.state FROM rules r"
     " JOIN rule_versions v ON v.tenant = r.tenant AND v.id = r.id"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleVersion:
-    """One version of a rule."""
+    """One version of a rule. activation: how it decides, if it does."""
 
     tenant: str
     version: int
     spec: RuleSpec
     applied_ms: int
     retired: bool = False
+    activation: Activation = ALWAYS
+
+    @property
+    def slot(self) -> str:
+        """Its name in the set of rules that decide."""
+        return self.spec.rule + CANDIDATE if self.activation.candidate else self.spec.rule
 
 
-def in_force(db: sqlite3.Connection) -> list[RuleVersion]:
-    """The newest version of every tenant's rules that are not retired."""
-    return [_version(row) for row in db.execute(
-        f"{_SELECT} AND v.version = r.version WHERE r.retired = 0"
-    )]  # fmt: skip
+def deciding(db: sqlite3.Connection, tenant: str = "", rule_id: str = "") -> list[RuleVersion]:
+    """The versions that decide: of every tenant's rules that are not retired, of one tenant's, or
+    of one rule. Of a rule in a rollout two, the one in force first."""
+    where, values = "r.retired = 0", []
+    for column, value in (("tenant", tenant), ("id", rule_id)):
+        if value:
+            where += f" AND r.{column} = ?"
+            values.append(value)
+    rows = db.execute(
+        f"{_SELECT} AND v.version = r.version WHERE {where} ORDER BY r.tenant, r.id", values
+    )
+    versions = [_version(row) for row in rows.fetchall()]
+    if rule_id:
+        return [each for one in versions for each in _deciding(db, one, _live(db, one))]
+    rollouts = rollout_tables.live(db, tenant)
+    return [
+        each
+        for one in versions
+        for each in _deciding(db, one, rollouts.get((one.tenant, one.spec.rule)))
+    ]
+
+
+def _live(db: sqlite3.Connection, one: RuleVersion) -> Rollout | None:
+    found = rollout_tables.get(db, one.tenant, one.spec.rule)
+    return found if found is not None and found.live else None
+
+
+def _deciding(
+    db: sqlite3.Connection, in_force: RuleVersion, rollout: Rollout | None
+) -> list[RuleVersion]:
+    """The versions of a rule that decide, with what each acts for."""
+    if rollout is None or in_force.retired:
+        return [in_force]
+    tenant, rule = in_force.tenant, in_force.spec.rule
+    new = get(db, tenant, rule, rollout.candidate)
+    if new is None or new.spec.rollout is None:  # its row is gone: nothing but the other one
+        return [in_force]
+    ours, theirs = activations(
+        rollout, new.spec.rollout, rule=rule, state=in_force.activation.state
+    )
+    stable = [replace(in_force, activation=ours)] if rollout.stable else []
+    return [*stable, replace(new, activation=theirs)]
 
 
 def of_tenant(db: sqlite3.Connection, tenant: str) -> list[RuleVersion]:
-    """The newest versions, retired ones too, by id."""
-    return [_version(row) for row in db.execute(
+    """The versions in force, retired ones too, by id. Of a rule that begins with a rollout, the
+    new one."""
+    rows = db.execute(
         f"{_SELECT} AND v.version = r.version WHERE r.tenant = ? ORDER BY r.id", (tenant,)
-    )]  # fmt: skip
+    )
+    versions = [_version(row) for row in rows.fetchall()]
+    rollouts = rollout_tables.live(db, tenant)
+    return [_deciding(db, one, rollouts.get((tenant, one.spec.rule)))[0] for one in versions]
 
 
 def get(db: sqlite3.Connection, tenant: str, rule_id: str, version: int = 0) -> RuleVersion | None:
-    """One version of a rule; 0: the newest."""
+    """One version of a rule; 0: the one in force, as in `of_tenant`."""
     of = "v.version = ?" if version else "v.version = r.version"
     values = (tenant, rule_id, version) if version else (tenant, rule_id)
     row = db.execute(f"{_SELECT} WHERE r.tenant = ? AND r.id = ? AND {of}", values).fetchone()
-    return _version(row) if row else None
+    if row is None:
+        return None
+    one = _version(row)
+    return one if version else _deciding(db, one, _live(db, one))[0]
+
+
+def newest(db: sqlite3.Connection, tenant: str, rule_id: str) -> int:
+    """The greatest version that a rule has had; 0: none."""
+    row = db.execute(
+        "SELECT max(version) FROM rule_versions WHERE tenant = ? AND id = ?", (tenant, rule_id)
+    ).fetchone()
+    return row[0] or 0
 
 
 def count_in_force(db: sqlite3.Connection, tenant: str) -> int:
@@ -96,16 +163,26 @@ def write(
     tenant: str,
     rules: Sequence[RuleVersion],
     forecasts: Sequence[ForecastSpec],
+    begun: Mapping[str, Rollout],
 ) -> None:
-    """These are in force now; a rule that was parked runs again."""
+    """These are in force now, or begin a rollout: `begun`, by rule. A rule that was parked runs
+    again."""
     for rule in rules:
         name = rule.spec.rule
         db.execute(
             "INSERT OR IGNORE INTO rule_versions VALUES (?, ?, ?, ?, ?)",
             (tenant, name, rule.version, _encode(rule.spec), rule.applied_ms),
         )
-        db.execute("INSERT OR REPLACE INTO rules VALUES (?, ?, ?, 0)", (tenant, name, rule.version))
-        worker_tables.delete_health(db, tenant, name)
+        worker_tables.delete_health(db, tenant, rule.slot)
+        rollout = begun.get(name)
+        if rollout is not None:
+            rollout_tables.forget_counts(db, tenant, name)
+            rollout_tables.put(db, tenant, name, rollout)
+            if rollout.stable:
+                continue
+        elif rule.activation.rollout:  # it was in its rollout before
+            continue
+        put_in_force(db, tenant, name, rule.version)
     for spec in forecasts:
         db.execute(
             "INSERT OR REPLACE INTO forecasts VALUES (?, ?, ?)",
@@ -113,15 +190,33 @@ def write(
         )
 
 
+def put_in_force(
+    db: sqlite3.Connection, tenant: str, rule_id: str, version: int, *, state: str | None = None
+) -> None:
+    """This version of a rule is in force, with that state; None: with what there is."""
+    db.execute(
+        "INSERT INTO rules VALUES (?, ?, ?, 0, ?) ON CONFLICT (tenant, id) DO UPDATE SET"
+        " version = excluded.version, retired = 0, state = coalesce(?, state)",
+        (tenant, rule_id, version, state or "", state),
+    )
+
+
 def retire(db: sqlite3.Connection, tenant: str, rule_id: str) -> None:
-    """It decides no more, and what it remembers goes."""
-    db.execute("UPDATE rules SET retired = 1 WHERE tenant = ? AND id = ?", (tenant, rule_id))
-    worker_tables.delete_rule(db, tenant, rule_id)
+    """It decides no more, and what it remembers goes; a rollout of it is over."""
+    for one in deciding(db, tenant, rule_id):
+        worker_tables.delete_rule(db, tenant, one.activation.state or rule_id)
+        worker_tables.delete_health(db, tenant, one.slot)
+    rollout = rollout_tables.get(db, tenant, rule_id)
+    if rollout is not None and rollout.live:
+        rollout_tables.put(db, tenant, rule_id, aborted(rollout, "the rule is retired"))
+    db.execute(
+        "UPDATE rules SET retired = 1, state = '' WHERE tenant = ? AND id = ?", (tenant, rule_id)
+    )
 
 
-def _version(row: tuple[str, int, bytes, int, int]) -> RuleVersion:
-    tenant, version, spec, applied_ms, retired = row
+def _version(row: tuple[str, int, bytes, int, int, str]) -> RuleVersion:
+    tenant, version, spec, applied_ms, retired, state = row
     return RuleVersion(
         tenant=tenant, version=version, spec=_rule(spec), applied_ms=applied_ms,
-        retired=bool(retired),
+        retired=bool(retired), activation=Activation(state=state) if state else ALWAYS,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from data_sharing.decisions import (
     history,
     outbox,
     plan_store,
+    rollout_tables,
     rule_tables,
     worker_tables,
 )
@@ -16,6 +17,7 @@ SCHEMAS: tuple[Schema, ...] = (
     worker_tables.SCHEMA,
     plan_store.SCHEMA,
     rule_tables.SCHEMA,
+    rollout_tables.SCHEMA,
     history.SCHEMA,
     outbox.SCHEMA,
     dead_letters.SCHEMA,

@@ -35,7 +35,7 @@ from data_sharing.event import Event
 from data_sharing.feeds.log_tables import accepted_ms_of
 from data_sharing.instruction import Cause
 from data_sharing.rules.cell_cache import CellCache, CellId, decoded
-from data_sharing.rules.results import NO_RESULT
+from data_sharing.rules.results import NO_RESULT, EvaluationResult
 from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.spans import begin_span, trace_within
@@ -116,7 +116,7 @@ class DecisionWorker:
             raise Conflict(f"another decision worker has taken over (token {fence})")
 
     def health(self, tenant: str, rule: str, version: int) -> RuleHealth:
-        """How a rule fares, as far as is committed."""
+        """How a version of a rule fares, as far as is committed. rule: its slot."""
         cell = CellId(tenant, "health", rule, "")
         raw = self._database.read(lambda db: worker_tables.load(db, cell))
         found: RuleHealth | None = None if raw is None else decoded(cell.kind, raw)
@@ -196,10 +196,8 @@ class DecisionWorker:
             decided = decide(event, now_ms=now_ms, state=state, plans=plans, explaining=True)
             if decided is not NO_RESULT:
                 write_event(db, batch, event, decided, now_ms, trace_within(span, trace))
-                if decided.outcomes:
-                    batch.outcomes.append(
-                        EventOutcomes(event.tenant, event.position, now_ms, decided.outcomes)
-                    )
+                if decided.outcomes or decided.shadow:
+                    batch.outcomes.append(_outcomes(event, now_ms, decided))
             if span is not None:
                 span.set("homeport.effects", len(decided.effects))
                 span.end()
@@ -242,8 +240,7 @@ class DecisionWorker:
         self.join_transaction(db)
         rules = self.rules
         if rule:
-            only = rules.rules[event.tenant, rule]
-            rules = RuleSet([only], ())
+            rules = RuleSet(rules.versions(event.tenant, rule), ())
         now_ms = self._wall_ms()
         plans = PlansAt(self.plans, now_ms)
         decided = rules.decide(
@@ -252,10 +249,8 @@ class DecisionWorker:
         batch = WriteBatch()
         self._writer.event(db, batch, event, decided, now_ms)
         batch.write(db)
-        if decided.outcomes:
-            history.add_judgements(
-                db, EventOutcomes(event.tenant, event.position, now_ms, decided.outcomes)
-            )
+        if decided.outcomes or decided.shadow:
+            history.add_judgements(db, _outcomes(event, now_ms, decided))
         self._store_state(db)
 
     # -- time --------------------------------------------------------------------------
@@ -322,6 +317,10 @@ class DecisionWorker:
     def _load(self, cell: CellId) -> bytes | None:
         assert self._db is not None
         return worker_tables.load(self._db, cell)
+
+
+def _outcomes(event: Event, now_ms: int, decided: EvaluationResult) -> EventOutcomes:
+    return EventOutcomes(event.tenant, event.position, now_ms, decided.outcomes, decided.shadow)
 
 
 def _anything_due(db: sqlite3.Connection, now_ms: int) -> bool:

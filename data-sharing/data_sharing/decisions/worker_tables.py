@@ -132,8 +132,17 @@ def delete_health(db: sqlite3.Connection, tenant: str, rule: str) -> None:
     )
 
 
+def rename_health(db: sqlite3.Connection, tenant: str, rule: str, to: str) -> None:
+    """What is known of how a rule fares is of the other name now, in place of what was."""
+    delete_health(db, tenant, to)
+    db.execute(
+        "UPDATE cells SET name = ? WHERE tenant = ? AND kind = 'health' AND name = ?",
+        (to, tenant, rule),
+    )
+
+
 def delete_rule(db: sqlite3.Connection, tenant: str, rule: str) -> None:
-    """What a rule remembers, and its timers."""
+    """What a rule remembers, and its timers. rule: the name of its state."""
     db.execute(
         "DELETE FROM cells WHERE tenant = ? AND kind IN ('rule', 'health') AND name = ?",
         (tenant, rule),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from data_sharing.decisions import dead_letters, history, outbox
+from data_sharing.decisions import dead_letters, history, outbox, rollout_tables
 from data_sharing.decisions.history import Decision, EventOutcomes
 from data_sharing.decisions.instruction_factory import NewInstruction
 from data_sharing.decisions.outbox import InstructionState
@@ -48,3 +48,4 @@ def _to_dead_letters(db: sqlite3.Connection, one: NewInstruction) -> None:
             db, instruction.tenant, instruction.id, reason=one.fault,
             now_ms=instruction.decided_at_ms,
         )  # fmt: skip
+        rollout_tables.count_outcome(db, instruction, done=False, now_ms=instruction.decided_at_ms)

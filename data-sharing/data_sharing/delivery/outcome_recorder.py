@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from control_plane.tracing.tracer import Tracer
-from data_sharing.decisions import dead_letters, outbox
+from data_sharing.decisions import dead_letters, outbox, rollout_tables
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.delivery.retry_policy import NextStep, Step, after_outcome
 from data_sharing.instruction import Instruction, Performed
@@ -80,6 +80,9 @@ class OutcomeRecorder:
                 db, stored.instruction.tenant, performed.instruction,
                 reason=next_step.reason, now_ms=now_ms,
             )  # fmt: skip
+        if next_step.step is not Step.RETRY and not late:
+            done = next_step.step is Step.DONE
+            rollout_tables.count_outcome(db, stored.instruction, done=done, now_ms=now_ms)
         self._record_event(db, stored, performed)
         span = begin_span(
             self.tracer,
@@ -99,10 +102,13 @@ class OutcomeRecorder:
         stored = outbox.get(db, instruction_id)
         if stored is None or stored.state in (InstructionState.DONE, InstructionState.DEAD):
             return
+        now_ms = self._wall_ms()
         outbox.end_without_outcome(db, instruction_id, InstructionState.DEAD, reason=reason)
         dead_letters.put_instruction(
-            db, stored.instruction.tenant, instruction_id, reason=reason, now_ms=self._wall_ms()
+            db, stored.instruction.tenant, instruction_id, reason=reason, now_ms=now_ms
         )
+        if stored.state is not InstructionState.AWAITING_APPROVAL:  # nothing of it was tried
+            rollout_tables.count_outcome(db, stored.instruction, done=False, now_ms=now_ms)
 
     def end_overdue_approvals(self, db: sqlite3.Connection) -> None:
         """Those that nobody approved in time."""

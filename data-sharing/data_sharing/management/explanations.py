@@ -77,7 +77,8 @@ def explain_event(
         )
     judgements = history.judgements_of(db, tenant, position)
     decisions = history.of_event(db, tenant, position)
-    evaluated = {one.rule for one in judgements}
+    evaluated = {(one.rule, one.version) for one in judgements}
+    evaluated |= {(one.rule, 0) for one in judgements if not one.shadow}
     return Explanation(
         time_ms=record.accepted_ms,
         event=record,
@@ -99,13 +100,17 @@ def position_of(db: sqlite3.Connection, tenant: str, source: str, event_id: str)
     return record.position
 
 
-def _passed_over(rules: RuleSet, event: Event, evaluated: set[str]) -> list[Judgement]:
+def _passed_over(rules: RuleSet, event: Event, evaluated: set[tuple[str, int]]) -> list[Judgement]:
     """Rules of the event's feed that were not evaluated, with what in the event said so."""
     found: list[Judgement] = []
     by_clauses = 0
-    for (tenant, name), rule in sorted(rules.rules.items()):
+    for (tenant, _), rule in sorted(rules.rules.items()):
+        name = rule.id
         inputs = [one for one in rule.inputs.values() if one.feed == event.type]
-        if tenant != event.tenant or name in evaluated or not inputs:
+        known = (name, rule.version) in evaluated or (
+            (name, 0) in evaluated and not rule.activation.rollout
+        )
+        if tenant != event.tenant or known or not inputs:
             continue
         if any(admits(one.conjuncts, event) for one in inputs):
             detail = "this version of the rule was not in force when the event was decided"

@@ -99,7 +99,7 @@ class OperatorActions:
         record = record_at(db, letter.tenant, letter.event.position)
         if record is None:
             raise NotFound("the event has passed its retention and is gone")
-        if letter.rule and (letter.tenant, letter.rule) not in self._worker.rules.rules:
+        if letter.rule and not self._worker.rules.versions(letter.tenant, letter.rule):
             raise Refused(f"rule {letter.rule} is gone; apply it again first")
         self._worker.decide_again(db, record.event(), letter.rule)
 
