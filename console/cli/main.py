@@ -52,6 +52,7 @@ from console.cli.commands import (
     policy_simulation,
     proofs,
     push,
+    rollouts,
     rules,
     sign_in,
     store,
@@ -100,6 +101,8 @@ app.add_typer(events.app, name="events", rich_help_panel="Data sharing")
 app.add_typer(decisions.app, name="decisions", rich_help_panel="Data sharing")
 app.add_typer(decisions.dlq, name="dlq", rich_help_panel="Data sharing")
 app.add_typer(platforms.app, name="platforms", rich_help_panel="Data sharing")
+rules.app.command("rollback")(rollouts.rollback)
+rules.app.add_typer(rollouts.app, name="rollout")
 app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
 app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
 account_names.add_to(accounts.app)

@@ -35,6 +35,7 @@ from console.cli.views import (
     plans,
     platforms,
     policy_cases,
+    rollouts,
     rules,
     shard_stores,
     simulation,
@@ -321,6 +322,15 @@ VIEWS: dict[Callable[..., Any], Make] = {
         [filled_with_long_texts(registry_pb2.Fault())]
     ),
     rules.scopes_table: lambda: rules.scopes_table(filled_with_long_texts(rule_pb2.Rule())),
+    rollouts.rollout_table: lambda: rollouts.rollout_table(
+        TEXT, filled_with_long_texts(rule_pb2.Rollout())
+    ),
+    rollouts.differences_table: lambda: rollouts.differences_table(
+        filled_with_long_texts(rule_pb2.Rollout())
+    ),
+    rollouts.history_table: lambda: rollouts.history_table(
+        filled_with_long_texts(rule_pb2.Rollout())
+    ),
     rules.rules_table: lambda: rules.rules_table([filled_with_long_texts(rule_pb2.Rule())]),
     backtest.backtest_table: lambda: backtest.backtest_table(backtested()),
     plans.plans_table: lambda: plans.plans_table([filled_with_long_texts(plan_pb2.Plan())]),

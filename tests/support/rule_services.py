@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from data_sharing.api.rule_service import RuleService
+from data_sharing.decisions.rollouts import Rollouts
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.registry.catalogue import Catalogue
 from homeport.api.datasharing.v1 import rule_pb2 as pb
@@ -48,7 +49,8 @@ def rule_registry(harness: DecisionHarness, catalogues: Catalogues) -> RuleRegis
 
 def rule_service(harness: DecisionHarness, registry: RuleRegistry) -> RuleService:
     """Whose callers may do everything."""
-    return RuleService(registry, harness.worker, FakeOffload(), callers())
+    rollouts = Rollouts(harness.database, registry, wall_ms=harness.clock)
+    return RuleService(registry, rollouts, harness.worker, FakeOffload(), callers())
 
 
 async def apply(service: RuleService, text: str, *, dry_run: bool = False) -> list[pb.Rule]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from console.cli.calls.channel import Calls
 from console.cli.calls.responses import responses
@@ -158,6 +159,40 @@ class DataSharingCalls(Calls):
     def retire_rule(self, tenant: str, rule: str) -> rules.Rule:
         request = rules.RetireRuleRequest(tenant=tenant, rule_id=rule)
         found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "RetireRule", request)
+        return found
+
+    def get_rollout(self, tenant: str, rule: str) -> rules.Rollout:
+        return self._rollout("GetRollout", rules.GetRolloutRequest(tenant=tenant, rule_id=rule))
+
+    def promote_rollout(
+        self, tenant: str, rule: str, *, from_step: int, full: bool
+    ) -> rules.Rollout:
+        """One step further, or all; only from that step, so that a repeated call moves it once."""
+        request = rules.PromoteRolloutRequest(
+            tenant=tenant, rule_id=rule, from_step=from_step, full=full
+        )
+        return self._rollout("PromoteRollout", request)
+
+    def hold_rollout(self, tenant: str, rule: str, reason: str) -> rules.Rollout:
+        request = rules.HoldRolloutRequest(tenant=tenant, rule_id=rule, reason=reason)
+        return self._rollout("HoldRollout", request)
+
+    def abort_rollout(self, tenant: str, rule: str, reason: str) -> rules.Rollout:
+        request = rules.AbortRolloutRequest(tenant=tenant, rule_id=rule, reason=reason)
+        return self._rollout("AbortRollout", request)
+
+    def rollback_rule(
+        self, tenant: str, rule: str, *, from_version: int, to_version: int
+    ) -> rules.Rule:
+        """to_version 0: the one before; from_version: that is in force."""
+        request = rules.RollbackRuleRequest(
+            tenant=tenant, rule_id=rule, from_version=from_version, to_version=to_version
+        )
+        found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "RollbackRule", request)
+        return found
+
+    def _rollout(self, method: str, request: Message) -> rules.Rollout:
+        found: rules.Rollout = self._call(rules_grpc.RuleServiceStub, method, request)
         return found
 
     def create_plan(self, tenant: str, spec: str) -> plans.Plan:

@@ -128,6 +128,7 @@ def explanation_document(answer: pb.ExplainDecisionResponse) -> dict[str, Any]:
                 "plan": one.plan_id or None,
                 "detail": one.detail or None,
                 "asked": not one.passed_over,
+                "shadow": one.shadow,
                 "clauses": [clause_document(clause) for clause in one.clauses],
             }
             for one in answer.rules
@@ -154,6 +155,7 @@ def explanation_view(answer: pb.ExplainDecisionResponse) -> RenderableType:
         colour = _COLOURS.get(one.verdict, "yellow")
         of = f" on plan {escape(one.plan_id)}" if one.plan_id else ""
         said = f" [dim]{escape(one.detail)}[/]" if one.detail else ""
+        said = f" [dim](shadow)[/]{said}" if one.shadow else said
         branch = tree.add(
             f"rule [bold]{escape(one.rule_id)}[/] v{one.rule_version}{of}: "
             f"[{colour}]{escape(one.verdict)}[/]{said}"

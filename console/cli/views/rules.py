@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.markup import escape
 from console.cli.tables import Table, fold, number, optional, whole
+from console.cli.views.rollouts import is_live, phase_of, rollout_document, step_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,6 +32,7 @@ def document_of(rule: pb.Rule, *, with_spec: bool = False) -> dict[str, Any]:
         "failures": health.failures,
         "last_error": health.last_error or None,
         "warnings": list(rule.warnings),
+        "rollout": rollout_document(rule.rollout) if rule.HasField("rollout") else None,
     }
     if with_spec:
         found["parked_scopes"] = scopes_of(rule)
@@ -68,9 +70,18 @@ def state_of(rule: pb.Rule) -> str:
         if count:
             parts.append(f"{count} {what}{'s' * (count != 1)}")
     if not parts:
-        return "deciding"
+        return rollout_state(rule) or "deciding"
     colour = "red" if health.parked_whole else "yellow"
     return f"[{colour}]parked: {', '.join(parts)}[/]"
+
+
+def rollout_state(rule: pb.Rule) -> str:
+    """How far its rollout is, in rich's markup; empty: none is going on."""
+    rollout = rule.rollout
+    if not rule.HasField("rollout") or not is_live(rollout):
+        return ""
+    said = f"version {rollout.candidate_version}: {step_of(rollout)}"
+    return f"[yellow]{said}, held[/]" if phase_of(rollout) == "held" else said
 
 
 def rules_table(rules: list[pb.Rule]) -> Table:

@@ -57,6 +57,9 @@ def audited_objects(
         asked = rules.GetRuleRequest(tenant=request.tenant, rule_id=request.rule_id)
         return await rule_service_.GetRule(asked, context)
 
+    async def rollout(request: Any, context: Context) -> Message | None:
+        return rule_service_.rollout(context, request.tenant, request.rule_id)
+
     async def rule_versions(request: rules.ApplyRulesRequest, context: Context) -> Message:
         """Which versions counts: what one says can be read at any time."""
         found = await rule_service_.ListRules(
@@ -91,6 +94,12 @@ def audited_objects(
         transactions=Transactions.ONE,
         target=lambda request: request.rule_id,
         before=rule,
+    )
+    one_rollout = AuditedObject(
+        kind="rollout",
+        transactions=Transactions.ONE,
+        target=lambda request: request.rule_id,
+        before=rollout,
     )
     one_plan = AuditedObject(
         kind="plan",
@@ -141,6 +150,10 @@ def audited_objects(
                 after=lambda response: response.rule,
             ),
             "RetireRule": one_rule,
+            "RollbackRule": one_rule,
+            "PromoteRollout": one_rollout,
+            "HoldRollout": one_rollout,
+            "AbortRollout": one_rollout,
         },
         plan_service.NAME: {
             "CreatePlan": AuditedObject(

@@ -113,4 +113,5 @@ def _judgement(judgement: Judgement, passed_over: bool) -> pb.RuleExplanation:
         detail=judgement.detail,
         clauses=[clause_to_proto(judgement.clauses)] if judgement.clauses else [],
         passed_over=passed_over,
+        shadow=judgement.shadow,
     )

@@ -12,7 +12,9 @@ from control_plane.offloading.port import Offload
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.pages import size_of
+from data_sharing.api.rollout_messages import rollout_to_proto
 from data_sharing.api.tested_rules import TEST
+from data_sharing.decisions.rollouts import Rollouts
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
@@ -24,6 +26,7 @@ from homeport.api.datasharing.v1 import rule_pb2_grpc as pb_grpc
 NAME = "homeport.api.datasharing.v1.RuleService"
 MAX_DOCUMENT_BYTES = 1 << 20
 MOST_SAMPLES = 1_000
+MOST_REASON = 400  # characters
 
 Context: TypeAlias = aio.ServicerContext[Any, Any]
 
@@ -32,9 +35,15 @@ class RuleService(pb_grpc.RuleServiceServicer):
     """Servicer of homeport.api.datasharing.v1.RuleService."""
 
     def __init__(
-        self, rules: RuleRegistry, worker: DecisionWorker, offload: Offload, callers: Callers
+        self,
+        rules: RuleRegistry,
+        rollouts: Rollouts,
+        worker: DecisionWorker,
+        offload: Offload,
+        callers: Callers,
     ) -> None:
         self._rules = rules
+        self._rollouts = rollouts
         self._worker = worker
         self._offload = offload
         self._callers = callers
@@ -47,9 +56,11 @@ class RuleService(pb_grpc.RuleServiceServicer):
     async def ApplyRules(
         self, request: pb.ApplyRulesRequest, context: Context
     ) -> pb.ApplyRulesResponse:
-        tenant = self._tenant(context, request.tenant)
+        whose = self._callers.of_context(context, request.tenant)
         text = _bounded(request.document)
-        applied = await self._rules.apply(tenant, text, dry_run=request.dry_run)
+        applied = await self._rules.apply(
+            whose.tenant, text, dry_run=request.dry_run, by=whose.caller.name
+        )
         return pb.ApplyRulesResponse(
             rules=map(self._rule, applied.versions),
             forecasts=applied.forecasts,
@@ -114,9 +125,52 @@ class RuleService(pb_grpc.RuleServiceServicer):
         )
         return pb.RetryRuleResponse(rule=self._rule(rule, with_scopes=True), unparked=unparked)
 
+    async def GetRollout(self, request: pb.GetRolloutRequest, context: Context) -> pb.Rollout:
+        tenant = self._tenant(context, request.tenant)
+        return rollout_to_proto(self._rollouts.status(tenant, request.rule_id))
+
+    async def PromoteRollout(
+        self, request: pb.PromoteRolloutRequest, context: Context
+    ) -> pb.Rollout:
+        whose = self._callers.of_context(context, request.tenant)
+        return rollout_to_proto(
+            await self._rollouts.promote(
+                whose.tenant, request.rule_id, by=whose.caller.name,
+                from_step=request.from_step, full=request.full,
+            )
+        )  # fmt: skip
+
+    async def HoldRollout(self, request: pb.HoldRolloutRequest, context: Context) -> pb.Rollout:
+        whose = self._callers.of_context(context, request.tenant)
+        reason = _reason(request.reason)
+        return rollout_to_proto(
+            await self._rollouts.hold(whose.tenant, request.rule_id, reason, by=whose.caller.name)
+        )
+
+    async def AbortRollout(self, request: pb.AbortRolloutRequest, context: Context) -> pb.Rollout:
+        whose = self._callers.of_context(context, request.tenant)
+        reason = _reason(request.reason)
+        return rollout_to_proto(
+            await self._rollouts.abort(whose.tenant, request.rule_id, reason, by=whose.caller.name)
+        )
+
+    async def RollbackRule(self, request: pb.RollbackRuleRequest, context: Context) -> pb.Rule:
+        whose = self._callers.of_context(context, request.tenant)
+        return self._rule(
+            await self._rollouts.rollback(
+                whose.tenant, request.rule_id, by=whose.caller.name,
+                to=request.to_version, from_version=request.from_version,
+            )
+        )  # fmt: skip
+
     async def RetireRule(self, request: pb.RetireRuleRequest, context: Context) -> pb.Rule:
         tenant = self._tenant(context, request.tenant)
         return self._rule(await self._rules.retire(tenant, request.rule_id))
+
+    def rollout(self, context: Context, tenant: str, rule_id: str) -> pb.Rollout | None:
+        """Of a rule, as it is in ListRules; None: it never had any."""
+        found = self._rollouts.find(self._tenant(context, tenant), rule_id)
+        return None if found is None else rollout_to_proto(found, whole=False)
 
     def _tenant(self, context: Context, tenant: str) -> str:
         return self._callers.of_context(context, tenant).tenant
@@ -124,6 +178,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
     def _rule(self, rule: RuleVersion, *, with_scopes: bool = False) -> pb.Rule:
         health = self._worker.health(rule.tenant, rule.slot, rule.version)
         suspended = self._rules.suspended.get((rule.tenant, rule.slot), "")
+        rollout = self._rollouts.find(rule.tenant, rule.spec.rule)
         return pb.Rule(
             tenant=rule.tenant,
             rule_id=rule.spec.rule,
@@ -134,6 +189,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
             retired=rule.retired,
             health=health_to_proto(health, suspended, with_scopes=with_scopes),
             warnings=self._rules.warnings(rule),
+            rollout=None if rollout is None else rollout_to_proto(rollout, whole=False),
         )
 
 
@@ -167,3 +223,9 @@ def _bounded(document: str) -> str:
     if len(document.encode()) > MAX_DOCUMENT_BYTES:
         raise InvalidInput("document", f"the document has more than {MAX_DOCUMENT_BYTES:,} bytes")
     return document
+
+
+def _reason(text: str) -> str:
+    if len(text) > MOST_REASON:
+        raise InvalidInput("reason", f"a reason has at most {MOST_REASON} characters")
+    return text

@@ -15,6 +15,7 @@ from data_sharing.rules.rollout_counts import RolloutCounts
 from data_sharing.rules.shadow import counts_cell
 
 SLICE_MS = 10_000  # outcomes are counted by these
+MOST_MOVES = 50  # of one rule
 MOST_SLICES = 10_000  # of one version
 SCHEMA = Schema(
     part="rollouts",
@@ -30,6 +31,11 @@ SCHEMA = Schema(
                  tenant TEXT NOT NULL, rule TEXT NOT NULL, version INTEGER NOT NULL,
                  slice INTEGER NOT NULL, done INTEGER NOT NULL, failed INTEGER NOT NULL,
                  PRIMARY KEY (tenant, rule, version, slice)) WITHOUT ROWID""",
+            """CREATE TABLE rollout_moves (
+                 row INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, rule TEXT NOT NULL,
+                 candidate INTEGER NOT NULL, time_ms INTEGER NOT NULL, phase TEXT NOT NULL,
+                 step INTEGER NOT NULL, reason TEXT NOT NULL, by TEXT NOT NULL)""",
+            "CREATE INDEX rollout_moves_of_rule ON rollout_moves (tenant, rule, row)",
         ),
     ),
 )
@@ -38,6 +44,17 @@ _COLUMNS = (
     " reason"
 )
 _LIVE = ", ".join(f"'{phase.value}'" for phase in LIVE)
+
+
+class RolloutMove(NamedTuple):
+    """What became of a rollout at a time. by: an operator; empty: itself."""
+
+    candidate: int
+    time_ms: int
+    phase: RolloutPhase
+    step: int
+    reason: str
+    by: str
 
 
 class EndedInstructions(NamedTuple):
@@ -78,6 +95,39 @@ def put(db: sqlite3.Connection, tenant: str, rule: str, rollout: Rollout) -> Non
     )  # fmt: skip
     if before is None or (before.candidate, before.step) != (rollout.candidate, rollout.step):
         db.execute("DELETE FROM rollout_outcomes WHERE tenant = ? AND rule = ?", (tenant, rule))
+
+
+def note(
+    db: sqlite3.Connection, tenant: str, rule: str, rollout: Rollout, *, by: str, now_ms: int
+) -> None:
+    """Keeps that a rollout has moved, to be read later; of each rule the newest. by: an operator's
+    name; empty: it moved by itself."""
+    db.execute(
+        "INSERT INTO rollout_moves (tenant, rule, candidate, time_ms, phase, step, reason, by)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            tenant, rule, rollout.candidate, now_ms, rollout.phase.value, rollout.step,
+            rollout.reason, by,
+        ),
+    )  # fmt: skip
+    db.execute(
+        "DELETE FROM rollout_moves WHERE tenant = ? AND rule = ? AND row NOT IN (SELECT row FROM"
+        " rollout_moves WHERE tenant = ? AND rule = ? ORDER BY row DESC LIMIT ?)",
+        (tenant, rule, tenant, rule, MOST_MOVES),
+    )
+
+
+def history(db: sqlite3.Connection, tenant: str, rule: str) -> list[RolloutMove]:
+    """The newest moves of a rule's rollouts, the newest first."""
+    rows = db.execute(
+        "SELECT candidate, time_ms, phase, step, reason, by FROM rollout_moves"
+        " WHERE tenant = ? AND rule = ? ORDER BY row DESC",
+        (tenant, rule),
+    )
+    return [
+        RolloutMove(candidate, time_ms, RolloutPhase(phase), step, reason, by)
+        for candidate, time_ms, phase, step, reason, by in rows
+    ]
 
 
 def forget_counts(db: sqlite3.Connection, tenant: str, rule: str) -> None:

@@ -29,6 +29,7 @@ from data_sharing.database import Database
 from data_sharing.decisions import action_check, rule_document, rule_tables
 from data_sharing.decisions.new_versions import KnownRule, NextVersion, next_version
 from data_sharing.decisions.readable_feeds import ReadableFeeds
+from data_sharing.decisions.rule_costs import check_costs
 from data_sharing.decisions.rule_document import compiled_rule, compiled_versions
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
@@ -37,7 +38,6 @@ from data_sharing.registry.catalogue import Catalogue
 from data_sharing.rules import event_cost
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.compiler import compile_forecast
-from data_sharing.rules.event_cost import EventCost
 from data_sharing.rules.rollout import CANDIDATE
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.spec import RulesDocument
@@ -171,8 +171,11 @@ class RuleRegistry:
             log.warning("%s of tenant %s is suspended: %s", name[1], name[0], error.message)
         self.suspended[name] = error.message
 
-    async def apply(self, tenant: str, text: str, *, dry_run: bool = False) -> AppliedRules:
-        """A document comes into force, all of it or nothing. Raises InvalidInput, Refused."""
+    async def apply(
+        self, tenant: str, text: str, *, dry_run: bool = False, by: str = ""
+    ) -> AppliedRules:
+        """A document comes into force, all of it or nothing. by: who applies it. Raises
+        InvalidInput, Refused."""
         async with self.lock(tenant):
             while True:
                 catalogue = self._catalogue()
@@ -188,7 +191,7 @@ class RuleRegistry:
                 versions = [one.version for one in following]
                 # In a thread: a tenant may have many rules.
                 await asyncio.to_thread(
-                    _check_costs, tenant, document, versions, self._worker.rules,
+                    check_costs, tenant, document.forecasts, versions, self._worker.rules,
                     event_cost.from_plain(plain),
                 )  # fmt: skip
                 applied = AppliedRules(
@@ -203,7 +206,7 @@ class RuleRegistry:
                 one.version.spec.rule: one.rollout for one in following if one.rollout is not None
             }
             await self._database.transact(
-                lambda db: rule_tables.write(db, tenant, versions, document.forecasts, begun)
+                lambda db: rule_tables.write(db, tenant, versions, document.forecasts, begun, by=by)
             )
             self.refresh(tenant, [one.rule for one in document.rules], compiled, forecasts)
             return applied
@@ -264,6 +267,15 @@ class RuleRegistry:
         if in_force + new > MOST_RULES:
             raise Refused(f"tenant {tenant} may have {MOST_RULES:,} rules; retire some first")
         return found
+
+    async def compiled_alone(self, rule: RuleVersion) -> CompiledRule:
+        """A version to be put in force by itself, which was sound when it was applied. Raises
+        InvalidDocument, Refused."""
+        compiled = compiled_rule(rule, self._catalogue(), self._known(rule.tenant))
+        costs = list(event_cost.of_rule(compiled))
+        now = self._worker.rules
+        await asyncio.to_thread(check_costs, rule.tenant, (), [rule], now, costs)
+        return compiled
 
     async def _compile(
         self,
@@ -364,29 +376,3 @@ def _known_rule(db: sqlite3.Connection, tenant: str, rule_id: str) -> KnownRule:
         candidate=next((one for one in deciding if one.activation.candidate), None),
         newest=rule_tables.newest(db, tenant, rule_id),
     )
-
-
-def _check_costs(
-    tenant: str,
-    document: RulesDocument,
-    versions: Sequence[RuleVersion],
-    now: RuleSet,
-    costs: Sequence[EventCost],
-) -> None:
-    """Whether events can cost too much once the document, of which `costs` are, is in force
-    beside what is now. Raises Refused."""
-    feeds = {one.feed for one in costs}
-    rules = {(tenant, one.slot) for one in versions}
-    forecasts = {(tenant, one.forecast) for one in document.forecasts}
-    besides = [
-        cost
-        for name, rule in now.rules.items()
-        if name[0] == tenant and name not in rules
-        for cost in event_cost.of_rule(rule)
-    ]
-    besides += [
-        event_cost.of_forecast(one)
-        for name, one in now.forecasts.items()
-        if name[0] == tenant and name not in forecasts
-    ]
-    event_cost.check_feeds(tenant, [*besides, *costs], feeds)

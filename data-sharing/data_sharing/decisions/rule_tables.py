@@ -36,7 +36,11 @@ SCHEMA = Schema(
                  tenant TEXT NOT NULL, name TEXT NOT NULL, spec BLOB NOT NULL,
                  PRIMARY KEY (tenant, name)) WITHOUT ROWID""",
         ),
-        ("ALTER TABLE rules ADD COLUMN state TEXT NOT NULL DEFAULT ''",),
+        (
+            "ALTER TABLE rules ADD COLUMN state TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE rule_versions ADD COLUMN in_force_ms INTEGER",
+            "UPDATE rule_versions SET in_force_ms = applied_ms",
+        ),
     ),
 )
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -164,13 +168,15 @@ def write(
     rules: Sequence[RuleVersion],
     forecasts: Sequence[ForecastSpec],
     begun: Mapping[str, Rollout],
+    *,
+    by: str = "",
 ) -> None:
     """These are in force now, or begin a rollout: `begun`, by rule. A rule that was parked runs
-    again."""
+    again. by: who applies them."""
     for rule in rules:
         name = rule.spec.rule
         db.execute(
-            "INSERT OR IGNORE INTO rule_versions VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO rule_versions VALUES (?, ?, ?, ?, ?, NULL)",
             (tenant, name, rule.version, _encode(rule.spec), rule.applied_ms),
         )
         worker_tables.delete_health(db, tenant, rule.slot)
@@ -178,11 +184,13 @@ def write(
         if rollout is not None:
             rollout_tables.forget_counts(db, tenant, name)
             rollout_tables.put(db, tenant, name, rollout)
+            rollout_tables.note(db, tenant, name, rollout, by=by, now_ms=rule.applied_ms)
             if rollout.stable:
                 continue
         elif rule.activation.rollout:  # it was in its rollout before
             continue
-        put_in_force(db, tenant, name, rule.version)
+        in_force_ms = None if rollout is not None else rule.applied_ms
+        put_in_force(db, tenant, name, rule.version, now_ms=in_force_ms)
     for spec in forecasts:
         db.execute(
             "INSERT OR REPLACE INTO forecasts VALUES (?, ?, ?)",
@@ -191,14 +199,36 @@ def write(
 
 
 def put_in_force(
-    db: sqlite3.Connection, tenant: str, rule_id: str, version: int, *, state: str | None = None
+    db: sqlite3.Connection,
+    tenant: str,
+    rule_id: str,
+    version: int,
+    *,
+    now_ms: int | None,
+    state: str | None = None,
 ) -> None:
-    """This version of a rule is in force, with that state; None: with what there is."""
+    """This version of a rule is in force, with that state; None: with what there is. now_ms: None
+    where it is only the new one of a rule that had none."""
     db.execute(
         "INSERT INTO rules VALUES (?, ?, ?, 0, ?) ON CONFLICT (tenant, id) DO UPDATE SET"
         " version = excluded.version, retired = 0, state = coalesce(?, state)",
         (tenant, rule_id, version, state or "", state),
     )
+    db.execute(
+        "UPDATE rule_versions SET in_force_ms = ? WHERE tenant = ? AND id = ? AND version = ?"
+        " AND (in_force_ms IS NULL OR in_force_ms < ?)",
+        (now_ms, tenant, rule_id, version, now_ms),
+    )
+
+
+def previous(db: sqlite3.Connection, tenant: str, rule_id: str, version: int) -> int:
+    """The version that was in force before this one; 0: none was."""
+    row = db.execute(
+        "SELECT version FROM rule_versions WHERE tenant = ? AND id = ? AND version < ?"
+        " AND in_force_ms IS NOT NULL ORDER BY version DESC LIMIT 1",
+        (tenant, rule_id, version),
+    ).fetchone()
+    return row[0] if row else 0
 
 
 def retire(db: sqlite3.Connection, tenant: str, rule_id: str) -> None:

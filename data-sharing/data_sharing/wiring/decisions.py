@@ -26,6 +26,7 @@ from data_sharing.decisions import outbox
 from data_sharing.decisions.action_users import ActionUsers
 from data_sharing.decisions.instruction_factory import FindVersion, InstructionFactory
 from data_sharing.decisions.retention import DecisionRetention
+from data_sharing.decisions.rollouts import Rollouts
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.worker import PARTITION, DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
@@ -49,6 +50,7 @@ class Deciding:
     feed_log: SqliteFeedLog
     dispatcher: Dispatcher
     retention: DecisionRetention
+    rollouts: Rollouts
     platforms: PlatformService
     rules: RuleService
     plans: PlanService
@@ -68,6 +70,7 @@ class Deciding:
             group.create_task(keep("timers", self.worker.run, ends_on=(Conflict,))),
             group.create_task(keep("dispatcher", self.dispatcher.run)),
             group.create_task(keep("decision retention", self.retention.run)),
+            group.create_task(keep("rollouts", self.rollouts.run)),
         ]
 
 
@@ -95,6 +98,7 @@ async def build_deciding(
     # The worker decides inside the transaction that keeps the events.
     feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
     rules = RuleRegistry(database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms)
+    rollouts = Rollouts(database, rules, wall_ms=wall_ms)
 
     key = await asyncio.to_thread(  # a passphrase takes a tenth of a second
         key_of_file, signing_key, wrapping, random=secrets.token_bytes
@@ -139,7 +143,8 @@ async def build_deciding(
         dispatcher=dispatcher,
         retention=DecisionRetention(database, worker, keep_s=keep_decisions_s, wall_ms=wall_ms),
         platforms=platforms,
-        rules=RuleService(rules, worker, offload, callers),
+        rollouts=rollouts,
+        rules=RuleService(rules, rollouts, worker, offload, callers),
         plans=PlanService(planning, database, callers, wall_ms=wall_ms),
         decisions=DecisionService(database, worker, dispatcher, operator_actions, callers),
     )

@@ -327,6 +327,7 @@ class RuleExplanation(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     CLAUSES_FIELD_NUMBER: _builtins.int
     PASSED_OVER_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     rule_version: _builtins.int
     verdict: _builtins.str
@@ -337,6 +338,8 @@ class RuleExplanation(_message.Message):
     """one sentence"""
     passed_over: _builtins.bool
     """the index alone told that it cannot match; its state was not touched"""
+    shadow: _builtins.bool
+    """of a version in a rollout that does not act at this key"""
     @_builtins.property
     def clauses(self) -> _containers.RepeatedCompositeFieldContainer[_rule_pb2.Clause]:
         """of its conditions, outermost first"""
@@ -351,10 +354,11 @@ class RuleExplanation(_message.Message):
         detail: _builtins.str = ...,
         clauses: _abc.Iterable[_rule_pb2.Clause] | None = ...,
         passed_over: _builtins.bool = ...,
+        shadow: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "detail", b"detail", "passed_over", b"passed_over", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "detail", b"detail", "passed_over", b"passed_over", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "shadow", b"shadow", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

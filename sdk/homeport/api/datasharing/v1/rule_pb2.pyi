@@ -11,6 +11,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,6 +22,35 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _RolloutPhase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RolloutPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RolloutPhase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROLLOUT_PHASE_UNSPECIFIED: _RolloutPhase.ValueType  # 0
+    ROLLOUT_PHASE_PROGRESSING: _RolloutPhase.ValueType  # 1
+    """the next step comes by itself, or with an operator"""
+    ROLLOUT_PHASE_HELD: _RolloutPhase.ValueType  # 2
+    """an operator says what is next"""
+    ROLLOUT_PHASE_PROMOTED: _RolloutPhase.ValueType  # 3
+    """the new version is in force for all keys"""
+    ROLLOUT_PHASE_ABORTED: _RolloutPhase.ValueType  # 4
+    """the version before is, for all keys"""
+
+class RolloutPhase(_RolloutPhase, metaclass=_RolloutPhaseEnumTypeWrapper): ...
+
+ROLLOUT_PHASE_UNSPECIFIED: RolloutPhase.ValueType  # 0
+ROLLOUT_PHASE_PROGRESSING: RolloutPhase.ValueType  # 1
+"""the next step comes by itself, or with an operator"""
+ROLLOUT_PHASE_HELD: RolloutPhase.ValueType  # 2
+"""an operator says what is next"""
+ROLLOUT_PHASE_PROMOTED: RolloutPhase.ValueType  # 3
+"""the new version is in force for all keys"""
+ROLLOUT_PHASE_ABORTED: RolloutPhase.ValueType  # 4
+"""the version before is, for all keys"""
+Global___RolloutPhase: _TypeAlias = RolloutPhase  # noqa: Y015
 
 @_typing.final
 class Rule(_message.Message):
@@ -35,10 +65,11 @@ class Rule(_message.Message):
     RETIRED_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     rule_id: _builtins.str
     version: _builtins.int
-    """grows by one with each change of its content"""
+    """grows by one with each change of its content; the one in force"""
     application: _builtins.str
     """empty: the tenant's own"""
     spec: _builtins.str
@@ -52,6 +83,10 @@ class Rule(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """With its place: what it can fail on, and what it invokes that is not there, as of now."""
 
+    @_builtins.property
+    def rollout(self) -> Global___Rollout:
+        """that is going on, or the last, without history and differences"""
+
     def __init__(
         self,
         *,
@@ -64,14 +99,245 @@ class Rule(_message.Message):
         retired: _builtins.bool = ...,
         health: Global___RuleHealth | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        rollout: Global___Rollout | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "health", b"health"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "health", b"health", "rollout", b"rollout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "apply_time", b"apply_time", "health", b"health", "retired", b"retired", "rule_id", b"rule_id", "spec", b"spec", "tenant", b"tenant", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "apply_time", b"apply_time", "health", b"health", "retired", b"retired", "rollout", b"rollout", "rule_id", b"rule_id", "spec", b"spec", "tenant", b"tenant", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rule: _TypeAlias = Rule  # noqa: Y015
+
+@_typing.final
+class Rollout(_message.Message):
+    """A new version of a rule that comes into force step by step. Until it is over, both versions
+    decide every event, and for one key exactly one of them acts.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDIDATE_VERSION_FIELD_NUMBER: _builtins.int
+    STABLE_VERSION_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    SHARE_PERCENT_FIELD_NUMBER: _builtins.int
+    BEGIN_TIME_FIELD_NUMBER: _builtins.int
+    STEP_BEGIN_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    CANDIDATE_INSTRUCTIONS_FIELD_NUMBER: _builtins.int
+    STABLE_INSTRUCTIONS_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    candidate_version: _builtins.int
+    """the new one"""
+    stable_version: _builtins.int
+    """in force before; 0: there was none"""
+    phase: Global___RolloutPhase.ValueType
+    step: _builtins.int
+    """from 1"""
+    steps: _builtins.int
+    share_percent: _builtins.float
+    """of the keys for which the new version acts; 0: in shadow"""
+    reason: _builtins.str
+    """of the last move"""
+    @_builtins.property
+    def begin_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def step_begin_time(self) -> _timestamp_pb2.Timestamp:
+        """or when it ended"""
+
+    @_builtins.property
+    def comparison(self) -> Global___RolloutComparison:
+        """of all its decisions"""
+
+    @_builtins.property
+    def candidate_instructions(self) -> Global___EndedInstructions:
+        """in this step"""
+
+    @_builtins.property
+    def stable_instructions(self) -> Global___EndedInstructions:
+        """in this step"""
+
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___RolloutDifference]:
+        """the newest, the newest last"""
+
+    @_builtins.property
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___RolloutMove]:
+        """of the rule's rollouts, the newest first"""
+
+    def __init__(
+        self,
+        *,
+        candidate_version: _builtins.int = ...,
+        stable_version: _builtins.int = ...,
+        phase: Global___RolloutPhase.ValueType = ...,
+        step: _builtins.int = ...,
+        steps: _builtins.int = ...,
+        share_percent: _builtins.float = ...,
+        begin_time: _timestamp_pb2.Timestamp | None = ...,
+        step_begin_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        comparison: Global___RolloutComparison | None = ...,
+        candidate_instructions: Global___EndedInstructions | None = ...,
+        stable_instructions: Global___EndedInstructions | None = ...,
+        differences: _abc.Iterable[Global___RolloutDifference] | None = ...,
+        history: _abc.Iterable[Global___RolloutMove] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "candidate_instructions", b"candidate_instructions", "comparison", b"comparison", "stable_instructions", b"stable_instructions", "step_begin_time", b"step_begin_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "candidate_instructions", b"candidate_instructions", "candidate_version", b"candidate_version", "comparison", b"comparison", "differences", b"differences", "history", b"history", "phase", b"phase", "reason", b"reason", "share_percent", b"share_percent", "stable_instructions", b"stable_instructions", "stable_version", b"stable_version", "step", b"step", "step_begin_time", b"step_begin_time", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rollout: _TypeAlias = Rollout  # noqa: Y015
+
+@_typing.final
+class RolloutComparison(_message.Message):
+    """Decisions in which one of the versions at least would act."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAME_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    LESS_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    same: _builtins.int
+    more: _builtins.int
+    """only the new version would act"""
+    less: _builtins.int
+    """only the version in force would"""
+    other: _builtins.int
+    """both would, and do something else"""
+    failed: _builtins.int
+    """the new version failed"""
+    def __init__(
+        self,
+        *,
+        same: _builtins.int = ...,
+        more: _builtins.int = ...,
+        less: _builtins.int = ...,
+        other: _builtins.int = ...,
+        failed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "less", b"less", "more", b"more", "other", b"other", "same", b"same"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutComparison: _TypeAlias = RolloutComparison  # noqa: Y015
+
+@_typing.final
+class EndedInstructions(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    done: _builtins.int
+    failed: _builtins.int
+    """dead letters"""
+    def __init__(
+        self,
+        *,
+        done: _builtins.int = ...,
+        failed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "failed", b"failed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndedInstructions: _TypeAlias = EndedInstructions  # noqa: Y015
+
+@_typing.final
+class RolloutDifference(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    STABLE_EFFECTS_FIELD_NUMBER: _builtins.int
+    CANDIDATE_EFFECTS_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """as the fields of RolloutComparison are called"""
+    position: _builtins.int
+    """of the event; 0: time did it"""
+    cause: _builtins.str
+    """the event's id, or the timer's name"""
+    key: _builtins.str
+    @_builtins.property
+    def decide_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def stable_effects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """what the version in force would do"""
+
+    @_builtins.property
+    def candidate_effects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """what the new one would"""
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
+        position: _builtins.int = ...,
+        cause: _builtins.str = ...,
+        key: _builtins.str = ...,
+        stable_effects: _abc.Iterable[_builtins.str] | None = ...,
+        candidate_effects: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_effects", b"candidate_effects", "cause", b"cause", "decide_time", b"decide_time", "key", b"key", "kind", b"kind", "position", b"position", "stable_effects", b"stable_effects"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutDifference: _TypeAlias = RolloutDifference  # noqa: Y015
+
+@_typing.final
+class RolloutMove(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDIDATE_VERSION_FIELD_NUMBER: _builtins.int
+    MOVE_TIME_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    candidate_version: _builtins.int
+    phase: Global___RolloutPhase.ValueType
+    step: _builtins.int
+    """from 1"""
+    reason: _builtins.str
+    operator: _builtins.str
+    """who moved it; empty: it moved by itself"""
+    @_builtins.property
+    def move_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        candidate_version: _builtins.int = ...,
+        move_time: _timestamp_pb2.Timestamp | None = ...,
+        phase: Global___RolloutPhase.ValueType = ...,
+        step: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["move_time", b"move_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_version", b"candidate_version", "move_time", b"move_time", "operator", b"operator", "phase", b"phase", "reason", b"reason", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutMove: _TypeAlias = RolloutMove  # noqa: Y015
 
 @_typing.final
 class RuleHealth(_message.Message):
@@ -238,7 +504,7 @@ class GetRuleRequest(_message.Message):
     tenant: _builtins.str
     rule_id: _builtins.str
     version: _builtins.int
-    """0: the newest"""
+    """0: the one in force"""
     def __init__(
         self,
         *,
@@ -628,6 +894,140 @@ class RetryRuleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetryRuleResponse: _TypeAlias = RetryRuleResponse  # noqa: Y015
+
+@_typing.final
+class GetRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    rule_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_id", b"rule_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRolloutRequest: _TypeAlias = GetRolloutRequest  # noqa: Y015
+
+@_typing.final
+class PromoteRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    FROM_STEP_FIELD_NUMBER: _builtins.int
+    FULL_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    rule_id: _builtins.str
+    from_step: _builtins.int
+    """only where it is at this step, from 1; 0: whichever"""
+    full: _builtins.bool
+    """to its end at once"""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        from_step: _builtins.int = ...,
+        full: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_step", b"from_step", "full", b"full", "rule_id", b"rule_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromoteRolloutRequest: _TypeAlias = PromoteRolloutRequest  # noqa: Y015
+
+@_typing.final
+class HoldRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    rule_id: _builtins.str
+    reason: _builtins.str
+    """at most 400 characters"""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "rule_id", b"rule_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldRolloutRequest: _TypeAlias = HoldRolloutRequest  # noqa: Y015
+
+@_typing.final
+class AbortRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    rule_id: _builtins.str
+    reason: _builtins.str
+    """at most 400 characters"""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "rule_id", b"rule_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortRolloutRequest: _TypeAlias = AbortRolloutRequest  # noqa: Y015
+
+@_typing.final
+class RollbackRuleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    rule_id: _builtins.str
+    from_version: _builtins.int
+    """only where this one is in force; 0: whichever"""
+    to_version: _builtins.int
+    """0: the one that was in force before"""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        from_version: _builtins.int = ...,
+        to_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version", "rule_id", b"rule_id", "tenant", b"tenant", "to_version", b"to_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackRuleRequest: _TypeAlias = RollbackRuleRequest  # noqa: Y015
 
 @_typing.final
 class RetireRuleRequest(_message.Message):

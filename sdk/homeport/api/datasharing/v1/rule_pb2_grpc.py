@@ -64,6 +64,31 @@ class RuleServiceStub:
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleResponse.FromString,
                 _registered_method=True)
+        self.GetRollout = channel.unary_unary(
+                '/homeport.api.datasharing.v1.RuleService/GetRollout',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.GetRolloutRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.FromString,
+                _registered_method=True)
+        self.PromoteRollout = channel.unary_unary(
+                '/homeport.api.datasharing.v1.RuleService/PromoteRollout',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.PromoteRolloutRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.FromString,
+                _registered_method=True)
+        self.HoldRollout = channel.unary_unary(
+                '/homeport.api.datasharing.v1.RuleService/HoldRollout',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.HoldRolloutRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.FromString,
+                _registered_method=True)
+        self.AbortRollout = channel.unary_unary(
+                '/homeport.api.datasharing.v1.RuleService/AbortRollout',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.AbortRolloutRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.FromString,
+                _registered_method=True)
+        self.RollbackRule = channel.unary_unary(
+                '/homeport.api.datasharing.v1.RuleService/RollbackRule',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RollbackRuleRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.FromString,
+                _registered_method=True)
         self.RetireRule = channel.unary_unary(
                 '/homeport.api.datasharing.v1.RuleService/RetireRule',
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetireRuleRequest.SerializeToString,
@@ -130,6 +155,55 @@ class RuleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRollout(self, request, context):
+        """How far the rollout of a rule's new version is, or how the last one ended: its step, how its
+        decisions compare with those of the version in force, how the instructions of both ended. Reads
+        only. Caller: as ApplyRules. Errors: NOT_FOUND no such rule, or it has had no rollout;
+        UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteRollout(self, request, context):
+        """Takes a rollout to its next step, or to its end: then the new version is in force for all keys,
+        with the state that it has made. Also where it is held. Idempotent where the request names the
+        step that it is to leave. Caller: as ApplyRules. Errors: NOT_FOUND as GetRollout;
+        FAILED_PRECONDITION it was aborted; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HoldRollout(self, request, context):
+        """A rollout stays at its step until it is promoted or aborted. Idempotent. Caller: as ApplyRules.
+        Errors: NOT_FOUND as GetRollout; FAILED_PRECONDITION it is over; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortRollout(self, request, context):
+        """Ends a rollout: from the next event on the version before acts for all keys, with its own
+        state; a rule that had none is retired. Idempotent. Caller: as ApplyRules. Errors: NOT_FOUND as
+        GetRollout; FAILED_PRECONDITION the new version is in force for all keys; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackRule(self, request, context):
+        """What an earlier version decides is in force again, as a new version, from the next event on and
+        for all keys; state lives on as in ApplyRules. Changes nothing where it decides so already.
+        Idempotent where the request names the version that is in force. Caller: as ApplyRules. Errors:
+        NOT_FOUND; INVALID_ARGUMENT it does not compile any more; FAILED_PRECONDITION another version
+        is in force than the request says, a rollout is going on, there is no earlier version, or the
+        rule is retired; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RetireRule(self, request, context):
         """The rule no longer decides, and its state is let go. Its versions and decisions remain to be
         read. Idempotent. Caller: as ApplyRules. Errors: NOT_FOUND; UNAVAILABLE.
@@ -170,6 +244,31 @@ def add_RuleServiceServicer_to_server(servicer, server):
                     servicer.RetryRule,
                     request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleRequest.FromString,
                     response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleResponse.SerializeToString,
+            ),
+            'GetRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRollout,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.GetRolloutRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.SerializeToString,
+            ),
+            'PromoteRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteRollout,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.PromoteRolloutRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.SerializeToString,
+            ),
+            'HoldRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.HoldRollout,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.HoldRolloutRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.SerializeToString,
+            ),
+            'AbortRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortRollout,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.AbortRolloutRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.SerializeToString,
+            ),
+            'RollbackRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackRule,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RollbackRuleRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.SerializeToString,
             ),
             'RetireRule': grpc.unary_unary_rpc_method_handler(
                     servicer.RetireRule,
@@ -339,6 +438,141 @@ class RuleService:
             '/homeport.api.datasharing.v1.RuleService/RetryRule',
             homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleRequest.SerializeToString,
             homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.RuleService/GetRollout',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.GetRolloutRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromoteRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.RuleService/PromoteRollout',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.PromoteRolloutRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HoldRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.RuleService/HoldRollout',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.HoldRolloutRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.RuleService/AbortRollout',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.AbortRolloutRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rollout.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.RuleService/RollbackRule',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RollbackRuleRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.FromString,
             options,
             channel_credentials,
             insecure,
