@@ -240,8 +240,7 @@ encode_map = _encoder.encode
 def decode_map(pair: KeyValue) -> ShardMap:
     """Raises ValueError on a damaged record."""
     shard_map = _decoder.decode(pair.value)
-    if len(shard_map.owners) != SHARDS or not all(
-        0 <= owner < len(shard_map.clusters) for owner in shard_map.owners
-    ):
+    owners = shard_map.owners
+    if len(owners) != SHARDS or min(owners) < 0 or max(owners) >= len(shard_map.clusters):
         raise ValueError(f"the shard map at revision {pair.mod_revision} is damaged")
     return shard_map

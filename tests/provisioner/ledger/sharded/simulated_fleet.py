@@ -24,7 +24,14 @@ from control_plane import keys
 from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import CapacityRecord, encode_capacity
 from control_plane.store.damaged import DamagedKeys
-from control_plane.store.port import Delete, OutcomeUnknown, Put, StoreUnavailable, Txn
+from control_plane.store.port import (
+    Delete,
+    KeyValue,
+    OutcomeUnknown,
+    Put,
+    StoreUnavailable,
+    Txn,
+)
 from provisioner.ledger.sharded.reclaim import reclaim_expired_sessions
 from provisioner.shards.shard_map import (
     ShardMap,
@@ -67,7 +74,9 @@ class SimulatedFleet:
         self.done: dict[str, int] = dict.fromkeys(
             ("assigned", "released", "refused", "read", "absorbed", "moved", "thawed", "taken"), 0
         )
-        self.control.apply(Txn(then=[Put(keys.SHARD_MAP, encode_map(first_map(CLUSTERS)))]))
+        self._map_read = first_map(CLUSTERS)
+        self._pair_read: KeyValue | None = None
+        self.control.apply(Txn(then=[Put(keys.SHARD_MAP, encode_map(self._map_read))]))
         self.limits: dict[str, list[int]] = {}
         for unit in UNITS:
             record = CapacityRecord(capacity=self.rng.randint(2, 9))
@@ -207,7 +216,11 @@ class SimulatedFleet:
 
     @property
     def map(self) -> ShardMap:
-        return decode_map(self.control.pairs[keys.SHARD_MAP])
+        """As it stands; read anew when it was written."""
+        pair = self.control.pairs[keys.SHARD_MAP]
+        if pair is not self._pair_read:
+            self._pair_read, self._map_read = pair, decode_map(pair)
+        return self._map_read
 
     # -- what happens ------------------------------------------------------------------
 
@@ -252,7 +265,10 @@ class SimulatedFleet:
 
     def move_shards(self) -> None:
         """Begins a move, or takes one over whether or not somebody still works on it."""
-        group = self.rng.randrange(GROUPS)
+        self.move_group(self.rng.randrange(GROUPS))
+
+    def move_group(self, group: int) -> None:
+        """The same, of these shards."""
         under_way = [one.id for one in self.map.moves if one.id.startswith(f"m{group}.")]
         if under_way:
             move_id = under_way[0]

@@ -37,9 +37,10 @@ def test_the_simulation_gets_around():
     assert min(done.values()) > 5, done
 
 
-# Two movers, and a write of the first that is late by a whole move. One fleet in two dozen shows
-# the first mistake, one in two hundred the second.
-RARE = ("licence", "no-attempt")
+# Two movers, and a write of the first that is late by a whole move: one fleet in two dozen.
+RARE = ("licence",)
+# Hardly any fleet shows it by chance; see test_late_map_changes.
+DIRECTED = ("no-attempt",)
 # Shown by one of ten fleets in which much goes wrong, and by hardly any other one.
 EVENTFUL = ("cleared-early",)
 
@@ -53,7 +54,7 @@ def seen(bug: str, *, fleets: int, eventful: bool = False) -> bool:
     return False
 
 
-@pytest.mark.parametrize("bug", [bug for bug in BUGS if bug not in RARE])
+@pytest.mark.parametrize("bug", [bug for bug in BUGS if bug not in RARE + DIRECTED])
 def test_a_seeded_bug_is_caught(bug):
     assert seen(bug, fleets=150, eventful=bug in EVENTFUL), f"not noticed: {BUGS[bug]}"
 
