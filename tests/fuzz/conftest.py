@@ -8,19 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
 
+from tests.support.fuzz.by_transport import ByTransport
 from tests.support.fuzz.services import TRANSPORTS, Services, serving
 
 MEMORY = Path("/dev/shm")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each transport's on a worker of its own, where there are several (`--dist loadgroup`)."""
-    for item in items:
-        spec = getattr(item, "callspec", None)
-        if spec is not None and "services" in spec.params:
-            item.add_marker(pytest.mark.xdist_group(spec.params["services"]))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """`--dist loadgroup`: each transport's on a worker of its own. By marks of groups pytest-xdist
+    3.8 does not do it: it writes them into the ids of tests, which pytest 9.2 has elsewhere."""
+    return ByTransport(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="package")
@@ -33,8 +34,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield Path(made)
 
 
+@pytest.fixture(scope="package")
+def served() -> list[str]:
+    """The transports that this process has served."""
+    return []
+
+
 @pytest.fixture(scope="package", params=TRANSPORTS)
-def services(request: pytest.FixtureRequest, folder: Path) -> Iterator[Services]:
+def services(request: pytest.FixtureRequest, folder: Path, served: list[str]) -> Iterator[Services]:
+    served.append(request.param)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    apart = getattr(request.config.option, "loadgroup", False) and workers >= len(TRANSPORTS)
+    assert not apart or len(served) == 1, f"one worker serves {served}"
     own = folder / request.param
     own.mkdir()
     with serving(own, request.param) as made:
