@@ -105,7 +105,7 @@ def test_a_new_attempt_refuses_it(stage, meanwhile):
 
 
 @LATE
-def test_without_a_new_attempt_it_lands_and_is_noticed(stage, meanwhile):
+def test_without_a_new_attempt_it_is_applied_and_noticed(stage, meanwhile):
     noticed = 0
     for seed in range(FLEETS):
         try:
