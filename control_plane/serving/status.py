@@ -8,6 +8,7 @@ https://google.aip.dev/193 asks. All of it travels in trailers, of which gRPC cl
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import grpc
@@ -23,6 +24,9 @@ DOMAIN = "homeport"
 MOST_MESSAGE_BYTES = 2_800
 MOST_DESCRIPTION_BYTES = 512
 MOST_FIELD_BYTES = 128
+RETRY_STEP_S = 0.01  # between delays that are told apart
+MOST_REMEMBERED = 4_096  # statuses, one to two kilobytes each
+MOST_REMEMBERED_LETTERS = 200
 
 CODES: tuple[tuple[type[errors.ServiceError], grpc.StatusCode], ...] = (
     (errors.InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
@@ -63,6 +67,27 @@ def duration(seconds: float) -> duration_pb2.Duration:
 
 def status_of(error: errors.ServiceError) -> Status:
     """Code, message and details of an error."""
+    if (
+        isinstance(error, errors.Unavailable)
+        and error.retry_after_s
+        and not error.metadata
+        and len(error.message) <= MOST_REMEMBERED_LETTERS
+    ):
+        # Servers that are overrun refuse thousands a second.
+        steps = max(1, round(error.retry_after_s / RETRY_STEP_S))
+        return _try_again(error.reason, error.message, error.rest, steps)
+    return _made(error)
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _try_again(reason: str, message: str, rest: str, steps: int) -> Status:
+    """Of an Unavailable that says this, to be tried again after so many RETRY_STEP_S."""
+    error = errors.Unavailable(message, retry_after_s=steps * RETRY_STEP_S)
+    error.reason, error.rest = reason, rest
+    return _made(error)
+
+
+def _made(error: errors.ServiceError) -> Status:
     code = code_of(error)
     told = shortened(error.message, rest=error.rest)
     details: list[message.Message] = [

@@ -20,7 +20,7 @@ from control_plane.identity.names import check_client_id, check_slug
 from control_plane.pacing import CoroutinePacer
 from control_plane.quotas.limits import Quota
 from control_plane.quotas.quotas import Quotas
-from control_plane.serving.calls import HotCall
+from control_plane.serving.calls import HotCall, HotMethod
 from control_plane.serving.errors_to_status import interrupted
 from control_plane.serving.server import Service
 from control_plane.store.port import StoreUnavailable
@@ -94,12 +94,15 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self._quotas = quotas
         self._pacer = CoroutinePacer(per_pass=1, clock=provisioner.now)
 
-    def service(self) -> Service:
-        """What control_plane.serving needs to serve it."""
-        return Service(add=_add, servicer=self, name=NAME, hot={"Provision": self.provision_hot})
+    def service(self, provision: HotMethod | None = None) -> Service:
+        """What control_plane.serving needs to serve it. provision: what stands before
+        `provision_hot`; None: nothing."""
+        hot = {"Provision": provision or self.provision_hot}
+        return Service(add=_add, servicer=self, name=NAME, hot=hot)
 
-    def provision_hot(self, call: HotCall) -> None:
-        """Provision, as a hot method."""
+    def provision_hot(self, call: HotCall, refused: ServiceError | None = None) -> None:
+        """Provision, as a hot method. refused: the client is not begun: it hears this, or is
+        answered by the ticket that it shows."""
         sink: Sink = call
         steps = self._provisioner.steps
         steps.open = False
@@ -147,6 +150,9 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 sink = FallbackResponder(
                     self._fallback, tenant, client_id, last_ticket, with_ticket, call
                 )
+            if refused is not None:
+                sink.fail(refused)
+                return
             timeout_s = DEFAULT_TIMEOUT_S if left_s is None else min(left_s, DEFAULT_TIMEOUT_S)
             provision = self._provisioner.provision
             if not proof.bootstrap:

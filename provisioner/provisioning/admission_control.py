@@ -19,7 +19,7 @@ MAX_WAITING = 20_000  # clients that may wait at the highest rate
 MIN_WAITING = 1_000  # and at the lowest
 MAX_WAIT_S = 3.0  # a longer wait than this is not begun; a client's own deadline is 5 s
 MIN_RATE_PER_S = 200.0  # what even a struggling store is taken to do
-BACKLOG = 100  # with fewer waiting, what is served does not show what could be
+BACKLOG = 50  # with fewer waiting, what is served does not show what could be
 SAMPLE_WEIGHT = 0.1  # of the newest sample in the rate
 RECOVERY = 1.05  # an estimate that no sample speaks against rises by this at each
 MIN_RETRY_S, MAX_RETRY_S = 1.0, 30.0  # middle of the delays told
@@ -88,9 +88,10 @@ class AdmissionController:
         self._waiting, self._served = waiting, served
         self._to_come = max(0.0, self._to_come - self.rate_per_s * seconds)
 
-    def refusal(self, *, shows_ticket: bool = False) -> Unavailable:
+    def refusal(self, *, shows_ticket: bool = False, known: bool = False) -> Unavailable:
         """For one client that may not wait, one of TURNED_AWAY; it counts as turned away, unless it
-        shows a ticket: then it is known, and answered by that."""
+        shows a ticket: then it is known, and answered by that. known: it has a home, as far as is
+        known without asking the store."""
         self.turned_away += not shows_ticket
         if self.store_away:
             return self.with_retry_delay(
@@ -100,8 +101,9 @@ class AdmissionController:
             return self.with_retry_delay(
                 Overloaded("this server begins a new session with the store; try again")
             )
+        who = "clients" if known else "new clients"
         return self.with_retry_delay(
-            Overloaded("this server has more new clients waiting than it can take; try again")
+            Overloaded(f"this server has more {who} waiting than it can take; try again")
         )
 
     def with_retry_delay(self, error: E) -> E:

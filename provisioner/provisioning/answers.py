@@ -20,6 +20,7 @@ from provisioner.geo.location import Location, LocationSource
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import distance_km
 from provisioner.provisioning import response_encoding
+from provisioner.provisioning.known_clients import KnownClients
 from provisioner.provisioning.pending import AnyPending
 from provisioner.provisioning.response_encoding import NewResults
 from provisioner.provisioning.single import Sink
@@ -43,6 +44,7 @@ class Answers:
     def __init__(self, fleet_view: FleetView, tickets: TicketSigner) -> None:
         self._fleet_view = fleet_view
         self._tickets = tickets
+        self.known = KnownClients()  # who was told of its home
         self._decisions: dict[tuple[int, str, str], tuple[Location, bytes]] = {}
         self._follow(fleet_view.fleet)
         fleet_view.subscribe(self._follow)
@@ -69,6 +71,7 @@ class Answers:
         """Answers everybody who asked for this client, and may be told. rule: how its unit was
         chosen; existing: it had the assignment before it asked."""
         tenant, client_id = pending.tenant, pending.client_id
+        self.known.note(client_id)
         decision = self.decision(pending.location, unit_id, rule)
         assignment = self.assignment(tenant.id, client_id, unit_id, epoch, at_ms)
         self._reply(pending, pending.with_ticket, tenant, client_id, unit_id, epoch,
@@ -96,6 +99,7 @@ class Answers:
 
     def new_result(self, results: NewResults, pending: AnyPending) -> bytes:
         """The entry of a batch for a client that is new and wants no ticket."""
+        self.known.note(pending.client_id)
         unit_id = pending.account.unit
         unit = self._units.get(unit_id)
         if unit is None:

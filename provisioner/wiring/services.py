@@ -35,6 +35,7 @@ from control_plane.process import serving_tls
 from control_plane.quotas.interceptor import QuotaInterceptor
 from control_plane.quotas.limits import Quota, read_limits
 from control_plane.quotas.quotas import Quotas
+from control_plane.serving.admission_queue import AdmissionQueue
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server
 from control_plane.store.opening import StoreUrl
@@ -62,6 +63,7 @@ from provisioner.api.lookup_calls import LookupCalls
 from provisioner.api.metrics import ProvisionerMetrics
 from provisioner.api.policy_metrics import PolicyMetrics
 from provisioner.api.policy_service import PolicyService
+from provisioner.api.provision_admission import ProvisionAdmission
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_metrics import UnitMetrics
@@ -111,6 +113,7 @@ class Services:
     removals: AbandonedRemovals
     lookups: LookupCalls
     claims: ClaimCalls
+    provisions: AdmissionQueue
     organisations: OrganisationParts
     loop_lag: EventLoopLag
     collectors: tuple[Collector, ...]  # beside `metrics`
@@ -125,6 +128,7 @@ class Services:
             "removals of tenants": self.removals.run,
             "lookups": self.lookups.run,
             "claims": self.claims.run,
+            "admission queue": self.provisions.run,
             **self.organisations.tasks(),
             "event loop lag": self.loop_lag.run,
         }
@@ -178,6 +182,16 @@ def build_services(
         store_status=state.store_status,
         quotas=quotas,
         policies=state.policies,
+    )
+    provisions = AdmissionQueue(
+        provisioning_service.provision_hot,
+        ProvisionAdmission(
+            use_case.answers.known,
+            use_case.fallback,
+            use_case.provisioner.admission,
+            refused=provisioning_service.provision_hot,
+        ),
+        clock=time.monotonic,
     )
     fleet_service = FleetService(
         store,
@@ -277,7 +291,7 @@ def build_services(
         wall_ms=lambda: int(time.time() * 1_000),
     )
     served = [
-        provisioning_service.service(),
+        provisioning_service.service(provisions.begin),
         fleet_service.service(),
         tenant_service.service(),
         policy_service.service(),
@@ -320,6 +334,7 @@ def build_services(
         loop_lag=loop_lag,
         lookups=lookups,
         claims=claims,
+        provisions=provisions,
         organisations=organisations,
         watching=watching,
         access=access,
