@@ -10,6 +10,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
+from math import inf
 
 from simulation.load.calls import CallEncoder
 from simulation.load.connections import Connections, LoadServers, PendingCall
@@ -28,7 +29,9 @@ TOO_LATE = "no answer in time"
 
 
 class OpenLoop:
-    """clock: monotonic seconds; tell: is given each second of the run as it is over."""
+    """clock: monotonic seconds; tell: is given each second of the run as it is over. pace: the
+    time of the plan by that of the run, both in s; None: they are the same. for_s: after so much of
+    the run nobody arrives any more, whatever the plan says."""
 
     def __init__(
         self,
@@ -39,12 +42,16 @@ class OpenLoop:
         *,
         clock: Callable[[], float],
         tell: Callable[[LoadSecond], None],
+        pace: Callable[[float], float] | None = None,
+        for_s: float = inf,
     ) -> None:
         self._settings = settings
         self._encoder = encoder
         self._recorder = recorder
         self._clock = clock
         self._tell = tell
+        self._pace = pace
+        self._for_s = for_s
         self._connections = Connections(servers, settings.connections, self._heard)
         self._began_s = 0.0
         self._waiting: deque[PendingCall] = deque()  # by when they were due
@@ -105,15 +112,20 @@ class OpenLoop:
             self._expire(now)
             while self._back and self._back[0][0] <= now:
                 self._waiting.append(heapq.heappop(self._back)[2])
+            due_s = now if self._pace is None else self._pace(now)
+            if now > self._for_s:
+                following = None
             for _ in range(AT_ONCE):
-                if following is None or following.due_s > now:
+                if following is None or following.due_s > due_s:
                     break
+                if self._pace is not None:
+                    following.due_s = now
                 self._waiting.append(following)
                 following = next(arriving, None)
             self._send(now)
             if following is None and not self._under_way() and not self._back:
                 break
-            behind = self._waiting or (following is not None and following.due_s <= now)
+            behind = self._waiting or (following is not None and following.due_s <= due_s)
             await asyncio.sleep(0.0 if behind else TICK_S)
         last = self._recorder.now.second
         self._tell(self._recorder.finish(0, last + 1))

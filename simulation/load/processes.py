@@ -14,6 +14,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -30,6 +32,7 @@ from simulation.load.connections import LoadServers
 from simulation.load.counts import LoadSecond, together
 from simulation.load.open_loop import OpenLoop
 from simulation.load.plan import Longitudes, plan_of
+from simulation.load.processor_clock import ProcessorClock, used_s
 from simulation.load.recorder import Recorder
 from simulation.load.settings import LoadSettings
 from simulation.population.population import Population, load_population
@@ -40,14 +43,23 @@ START_IN_S = 0.3  # from the word to the first arrival, so that all have heard i
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """A process by whose processor time users arrive, for so many seconds at most."""
+
+    pid: int
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadJob:
     """All that a process needs. geo: the database that users are spread over; None: the bundled
-    one."""
+    one. followed: None: users arrive by the clock on the wall."""
 
     settings: LoadSettings
     servers: LoadServers
     callers: Callers
     geo: Path | None = None
+    followed: Followed | None = None
 
 
 class LoadFailed(Exception):
@@ -173,6 +185,8 @@ async def _run(job: LoadJob, number: int, pipe: Connection) -> None:
         recorder,
         clock=time.monotonic,
         tell=lambda second: pipe.send(("second", second)),
+        pace=None if job.followed is None else ProcessorClock(partial(used_s, job.followed.pid)),
+        for_s=inf if job.followed is None else job.followed.for_s,
     )
     await loop.connect()
     homeless = await loop.prepare(plan, lambda done: pipe.send(("prepared", done)))
