@@ -22,7 +22,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from control_plane.errors import InvalidInput
 from control_plane.serving.call_statistics import CallCounter, CallStatistics
-from control_plane.serving.calls import HotForSome, HotMethod
+from control_plane.serving.calls import HotForSome, HotMethod, Unread
 from control_plane.serving.connection_limits import (
     FLOOD_BYTES,
     TLS_FLOOD_BYTES,
@@ -61,13 +61,15 @@ class Transport(StrEnum):
 class Service:
     """One servicer: the generated `add_…_to_server`, the object, its full name, and those
     of its unary methods that are hot (method name -> function). hot_for_some: those that are so on
-    the native transport alone, for calls that they take; else the servicer answers."""
+    the native transport alone, for calls that they take; else the servicer answers. unread: asked
+    on grpcio before a call of the method is read; what it says the call is refused with."""
 
     add: Callable[[Any, Any], None]
     servicer: object
     name: str
     hot: Mapping[str, HotMethod]
     hot_for_some: Mapping[str, HotForSome] = field(default_factory=dict)
+    unread: Mapping[str, Unread] = field(default_factory=dict)
 
 
 class Server:
@@ -155,6 +157,8 @@ class Server:
                 options=options,
                 clock=time.monotonic,
                 is_closed=self._is_closed,
+                unread={f"/{s.name}/{n}": asked for s in services for n, asked in s.unread.items()},
+                statistics=self.statistics,
             )
         for service in services:
             service.add(service.servicer, self._server)

@@ -20,7 +20,8 @@ from control_plane.identity.names import check_client_id, check_slug
 from control_plane.pacing import CoroutinePacer
 from control_plane.quotas.limits import Quota
 from control_plane.quotas.quotas import Quotas
-from control_plane.serving.calls import HotCall, HotMethod
+from control_plane.serving.admission_queue import AdmissionQueue
+from control_plane.serving.calls import HotCall
 from control_plane.serving.errors_to_status import interrupted
 from control_plane.serving.server import Service
 from control_plane.store.port import StoreUnavailable
@@ -94,11 +95,17 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self._quotas = quotas
         self._pacer = CoroutinePacer(per_pass=1, clock=provisioner.now)
 
-    def service(self, provision: HotMethod | None = None) -> Service:
-        """What control_plane.serving needs to serve it. provision: what stands before
-        `provision_hot`; None: nothing."""
-        hot = {"Provision": provision or self.provision_hot}
-        return Service(add=_add, servicer=self, name=NAME, hot=hot)
+    def service(self, queue: AdmissionQueue | None = None) -> Service:
+        """What control_plane.serving needs to serve it. queue: stands before `provision_hot`; None:
+        nothing does."""
+        if queue is None:
+            return Service(
+                add=_add, servicer=self, name=NAME, hot={"Provision": self.provision_hot}
+            )
+        return Service(
+            add=_add, servicer=self, name=NAME,
+            hot={"Provision": queue.begin}, unread={"Provision": queue.unread},
+        )  # fmt: skip
 
     def provision_hot(self, call: HotCall, refused: ServiceError | None = None) -> None:
         """Provision, as a hot method. refused: the client is not begun: it hears this, or is

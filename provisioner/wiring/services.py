@@ -291,7 +291,7 @@ def build_services(
         wall_ms=lambda: int(time.time() * 1_000),
     )
     served = [
-        provisioning_service.service(provisions.begin),
+        provisioning_service.service(provisions),
         fleet_service.service(),
         tenant_service.service(),
         policy_service.service(),
