@@ -38,6 +38,10 @@ DECIDING = (
     "platform.run.after",  # it ran, and nothing says so
     "platform.end.after",  # its outcome is on disk, and not told
 )
+REPLICATING = (
+    "changelog.append.before",  # a transaction is decided, and the changelog does not have it
+    "changelog.append.after",  # it has, and the file of this worker does not
+)
 SHARDS = (
     "shards.taken_over",
     "shards.licensed",
@@ -130,6 +134,7 @@ def armed(setting: str) -> Callable[[str], None]:
     known = (
         *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING,
         *CHECKING_DOMAINS, *NUMBERING, *IMPORTING, *ANSWERING, *LINKING, *DELIVERING, *INVITING,
+        *REPLICATING,
     )  # fmt: skip
     if label not in known:
         raise ValueError(f"{VARIABLE} names no fault point: {label}; there are {', '.join(known)}")

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from control_plane.errors import OutcomeUnknown, Refused, ServiceError, StoreUnavailable
 from control_plane.sqlite.connection import FileLock, connect
@@ -45,6 +45,21 @@ commit or roll back a transaction. What it raises undoes it."""
 
 UNDO_WORK = "ROLLBACK TO work"
 """A statement by which a work undoes what it has written so far, and goes on."""
+
+
+class CommitGate(Protocol):
+    """What else a transaction has to go through before it is committed: a changelog elsewhere, of
+    which the file is a copy. The disk under the file need not be waited for then."""
+
+    async def ready(self, db: sqlite3.Connection) -> None:
+        """Before each transaction, outside of one; may bring the file up to date. Raises
+        StoreUnavailable: nothing can be written now."""
+        ...
+
+    async def commit(self, db: sqlite3.Connection) -> None:
+        """At the end of each transaction, inside it: once this returns it is committed. Raises
+        StoreUnavailable or OutcomeUnknown, and it is undone."""
+        ...
 
 
 class _Outcome(NamedTuple):
@@ -88,17 +103,19 @@ class Engine:
         before_commit: Callable[[], None] | None = None,
         try_again_s: float = TRY_AGAIN_S,
         free_bytes: Callable[[Path], int] = free_on_disk,
+        gate: CommitGate | None = None,
     ) -> None:
         """Opens or creates the file, within a running event loop. called: what messages call it.
         group_s: after so long no work is added to a transaction. before_commit: called inside
         each transaction, after its works. try_again_s: as TRY_AGAIN_S. free_bytes: on the disk of
-        a folder. Raises Refused when another process has the file, when
-        it is not what `prepare` expects, and what `prepare` raises."""
+        a folder. gate: what its transactions go through besides. Raises Refused when another
+        process has the file, when it is not what `prepare` expects, and what `prepare` raises."""
         self._called = called
         self._group_s = group_s
         self._before_commit = before_commit
         self._try_again_s = try_again_s
         self._free_bytes = free_bytes
+        self._gate = gate
         self._folder = path.parent
         self._lock = FileLock(path, called)
         try:
@@ -197,6 +214,14 @@ class Engine:
         end = loop.time() + self._group_s
         queue, done = self._queue, list[_Outcome]()
         self._refused, self._wrote = 0, False
+        if self._gate is not None:
+            try:
+                await self._gate.ready(self.writer)
+            except StoreUnavailable as error:  # all that have waited for it so far
+                done += [_Outcome(answer, None, None) for _, answer in queue]
+                queue.clear()
+                self._undo(done, error)
+                return
         try:
             self.writer.execute("BEGIN IMMEDIATE")
             while queue and len(done) < GROUP_LIMIT and (not done or loop.time() < end):
@@ -212,6 +237,12 @@ class Engine:
                 done.append(_Outcome(queue.popleft()[1], None, None))
             self._undo(done, StoreUnavailable(f"the {self._called} cannot write: {error}"))
             return
+        if self._gate is not None:
+            try:
+                await self._gate.commit(self.writer)
+            except (StoreUnavailable, OutcomeUnknown) as error:
+                self._undo(done, error)
+                return
         try:
             await loop.run_in_executor(self._syncing, self.writer.execute, "COMMIT")
         except sqlite3.Error as error:

@@ -6,11 +6,12 @@ either all of it is on disk or nothing (see control_plane.sqlite.engine).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from control_plane.sqlite.engine import Engine
+from control_plane.sqlite.engine import CommitGate, Engine
 from control_plane.sqlite.schema import Schema, migrate
 
 GROUP_S = 0.02  # a work may decide over 2,000 events: no second one of these in a transaction
@@ -21,12 +22,20 @@ class Database(Engine):
     """An engine whose tables are schemas."""
 
     @classmethod
-    async def open(cls, path: Path, schemas: Sequence[Schema]) -> Self:
-        """Opens or creates the file and brings its tables up to date. Raises Refused when
-        another process has it, when it is no database of ours, or a newer Homeport's."""
-        return cls(
-            path,
-            prepare=lambda db: migrate(db, schemas),
-            page_bytes=PAGE_BYTES,
-            group_s=GROUP_S,
-        )
+    async def open(
+        cls,
+        path: Path,
+        schemas: Sequence[Schema],
+        *,
+        prepare: Callable[[sqlite3.Connection], None] = lambda _: None,
+        gate: CommitGate | None = None,
+    ) -> Self:
+        """Opens or creates the file and brings its tables up to date. prepare: what else is done
+        to the connection that writes, before anything else is; gate: see Engine. Raises Refused
+        when another process has it, when it is no database of ours, or a newer Homeport's."""
+
+        def prepare_all(db: sqlite3.Connection) -> None:
+            migrate(db, schemas)
+            prepare(db)
+
+        return cls(path, prepare=prepare_all, page_bytes=PAGE_BYTES, group_s=GROUP_S, gate=gate)

@@ -59,6 +59,6 @@ def test_every_label_is_passed_in_the_code_and_no_other():
         *faultpoints.REMOVING, *faultpoints.AUDITING, *faultpoints.CLAIMING,
         *faultpoints.CHECKING_DOMAINS, *faultpoints.NUMBERING,
         *faultpoints.IMPORTING, *faultpoints.ANSWERING, *faultpoints.LINKING,
-        *faultpoints.DELIVERING, *faultpoints.INVITING,
+        *faultpoints.DELIVERING, *faultpoints.INVITING, *faultpoints.REPLICATING,
     )  # fmt: skip
     assert sorted(passed) == sorted(known)

@@ -1,0 +1,212 @@
+"""Replica: the gate through which a database's transactions go to a changelog before they are
+committed here.
+
+Each transaction is one commit of the changelog, and the file is a copy: lost, it is built anew.
+Fencing is the changelog's: it takes a commit only directly behind the last one that this worker
+knows. Where it refuses one, another worker has the partition, and this one has ended: nothing of
+the transaction is anywhere, and nothing more is written. While the changelog is away a transaction
+waits for it, however long, and those behind it wait in the engine's queue: a write whose outcome
+is not known is repeated behind the same commit, so that it is there once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from control_plane import faultpoints
+from control_plane.errors import Conflict, OutcomeUnknown, ServiceError, StoreUnavailable
+from data_sharing.replication import change_capture, replica_tables
+from data_sharing.replication.change_capture import CapturedTable
+from data_sharing.replication.commit import Commit, encode
+from data_sharing.replication.port import ChangeLog, NotLast
+
+log = logging.getLogger(__name__)
+
+PAUSE_S = 0.1  # between two tries to reach the changelog
+
+
+class Replica:
+    """A CommitGate. owner: this run of this worker, never used again; new_id: of a commit."""
+
+    def __init__(
+        self,
+        changelog: ChangeLog,
+        *,
+        owner: str,
+        new_id: Callable[[], str],
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        self._changelog = changelog
+        self._owner = owner
+        self._new_id = new_id
+        self._pause_s = pause_s
+        self._tables: Sequence[CapturedTable] = ()
+        self._layout = 0
+        self._ended = asyncio.Event()
+        self._why = ""
+        self.sequence = 0  # of the last commit that is known
+        self.snapshot = ""  # the newest one, which every commit names
+        self.waiting = False  # a transaction waits for a changelog that is away
+        self.commits = 0
+        self.bytes = 0  # of commits that this worker has written
+        self.retries = 0  # of writes that were not answered
+
+    def prepare(self, db: sqlite3.Connection) -> None:
+        """Of the connection that writes, once: its changes are captured, and need not be on this
+        machine's disk to be committed."""
+        self._tables = change_capture.tables_of(db)
+        self._layout = change_capture.layout_of(self._tables)
+        change_capture.install(db, self._tables)
+        db.execute("PRAGMA synchronous = NORMAL")
+        state = replica_tables.state_of(db)
+        self.sequence = 0 if state is None else max(0, state.sequence)
+
+    @property
+    def layout(self) -> int:
+        """Of the tables, once prepared."""
+        return self._layout
+
+    # -- the gate ----------------------------------------------------------------------
+
+    async def ready(self, db: sqlite3.Connection) -> None:
+        state = replica_tables.state_of(db)
+        if state is None or state.sequence != self.sequence:
+            # The changelog has a commit that this file could not take: what others remember of
+            # the file in memory is not so any more.
+            self.end("its file could not take what it had decided; it is read anew at the start")
+        if self._ended.is_set():
+            raise StoreUnavailable(f"this worker does not write any more: {self._why}")
+
+    async def commit(self, db: sqlite3.Connection) -> None:
+        changes = change_capture.changes_of(db, self._tables)
+        if not changes:
+            return
+        name = self._new_id()
+        messages = encode(
+            changes, owner=self._owner, id=name, layout=self._layout,
+            piece_bytes=self._changelog.piece_bytes, snapshot=self.snapshot,
+        )  # fmt: skip
+        faultpoints.passing("changelog.append.before")
+        sequence = await self._append(messages, name)
+        faultpoints.passing("changelog.append.after")
+        change_capture.forget(db, self._tables)
+        replica_tables.set_sequence(db, sequence)
+        self.sequence = sequence
+        self.commits += 1
+        self.bytes += sum(map(len, messages))
+
+    def end(self, why: str) -> None:
+        """This worker writes nothing any more."""
+        if not self._ended.is_set():
+            self._why = why
+            self._ended.set()
+
+    async def run(self) -> None:
+        """Until another worker has the partition, or this one cannot go on: raises Conflict."""
+        await self._ended.wait()
+        raise Conflict(f"this worker ends: {self._why}")
+
+    async def _append(self, messages: Sequence[bytes], name: str) -> int:
+        """The commit's sequence, however long it takes. Raises StoreUnavailable: it is not there;
+        OutcomeUnknown: it may be; both mean that this worker has ended."""
+        unknown = False
+        try:
+            while not self._ended.is_set():
+                try:
+                    return await self._changelog.append(messages, after=self.sequence)
+                except NotLast:
+                    found = await self._own(name)
+                    if found is not None:
+                        return found
+                    if self._ended.is_set():
+                        break
+                except OutcomeUnknown as error:
+                    unknown = True
+                    self._wait_on(error)
+                except StoreUnavailable as error:
+                    self._wait_on(error)
+                await self._pause()
+        finally:
+            self.waiting = False
+        if unknown:
+            raise OutcomeUnknown(f"whether this was written is not known: {self._why}")
+        raise StoreUnavailable(f"nothing was written: {self._why}; call again")
+
+    async def _own(self, name: str) -> int | None:
+        """After a refusal: where the commit is, if it was written before. None where it was not:
+        ended, if somebody else has written; otherwise what was read was too old to say."""
+        try:
+            last = await self._changelog.last()
+        except StoreUnavailable as error:
+            self._wait_on(error)
+            return None
+        if last is None or last.sequence <= self.sequence:
+            return None
+        if last.head.id == name:
+            return last.sequence
+        self.end(f"worker {last.head.owner} has taken the partition over")
+        return None
+
+    def _wait_on(self, error: ServiceError) -> None:
+        if not self.waiting:
+            log.warning("transactions wait for the changelog: %s", error.message)
+        self.waiting = True
+        self.retries += 1
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(self._pause_s):
+                await self._ended.wait()
+        except TimeoutError:
+            return
+
+    # -- before the term ---------------------------------------------------------------
+
+    async def catch_up(self, db: sqlite3.Connection) -> int:
+        """Makes the commits that the file does not have yet; how many. Raises Conflict where they
+        are of other tables, HistoryGone, DataLoss, StoreUnavailable."""
+        count = 0
+        async for one in self._changelog.read(self.sequence):
+            self._apply(db, one)
+            count += 1
+        return count
+
+    def _apply(self, db: sqlite3.Connection, one: Commit) -> None:
+        if one.head.layout != self._layout:
+            raise Conflict(
+                f"the commit at {one.sequence} was made by another version of Homeport; run that "
+                "one until it has stopped by itself, then this one"
+            )
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            change_capture.apply(db, one.changes)
+            change_capture.forget(db, self._tables)
+            replica_tables.set_sequence(db, one.sequence)
+            db.execute("COMMIT")
+        except BaseException:  # whatever it was goes on upwards
+            db.execute("ROLLBACK")
+            raise
+        self.sequence = one.sequence
+        self.snapshot = one.head.snapshot
+
+    async def begin_term(self, db: sqlite3.Connection, now_ms: int) -> int:
+        """Catches up and writes that this worker has the partition, so that no other one that had
+        it writes any more; the number of its term. Raises as catch_up."""
+        while True:
+            await self.catch_up(db)
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                number = replica_tables.begin_term(db, self._owner, now_ms)
+                await self.commit(db)
+                db.execute("COMMIT")
+                return number
+            except StoreUnavailable:
+                # Whoever had the partition has written once more.
+                db.execute("ROLLBACK")
+                self._ended.clear()
+            except BaseException:  # whatever it was goes on upwards
+                db.execute("ROLLBACK")
+                raise
