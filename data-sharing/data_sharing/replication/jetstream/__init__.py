@@ -1,0 +1,1 @@
+"""The changelog on NATS JetStream, and who has which partition of it."""

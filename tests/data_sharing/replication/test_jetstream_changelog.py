@@ -1,0 +1,63 @@
+"""The changelog on a real NATS server keeps the contract."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from console.local.nats_process import NatsCluster
+from control_plane.errors import Refused
+from data_sharing.replication.jetstream import connection
+from data_sharing.replication.jetstream.changelog import JetStreamChangeLog
+from data_sharing.replication.jetstream.connection import JetStreamTarget
+from tests.support.contracts.changelog_contract import ChangeLogContract
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    with NatsCluster(tmp_path_factory.mktemp("nats")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def target(servers) -> JetStreamTarget:
+    (member,) = servers.members
+    return JetStreamTarget(
+        servers=servers.urls, replicas=1, allow_fewer=True, monitoring=member.monitoring
+    )
+
+
+@pytest.fixture
+async def changelog(target):
+    client = await connection.connected(target)
+    opened = JetStreamChangeLog(client, target, f"p{next(_NUMBERS)}")
+    await opened.open()
+    yield opened
+    await connection.close(client)
+
+
+class TestJetStream(ChangeLogContract):
+    """See ChangeLogContract."""
+
+
+async def test_a_changelog_that_is_there_is_the_same_one(changelog, target):
+    client = await connection.connected(target)
+    again = JetStreamChangeLog(client, target, changelog._stream.name.partition("-")[2])
+    await again.open()
+    assert again.identity == changelog.identity != ""
+    await connection.close(client)
+
+
+async def test_fewer_replicas_than_three_have_to_be_wanted(target):
+    with pytest.raises(Refused, match="--feeds-allow-fewer"):
+        await connection.connected(JetStreamTarget(servers=target.servers, replicas=1))
+
+
+async def test_servers_whose_sync_was_not_asked_have_to_be_wanted(target):
+    with pytest.raises(Refused, match="--feeds-allow-unsynced"):
+        await connection.connected(
+            JetStreamTarget(servers=target.servers, replicas=1, allow_fewer=True)
+        )
