@@ -1,4 +1,4 @@
-"""Replica: the gate through which a database's transactions go to a changelog before they are
+"""Replica: a database replica, by a gate: its transactions go to a changelog before they are
 committed here.
 
 Each transaction is one commit of the changelog, and the file is a copy: lost, it is built anew.
