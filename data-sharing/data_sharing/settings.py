@@ -29,6 +29,8 @@ from control_plane.telemetry.log_settings import LogSettings
 from control_plane.tracing.settings import TracingSettings
 from data_sharing.runtimes.processes import ProcessPolicy
 
+NAME_PATTERN = r"^[A-Za-z0-9-]{1,40}$"
+
 
 class Settings(
     AccessSettings,
@@ -60,6 +62,59 @@ class Settings(
             "quotas that stand there hold here as well; default: those of the settings alone"
         ),
     ] = ""
+    feeds: Annotated[
+        list[str],
+        Field(
+            description="nats://host:port or tls://host:port of NATS servers that keep all that is "
+            "decided; this server then has one partition of it while it has its lease; default: "
+            "this machine's disk alone"
+        ),
+    ] = []  # noqa: RUF012  # pydantic copies it
+    feeds_prefix: Annotated[
+        str,
+        Field(pattern=NAME_PATTERN, description="what names of streams and subjects begin with"),
+    ] = "homeport"
+    feeds_partition: Annotated[
+        str, Field(pattern=NAME_PATTERN, description="which partition this server may have")
+    ] = "0"
+    feeds_replicas: Annotated[
+        int, Field(ge=1, le=5, description="on how many NATS servers each stream is kept")
+    ] = 3
+    feeds_allow_fewer: Annotated[
+        bool, Field(description="fewer than three: what was answered may be lost with a server")
+    ] = False
+    feeds_monitoring: Annotated[
+        str,
+        Field(
+            description="http://host:port of a NATS server's monitoring, which is asked whether it "
+            "syncs every write"
+        ),
+    ] = ""
+    feeds_allow_unsynced: Annotated[
+        bool, Field(description="NATS servers are not asked whether they sync every write")
+    ] = False
+    feeds_lease_s: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=60,
+            description="how long nothing is heard of a server until another takes "
+            "its partition, s",
+        ),
+    ] = 3.0
+    feeds_credentials: Annotated[
+        Path | None, Field(description="a NATS credentials file of this server's user")
+    ] = None
+    feeds_ca: Annotated[
+        Path | None, Field(description="PEM; who signed the certificates of tls:// servers")
+    ] = None
+    feeds_detach: Annotated[
+        bool,
+        Field(
+            description="without feeds: goes on from a copy of a partition on this machine's disk "
+            "alone; no server of the partition may run any more"
+        ),
+    ] = False
     listen: Annotated[str, Field(description="host:port for gRPC; port 0: any")] = "127.0.0.1:7703"
     http_listen: Annotated[
         str, Field(description="host:port for CloudEvents over HTTP; empty: none")
@@ -158,6 +213,16 @@ class Settings(
         False
     )
 
+    @field_validator("feeds")
+    @classmethod
+    def _nats_servers(cls, value: list[str]) -> list[str]:
+        for one in value:
+            scheme, _, rest = one.partition("://")
+            host, _, port = rest.rpartition(":")
+            if scheme not in ("nats", "tls") or not host or not port.isdigit():
+                raise ValueError(f"{quoted(one)} is not nats://host:port or tls://host:port")
+        return value
+
     @field_validator("listen", "http_listen", "metrics_listen")
     @classmethod
     def _host_and_port(cls, value: str, info: ValidationInfo) -> str:
@@ -184,6 +249,8 @@ class Settings(
         yield from said_by(
             lambda: check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
         )
+        if self.feeds and self.feeds_detach:
+            yield "feeds_detach is for a server without feeds; leave one of them out"
         for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
             check = partial(
                 check_exposure,
@@ -194,6 +261,11 @@ class Settings(
                 insecure=self.insecure,
             )
             yield from said_by(check)
+
+    @property
+    def database_file(self) -> Path:
+        """All that is decided, or a copy of it."""
+        return self.data_dir / "sharing.db"
 
     def processes(self) -> ProcessPolicy:
         """What is allowed of applications of kind process."""

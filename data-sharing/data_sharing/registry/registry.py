@@ -66,6 +66,8 @@ class Registry:
         self._trial = trial
         self._wall_ms = wall_ms
         self._changing = asyncio.Lock()
+        self.keep_artifact: Callable[[str, bytes], Awaitable[None]] = _kept_by_the_folder
+        """Awaited with each artifact's SHA-256 and content before its version is accepted."""
         self.on_change: list[Callable[[Catalogue], None]] = []
         """Called with the new catalogue after every change."""
         self.users: ActionUse = nobody
@@ -116,6 +118,7 @@ class Registry:
         sha256 = ""
         if content and not dry_run:
             sha256 = await asyncio.to_thread(self._artifacts.put, content)
+            await self.keep_artifact(sha256, content)
         version = Version(
             manifest=manifest,
             text=document,
@@ -357,3 +360,7 @@ def _write(db: Connection, version: Version) -> None:
     manifest = version.manifest
     tables.insert(db, version)
     tables.make_current(db, manifest.tenant, manifest.application, manifest.version)
+
+
+async def _kept_by_the_folder(sha256: str, content: bytes) -> None:
+    """It needs no more."""

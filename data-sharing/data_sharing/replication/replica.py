@@ -69,6 +69,11 @@ class Replica:
         """Of the tables, once prepared."""
         return self._layout
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it writes nothing any more."""
+        return self._ended.is_set()
+
     # -- the gate ----------------------------------------------------------------------
 
     async def ready(self, db: sqlite3.Connection) -> None:
@@ -197,6 +202,8 @@ class Replica:
         it writes any more; the number of its term. Raises as catch_up."""
         while True:
             await self.catch_up(db)
+            if not self.snapshot and (last := await self._changelog.last()) is not None:
+                self.snapshot = last.head.snapshot
             db.execute("BEGIN IMMEDIATE")
             try:
                 number = replica_tables.begin_term(db, self._owner, now_ms)

@@ -17,6 +17,8 @@ SCHEMA = Schema(
                  sequence INTEGER NOT NULL, snapshot TEXT NOT NULL)""",
             """CREATE TABLE terms (
                  number INTEGER PRIMARY KEY, owner TEXT NOT NULL, began_ms INTEGER NOT NULL)""",
+            """CREATE TABLE newest_snapshot (
+                 one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL)""",
         ),
     ),
 )
@@ -62,3 +64,8 @@ def begin_term(db: sqlite3.Connection, owner: str, now_ms: int) -> int:
     number: int = row[0]
     db.execute("DELETE FROM terms WHERE number <= ?", (number - MOST_TERMS,))
     return number
+
+
+def note_snapshot(db: sqlite3.Connection, name: str) -> None:
+    """A change that is written for the commit which it makes."""
+    db.execute("INSERT OR REPLACE INTO newest_snapshot VALUES (1, ?)", (name,))

@@ -25,6 +25,7 @@ from control_plane.audit.sqlite_log import SqliteAuditLog, marking
 from control_plane.auth.access import Access
 from control_plane.auth.method_access import access_of_services
 from control_plane.data_folder import SQLITE, DataFolder
+from control_plane.errors import Conflict
 from control_plane.monitoring.audit_metrics import AuditMetrics
 from control_plane.monitoring.disk import DiskMetrics
 from control_plane.monitoring.event_loop import EventLoopLag
@@ -64,23 +65,25 @@ from data_sharing.api.metrics import SharingMetrics
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.api.registry_service import RegistryService
 from data_sharing.clock import clock_of
-from data_sharing.database import Database
 from data_sharing.decisions import tables as decision_tables
 from data_sharing.feeds import log_tables as feed_tables
 from data_sharing.feeds.intake import Intake, IntakeLimits
 from data_sharing.feeds.port import Retention
 from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.retention import Retainer
-from data_sharing.registry import addresses
+from data_sharing.registry import addresses, artifact_copies
 from data_sharing.registry import tables as registry_tables
 from data_sharing.registry.addresses import Addresses
+from data_sharing.registry.artifact_copies import ArtifactCopies
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.registry import Registry
 from data_sharing.registry.trial import Trial
+from data_sharing.replication import replica_tables
 from data_sharing.runtimes.metrics import SandboxMetrics
 from data_sharing.runtimes.runtime_host import COMPILED_FOLDER, RuntimeHost
 from data_sharing.settings import Settings
 from data_sharing.wiring.decisions import Deciding, build_deciding
+from data_sharing.wiring.partition import OpenedPartition, opened_partition
 from data_sharing.wiring.tenant_records import tenant_quota_records
 
 log = logging.getLogger("homeport")
@@ -99,6 +102,8 @@ SCHEMAS = (
     feed_tables.SCHEMA,
     registry_tables.SCHEMA,
     addresses.SCHEMA,
+    artifact_copies.SCHEMA,
+    replica_tables.SCHEMA,
     *decision_tables.SCHEMAS,
     AUDIT_SCHEMA,
 )
@@ -155,17 +160,24 @@ async def _serve(
     )
     # The same certificate for HTTP: tokens come in there, too.
     tls = serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
-    database = await Database.open(folder / "sharing.db", SCHEMAS)
-    database.around = marking
-    try:
+    async with opened_partition(settings, SCHEMAS, stop=stop, wall_ms=wall_ms) as opened:
+        if opened is None:
+            return
+        database = opened.database
+        database.around = marking
+        artifacts = Artifacts(folder / "artifacts")
         with RuntimeHost(compiled, processes=settings.processes()) as hosting:
             registry = Registry(
                 database,
-                Artifacts(folder / "artifacts"),
+                artifacts,
                 Trial(hosting, folder / "trials"),
                 pool,
                 wall_ms=wall_ms,
             )
+            if opened.replica is not None:
+                copies = ArtifactCopies(database, artifacts, folder / "artifacts")
+                await copies.restore()
+                registry.keep_artifact = copies.keep
             feeds = OpenFeeds(registry.catalogue)
             registry.on_change.append(feeds.follow)
             deciding = await build_deciding(
@@ -265,11 +277,9 @@ async def _serve(
             )
             await _run(
                 settings, stop, on_ready, server, http, metrics, feeds_served, retainer, deciding,
-                pool, access, auditing, loop_lag, collectors, supervisor, records,
+                pool, access, auditing, loop_lag, collectors, supervisor, records, opened,
             )  # fmt: skip
             supervisor.raise_if_ended()
-    finally:
-        await database.close()
 
 
 async def _run(
@@ -289,6 +299,7 @@ async def _run(
     collectors: Sequence[Collector],
     supervisor: Supervisor,
     records: TenantQuotaRecords | None,
+    opened: OpenedPartition,
 ) -> None:
     followed = {} if records is None else records.tasks()
     host = settings.listen.rpartition(":")[0]
@@ -304,6 +315,10 @@ async def _run(
                 group.create_task(supervisor.keep("event loop lag", loop_lag.run)),
                 group.create_task(supervisor.keep("audit log", auditing.recorder.run)),
                 *deciding.run(group, supervisor),
+                *(
+                    group.create_task(supervisor.keep(name, task, ends_on=(Conflict,)), name=name)
+                    for name, task in opened.tasks.items()
+                ),
                 *(
                     group.create_task(supervisor.keep(name, task), name=name)
                     for name, task in {**access.tasks(), **followed}.items()
