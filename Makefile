@@ -28,8 +28,8 @@ $(READY): pyproject.toml sdk/pyproject.toml constraints.txt
 demo: $(READY)  ## provision 20,000 real addresses on a local stack and draw where they went
 	@$(BIN)/python -m console.demo.provisioning
 
-demo-decisions: $(READY)  ## a morning in which feeds change plans and sandboxed applications follow
-	@$(BIN)/python -m console.demo.decisions
+demo-decisions: $(READY)  ## a morning in which feeds change plans and sandboxed applications follow; FEEDS=nats: a worker is killed in it
+	@$(BIN)/python -m console.demo.decisions $(if $(FEEDS),--feeds $(FEEDS))
 
 demo-directory: $(READY)  ## people who find and reach each other by name, over two units; fails where it is not so
 	@$(BIN)/python -m console.demo.directory

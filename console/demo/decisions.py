@@ -139,6 +139,13 @@ def run_scenario(stack: DecisionsStack, out: Console) -> None:
     colder = story.show_plan()
     expect("the heating", {"minutes": 20}, colder["heating"][1])
 
+    if stack.has_two_workers:
+        story.chapter("The worker that decides is killed (-9)")
+        stack.kill_worker()
+        story.tell("the other one has the partition now, with all that was decided")
+        kept = story.show_plan()
+        expect("the plan", colder, kept)
+
     story.chapter("The morning comes (the clock jumps; nothing else is simulated)")
     for count, (name, when) in enumerate(
         (("wake-up", "07:10"), ("coffee", "07:20"), ("heating", "07:55")), start=1
@@ -180,6 +187,9 @@ def run_scenario(stack: DecisionsStack, out: Console) -> None:
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--output", type=Path, default=Path("demo-output/decisions"))
+    arguments.add_argument(
+        "--feeds", choices=("", "nats"), default="", help="nats: two workers, one of them killed"
+    )
     options = arguments.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     out = console_for_people()
@@ -189,6 +199,7 @@ def main() -> int:
                 options.output,
                 starts_at_ms=at(MONDAY, "06:00"),
                 on_step=lambda step: now_doing(f"{step} …"),
+                feeds=options.feeds,
             )
             stack.__enter__()
         try:

@@ -1,4 +1,5 @@
-"""The stack of `make demo-decisions`: a data-sharing server and two platforms, on one clock.
+"""The stack of `make demo-decisions`: a data-sharing server and two platforms, on one clock; or two
+servers of one partition on NATS, of which one can be killed.
 
 Real processes that talk over gRPC, real sandboxes, a fresh data folder. Only the clock is
 simulated: a file that all three map, so that a morning passes in seconds. What a clock cannot
@@ -23,7 +24,8 @@ from console.cli.failure import CommandFailed
 from console.cli.input.submission import read_submission
 from console.cli.profile import Target
 from console.local.child import Child
-from console.local.stack_plan import Program
+from console.local.etcd_member import free_ports
+from console.local.stack_plan import Program, ReportedValue, feeds_on
 from console.local.stack_security import StackSecurity, TokenHolder, make_security
 from control_plane.auth.credentials import TOKEN_BYTES
 from control_plane.printable import number_of
@@ -42,6 +44,7 @@ BUILT = ("alarm", "heating")
 SUBMITTED = ("traffic", "weather", "calendar", "alarm", "coffee", "heating")
 PLATFORMS = {"bedside-hub": "alarm,coffee", "car": "heating"}
 T = TypeVar("T")
+WORKERS = ("server", "second")  # the second one only where feeds are on NATS
 WITHIN_S = 120.0
 POLL_S = 0.05
 
@@ -50,11 +53,19 @@ class DecisionsStack:
     """A context manager: inside it, everything runs. `folder` is emptied first."""
 
     def __init__(
-        self, folder: Path, *, starts_at_ms: int, on_step: Callable[[str], None] = lambda _: None
+        self,
+        folder: Path,
+        *,
+        starts_at_ms: int,
+        on_step: Callable[[str], None] = lambda _: None,
+        feeds: str = "",
     ) -> None:
+        """feeds: `nats`: everything is kept on a NATS server, and there are two workers; empty: on
+        the one server's disk."""
         shutil.rmtree(folder, ignore_errors=True)
         private_folder(folder)
         self._folder = folder
+        self._feeds = feeds
         self._on_step = on_step
         self.clock = SimulatedClock(folder / "clock", starts_at_ms=starts_at_ms)
         self._children: list[Child] = []
@@ -77,22 +88,13 @@ class DecisionsStack:
             self._on_step(f"building {name}, a Python application, as a wasm component")
             build(APPLICATIONS / name)
         security = self._secured()
-        self._on_step("starting the data-sharing server")
-        facts = self._child(
-            "server",
-            "data_sharing",
-            f"--data-dir={self._folder / 'server'}",
-            "--listen=127.0.0.1:0",
-            "--http-listen=",
-            "--metrics-listen=",
-            *security.serving("server"),
-            f"--tokens={security.tokens}",
-        )
-        self.server = str(facts["grpc"])
+        if self._feeds:
+            self.servers = self._start_workers(security)
+        else:
+            self._on_step("starting the data-sharing server")
+            self.servers = (self._start_server(security, "server", "127.0.0.1:0"),)
         token = security.operator_token()
-        self._target = Target(
-            servers=(self.server,), tenant=TENANT, token=token, ca=str(security.ca)
-        )
+        self._target = Target(servers=self.servers, tenant=TENANT, token=token, ca=str(security.ca))
         for name in SUBMITTED:
             self._on_step(f"submitting {name}: schemas, samples, its actions in the sandbox")
             self._submit(name)
@@ -104,7 +106,7 @@ class DecisionsStack:
                 f"--name={name}",
                 f"--applications={applications}",
                 f"--data-dir={self._folder / name}",
-                f"--server={self.server}",
+                f"--server={','.join(self.servers)}",
                 f"--tenant={TENANT}",
                 f"--ca={security.ca}",
                 f"--config={security.settings(name)}",
@@ -113,12 +115,53 @@ class DecisionsStack:
             calls.create_plan(TENANT, (SCENARIO / "plan.yaml").read_text())
             calls.apply_rules(TENANT, (SCENARIO / "rules.yaml").read_text())
 
+    def _start_server(self, security: StackSecurity, name: str, listen: str, *more: str) -> str:
+        """host:port at which it serves."""
+        facts = self._child(name, "data_sharing", *self._serving(security, name, listen), *more)
+        return str(facts["grpc"])
+
+    def _serving(self, security: StackSecurity, name: str, listen: str) -> tuple[str, ...]:
+        return (
+            f"--data-dir={self._folder / name}",
+            f"--listen={listen}",
+            "--http-listen=",
+            "--metrics-listen=",
+            *security.serving(name),
+            f"--tokens={security.tokens}",
+        )
+
+    def _start_workers(self, security: StackSecurity) -> tuple[str, ...]:
+        """Two of one partition, of which one has it and the other one waits. Where they serve."""
+        self._on_step("starting a NATS server")
+        facts = self._child(
+            "nats", "console.local.nats_child", f"--folder={self._folder / 'nats'}", alone=True
+        )
+        feeds = [f"{one.prefix}{facts[one.key]}" if isinstance(one, ReportedValue) else one
+                 for one in feeds_on("nats")]  # fmt: skip
+        listens = tuple(f"127.0.0.1:{port}" for port in free_ports(len(WORKERS)))
+        self._on_step("starting two workers, of which one has the partition")
+        self._start_server(security, WORKERS[0], listens[0], *feeds)
+        waiting = self._begin(
+            WORKERS[1], "data_sharing", *self._serving(security, WORKERS[1], listens[1]), *feeds
+        )
+        self._worker, self._waiting = self._children[-2], waiting
+        return listens
+
+    def kill_worker(self) -> None:
+        """The one that has the partition is killed (-9); returns once the other one serves."""
+        self._worker.kill()
+        self.until("the other worker to take over", lambda: self._ready(self._waiting))
+
+    @property
+    def has_two_workers(self) -> bool:
+        return bool(self._feeds)
+
     def _secured(self) -> StackSecurity:
         """A CA, a certificate for the server, and tokens for the operator and each platform."""
         security = StackSecurity(folder=self._folder / "security")
         make_security(
             security,
-            programs=("server",),
+            programs=WORKERS,
             holders=[
                 TokenHolder(
                     name=name,
@@ -131,7 +174,15 @@ class DecisionsStack:
         )
         return security
 
-    def _child(self, name: str, module: str, *arguments: str) -> Mapping[str, object]:
+    def _child(
+        self, name: str, module: str, *arguments: str, alone: bool = False
+    ) -> Mapping[str, object]:
+        """What it reports once it serves."""
+        child = self._begin(name, module, *arguments, alone=alone)
+        return self.until(f"{name} to be ready", lambda: self._ready(child))
+
+    def _begin(self, name: str, module: str, *arguments: str, alone: bool = False) -> Child:
+        """A child that was started. alone: it is none of the programs on the stack's clock."""
         ready_file = self._folder / f"{name}.json"
         program = Program(
             name=name,
@@ -144,16 +195,13 @@ class DecisionsStack:
         )
         child = Child(program)
         self._children.append(child)
-        child.start(
-            [
-                *arguments,
-                # What the server compiled to try it need not be compiled again by platforms.
-                f"--compiled-dir={self._folder / 'compiled'}",
-                f"--clock-file={self._folder / 'clock'}",
-                f"--ready-file={ready_file}",
-            ]
-        )
-        return self.until(f"{name} to be ready", lambda: self._ready(child))
+        shared = [
+            # What the server compiled to try it need not be compiled again by platforms.
+            f"--compiled-dir={self._folder / 'compiled'}",
+            f"--clock-file={self._folder / 'clock'}",
+        ]
+        child.start([*arguments, *([] if alone else shared), f"--ready-file={ready_file}"])
+        return child
 
     def _ready(self, child: Child) -> Mapping[str, object] | None:
         if child.exit_code is not None:

@@ -75,6 +75,9 @@ class StackOptions:
     # port where it is another than HTTPS's; none: no pages.
     hosts: Mapping[str, str] = field(default_factory=dict)
     pages_port: int = 0  # at which these are served
+    # `nats`: a NATS server and a data-sharing server that keeps everything there; empty: neither.
+    feeds: str = ""
+    feeds_port: int = 0  # of that data-sharing server, for gRPC; over HTTP the next one
     sharing: Sharing | None = None  # needs `security`; None: no applications
     security: StackSecurity | None = None  # None: plain, and everybody may do all
 

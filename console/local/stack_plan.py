@@ -21,6 +21,7 @@ from control_plane.errors import InvalidInput
 
 ETCD, SERVER, AGENT = "etcd", "server", "agent"
 SHARING, PLATFORM = "sharing", "platform"
+NATS = "nats"
 MESSAGES = "messages"  # the token by which units speak for `homeport-messages`
 LOOPBACK = "127.0.0.1"
 ETCD_USER = "root"
@@ -28,7 +29,7 @@ DATA_FOLDER = DataFolder(
     flag="--data-dir",
     parts=(
         "up.lock", "store.db*", "snapshot*", "etcd", "etcd-password*", "units", "run", "logs",
-        "security", "sharing", "compiled",
+        "security", "sharing", "compiled", "nats",
     ),
     earlier={"up.lock": b"", "store.db": SQLITE, "sharing/sharing.db": SQLITE},
 )  # fmt: skip
@@ -163,12 +164,14 @@ def plan_stack(options: StackOptions) -> StackPlan:
     )
     if options.sharing is not None and options.security is not None:
         programs.append(_sharing(options, options.sharing, options.security))
-    programs += _agents(options)
+    programs += [*(_feeds_on_nats(options) if options.feeds else []), *_agents(options)]
     wanted = {
         "--port": options.port,
         "--metrics-port": options.metrics_port,
         "--http-port": options.http_port,
     }
+    if options.feeds:
+        wanted["--feeds-port"] = options.feeds_port
     if options.store == "etcd":
         wanted["--etcd-port"] = options.etcd_port
     return StackPlan(
@@ -258,6 +261,43 @@ def _sharing(options: StackOptions, sharing: Sharing, security: StackSecurity) -
         ),
         ready_within_s=READY_WITHIN_S,
         stop_within_s=30.0,
+    )
+
+
+def _feeds_on_nats(options: StackOptions) -> list[Program]:
+    """A NATS server, and a data-sharing server that keeps everything there. Raises InvalidInput."""
+    if options.feeds != "nats":
+        raise InvalidInput("feeds", f"--feeds {options.feeds} is not known here; there is: nats")
+    nats = _program(
+        options, NATS, "console.local.nats_child", (f"--folder={options.data_dir / NATS}",),
+        ready_within_s=READY_WITHIN_S, stop_within_s=15.0,
+    )  # fmt: skip
+    port = options.feeds_port
+    sharing = _program(
+        options,
+        SHARING,
+        "data_sharing",
+        (
+            f"--data-dir={options.data_dir / SHARING}",
+            f"--listen={LOOPBACK}:{port}",
+            f"--http-listen={LOOPBACK}:{port + 1 if port else 0}",
+            "--metrics-listen=",
+            *feeds_on(NATS),
+            *sharing_security(options.security),
+        ),
+        ready_within_s=READY_WITHIN_S,
+        stop_within_s=30.0,
+    )
+    return [nats, sharing]
+
+
+def feeds_on(nats: str) -> tuple[Argument, ...]:
+    """What a data-sharing server is given that keeps everything on the NATS server of a program."""
+    return (
+        ReportedValue(nats, "url", prefix="--feeds="),
+        ReportedValue(nats, "monitoring", prefix="--feeds-monitoring="),
+        "--feeds-replicas=1",
+        "--feeds-allow-fewer",
     )
 
 

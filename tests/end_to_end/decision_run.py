@@ -11,7 +11,7 @@ import re
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +112,21 @@ class Publishing:
     """Publishes events 0 to `count` in batches to a server that may die at any time, each batch
     until it is answered; starts the server anew when it is gone."""
 
-    def __init__(self, folder: Path, count: int, environment: Mapping[str, str] | None = None):
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        count: int,
+        environment: Mapping[str, str] | None = None,
+        *,
+        arguments: Sequence[str] = (),
+        successors: Sequence[Path] = (),
+    ) -> None:
+        """arguments: of the server, besides; successors: folders on which it is started anew, in
+        turn, instead of its own."""
+        self._folders = [folder, *successors]
+        for one in self._folders:
+            one.mkdir(parents=True, exist_ok=True)
+        self._arguments = arguments
         self.count = count
         self._environment = environment
         self.deaths = 0
@@ -123,8 +135,14 @@ class Publishing:
     def _server(self, environment: Mapping[str, str] | None) -> SharingServer:
         # The events' times are fixed, and must not come to be too old with the years.
         return SharingServer(
-            self.folder, "--max-late-s=9e9", "--max-ahead-s=9e9", environment=environment
-        )
+            self.folder, "--max-late-s=9e9", "--max-ahead-s=9e9", *self._arguments,
+            environment=environment,
+        )  # fmt: skip
+
+    @property
+    def folder(self) -> Path:
+        """Of the server that runs, or ran last."""
+        return self._folders[self.deaths % len(self._folders)]
 
     def run(self, *, kill_at: set[int] = frozenset(), plan: str = PLAN) -> None:
         """`kill_at`: numbers of batches at which the server is killed while it has them."""
@@ -133,8 +151,17 @@ class Publishing:
         if self._environment:
             server.__exit__()
             server = self._server(self._environment).__enter__()
+        self._publish(server, 0, kill_at)
+
+    def go_on(self, start: int) -> None:
+        """The same from event `start` on, on what another run has left."""
+        self._publish(self._server(None).__enter__(), start, frozenset())
+
+    def _publish(
+        self, server: SharingServer, first: int, kill_at: set[int] | frozenset[int]
+    ) -> None:
         try:
-            for start in range(0, self.count, BATCH):
+            for start in range(first, self.count, BATCH):
                 server = self._batch(server, start, kill=start // BATCH in kill_at)
                 self.batches += 1
         finally:

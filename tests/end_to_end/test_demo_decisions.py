@@ -14,9 +14,13 @@ from console.demo.decisions_stack import DecisionsStack
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_morning_in_which_feeds_change_plans_and_applications_follow(tmp_path: Path) -> None:
+@pytest.mark.parametrize("feeds", ["", "nats"])
+def test_a_morning_in_which_feeds_change_plans_and_applications_follow(
+    tmp_path: Path, feeds: str
+) -> None:
     out = io.StringIO()
-    with DecisionsStack(tmp_path / "morning", starts_at_ms=at(MONDAY, "06:00")) as stack:
+    starts_at_ms = at(MONDAY, "06:00")
+    with DecisionsStack(tmp_path / "morning", starts_at_ms=starts_at_ms, feeds=feeds) as stack:
         run_scenario(stack, Console(file=out, width=200))
         story = out.getvalue()
         for said in (

@@ -115,6 +115,23 @@ def up(
             metavar="SCHEMA=HOST,…",
         ),
     ] = None,
+    feeds: Annotated[
+        str | None,
+        typer.Option(
+            help="nats: starts a NATS server as well, and a data-sharing server that keeps "
+            "everything there. Default: neither; `homeport share` is one.",
+            metavar="nats",
+        ),
+    ] = None,
+    feeds_port: Annotated[
+        int | None,
+        typer.Option(
+            help="gRPC port of that data-sharing server, and HTTP the next one; 0: any free ones. "
+            "Default: the third after --port, 7703.",
+            min=0,
+            max=65534,
+        ),
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Without TLS and tokens, for tools that have none.")
     ] = False,
@@ -157,8 +174,10 @@ def up(
         metrics_port = min(port + 1, 65535) if port else 0
     if etcd_port is None:
         etcd_port = min(port + 9, 65535) if port else 0
+    if feeds_port is None:
+        feeds_port = min(port + 3, 65534) if port else 0
     if http_port is None:
-        taken = (metrics_port, etcd_port)
+        taken = (metrics_port, etcd_port, *((feeds_port, feeds_port + 1) if feeds else ()))
         after = [one for one in range(port + 2, min(port + 12, 65536)) if one not in taken]
         http_port = first_free_port(after) if port else 0
     apart = tuple(unit.id for unit in read_fleet(fleet)) if with_directory else ()
@@ -180,6 +199,8 @@ def up(
         else None,
         text=TextLine(address=text_line, number=text_number) if text_line and text_number else None,
         push=push or "",
+        feeds=feeds or "",
+        feeds_port=feeds_port,
     )
     if with_directory:
         # The same ones each time, so that links keep leading there.
