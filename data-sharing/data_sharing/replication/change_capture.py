@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from data_sharing.replication.commit import TableChange
 
 LOCAL_TABLES = frozenset({"schema_versions", "replica"})
@@ -53,7 +55,7 @@ def _table(db: sqlite3.Connection, name: str) -> CapturedTable:
 
 def layout_of(tables: Iterable[CapturedTable]) -> int:
     """A number that differs where tables or columns do."""
-    return zlib.crc32(repr([(one.name, one.columns, one.keys) for one in tables]).encode())
+    return zlib.crc32(msgspec.json.encode([(one.name, one.columns, one.keys) for one in tables]))
 
 
 def install(db: sqlite3.Connection, tables: Iterable[CapturedTable]) -> None:
