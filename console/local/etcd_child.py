@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from console.local.etcd_password import guarded_cluster
+from console.local.etcd_password import START_WITHIN_S, guarded_cluster
 from console.local.etcd_process import EtcdCluster, EtcdFailed
 from console.local.stack_plan import restart_delay_s
 from control_plane.errors import ServiceError
@@ -39,7 +39,7 @@ def keep_running(cluster: EtcdCluster, stop: threading.Event, ready_file: Path) 
             raise EtcdFailed(f"etcd keeps ending; {member.last_words()}")
         print(f"etcd ended; starting it again in {delay_s:.1f} s", file=sys.stderr, flush=True)
         if not stop.wait(delay_s):
-            cluster.restart(member)
+            cluster.restart(member, START_WITHIN_S)
             announce(ready_file, cluster)
 
 

@@ -23,6 +23,7 @@ from control_plane.secret_files import read_secret
 # etcd 3.4 logs a request that takes long with all that is in it, and making a user takes long.
 _QUIET = ("--log-level=error",)
 _ANSWERS_WITHIN_S = 10.0
+START_WITHIN_S = 140.0  # of millions of keys it reads the index anew
 
 
 class _AsksForAnother(EtcdFailed):
@@ -46,7 +47,7 @@ def guarded_cluster(folder: Path, password_file: Path, *, client_port: int) -> E
         except _AsksForAnother:
             password_file.unlink()
             raise
-    cluster = EtcdCluster(folder, client_port=client_port).start()
+    cluster = EtcdCluster(folder, client_port=client_port).start(START_WITHIN_S)
     try:
         asks = asks_for(cluster.endpoints[0], password, password_file)
     except BaseException:  # Ctrl-C too: no etcd may be left
@@ -55,7 +56,7 @@ def guarded_cluster(folder: Path, password_file: Path, *, client_port: int) -> E
     if not asks:  # of an earlier version, or a start that was cut short
         cluster.stop()
         _switch_on(folder, password, password_file)
-        cluster = EtcdCluster(folder, client_port=client_port).start()
+        cluster = EtcdCluster(folder, client_port=client_port).start(START_WITHIN_S)
     return cluster
 
 

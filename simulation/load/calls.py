@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.enrolment import hmac_token
+from simulation.load.connections import PendingCall
 from simulation.load.frames import grpc_headers, header_block
 from simulation.load.grpc_connection import EncodedCall, encoded_call
 from simulation.load.user_kinds import UserKind
@@ -70,6 +71,10 @@ class CallEncoder:
     def address(self, user: int, place: int) -> str:
         """Where a user is."""
         return self._population.user(user + place * ELSEWHERE, self._seed).address
+
+    def encoded(self, pending: PendingCall) -> EncodedCall:
+        """What a call of the plan asks for."""
+        return self.call(pending.kind, pending.user, pending.place)
 
     @property
     def in_bulk(self) -> bool:

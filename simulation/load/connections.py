@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from simulation.load.grpc_connection import EncodedCall, GrpcConnection
 
@@ -23,6 +25,7 @@ class LoadServers:
     ca: str = ""
     certificate: str = ""
     key: str = field(default="", repr=False)
+    protocol: str = "h2"  # as ALPN has it
 
     @property
     def scheme(self) -> str:
@@ -33,7 +36,7 @@ class LoadServers:
         if not self.ca:
             return None
         made = ssl.create_default_context(cafile=None if self.ca == "system" else self.ca)
-        made.set_alpn_protocols(["h2"])
+        made.set_alpn_protocols([self.protocol])
         if self.certificate:
             made.load_cert_chain(self.certificate, self.key)
         return made
@@ -42,21 +45,88 @@ class LoadServers:
 @dataclass(slots=True)
 class PendingCall:
     """A call under way: what it is for, when it was due on the run's clock, how often it has been
-    refused. connection and stream: once it is sent."""
+    refused; number: of the arrival, in the plan. connection and stream: once it is sent."""
 
     kind: int
     user: int
     place: int
     due_s: float
     refused: int = 0
-    connection: UserConnection | None = None
+    connection: LoadConnection | None = None
     stream: int = 0
+    number: int = 0
 
 
 Heard = Callable[[PendingCall, bytes, str, bytes], None]  # call, answer, error, trailers
 
 
-class UserConnection(GrpcConnection):
+class LoadConnection(asyncio.Protocol, ABC):
+    """What is asked of a connection, whatever it speaks. closed: it takes no more calls."""
+
+    closed: bool
+
+    @property
+    @abstractmethod
+    def has_room(self) -> bool:
+        """Whether it takes a call now."""
+
+    @property
+    @abstractmethod
+    def under_way(self) -> int:
+        """How many calls somebody waits for."""
+
+    @abstractmethod
+    def open(self, pending: PendingCall, encoded: EncodedCall) -> None:
+        """Makes a call, where there is room; `flush` sends it."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Sends what was opened since."""
+
+    @abstractmethod
+    def abandon(self, pending: PendingCall, why: str) -> None:
+        """Waits no longer for a call."""
+
+    @abstractmethod
+    def give_up(self, why: str) -> None:
+        """Ends what is under way as an error of this kind, and closes the connection."""
+
+
+class ConnectionPool(Protocol):
+    """What is asked of connections, whatever they speak."""
+
+    async def connect(self) -> None:
+        """Opens all of them. Raises OSError and TimeoutError where one cannot be opened."""
+        ...
+
+    async def mend(self) -> None:
+        """Opens again what goes, until it is cancelled."""
+        ...
+
+    def pick(self, kind: int) -> LoadConnection | None:
+        """One that has room for a call of this kind; None: none has."""
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """Whether any is open, with room or not."""
+        ...
+
+    @property
+    def under_way(self) -> int:
+        """Calls on all of them."""
+        ...
+
+    def flush(self) -> None:
+        """Sends what was opened since."""
+        ...
+
+    def close(self) -> None:
+        """Ends all of them."""
+        ...
+
+
+class UserConnection(GrpcConnection, LoadConnection):
     """Calls of many users. heard: told of each that has ended."""
 
     def __init__(self, heard: Heard) -> None:
@@ -96,12 +166,19 @@ class UserConnection(GrpcConnection):
 class Connections:
     """As many as were asked for, dealt out to the servers; those that go are opened again."""
 
-    def __init__(self, servers: LoadServers, count: int, heard: Heard) -> None:
+    def __init__(
+        self,
+        servers: LoadServers,
+        count: int,
+        heard: Heard,
+        make: Callable[[Heard], LoadConnection] = UserConnection,
+    ) -> None:
+        self._make = make
         self._servers = servers
         self._count = count
         self._heard = heard
         self._secured = servers.context()
-        self._open: list[UserConnection] = []
+        self._open: list[LoadConnection] = []
         self._turn = 0
         self.failures = 0  # to connect
 
@@ -110,13 +187,13 @@ class Connections:
         self._open = [await self._one(number) for number in range(self._count)]
         await asyncio.sleep(SETTLE_S)
 
-    async def _one(self, number: int) -> UserConnection:
+    async def _one(self, number: int) -> LoadConnection:
         address = self._servers.addresses[number % len(self._servers.addresses)]
         host, _, port = address.rpartition(":")
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_WITHIN_S):
             _, made = await loop.create_connection(
-                lambda: UserConnection(self._heard), host.strip("[]"), int(port), ssl=self._secured
+                lambda: self._make(self._heard), host.strip("[]"), int(port), ssl=self._secured
             )
         return made
 
@@ -131,8 +208,8 @@ class Connections:
                     except (OSError, TimeoutError):
                         self.failures += 1
 
-    def pick(self) -> UserConnection | None:
-        """The next one that has room; None: none has."""
+    def pick(self, kind: int = 0) -> LoadConnection | None:
+        """The next one that has room, for a call of any kind; None: none has."""
         for _ in range(self._count):
             self._turn = (self._turn + 1) % self._count
             if self._open[self._turn].has_room:

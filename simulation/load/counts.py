@@ -44,6 +44,11 @@ class LoadSecond:
     cpu_s: float = 0.0  # of the busiest process
     server_cpu: float = 0.0  # processors that the busiest server used; 0.0: not known
     under_way: int = 0  # at its end
+    # Of a load with events: those of the good that an outcome must follow; outcomes by status; and
+    # how long those that are done took, since their events were due.
+    outcomes_due: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    outcome_latency: bytes = b""
 
     @property
     def answered(self) -> int:
@@ -55,11 +60,21 @@ def together(seconds: Iterable[LoadSecond], second: int) -> LoadSecond:
     """What several processes saw in a second, or one in several, as one."""
     made = LoadSecond(second=second)
     latencies: dict[str, Latencies] = {}
-    late = Latencies()
+    late, outcome = Latencies(), Latencies()
     for one in seconds:
-        for name in ("arrived", "good", "refused", "failed", "refused_kinds", "homes"):
+        for name in ("arrived", "good", "refused", "failed", "refused_kinds", "homes", "outcomes"):
             getattr(made, name).update(getattr(one, name))
-        for name in ("asked", "came_back", "lost", "started", "moved", "stale", "silent", "held"):
+        for name in (
+            "asked",
+            "came_back",
+            "lost",
+            "started",
+            "moved",
+            "stale",
+            "silent",
+            "held",
+            "outcomes_due",
+        ):
             setattr(made, name, getattr(made, name) + getattr(one, name))
         made.delays_s += one.delays_s
         made.cpu_s = max(made.cpu_s, one.cpu_s)
@@ -69,6 +84,9 @@ def together(seconds: Iterable[LoadSecond], second: int) -> LoadSecond:
             latencies.setdefault(kind, Latencies()).add(encoded)
         if one.late:
             late.add(one.late)
+        if one.outcome_latency:
+            outcome.add(one.outcome_latency)
     made.latencies = {kind: held.encoded() for kind, held in latencies.items()}
     made.late = late.encoded()
+    made.outcome_latency = outcome.encoded() if outcome.count else b""
     return made

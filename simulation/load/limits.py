@@ -14,6 +14,7 @@ from simulation.load.latencies import Latencies
 LATE_MS = 100.0  # p99 of how late calls were sent
 BUSY = 0.97  # of a processor, used by one process of this generator
 SERVER_BUSY = 0.9  # of a processor, used by one server process
+OUTCOME_MS = 1_000.0  # p50 of how long outcomes took
 SHARE = 0.01  # of the calls that ended within a second
 FULL = frozenset({"EXHAUSTED", "RESOURCE_EXHAUSTED"})
 STORE = frozenset({"STORE_UNAVAILABLE", "STORE_OUTCOME_UNKNOWN"})
@@ -34,6 +35,7 @@ class Limit(StrEnum):
     SHEDDING = "shedding"
     SLOW = "slow"
     ERRORS = "errors"
+    OUTCOMES = "outcomes"
 
 
 WORDS = {
@@ -52,6 +54,8 @@ WORDS = {
     "add servers",
     Limit.SLOW: "the servers: they did not answer in time; add servers, or a faster store",
     Limit.ERRORS: "errors of the servers; their logs say more",
+    Limit.OUTCOMES: "what comes after deciding: events were kept and decided in time, and their "
+    "outcomes came later than a second; add platforms, or threads to each",
 }
 _LOST = frozenset({"connection lost", "not connected", "refused by goaway"})
 
@@ -79,4 +83,8 @@ def limit_of(second: LoadSecond) -> Limit:
         return Limit.PROCESSOR if second.server_cpu > SERVER_BUSY else Limit.SHEDDING
     if failed.get("no answer in time", 0) + failed.get("grpc-status 4", 0) >= least:
         return Limit.PROCESSOR if second.server_cpu > SERVER_BUSY else Limit.SLOW
-    return Limit.ERRORS if failed.total() >= least else Limit.NOTHING
+    if failed.total() >= least:
+        return Limit.ERRORS
+    if second.outcome_latency and Latencies(second.outcome_latency).at_ms(50.0) > OUTCOME_MS:
+        return Limit.OUTCOMES
+    return Limit.NOTHING

@@ -11,11 +11,19 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
 from math import inf
+from typing import Protocol
 
 from simulation.load.calls import CallEncoder
-from simulation.load.connections import Connections, LoadServers, PendingCall
+from simulation.load.connections import (
+    ConnectionPool,
+    Connections,
+    Heard,
+    LoadServers,
+    PendingCall,
+)
 from simulation.load.counts import LoadSecond
-from simulation.load.plan import LoadPlan
+from simulation.load.grpc_connection import EncodedCall
+from simulation.load.plan import LoadPlan, Numbers
 from simulation.load.preparation import PendingUsers, Preparation
 from simulation.load.recorder import Recorder
 from simulation.load.settings import LoadSettings
@@ -28,22 +36,32 @@ ALIVE_EVERY_S = 5.0  # that often it says how many have a home, also where it is
 TOO_LATE = "no answer in time"
 
 
+class CallsEncoder(Protocol):
+    """From calls to bytes."""
+
+    def encoded(self, pending: PendingCall) -> EncodedCall:
+        """What a call of the plan asks for."""
+        ...
+
+
 class OpenLoop:
     """clock: monotonic seconds; tell: is given each second of the run as it is over. pace: the
     time of the plan by that of the run, both in s; None: they are the same. for_s: after so much of
-    the run nobody arrives any more, whatever the plan says."""
+    the run nobody arrives any more, whatever the plan says. pool: makes the connections; None: they
+    speak gRPC to `servers`."""
 
     def __init__(
         self,
         servers: LoadServers,
         settings: LoadSettings,
-        encoder: CallEncoder,
+        encoder: CallsEncoder,
         recorder: Recorder,
         *,
         clock: Callable[[], float],
         tell: Callable[[LoadSecond], None],
         pace: Callable[[float], float] | None = None,
         for_s: float = inf,
+        pool: Callable[[Heard], ConnectionPool] | None = None,
     ) -> None:
         self._settings = settings
         self._encoder = encoder
@@ -52,7 +70,11 @@ class OpenLoop:
         self._tell = tell
         self._pace = pace
         self._for_s = for_s
-        self._connections = Connections(servers, settings.connections, self._heard)
+        self._connections: ConnectionPool = (
+            pool(self._heard)
+            if pool is not None
+            else Connections(servers, settings.connections, self._heard)
+        )
         self._began_s = 0.0
         self._waiting: deque[PendingCall] = deque()  # by when they were due
         self._sent: deque[PendingCall] = deque()  # nearly by when they are given up
@@ -64,14 +86,16 @@ class OpenLoop:
         """Raises OSError and TimeoutError where there is no server."""
         await self._connections.connect()
 
-    async def prepare(self, plan: LoadPlan, heard: Callable[[int], None]) -> int:
+    async def prepare(
+        self, users: Numbers, encoder: CallEncoder, heard: Callable[[int], None]
+    ) -> int:
         """Gives users a home before the clock starts; how many got none. heard: how many are
         done."""
         self._began_s, told, told_s = self._clock(), 0, 0.0
         preparation = self._preparation = Preparation(
-            plan.prepared,
+            users,
             self._connections,
-            self._encoder,
+            encoder,
             open_connections=self._settings.connections,
             timeout_s=self._settings.timeout_s,
             told=self._recorder.told,
@@ -156,11 +180,10 @@ class OpenLoop:
 
     def _open(self, pending: PendingCall) -> bool:
         """Whether there was room for it."""
-        connection = self._connections.pick()
+        connection = self._connections.pick(pending.kind)
         if connection is None:
             return False
-        encoded = self._encoder.call(pending.kind, pending.user, pending.place)
-        connection.open(pending, encoded)
+        connection.open(pending, self._encoder.encoded(pending))
         self._sent.append(pending)
         return True
 
@@ -191,8 +214,9 @@ class OpenLoop:
 
     def _comes_back(self, pending: PendingCall, at_s: float) -> None:
         again = PendingCall(
-            pending.kind, pending.user, pending.place, at_s, refused=pending.refused + 1
-        )
+            pending.kind, pending.user, pending.place, at_s, refused=pending.refused + 1,
+            number=pending.number,
+        )  # fmt: skip
         self._number += 1
         heapq.heappush(self._back, (at_s, self._number, again))
 
@@ -202,10 +226,12 @@ def arriving_calls(plan: LoadPlan) -> Iterator[PendingCall]:
     arrays."""
     for start in range(0, len(plan.at_s), CHUNK):
         part = slice(start, start + CHUNK)
-        yield from map(
-            PendingCall,
+        calls = zip(
             plan.kinds[part].tolist(),
             plan.users[part].tolist(),
             plan.places[part].tolist(),
             plan.at_s[part].tolist(),
+            strict=True,
         )
+        for number, (kind, user, place, at_s) in enumerate(calls, start):
+            yield PendingCall(kind, user, place, at_s, number=number)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from simulation.load.calls import CallEncoder
-from simulation.load.connections import Connections, PendingCall
+from simulation.load.connections import ConnectionPool, PendingCall
 from simulation.load.grpc_connection import EncodedCall
 from simulation.load.plan import Numbers
 from simulation.load.user_kinds import UserKind
@@ -46,7 +46,7 @@ class Preparation:
     def __init__(
         self,
         users: Numbers,
-        connections: Connections,
+        connections: ConnectionPool,
         encoder: CallEncoder,
         *,
         open_connections: int,
@@ -89,7 +89,7 @@ class Preparation:
             self._waiting.append(heapq.heappop(self._back)[2])
         while self._connections.under_way < self._most:
             pending = self._next()
-            connection = self._connections.pick() if pending is not None else None
+            connection = self._connections.pick(UserKind.NEW) if pending is not None else None
             if pending is None:
                 break
             if connection is None:

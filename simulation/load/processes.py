@@ -30,8 +30,10 @@ from provisioner.geo.location import Location
 from simulation.load.calls import CallEncoder, Callers
 from simulation.load.connections import LoadServers
 from simulation.load.counts import LoadSecond, together
+from simulation.load.events.outcomes import follow_outcomes
+from simulation.load.events.publishing import EventJob, event_loop_of
 from simulation.load.open_loop import OpenLoop
-from simulation.load.plan import Longitudes, plan_of
+from simulation.load.plan import LoadPlan, Longitudes, plan_of
 from simulation.load.processor_clock import ProcessorClock, used_s
 from simulation.load.recorder import Recorder
 from simulation.load.settings import LoadSettings
@@ -39,6 +41,7 @@ from simulation.population.population import Population, load_population
 
 SILENT_S = 120.0  # a process that says nothing for so long is stuck
 LEAVE_WITHIN_S = 5.0
+READS_OUTCOMES = -1  # the number of the process that does
 START_IN_S = 0.3  # from the word to the first arrival, so that all have heard it
 
 
@@ -53,13 +56,15 @@ class Followed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadJob:
     """All that a process needs. geo: the database that users are spread over; None: the bundled
-    one. followed: None: users arrive by the clock on the wall."""
+    one. followed: None: users arrive by the clock on the wall. events: users publish events in
+    place of calling for a home; `callers` do not count then."""
 
     settings: LoadSettings
     servers: LoadServers
     callers: Callers
     geo: Path | None = None
     followed: Followed | None = None
+    events: EventJob | None = None
 
 
 class LoadFailed(Exception):
@@ -75,7 +80,10 @@ class LoadProcesses:
 
     def __enter__(self) -> Self:
         context = multiprocessing.get_context("spawn")
-        for number in range(self._job.settings.processes):
+        numbers = list(range(self._job.settings.processes))
+        if self._job.events is not None:
+            numbers.append(READS_OUTCOMES)
+        for number in numbers:
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(self._job, number, theirs), daemon=True)
             process.start()
@@ -117,6 +125,8 @@ class LoadProcesses:
         """Starts the clock; each second as it is over for all. Raises LoadFailed."""
         began_s = time.monotonic() + START_IN_S
         left = {pipe for _, pipe in self._members}
+        last = {self._members[-1][1]} if self._job.events is not None else set()
+        due = 0
         for pipe in left:
             pipe.send(began_s)
         parts: dict[int, list[LoadSecond]] = defaultdict(list)
@@ -126,9 +136,13 @@ class LoadProcesses:
             if word == "second":
                 parts[value.second].append(value)
                 reached[pipe] = value.second
+                due += value.outcomes_due
             else:
                 left.discard(pipe)
                 del reached[pipe]
+                if left == last:  # all is published: so many outcomes must come
+                    for pipe in left:
+                        pipe.send(due)
             upto = min(reached.values(), default=max(parts, default=-1))
             while following <= upto:
                 yield together(parts.pop(following, []), following)
@@ -157,7 +171,12 @@ def _work(job: LoadJob, number: int, pipe: Connection) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
     try:
-        uvloop.run(_run(job, number, pipe))
+        if job.events is None:
+            uvloop.run(_run(job, number, pipe))
+        elif number == READS_OUTCOMES:
+            uvloop.run(_follow(job, job.events, pipe))
+        else:
+            uvloop.run(_publish(job, job.events, number, pipe))
     except (BrokenPipeError, EOFError):
         pass  # nobody wants to know any more
     except (OSError, TimeoutError) as error:
@@ -189,12 +208,48 @@ async def _run(job: LoadJob, number: int, pipe: Connection) -> None:
         for_s=inf if job.followed is None else job.followed.for_s,
     )
     await loop.connect()
-    homeless = await loop.prepare(plan, lambda done: pipe.send(("prepared", done)))
-    pipe.send(("standing", (len(plan.prepared), homeless)))
+    homeless = await loop.prepare(
+        plan.prepared, encoder, lambda done: pipe.send(("prepared", done))
+    )
+    await _play(loop, plan, pipe, (len(plan.prepared), homeless))
+
+
+async def _publish(job: LoadJob, events: EventJob, number: int, pipe: Connection) -> None:
+    population = load_population(job.geo)
+    loop, plan = event_loop_of(
+        events,
+        job.settings,
+        job.servers,
+        process=number,
+        population=population,
+        longitudes=longitudes_of(population, job.settings),
+        tell=lambda second: pipe.send(("second", second)),
+    )
+    await loop.connect()
+    await _play(loop, plan, pipe, (0, 0))
+
+
+async def _play(
+    loop: OpenLoop, plan: LoadPlan, pipe: Connection, standing: tuple[int, int]
+) -> None:
+    pipe.send(("standing", standing))
     began_s = await asyncio.to_thread(pipe.recv)
     gc.collect()
     gc.freeze()
     await loop.run(plan, began_s)
+    pipe.send(("over", None))
+
+
+async def _follow(job: LoadJob, events: EventJob, pipe: Connection) -> None:
+    """The process that reads outcomes."""
+    pipe.send(("standing", (0, 0)))
+    await follow_outcomes(
+        events,
+        job.servers,
+        begin=pipe.recv,
+        expected=lambda: pipe.recv() if pipe.poll() else None,
+        tell=lambda second: pipe.send(("second", second)),
+    )
     pipe.send(("over", None))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from simulation.load.counts import MOST_DELAYS, MOST_UNITS, LoadSecond
@@ -17,9 +17,10 @@ MOST_REASONS = 50
 
 
 class Recorder:
-    """cpu_s: processor time that this process has used so far."""
+    """cpu_s: processor time that this process has used so far; words: of the kinds of calls."""
 
-    def __init__(self, cpu_s: Callable[[], float]) -> None:
+    def __init__(self, cpu_s: Callable[[], float], words: Sequence[str] = WORDS) -> None:
+        self._words = words
         self._cpu_s = cpu_s
         self._cpu_before = cpu_s()
         self._read: dict[str, deque[Refusal]] = {}  # the last ones of each status
@@ -27,7 +28,7 @@ class Recorder:
 
     def _begin(self, second: int) -> None:
         self.now = LoadSecond(second=second)
-        self._latencies: tuple[list[float], ...] = tuple([] for _ in WORDS)
+        self._latencies: tuple[list[float], ...] = tuple([] for _ in self._words)
         self._late: list[float] = []
         self._read_count = 0
 
@@ -43,13 +44,13 @@ class Recorder:
         if again:
             now.came_back += 1
         else:
-            now.arrived[WORDS[kind]] += 1
+            now.arrived[self._words[kind]] += 1
 
     def answered(self, kind: int, answer: bytes, latency_s: float) -> None:
         """A call ended well."""
         now = self.now
-        now.good[WORDS[kind]] += 1
-        self._latencies[kind].append(latency_s)
+        now.good[self._words[kind]] += 1
+        self.keep_latency(kind, latency_s)
         if kind == UserKind.RELEASED:
             return
         response = pb.ProvisionResponse.FromString(answer)
@@ -59,6 +60,10 @@ class Recorder:
         now.started += not response.existing
         now.stale += response.stale
         now.moved += response.existing and bool(response.decision.moved_from)
+
+    def keep_latency(self, kind: int, latency_s: float) -> None:
+        """Of a call that ended well."""
+        self._latencies[kind].append(latency_s)
 
     def ended(self, kind: int, error: str, trailers: bytes) -> float | None:
         """A call ended otherwise. When its user was told to come back, in seconds; None: it was
@@ -83,7 +88,7 @@ class Recorder:
             told = self._read[status][0]  # by turns: their delays are spread
             self._read[status].rotate(-1)
         now.refused[told.reason or status] += 1
-        now.refused_kinds[WORDS[kind]] += 1
+        now.refused_kinds[self._words[kind]] += 1
         return told.retry_after_s
 
     def told(self, error: str, trailers: bytes) -> float | None:
@@ -100,7 +105,7 @@ class Recorder:
         done, spent = self.now, self._cpu_s()
         done.under_way, done.cpu_s = under_way, spent - self._cpu_before
         self._cpu_before = spent
-        for word, seconds in zip(WORDS, self._latencies, strict=True):
+        for word, seconds in zip(self._words, self._latencies, strict=True):
             if seconds:
                 held = Latencies()
                 held.record(seconds)

@@ -14,6 +14,8 @@ from simulation.load.settings import LoadSettings
 from simulation.load.user_kinds import UserKind
 
 VERSION = 1
+USERS = tuple(kind.word for kind in UserKind)
+OUTCOME, DONE = "outcome", "done"
 
 
 def latency_document(encoded: bytes) -> dict[str, float]:
@@ -30,8 +32,10 @@ def result_document(
     prepared: int,
     homeless: int,
     about: Mapping[str, Any],
+    words: Sequence[str] = USERS,
 ) -> dict[str, Any]:
-    """about: what else is to be said of the run, such as whom it asked and when."""
+    """about: what else is to be said of the run, such as whom it asked and when; words: of the
+    kinds of its calls."""
     whole = together(seconds, 0)
     everything = Latencies()
     for encoded in whole.latencies.values():
@@ -63,14 +67,17 @@ def result_document(
         "latency_ms": latency_document(everything.encoded()),
         "late_ms": latency_document(whole.late),
         "kinds": {
-            kind.word: {
-                "arrived": whole.arrived[kind.word],
-                "good": whole.good[kind.word],
-                "refused": whole.refused_kinds[kind.word],
-                "latency_ms": latency_document(whole.latencies[kind.word]),
-            }
-            for kind in UserKind
-            if kind.word in whole.latencies or whole.arrived[kind.word]
+            **{
+                word: {
+                    "arrived": whole.arrived[word],
+                    "good": whole.good[word],
+                    "refused": whole.refused_kinds[word],
+                    "latency_ms": latency_document(whole.latencies.get(word, b"")),
+                }
+                for word in words
+                if word in whole.latencies or whole.arrived[word]
+            },
+            **outcomes_document(whole),
         },
         "refusals": {
             "count": whole.refused.total(),
@@ -85,6 +92,23 @@ def result_document(
         "limit": _main_limit(limits).value,
         "seconds": [_second(one) for one in seconds],
         "histogram": everything.encoded().decode("ascii"),
+    }
+
+
+def outcomes_document(whole: LoadSecond) -> dict[str, Any]:
+    """Outcomes as one more kind: arrived are those that must come, good those that are done,
+    refused those that ended otherwise. Empty where nothing had to come."""
+    if not whole.outcomes_due and not whole.outcomes:
+        return {}
+    return {
+        OUTCOME: {
+            "arrived": whole.outcomes_due,
+            "good": whole.outcomes[DONE],
+            "refused": whole.outcomes.total() - whole.outcomes[DONE],
+            "missing": max(0, whole.outcomes_due - whole.outcomes[DONE]),
+            "by_status": dict(whole.outcomes.most_common()),
+            "latency_ms": latency_document(whole.outcome_latency),
+        }
     }
 
 
@@ -130,5 +154,18 @@ def _second(one: LoadSecond) -> dict[str, Any]:
         "homes": dict(one.homes),
         "cpu": round(one.cpu_s, 3),
         "server_cpu": round(one.server_cpu, 3),
+        **_outcomes(one),
         "limit": limit_of(one).value,
+    }
+
+
+def _outcomes(one: LoadSecond) -> dict[str, Any]:
+    if not one.outcomes_due and not one.outcomes:
+        return {}
+    held = Latencies(one.outcome_latency) if one.outcome_latency else None
+    return {
+        "outcomes_due": one.outcomes_due,
+        "outcomes": one.outcomes[DONE],
+        "outcome_p50": round(held.at_ms(50.0), 3) if held else None,
+        "outcome_p99": round(held.at_ms(99.0), 3) if held else None,
     }

@@ -6,6 +6,7 @@ late                              p99 of how late this generator sent
 goodput arrivals                  good answers, users, a second
 errors refused failed lost        of all calls, or of users: with %, or a share from 0 to 1
 homeless                          users who had no home before the clock started: a number
+missing                           of the outcomes that had to come: with %, or a share from 0 to 1
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _FORM = re.compile(
 _MS = {"us": 1e-3, "ms": 1.0, "s": 1e3, None: 1.0}
 _LATENCIES = ("p50", "p90", "p95", "p99", "p99.9", "mean", "max")
 _TIMES = (*_LATENCIES, "late")
-_SHARES = ("errors", "refused", "failed", "lost")
+_SHARES = ("errors", "refused", "failed", "lost", "missing")
 _NUMBERS = ("goodput", "arrivals", "homeless")
 MOST = 100
 
@@ -118,6 +119,9 @@ def _value(one: Threshold, result: Mapping[str, Any]) -> float | None:
             return refused / asked
         case "failed":
             return failed / asked
+        case "missing":
+            outcome = result["kinds"].get("outcome")
+            return float(outcome["missing"]) / max(1, outcome["arrived"]) if outcome else None
         case "lost":
             return float(calls["lost_users"]) / max(1.0, float(calls["arrived"]))
     if one.kind:

@@ -17,6 +17,7 @@ from console.cli.options import (
     Server,
     Tenant,
     Token,
+    data_target_of,
     target_of,
 )
 from console.cli.output import Format
@@ -61,7 +62,8 @@ def load(
         str | None,
         typer.Option(
             help="What users do, by weight. Default: "
-            "new=30, known=50, roaming=10, moving=5, released=5; of a herd known=95, roaming=5.",
+            "new=30, known=50, roaming=10, moving=5, released=5; of a herd known=95, roaming=5; "
+            "of events quiet=80, invoking=10, changing=10.",
             metavar="KIND=WEIGHT,…",
         ),
     ] = None,
@@ -158,6 +160,34 @@ def load(
             "machine as a proxy.",
         ),
     ] = False,
+    events: Annotated[
+        bool,
+        typer.Option(
+            "--events",
+            help="Users publish events in place of calling for a home: --server is a data-sharing "
+            "service, and how long events take to their outcomes is measured.",
+        ),
+    ] = False,
+    http_server: Annotated[
+        str | None,
+        typer.Option(help="With --events: publish there over HTTP, too.", metavar="HOST:PORT"),
+    ] = None,
+    http_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Per cent of events that go to --http-server. Default: 50.", min=0.0, max=100.0
+        ),
+    ] = None,
+    rules: Annotated[
+        int | None,
+        typer.Option(help="With --events: rules that invoke. Default: 100.", min=1, max=10_000),
+    ] = None,
+    plans: Annotated[
+        int | None,
+        typer.Option(
+            help="With --events: event plans that are changed. Default: 100.", min=1, max=10_000
+        ),
+    ] = None,
     geo: GeoFile = None,
     server: Server = None,
     tenant: Tenant = None,
@@ -167,6 +197,8 @@ def load(
     output: Output = Format.TABLE,
 ) -> None:
     """Has users arrive at the provisioning service, and says how they were served.
+
+    With --events they publish to the data-sharing service, where rules, plans and platforms follow.
 
     Users arrive when the scenario says, whether or not those before them were answered, and are
     as many and from where people live. Latency counts from when a user was due. Changes what is
@@ -203,8 +235,20 @@ def load(
         group_key_file=group_key_file,
         forwarded=forwarded,
         geo=geo,
+        events=events,
+        http_server=http_server,
+        http_share=http_share,
+        rules=rules,
+        plans=plans,
     )
     prepared = options.read()
+    if prepared.events is not None:
+        from console.cli import load_events
+
+        if export_ghz is not None or export_locust is not None:
+            raise typer.BadParameter("exports are of calls for a home, not of --events")
+        load_events.run(prepared, data_target_of(server, tenant, token, profile, ca), output)
+        return
     if export_ghz is not None or export_locust is not None:
         from console.cli.load_export import export
 

@@ -20,7 +20,7 @@ HOLDER = "homeport-load"
 _HELD = re.compile(rf'<script type="application/json" id="{HOLDER}">(.*?)</script>', re.DOTALL)
 _KIND_COLOURS = {
     "new": "#4cc3f0", "known": "#7bd88f", "roaming": "#b794f6", "moving": "#f6b73c",
-    "released": "#ef6f8e",
+    "released": "#ef6f8e", "grpc": "#4cc3f0", "http": "#7bd88f",
 }  # fmt: skip
 _STYLE = """
 body{margin:0;background:#0d1624;color:#dfe7f1;font:15px/1.5 system-ui,sans-serif}
@@ -107,6 +107,7 @@ def summary(result: Mapping[str, Any]) -> list[str]:
             f"Half of them took less than {milliseconds(latency['p50'])}, 99 of 100 less than "
             f"{milliseconds(latency['p99'])}."
         )
+    said += _outcomes_said(result["kinds"].get("outcome"))
     if calls["lost_users"]:
         said.append(f"{calls['lost_users']:,} times a user gave up.")
     if result["homeless"]:
@@ -122,6 +123,19 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     if result.get("interrupted"):
         said.append("It was interrupted before its end.")
     return said
+
+
+def _outcomes_said(outcome: Mapping[str, Any] | None) -> list[str]:
+    if outcome is None:
+        return []
+    latency = outcome["latency_ms"]
+    said = f"{outcome['good']:,} of {outcome['arrived']:,} outcomes that had to follow came"
+    if not outcome["good"]:
+        return [f"{said}."]
+    return [
+        f"{said}: half of them within {milliseconds(latency['p50'])} of when their event was due, "
+        f"99 of 100 within {milliseconds(latency['p99'])}."
+    ]
 
 
 def milliseconds(value: float) -> str:
@@ -141,6 +155,17 @@ def _traffic(seconds: Sequence[Mapping[str, Any]]) -> str:
             Curve(name="good answers", colour="#7bd88f", values=values("good"), filled=True),
             Curve(name="refused", colour="#f6b73c", values=values("refused")),
             Curve(name="failed", colour="#ef6f8e", values=values("failed")),
+            *(
+                [
+                    Curve(
+                        name="outcomes",
+                        colour="#b794f6",
+                        values=[one.get("outcomes", 0) for one in seconds],
+                    )
+                ]
+                if any("outcomes" in one for one in seconds)
+                else []
+            ),
         ],
         title="Each second",
     )
@@ -161,10 +186,19 @@ def _latencies(seconds: Sequence[Mapping[str, Any]]) -> list[str]:
         for kind, colour in _KIND_COLOURS.items()
         if any(kind in one["kinds_p99"] for one in seconds)
     ]
-    return [
+    plots = [
         plot(whole, title="All users", unit="ms", log=True),
         plot(kinds, title="p99 by kind of user", unit="ms", log=True),
     ]
+    outcomes = [
+        Curve(name=name, colour=colour, values=[one.get(key) for one in seconds])
+        for name, key, colour in (
+            ("p50", "outcome_p50", "#b794f6"), ("p99", "outcome_p99", "#ef6f8e"),
+        )
+    ]  # fmt: skip
+    if any(value is not None for curve in outcomes for value in curve.values):
+        plots.append(plot(outcomes, title="From an event to its outcome", unit="ms", log=True))
+    return plots
 
 
 def _kinds(kinds: Mapping[str, Mapping[str, Any]]) -> str:

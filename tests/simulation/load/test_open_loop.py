@@ -60,7 +60,7 @@ async def ran(
         clock=time.monotonic, tell=seconds.append,
     )  # fmt: skip
     await loop.connect()
-    assert await loop.prepare(plan, lambda done: None) == homeless
+    assert await loop.prepare(plan.prepared, encoder, lambda done: None) == homeless
     async with asyncio.timeout(60):
         await loop.run(plan, time.monotonic())
     assert [one.second for one in seconds] == list(range(len(seconds)))

@@ -1,0 +1,1 @@
+"""A run of millions of users against a stack of its own, with what it takes at that size."""
