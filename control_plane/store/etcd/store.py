@@ -7,6 +7,7 @@ What is taken from the etcd3aio package, and what is not, is in docs/decisions/0
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from control_plane.keys import ROOT, prefix_end
 from control_plane.store.etcd.calls import Calls, CompactedAway, Credentials
 from control_plane.store.etcd.connection import Members, Tls
 from control_plane.store.etcd.messages import first_key, key_value
+from control_plane.store.etcd.page_spans import SHORT, PageSpans, RangeMemory
 from control_plane.store.etcd.transactions import decode_txn, encode_txn
 from control_plane.store.etcd.watching import compact_revision, watch
 from control_plane.store.port import (
@@ -29,15 +31,21 @@ from control_plane.store.port import (
     WatchBatch,
 )
 
+MOST_PREFIXES = 256  # whose spans are remembered
+
 
 class EtcdStore:
     """control_plane.store.port.Store over etcd; make one with `connect`."""
 
-    def __init__(self, calls: Calls, *, health: Health, timeout_s: float) -> None:
+    def __init__(
+        self, calls: Calls, *, health: Health, timeout_s: float, short_range: int = SHORT
+    ) -> None:
         self.health = health
         self._calls = calls
         self._members = calls.members
         self._timeout_s = timeout_s
+        self._short_range = short_range
+        self._ranges: dict[bytes, RangeMemory] = {}
 
     @classmethod
     async def connect(
@@ -52,6 +60,7 @@ class EtcdStore:
         keepalive_s: float = 10.0,
         required: bool = True,
         rng: random.Random | None = None,
+        short_range: int = SHORT,
     ) -> EtcdStore:
         """A store over the cluster behind `endpoints` (host:port).
 
@@ -60,6 +69,7 @@ class EtcdStore:
         5 with etcd's defaults; a silent connection is given up 3 s after one. `required`:
         raise StoreUnavailable (StoreRefused) unless etcd answers within `timeout_s`; without
         it the store is returned at once, and its calls raise until etcd is there.
+        `short_range`: a range of no more keys is read whole, page by page.
         """
         if (user is None) != (password is None):
             raise InvalidInput("store", "etcd needs both a user and a password, or neither")
@@ -77,7 +87,7 @@ class EtcdStore:
             try_timeout_s=try_timeout_s,
             rng=rng or random.Random(),
         )
-        store = cls(calls, health=health, timeout_s=timeout_s)
+        store = cls(calls, health=health, timeout_s=timeout_s, short_range=short_range)
         if required:
             try:
                 if credentials:
@@ -109,34 +119,89 @@ class EtcdStore:
         timeout_s: float | None = None,
     ) -> Page:
         """Keys that start with `prefix`, in key order. See the port."""
-        start = first_key(prefix)
-        if start_after is not None:
-            start = max(start, start_after + b"\x00")
         within_s = self._within(timeout_s)
         try:
-            answer = await self._calls.read(
-                f"list {prefix.decode(errors='replace')}",
-                lambda member, try_s: member.kv.get(
-                    start,
-                    range_end=prefix_end(prefix),
-                    revision=at_revision,
-                    limit=limit,
-                    keys_only=keys_only,
-                    timeout=try_s,
-                ),
-                within_s,
+            if limit:
+                return await self._page(
+                    prefix, start_after, limit, at_revision, keys_only, within_s
+                )
+            start = first_key(prefix)
+            if start_after is not None:
+                start = max(start, start_after + b"\x00")
+            answer = await self._span(
+                prefix, start, prefix_end(prefix), 0, at_revision, keys_only, within_s
             )
         except CompactedAway:
             oldest = await compact_revision(
                 self._members.current, self._members.metadata, prefix, within_s
             )
             raise Compacted(max(oldest, at_revision + 1)) from None
-        self._answered(answer.header)
         return Page(
             items=[key_value(kv) for kv in answer.kvs],
             revision=at_revision or answer.header.revision,
             more=answer.more,
         )
+
+    async def _page(
+        self,
+        prefix: bytes,
+        start_after: bytes | None,
+        limit: int,
+        at_revision: int,
+        keys_only: bool,
+        within_s: float,
+    ) -> Page:
+        """A page, span by span, all at one revision; shorter than `limit`, where that is compacted
+        meanwhile. Raises CompactedAway."""
+        if len(self._ranges) >= MOST_PREFIXES and prefix not in self._ranges:
+            self._ranges.clear()
+        memory = self._ranges.setdefault(prefix, RangeMemory())
+        spans = PageSpans(prefix, start_after, limit, memory, short=self._short_range)
+        revision = at_revision
+        items: list[KeyValue] = []
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + within_s
+        while not spans.over:
+            try:
+                answer = await self._span(
+                    prefix, spans.start, spans.end, spans.wanted, revision, keys_only,
+                    max(0.001, deadline - clock()),
+                )  # fmt: skip
+            except CompactedAway:
+                if at_revision or not items:
+                    raise
+                return Page(items=items[:limit], revision=revision, more=True)
+            revision = revision or answer.header.revision
+            items += [key_value(kv) for kv in answer.kvs]
+            last = answer.kvs[-1].key if answer.kvs else b""
+            spans.heard(len(answer.kvs), answer.count, last)
+        return Page(items=items[:limit], revision=revision, more=spans.more)
+
+    async def _span(
+        self,
+        prefix: bytes,
+        start: bytes,
+        end: bytes,
+        limit: int,
+        at_revision: int,
+        keys_only: bool,
+        within_s: float,
+    ) -> Any:
+        """What etcd answers about keys from `start` to `end`."""
+        answer = await self._calls.read(
+            f"list {prefix.decode(errors='replace')}",
+            lambda member, try_s: member.kv.get(
+                start,
+                range_end=end,
+                revision=at_revision,
+                limit=limit,
+                keys_only=keys_only,
+                timeout=try_s,
+            ),
+            within_s,
+        )
+        self._answered(answer.header)
+        return answer
 
     async def commit(self, txn: Txn, *, timeout_s: float | None = None) -> TxnResult:
         """Applies the transaction, or its else branch. See the port. A transaction of Gets

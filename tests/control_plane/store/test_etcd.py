@@ -2,6 +2,8 @@
 
 import pytest
 
+from control_plane.store.etcd.store import EtcdStore
+from control_plane.store.port import Delete, Txn, range_all
 from tests.support.contracts.store_contract import StoreContract
 
 
@@ -12,3 +14,23 @@ def store(etcd_store):
 
 class TestEtcd(StoreContract):
     """See StoreContract."""
+
+
+async def test_pages_of_a_long_range_have_what_the_range_has(shared_etcd, etcd_store):
+    """Read in spans, as one of millions is."""
+    names = [b"p/%s/%d" % (tenant, n) for tenant in (b"a", b"zz") for n in range(60)]
+    for start in range(0, len(names), 100):
+        await etcd_store.commit(Txn(creates=[(key, b"v") for key in names[start : start + 100]]))
+    spanning = await EtcdStore.connect(shared_etcd.endpoints, short_range=0)
+    try:
+        for page_size in (1, 7, 119, 120, 121, 1):  # the second time by what is remembered
+            whole = await range_all(spanning, b"p/", page_size=page_size)
+            assert [pair.key for pair in whole.items] == sorted(names)
+        page = await spanning.range(b"p/", start_after=b"p/a/9", limit=7)
+        await etcd_store.commit(Txn(then=[Delete(b"p/zz/", prefix=True)]))
+        rest = await spanning.range(
+            b"p/", start_after=page.items[-1].key, limit=200, at_revision=page.revision
+        )
+        assert [pair.key for pair in (*page.items, *rest.items)] == sorted(names)[-60:]
+    finally:
+        await spanning.close()
