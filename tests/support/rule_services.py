@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from data_sharing.api.rule_service import RuleService
+from data_sharing.decisions.pauses import Pauses
 from data_sharing.decisions.rollouts import Rollouts
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.registry.catalogue import Catalogue
@@ -50,7 +51,8 @@ def rule_registry(harness: DecisionHarness, catalogues: Catalogues) -> RuleRegis
 def rule_service(harness: DecisionHarness, registry: RuleRegistry) -> RuleService:
     """Whose callers may do everything."""
     rollouts = Rollouts(harness.database, registry, wall_ms=harness.clock)
-    return RuleService(registry, rollouts, harness.worker, FakeOffload(), callers())
+    pauses = Pauses(harness.database, registry, harness.worker, wall_ms=harness.clock)
+    return RuleService(registry, rollouts, pauses, harness.worker, FakeOffload(), callers())
 
 
 async def apply(service: RuleService, text: str, *, dry_run: bool = False) -> list[pb.Rule]:

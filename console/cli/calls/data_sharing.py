@@ -191,6 +191,16 @@ class DataSharingCalls(Calls):
         found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "RollbackRule", request)
         return found
 
+    def pause_rule(self, tenant: str, rule: str, reason: str) -> rules.Rule:
+        request = rules.PauseRuleRequest(tenant=tenant, rule_id=rule, reason=reason)
+        found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "PauseRule", request)
+        return found
+
+    def resume_rule(self, tenant: str, rule: str, *, skip_backlog: bool) -> rules.Rule:
+        request = rules.ResumeRuleRequest(tenant=tenant, rule_id=rule, skip_backlog=skip_backlog)
+        found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "ResumeRule", request)
+        return found
+
     def _rollout(self, method: str, request: Message) -> rules.Rollout:
         found: rules.Rollout = self._call(rules_grpc.RuleServiceStub, method, request)
         return found

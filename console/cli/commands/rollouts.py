@@ -1,5 +1,5 @@
-"""`homeport rules rollout` and `homeport rules rollback`: new versions come into force step by
-step, and go back."""
+"""`homeport rules rollout`, `rollback`, `pause` and `resume`: new versions come into force step by
+step, and go back; a rule stops deciding, and goes on with what waited."""
 
 from __future__ import annotations
 
@@ -149,4 +149,55 @@ def rollback(
     said = f"{found.rule_id}: version {found.version} is in force, it was {before}"
     if found.version == before:
         said = f"{found.rule_id}: version {before} decides so already"
+    show(document_of(found), output, lambda: escape(said))
+
+
+def pause(
+    rule: RuleId,
+    reason: Reason = "",
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Has a rule decide nothing from the next event on; what comes waits, in order.
+
+    Others go on. Events wait no longer than their feed keeps them.
+    """
+    from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.rules import document_of
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataSharingCalls(target) as service:
+        found = service.pause_rule(target.tenant, rule, reason)
+    said = f"{found.rule_id} is paused; {found.pause.waiting_events:,} events wait"
+    show(document_of(found), output, lambda: escape(said))
+
+
+def resume(
+    rule: RuleId,
+    skip_backlog: Annotated[
+        bool, typer.Option("--skip-backlog", help="What waits now is not decided.")
+    ] = False,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Has a paused rule decide what waits, in order, and then what comes.
+
+    `homeport rules list` shows how much still waits.
+    """
+    from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.rules import document_of
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataSharingCalls(target) as service:
+        found = service.resume_rule(target.tenant, rule, skip_backlog=skip_backlog)
+    what = "are skipped" if skip_backlog else "are decided first"
+    said = f"{found.rule_id} is resumed; {found.pause.waiting_events:,} events that waited {what}"
     show(document_of(found), output, lambda: escape(said))

@@ -33,6 +33,7 @@ def document_of(rule: pb.Rule, *, with_spec: bool = False) -> dict[str, Any]:
         "last_error": health.last_error or None,
         "warnings": list(rule.warnings),
         "rollout": rollout_document(rule.rollout) if rule.HasField("rollout") else None,
+        "pause": pause_document(rule.pause) if rule.HasField("pause") else None,
     }
     if with_spec:
         found["parked_scopes"] = scopes_of(rule)
@@ -65,6 +66,11 @@ def state_of(rule: pb.Rule) -> str:
     health = rule.health
     if rule.retired:
         return "retired"
+    if rule.HasField("pause"):
+        pause = rule.pause
+        lost = f", {pause.lost_events:,} lost" if pause.lost_events else ""
+        what = "resuming" if pause.resuming else "paused"
+        return f"[yellow]{what}: {pause.waiting_events:,} events wait{lost}[/]"
     parts = ["rule"] if health.parked_whole else []
     for count, what in ((health.parked_keys, "key"), (health.parked_producers, "producer")):
         if count:
@@ -82,6 +88,17 @@ def rollout_state(rule: pb.Rule) -> str:
         return ""
     said = f"version {rollout.candidate_version}: {step_of(rollout)}"
     return f"[yellow]{said}, held[/]" if phase_of(rollout) == "held" else said
+
+
+def pause_document(pause: pb.Pause) -> dict[str, Any]:
+    return {
+        "pause_time": pause.pause_time.ToJsonString(),
+        "operator": pause.operator or None,
+        "reason": pause.reason or None,
+        "resuming": pause.resuming,
+        "waiting_events": pause.waiting_events,
+        "lost_events": pause.lost_events,
+    }
 
 
 def rules_table(rules: list[pb.Rule]) -> Table:

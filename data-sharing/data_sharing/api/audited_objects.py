@@ -151,6 +151,8 @@ def audited_objects(
             ),
             "RetireRule": one_rule,
             "RollbackRule": one_rule,
+            "PauseRule": one_rule,
+            "ResumeRule": one_rule,
             "PromoteRollout": one_rollout,
             "HoldRollout": one_rollout,
             "AbortRollout": one_rollout,

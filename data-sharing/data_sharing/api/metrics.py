@@ -209,6 +209,14 @@ class SharingMetrics(Collector):
                 if count:
                     parked.add_metric([tenant, rule, scope.value], count)
         yield parked
+        paused = GaugeMetricFamily(
+            "homeport_rules_paused_events",
+            f"Events that wait for a paused rule. Of {MOST_PARKED_RULES:,} rules at most.",
+            labels=["tenant", "rule"],
+        )
+        for tenant, rule, count in self._worker.backlogs:
+            paused.add_metric([tenant, rule], count)
+        yield paused
         parkings = CounterMetricFamily(
             "homeport_rules_parkings",
             "Times a rule was parked at a key, for a producer or as a whole.",

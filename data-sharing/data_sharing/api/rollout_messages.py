@@ -1,7 +1,8 @@
-"""Rollouts of rules as messages."""
+"""Rollouts and pauses of rules as messages."""
 
 from __future__ import annotations
 
+from data_sharing.decisions.pause_tables import Pause
 from data_sharing.decisions.rollout_tables import EndedInstructions, RolloutMove
 from data_sharing.decisions.rollouts import RolloutStatus
 from data_sharing.platforms.messages import timestamp
@@ -41,6 +42,17 @@ def rollout_to_proto(status: RolloutStatus, *, whole: bool = True) -> pb.Rollout
         stable_instructions=_ended(status.stable),
         differences=map(_difference, counts.examples if whole else ()),
         history=map(_move, status.history if whole else ()),
+    )
+
+
+def pause_to_proto(pause: Pause) -> pb.Pause:
+    return pb.Pause(
+        pause_time=timestamp(pause.since_ms),
+        operator=pause.by,
+        reason=pause.reason,
+        resuming=pause.resuming,
+        waiting_events=pause.waiting,
+        lost_events=pause.lost,
     )
 
 

@@ -12,8 +12,9 @@ from control_plane.offloading.port import Offload
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.pages import size_of
-from data_sharing.api.rollout_messages import rollout_to_proto
+from data_sharing.api.rollout_messages import pause_to_proto, rollout_to_proto
 from data_sharing.api.tested_rules import TEST
+from data_sharing.decisions.pauses import Pauses
 from data_sharing.decisions.rollouts import Rollouts
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.rule_tables import RuleVersion
@@ -38,12 +39,14 @@ class RuleService(pb_grpc.RuleServiceServicer):
         self,
         rules: RuleRegistry,
         rollouts: Rollouts,
+        pauses: Pauses,
         worker: DecisionWorker,
         offload: Offload,
         callers: Callers,
     ) -> None:
         self._rules = rules
         self._rollouts = rollouts
+        self._pauses = pauses
         self._worker = worker
         self._offload = offload
         self._callers = callers
@@ -163,6 +166,17 @@ class RuleService(pb_grpc.RuleServiceServicer):
             )
         )  # fmt: skip
 
+    async def PauseRule(self, request: pb.PauseRuleRequest, context: Context) -> pb.Rule:
+        whose = self._callers.of_context(context, request.tenant)
+        tenant, rule_id, reason = whose.tenant, request.rule_id, _reason(request.reason)
+        await self._pauses.pause(tenant, rule_id, reason, by=whose.caller.name)
+        return self._rule(self._rules.rule(tenant, rule_id))
+
+    async def ResumeRule(self, request: pb.ResumeRuleRequest, context: Context) -> pb.Rule:
+        tenant = self._tenant(context, request.tenant)
+        await self._pauses.resume(tenant, request.rule_id, skip=request.skip_backlog)
+        return self._rule(self._rules.rule(tenant, request.rule_id))
+
     async def RetireRule(self, request: pb.RetireRuleRequest, context: Context) -> pb.Rule:
         tenant = self._tenant(context, request.tenant)
         return self._rule(await self._rules.retire(tenant, request.rule_id))
@@ -179,6 +193,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
         health = self._worker.health(rule.tenant, rule.slot, rule.version)
         suspended = self._rules.suspended.get((rule.tenant, rule.slot), "")
         rollout = self._rollouts.find(rule.tenant, rule.spec.rule)
+        pause = self._pauses.find(rule.tenant, rule.spec.rule)
         return pb.Rule(
             tenant=rule.tenant,
             rule_id=rule.spec.rule,
@@ -190,6 +205,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
             health=health_to_proto(health, suspended, with_scopes=with_scopes),
             warnings=self._rules.warnings(rule),
             rollout=None if rollout is None else rollout_to_proto(rollout, whole=False),
+            pause=None if pause is None else pause_to_proto(pause),
         )
 
 

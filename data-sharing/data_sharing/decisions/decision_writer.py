@@ -8,9 +8,17 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from control_plane.errors import Refused
 from control_plane.histogram import Histogram
-from data_sharing.decisions import dead_letters, decision_records, history, worker_tables
+from data_sharing.decisions import (
+    dead_letters,
+    decision_records,
+    history,
+    pause_tables,
+    worker_tables,
+)
 from data_sharing.decisions.instruction_factory import InstructionFactory, cause_of
 from data_sharing.decisions.plan_store import PlanStore
 from data_sharing.decisions.write_batch import WriteBatch
@@ -103,6 +111,8 @@ class DecisionWriter:
                 self._fired(batch, tenant, outcome, instruction_ids, now_ms, event.position, cause)
             elif outcome.verdict in _TO_DEAD_LETTERS:
                 self._failed(db, tenant, outcome, [cause], now_ms)
+            elif outcome.verdict is RuleVerdict.PAUSED:
+                self._waits(db, tenant, outcome, cause, now_ms)
         for rule, count in decided.evicted:
             self._counts.evicted[tenant, rule] += count
         self._counts.add_parking(tenant, decided)
@@ -132,6 +142,8 @@ class DecisionWriter:
                 )
             elif outcome.verdict is RuleVerdict.ERROR:
                 self._failed(db, timer.tenant, outcome, map(cause_of, outcome.events), at_ms)
+            elif outcome.verdict is RuleVerdict.PAUSED:
+                pause_tables.add_timer(db, outcome.rule, timer)
         self._counts.add_parking(timer.tenant, decided)
         _store_timers(db, decided)
 
@@ -212,6 +224,14 @@ class DecisionWriter:
         )  # fmt: skip
         batch.decisions.append(decision)
         return decision.id
+
+    def _waits(
+        self, db: sqlite3.Connection, tenant: str, outcome: RuleOutcome, cause: Cause, now_ms: int
+    ) -> None:
+        """An event of a paused rule; where too many wait already, it is a dead letter."""
+        if not pause_tables.add_event(db, tenant, outcome.rule, cause.position, now_ms):
+            full = f"{pause_tables.MOST_WAITING:,} events wait for it already"
+            self._failed(db, tenant, replace(outcome, detail=full), [cause], now_ms)
 
     def _failed(
         self,

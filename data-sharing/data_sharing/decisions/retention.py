@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from control_plane.errors import Unavailable
 from data_sharing.database import Database
-from data_sharing.decisions import dead_letters, history, outbox
+from data_sharing.decisions import dead_letters, history, outbox, pause_tables
 from data_sharing.decisions.worker import DecisionWorker
 
 log = logging.getLogger(__name__)
@@ -62,4 +62,5 @@ class DecisionRetention:
         for tenant, trimmed in db.execute("SELECT tenant, trimmed FROM feed_logs").fetchall():
             gone += history.trim_events(db, tenant, trimmed, ROWS_AT_ONCE)
             gone += dead_letters.trim_events(db, tenant, trimmed, ROWS_AT_ONCE)
+            gone += pause_tables.trim_events(db, tenant, trimmed, ROWS_AT_ONCE)
         return gone

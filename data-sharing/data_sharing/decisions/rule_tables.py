@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from control_plane.sqlite.schema import Schema
-from data_sharing.decisions import rollout_tables, worker_tables
+from data_sharing.decisions import pause_tables, rollout_tables, worker_tables
 from data_sharing.forecasts.spec import ForecastSpec
 from data_sharing.rules.rollout import (
     ALWAYS,
@@ -82,12 +82,22 @@ def deciding(db: sqlite3.Connection, tenant: str = "", rule_id: str = "") -> lis
     )
     versions = [_version(row) for row in rows.fetchall()]
     if rule_id:
-        return [each for one in versions for each in _deciding(db, one, _live(db, one))]
-    rollouts = rollout_tables.live(db, tenant)
+        found = [each for one in versions for each in _deciding(db, one, _live(db, one))]
+        pause = pause_tables.get(db, tenant, rule_id)
+        paused = {(tenant, rule_id)} if pause is not None else set()
+    else:
+        rollouts = rollout_tables.live(db, tenant)
+        found = [
+            each
+            for one in versions
+            for each in _deciding(db, one, rollouts.get((one.tenant, one.spec.rule)))
+        ]
+        paused = pause_tables.paused(db, tenant)
     return [
-        each
-        for one in versions
-        for each in _deciding(db, one, rollouts.get((one.tenant, one.spec.rule)))
+        replace(one, activation=replace(one.activation, paused=True))
+        if (one.tenant, one.spec.rule) in paused
+        else one
+        for one in found
     ]
 
 
@@ -232,7 +242,9 @@ def previous(db: sqlite3.Connection, tenant: str, rule_id: str, version: int) ->
 
 
 def retire(db: sqlite3.Connection, tenant: str, rule_id: str) -> None:
-    """It decides no more, and what it remembers goes; a rollout of it is over."""
+    """It decides no more, and what it remembers goes; a rollout of it is over, and what waits
+    for it is skipped."""
+    pause_tables.resume(db, tenant, rule_id, skip=True)
     for one in deciding(db, tenant, rule_id):
         worker_tables.delete_rule(db, tenant, one.activation.state or rule_id)
         worker_tables.delete_health(db, tenant, one.slot)

@@ -75,6 +75,7 @@ class DecisionWorker:
         self.counts = DecisionCounts()
         # By tenant and rule, where anything is; another thread reads it for metrics.
         self.parked: dict[tuple[str, str], ParkedCounts] = {}
+        self.backlogs: list[tuple[str, str, int]] = []  # of paused rules; likewise
         self._parked_known = False
         self._writer = DecisionWriter(self.plans, instructions, self.counts)
         self._due_work = DueWork(
@@ -222,25 +223,48 @@ class DecisionWorker:
             log.exception("event %s of %s cannot be decided", event.id, event.source)
             db.execute("ROLLBACK TO alone")
             self.forget()
-            self.counts.failed += 1
-            dead_letters.put_event(
-                db,
-                event.tenant,
-                Cause(event.source, event.id, event.type, event.position),
-                rule="",
-                rule_version=0,
-                reason=f"it could not be decided: {type(error).__name__}: {error}",
-                now_ms=now_ms,
-            )
+            self._put_undecided(db, event, "", error, now_ms)
         db.execute("RELEASE alone")
+
+    def _put_undecided(
+        self, db: sqlite3.Connection, event: Event, rule: str, error: Exception, now_ms: int
+    ) -> None:
+        self.counts.failed += 1
+        dead_letters.put_event(
+            db,
+            event.tenant,
+            Cause(event.source, event.id, event.type, event.position),
+            rule=rule,
+            rule_version=0,
+            reason=f"it could not be decided: {type(error).__name__}: {error}",
+            now_ms=now_ms,
+        )
 
     def decide_again(self, db: sqlite3.Connection, event: Event, rule: str) -> None:
         """Decides an event by one rule once more (empty: by all), in a transaction, as if it
         came now."""
         self.join_transaction(db)
-        rules = self.rules
-        if rule:
-            rules = RuleSet(rules.versions(event.tenant, rule), ())
+        self._decide_by(db, event, self.rules.alone(event.tenant, rule) if rule else self.rules)
+
+    def decide_waiting(
+        self, db: sqlite3.Connection, event: Event, rules: RuleSet, rule: str
+    ) -> None:
+        """Decides an event by these versions of one rule, for which it has waited, in a
+        transaction, as if it came now."""
+        self.join_transaction(db)
+        db.execute("SAVEPOINT waiting")
+        try:
+            self._decide_by(db, event, rules)
+        except (sqlite3.Error, ServiceError):
+            raise
+        except Exception as error:  # of our own code: one event must not hold up those behind it
+            log.exception("event %s of %s cannot be decided", event.id, event.source)
+            db.execute("ROLLBACK TO waiting")
+            self.forget()
+            self._put_undecided(db, event, rule, error, self._wall_ms())
+        db.execute("RELEASE waiting")
+
+    def _decide_by(self, db: sqlite3.Connection, event: Event, rules: RuleSet) -> None:
         now_ms = self._wall_ms()
         plans = PlansAt(self.plans, now_ms)
         decided = rules.decide(

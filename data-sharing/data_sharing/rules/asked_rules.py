@@ -40,7 +40,7 @@ def asked(
         if shown:
             context.event = shown[first]
         if rule.activation.paused and first not in left_out:
-            found.append(_paused(context, rule))
+            found.append(paused(context, rule))
             while at < count and subscribers[at].rule is rule:
                 at += 1
             continue
@@ -125,8 +125,9 @@ def _of_rule_alone(context: EvaluationContext, rule: CompiledRule, one: Input) -
     return found
 
 
-def _paused(context: EvaluationContext, rule: CompiledRule) -> RuleResult:
-    detail = f"rule {rule.id} is paused; the event waits until `homeport rules resume {rule.id}`"
+def paused(context: EvaluationContext, rule: CompiledRule) -> RuleResult:
+    """It is not asked; what came waits."""
+    detail = f"rule {rule.id} is paused; it waits for `homeport rules resume {rule.id}`"
     return rule_result(context, rule, RuleVerdict.PAUSED, detail)
 
 

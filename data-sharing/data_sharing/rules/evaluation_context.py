@@ -75,7 +75,7 @@ class EvaluationContext:
         self.plans = plans
         self.explaining = explaining
         self.forecast_of = forecast_of  # which rule reads it, its name, key
-        self.seals = seals  # of rules that read what has a sharing policy, by tenant and id
+        self.seals = seals  # of rules that read what has a sharing policy, by tenant and slot
         # Of the event alone that is decided, if one is.
         self.refs: tuple[EventRef, ...] = ()
         if event is not None:

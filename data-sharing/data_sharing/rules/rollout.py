@@ -102,17 +102,16 @@ def share_of(rollout: Rollout, spec: RolloutSpec) -> int:
 
 
 def activations(
-    rollout: Rollout, spec: RolloutSpec, *, rule: str, state: str, paused: bool = False
+    rollout: Rollout, spec: RolloutSpec, *, rule: str, state: str
 ) -> tuple[Activation, Activation]:
     """Of the version in force and of the new one, while two decide. state: of the former."""
     share = share_of(rollout, spec)
-    stable = Activation(state=state, acts_from=share, rollout=rollout.candidate, paused=paused)
+    stable = Activation(state=state, acts_from=share, rollout=rollout.candidate)
     return stable, Activation(
         state=state_of(rule, rollout.candidate),
         candidate=True,
         acts_to=share,
         rollout=rollout.candidate,
-        paused=paused,
     )
 
 

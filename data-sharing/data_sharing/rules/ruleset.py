@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace as dataclass_replace
 from typing import Self
 
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 from control_plane.expressions.expression import Fault
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast, is_number
-from data_sharing.rules.asked_rules import asked, count_failures, decided, health_of, parked
+from data_sharing.rules.asked_rules import asked, count_failures, decided, health_of, parked, paused
 from data_sharing.rules.cell_cache import CellCache, CellId
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.evaluation import on_timer
@@ -81,6 +82,20 @@ class RuleSet:
     def forecasts(self) -> Mapping[tuple[str, str], CompiledForecast]:
         """By tenant and name."""
         return self._forecasts
+
+    def alone(self, tenant: str, rule_id: str) -> Self:
+        """The versions of one rule as they decide here: shown the same, and with forecasts to read,
+        which they do not feed."""
+        made = type(self)(self.versions(tenant, rule_id), policies=self.policies)
+        made._forecasts = self._forecasts
+        return made
+
+    def resumed(self, tenant: str, rule_id: str) -> Self:
+        """With all versions of that rule deciding."""
+        return self.with_changes(
+            dataclass_replace(one, activation=dataclass_replace(one.activation, paused=False))
+            for one in self.versions(tenant, rule_id)
+        )
 
     def with_changes(
         self,
@@ -288,6 +303,8 @@ class RuleSet:
         if rule is None:
             return NO_RESULT
         context = self._context(None, now_ms, state, plans, explaining)
+        if rule.activation.paused:
+            return EvaluationResult(outcomes=(paused(context, rule).outcome,))
         health = health_of(rule, state)
         if health.rows:
             row = parked_row(health, (timer.key,), "", now_ms)

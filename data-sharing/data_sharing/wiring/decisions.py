@@ -25,6 +25,7 @@ from data_sharing.database import Database
 from data_sharing.decisions import outbox
 from data_sharing.decisions.action_users import ActionUsers
 from data_sharing.decisions.instruction_factory import FindVersion, InstructionFactory
+from data_sharing.decisions.pauses import Pauses
 from data_sharing.decisions.retention import DecisionRetention
 from data_sharing.decisions.rollouts import Rollouts
 from data_sharing.decisions.rule_registry import RuleRegistry
@@ -51,6 +52,7 @@ class Deciding:
     dispatcher: Dispatcher
     retention: DecisionRetention
     rollouts: Rollouts
+    pauses: Pauses
     platforms: PlatformService
     rules: RuleService
     plans: PlanService
@@ -71,6 +73,7 @@ class Deciding:
             group.create_task(keep("dispatcher", self.dispatcher.run)),
             group.create_task(keep("decision retention", self.retention.run)),
             group.create_task(keep("rollouts", self.rollouts.run)),
+            group.create_task(keep("paused rules", self.pauses.run)),
         ]
 
 
@@ -99,6 +102,7 @@ async def build_deciding(
     feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
     rules = RuleRegistry(database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms)
     rollouts = Rollouts(database, rules, wall_ms=wall_ms)
+    pauses = Pauses(database, rules, worker, wall_ms=wall_ms)
 
     key = await asyncio.to_thread(  # a passphrase takes a tenth of a second
         key_of_file, signing_key, wrapping, random=secrets.token_bytes
@@ -144,7 +148,8 @@ async def build_deciding(
         retention=DecisionRetention(database, worker, keep_s=keep_decisions_s, wall_ms=wall_ms),
         platforms=platforms,
         rollouts=rollouts,
-        rules=RuleService(rules, rollouts, worker, offload, callers),
+        pauses=pauses,
+        rules=RuleService(rules, rollouts, pauses, worker, offload, callers),
         plans=PlanService(planning, database, callers, wall_ms=wall_ms),
         decisions=DecisionService(database, worker, dispatcher, operator_actions, callers),
     )

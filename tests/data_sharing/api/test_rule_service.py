@@ -10,6 +10,7 @@ import pytest
 from control_plane.errors import InvalidInput, NotFound, Refused
 from control_plane.offloading.port import TooCostly
 from data_sharing.api.rule_service import MAX_DOCUMENT_BYTES, MOST_SAMPLES, RuleService
+from data_sharing.decisions.pauses import Pauses
 from data_sharing.decisions.rollouts import Rollouts
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.registry.catalogue import Catalogue
@@ -248,7 +249,8 @@ async def test_documents_are_compiled_and_tried_elsewhere(harness, registry) -> 
     """And what is too costly there is refused, whatever it would have said."""
     offload = FakeOffload(failure=TooCostly("document", "document: takes longer than 5 s to check"))
     rollouts = Rollouts(harness.database, registry, wall_ms=harness.clock)
-    service = RuleService(registry, rollouts, harness.worker, offload, callers())
+    pauses = Pauses(harness.database, registry, harness.worker, wall_ms=harness.clock)
+    service = RuleService(registry, rollouts, pauses, harness.worker, offload, callers())
     with pytest.raises(TooCostly):
         await service.TestRules(pb.TestRulesRequest(document=document("r")), OPERATOR)
     await service.TestRules(pb.TestRulesRequest(document=document("r")), OPERATOR)
@@ -257,7 +259,7 @@ async def test_documents_are_compiled_and_tried_elsewhere(harness, registry) -> 
     rules = RuleRegistry(
         harness.database, harness.worker, lambda: CATALOGUE, checking, wall_ms=harness.clock
     )
-    service = RuleService(rules, rollouts, harness.worker, offload, callers())
+    service = RuleService(rules, rollouts, pauses, harness.worker, offload, callers())
     with pytest.raises(TooCostly):
         await apply(service, document("r"))
     assert rules.rules(TENANT) == []

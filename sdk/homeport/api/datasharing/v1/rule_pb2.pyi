@@ -66,6 +66,7 @@ class Rule(_message.Message):
     HEALTH_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     ROLLOUT_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     rule_id: _builtins.str
     version: _builtins.int
@@ -87,6 +88,10 @@ class Rule(_message.Message):
     def rollout(self) -> Global___Rollout:
         """that is going on, or the last, without history and differences"""
 
+    @_builtins.property
+    def pause(self) -> Global___Pause:
+        """absent: it is not paused"""
+
     def __init__(
         self,
         *,
@@ -100,14 +105,55 @@ class Rule(_message.Message):
         health: Global___RuleHealth | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         rollout: Global___Rollout | None = ...,
+        pause: Global___Pause | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "health", b"health", "rollout", b"rollout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "health", b"health", "pause", b"pause", "rollout", b"rollout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "apply_time", b"apply_time", "health", b"health", "retired", b"retired", "rollout", b"rollout", "rule_id", b"rule_id", "spec", b"spec", "tenant", b"tenant", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "apply_time", b"apply_time", "health", b"health", "pause", b"pause", "retired", b"retired", "rollout", b"rollout", "rule_id", b"rule_id", "spec", b"spec", "tenant", b"tenant", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rule: _TypeAlias = Rule  # noqa: Y015
+
+@_typing.final
+class Pause(_message.Message):
+    """A rule that decides nothing; what comes waits for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAUSE_TIME_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RESUMING_FIELD_NUMBER: _builtins.int
+    WAITING_EVENTS_FIELD_NUMBER: _builtins.int
+    LOST_EVENTS_FIELD_NUMBER: _builtins.int
+    operator: _builtins.str
+    """who paused it"""
+    reason: _builtins.str
+    resuming: _builtins.bool
+    """what waits is decided, or skipped, now"""
+    waiting_events: _builtins.int
+    lost_events: _builtins.int
+    """passed their retention while they waited"""
+    @_builtins.property
+    def pause_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        pause_time: _timestamp_pb2.Timestamp | None = ...,
+        operator: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        resuming: _builtins.bool = ...,
+        waiting_events: _builtins.int = ...,
+        lost_events: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pause_time", b"pause_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lost_events", b"lost_events", "operator", b"operator", "pause_time", b"pause_time", "reason", b"reason", "resuming", b"resuming", "waiting_events", b"waiting_events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pause: _TypeAlias = Pause  # noqa: Y015
 
 @_typing.final
 class Rollout(_message.Message):
@@ -1028,6 +1074,58 @@ class RollbackRuleRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RollbackRuleRequest: _TypeAlias = RollbackRuleRequest  # noqa: Y015
+
+@_typing.final
+class PauseRuleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    rule_id: _builtins.str
+    reason: _builtins.str
+    """at most 400 characters"""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "rule_id", b"rule_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRuleRequest: _TypeAlias = PauseRuleRequest  # noqa: Y015
+
+@_typing.final
+class ResumeRuleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    SKIP_BACKLOG_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    rule_id: _builtins.str
+    skip_backlog: _builtins.bool
+    """what waits now is not decided"""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        skip_backlog: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_id", b"rule_id", "skip_backlog", b"skip_backlog", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRuleRequest: _TypeAlias = ResumeRuleRequest  # noqa: Y015
 
 @_typing.final
 class RetireRuleRequest(_message.Message):

@@ -89,6 +89,16 @@ class RuleServiceStub:
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RollbackRuleRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.FromString,
                 _registered_method=True)
+        self.PauseRule = channel.unary_unary(
+                '/homeport.api.datasharing.v1.RuleService/PauseRule',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.PauseRuleRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.FromString,
+                _registered_method=True)
+        self.ResumeRule = channel.unary_unary(
+                '/homeport.api.datasharing.v1.RuleService/ResumeRule',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ResumeRuleRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.FromString,
+                _registered_method=True)
         self.RetireRule = channel.unary_unary(
                 '/homeport.api.datasharing.v1.RuleService/RetireRule',
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetireRuleRequest.SerializeToString,
@@ -204,6 +214,25 @@ class RuleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseRule(self, request, context):
+        """The rule decides nothing from the next event on, and neither does its timers: they wait, in
+        order, 100,000 events at most; those beyond are dead letters. They wait no longer than their
+        feed keeps them. Others are not concerned. Idempotent: a pause stays since when it was. Caller:
+        as ApplyRules. Errors: NOT_FOUND; FAILED_PRECONDITION the rule is retired; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRule(self, request, context):
+        """What waits for a paused rule is decided, in order, as if it came now, and then what comes; or
+        what waits is skipped. The answer does not wait for that: the rule is paused until nothing
+        waits. Idempotent. Caller: as ApplyRules. Errors: NOT_FOUND; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RetireRule(self, request, context):
         """The rule no longer decides, and its state is let go. Its versions and decisions remain to be
         read. Idempotent. Caller: as ApplyRules. Errors: NOT_FOUND; UNAVAILABLE.
@@ -268,6 +297,16 @@ def add_RuleServiceServicer_to_server(servicer, server):
             'RollbackRule': grpc.unary_unary_rpc_method_handler(
                     servicer.RollbackRule,
                     request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RollbackRuleRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.SerializeToString,
+            ),
+            'PauseRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseRule,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.PauseRuleRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.SerializeToString,
+            ),
+            'ResumeRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRule,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ResumeRuleRequest.FromString,
                     response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.SerializeToString,
             ),
             'RetireRule': grpc.unary_unary_rpc_method_handler(
@@ -572,6 +611,60 @@ class RuleService:
             target,
             '/homeport.api.datasharing.v1.RuleService/RollbackRule',
             homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RollbackRuleRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.RuleService/PauseRule',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.PauseRuleRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.RuleService/ResumeRule',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ResumeRuleRequest.SerializeToString,
             homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.Rule.FromString,
             options,
             channel_credentials,
