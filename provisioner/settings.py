@@ -77,6 +77,10 @@ class Settings(
         Path | None, Field(description="geo database, MaxMind format; default: the bundled one")
     ] = None
     geo_overrides: Annotated[Path | None, Field(description="YAML file of CIDR overrides")] = None
+    policy_hooks: Annotated[
+        Path | None,
+        Field(description="YAML file of the hooks that policies may name, and where they are"),
+    ] = None
     transport: Annotated[Transport, Field(description="auto, native or grpcio")] = Transport.AUTO
     workers: Annotated[int, Field(ge=1, le=256, description="processes that share the port")] = 1
     session_ttl_s: Annotated[

@@ -28,10 +28,10 @@ from provisioner.provisioning.client_proof import (
     ClientProof,
     ShownTicket,
     client_denied,
+    damaged,
     key_digest,
 )
 from provisioner.provisioning.enrolment import Enrolment
-from provisioner.provisioning.provisioner import damaged
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.watching.home_state import HomeState
 

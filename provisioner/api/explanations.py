@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from control_plane import keys
+from control_plane.serving.status import duration
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.geo.location import Location
 from provisioner.placement.explanation import Explanation, UnitVerdict
+from provisioner.placement_hooks.hooked_policies import SaidByHook
 from provisioner.policy.explaining import PolicyExplanation, explain_policy, sentence_of
 from provisioner.provisioning.response_encoding import location_message
 
@@ -26,11 +28,12 @@ async def explained(
     how: str,
     explanation: Explanation,
     policies: FollowedPolicies | None,
+    said: SaidByHook | None = None,
     *,
     with_rules: bool,
 ) -> pb.ExplainPlacementResponse:
     """The answer, without what the client has now. client: tenant and id. with_rules: whether the
-    caller may see the policy's rules. Raises TimeoutError."""
+    caller may see the policy's rules; said: by its hook, None: it has none. Raises TimeoutError."""
     tenant, client_id = client
     response = explanation_to_proto(location, how, explanation)
     compiled = policies.compiled(tenant) if policies is not None and with_rules else None
@@ -40,12 +43,27 @@ async def explained(
         async with asyncio.timeout(EXPLAIN_S):
             policy = await asyncio.to_thread(explain_policy, compiled, location, key)
         response.policy.CopyFrom(policy_to_proto(policy))
+        if said is not None:
+            response.policy.hook.CopyFrom(hook_to_proto(said))
     best = explanation.units[0] if explanation.rule else None
     if best is None:
         response.sentence = sentence_of(client_id, "", explanation.refusal, policy)
     else:
         response.sentence = sentence_of(client_id, best.id, best.reason, policy)
     return response
+
+
+def hook_to_proto(said: SaidByHook) -> pb.ExplainedHook:
+    """What a hook says of a client."""
+    if said.answer is None:
+        return pb.ExplainedHook(name=said.name)
+    return pb.ExplainedHook(
+        name=said.name,
+        answered=True,
+        order=said.answer.order,
+        vetoed=sorted(said.answer.vetoed),
+        age=duration(said.age_s),
+    )
 
 
 def policy_to_proto(policy: PolicyExplanation) -> pb.ExplainedPolicy:

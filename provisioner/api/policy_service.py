@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,14 +21,16 @@ from provisioner.applied_policies.record import PolicyRecord
 from provisioner.applied_policies.registry import KeptPolicy, PolicyRegistry
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
+from provisioner.placement_hooks.asked_hook import AskedHook
 from provisioner.policy.compiled import CompiledPolicy
 from provisioner.policy.compiling import compile_policy
 from provisioner.policy.faulty import FaultyPolicy
-from provisioner.policy.fleet_check import unmatched
+from provisioner.policy.fleet_check import unknown_hooks, unmatched
 from provisioner.policy.reading import MOST_BYTES
 
 NAME = "homeport.api.policy.v1.PolicyService"
 UNMATCHED = "clients would have no home by this; apply the units first, or allow it"
+NO_HOOKS: Mapping[str, AskedHook] = MappingProxyType({})
 AT_ONCE = 2  # documents that are compiled at once
 
 
@@ -39,8 +43,11 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         followed: FollowedPolicies,
         fleet_view: FleetView,
         clients: ClientKeys,
+        *,
+        hooks: Mapping[str, AskedHook] = NO_HOOKS,
     ) -> None:
         self._clients = clients
+        self._hooks = hooks
         self._registry = registry
         self._followed = followed
         self._fleet_view = fleet_view
@@ -94,11 +101,14 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
             raise InvalidInput("document", f"the document is larger than {MOST_BYTES:,} bytes")
         units = self._fleet_view.fleet.units
         default = self._followed.default
+        allowed = [name for name, hook in self._hooks.items() if hook.serves(tenant)]
 
         def work() -> tuple[CompiledPolicy, list[str]]:
             compiled = compile_policy(
                 document, tenant=tenant, revision=0, base=default, wall=self._followed.wall
             )
+            if unknown := unknown_hooks(compiled.document, allowed):
+                raise FaultyPolicy(unknown)
             needed, other = unmatched(compiled.document, units)
             if needed and not allow_unmatched:
                 raise FaultyPolicy([*needed, UNMATCHED])

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from grpc import aio
 
+from control_plane import keys
 from control_plane.auth.access_control import tenant_for
 from control_plane.auth.callers import STRANGER, Caller
 from control_plane.auth.roles import Role
@@ -362,10 +363,14 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             location, how = locator.explain(
                 origin.address, origin.position, tenant.default_position
             )
+        waits, said = self._provisioner.hook_waits, None
+        if waits is not None:
+            key = keys.assignment(tenant.id, client_id)
+            said = await waits.explained(tenant.id, location, key)
         explanation = self._provisioner.placer.explain(tenant.id, client_id, location, recorded_km)
         response = await explained(
             (tenant.id, client_id), location, how, explanation, self._policies,
-            with_rules=proof.vouched,
+            said, with_rules=proof.vouched,
         )  # fmt: skip
         if stale:
             response.stale = True

@@ -41,6 +41,8 @@ from provisioner.moves.targets import Targets
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.filters import PolicySource
 from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.hook_candidates import HookCandidates
+from provisioner.placement_hooks.hooked_policies import HookedPolicies
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,8 @@ class Mover:
 
     new_ledger: a ledger with one commit queue, not started. endpoint(unit): host:port, empty
     for a unit that is not known. lease(assignment key): one for the client's departure.
-    supervisor: of what it runs. clock: monotonic seconds; wall: Unix.
+    supervisor: of what it runs. clock: monotonic seconds; wall: Unix. hooks: of `policies`, None:
+    they have none.
     """
 
     def __init__(
@@ -69,8 +72,10 @@ class Mover:
         supervisor: Supervisor,
         clock: Callable[[], float],
         wall: Callable[[], float],
+        hooks: HookedPolicies | None = None,
     ) -> None:
         self._clients = clients
+        self._hooks = hooks
         self._new_ledger = new_ledger
         self._policies = policies
         self._endpoint = endpoint
@@ -123,6 +128,7 @@ class Mover:
         if self._ledger is not None:
             self._ledger.follow([unit.id for unit in fleet.units])
             self._targets = Targets(fleet, self._policies, self._ledger.occupancy)
+            self._candidates = HookCandidates(fleet, self._ledger.occupancy)
 
     async def return_idle_slots(self, *, timeout_s: float) -> None:
         """Gives back what the ledger of moves holds, while `run` is at work."""
@@ -146,8 +152,11 @@ class Mover:
     # -- moving ------------------------------------------------------------------------
 
     def suits_better(self, request: MoveRequest) -> bool:
-        """Whether another unit suits a client on a healthy unit clearly better. Only once
-        `ledger` has answered."""
+        """Whether another unit suits a client on a healthy unit clearly better, or that may be,
+        and its hook is to be asked. Only once `ledger` has answered."""
+        tenant, key = request.tenant.id, request.found.key
+        if self._hooks is not None and self._hooks.wants(tenant, request.location, key):
+            return True
         return not isinstance(self._find(request), ServiceError)
 
     async def move(self, request: MoveRequest, *, timeout_s: float = MOVE_S) -> Outcome:
@@ -170,6 +179,7 @@ class Mover:
                 f" or for tenant {request.tenant.id} with --failover move"
             )
         ledger = await self.ledger()
+        await self._ask_hook(request)
         until = self._clock() + timeout_s
         policy = request.tenant.reprovision
         if request.takes_state:
@@ -203,6 +213,16 @@ class Mover:
         if isinstance(outcome, Moved) and policy in RESETS and request.cause != FAILED_OVER:
             self.spawn(self._forget(request), "forget a client that left")
         return outcome
+
+    async def _ask_hook(self, request: MoveRequest) -> None:
+        """Until its answer is known, or that there is none."""
+        if self._hooks is None:
+            return
+        asked = self._hooks.ask(
+            request.tenant.id, request.location, request.found.key, self._candidates
+        )
+        if asked is not None:
+            await asyncio.wait([asked], timeout=MOVE_S)
 
     def _find(self, request: MoveRequest) -> MoveTarget | ServiceError:
         """The unit that the client should go to, as the fleet is now."""

@@ -60,10 +60,10 @@ class Eligibility:
     ) -> None:
         self._fleet = fleet
         self._policy = policy
-        scale: Scale | None
+        self._scale: Scale | None
         if before_hook is None or policy.answer is None:
             self._ever = [unit for unit in fleet.units if not why_never(unit, policy)]
-            scale = scale_of(policy.ranking, fleet)
+            self._scale = scale_of(policy.ranking, fleet)
         else:
             said = policy.constraints[len(before_hook._policy.constraints) :]
             self._ever = before_hook._ever
@@ -71,8 +71,7 @@ class Eligibility:
                 units, forbids = one.selector.units, one.forbids
                 self._ever = [unit for unit in self._ever if (unit.id in units) is not forbids]
             first = [at for unit in policy.answer.order if (at := fleet.index_of(unit)) >= 0]
-            scale = put_first(before_hook._scale, fleet, first)
-        self._scale = scale
+            self._scale = put_first(before_hook._scale, fleet, first)
         self._kept: dict[tuple[str, str, str], EligibleUnits] = {}
         self._alike: dict[bytes, EligibleUnits] = {}
         self._denied = self._eligible([], policy.denied, (policy.denied_by,))

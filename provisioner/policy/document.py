@@ -1,8 +1,8 @@
 """PolicyDocument: what an operator wrote of who may live where, as values.
 
 `reading` makes it of a text, `compiling` makes of it what clients are placed by. Rules are in
-order: the constraints of all that match hold together; of everything else (ranking, spillover,
-what nowhere and full mean) the first that matches and says something counts.
+order: the constraints of all that match hold together; of everything else (ranking, hook,
+spillover, what nowhere and full mean) the first that matches and says something counts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
+from provisioner.placement.hooks import HookUse
 from provisioner.placement.ranking import PROXIMITY, Ranking
 from provisioner.placement.selectors import UnitSelector
 
@@ -79,6 +80,7 @@ class Rule:
     forbid: UnitSelector | None = None
     deny: bool = False
     rank: RankingRule | None = None
+    hook: HookUse | None = None
     pool: str = ""  # the first that is tried
     nowhere: Nowhere | None = None
     full: Full | None = None

@@ -1,12 +1,14 @@
-"""Fleet check: what a policy says of units, held against the units there are. Pure."""
+"""Fleet check: what a policy says of units and hooks, held against those there are. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from control_plane.printable import quoted
 from provisioner.placement.fleet import PlacementUnit
 from provisioner.placement.ranking import Cost, Preference, price_of
 from provisioner.placement.selectors import UnitSelector
+from provisioner.policy.conditions import nearest
 from provisioner.policy.document import PolicyDocument, RankingRule
 
 
@@ -30,6 +32,20 @@ def unmatched(
         if not any(price_of(unit.labels.get(label, "")) is not None for unit in units):
             others.append(f"{where}: no unit of the fleet has a number as its label {label}")
     return needed, others
+
+
+def unknown_hooks(document: PolicyDocument, known: Sequence[str]) -> list[str]:
+    """A sentence for each rule that names a hook which its tenant may not name."""
+    told = []
+    for at, rule in enumerate(document.rules):
+        if rule.hook is not None and rule.hook.name not in known:
+            hint = nearest(rule.hook.name, known) if known else "this server has none for it"
+            where = f"rules[{at}] ({rule.name}).hook.name"
+            told.append(
+                f"{where}: the tenant may name no hook {quoted(rule.hook.name)}; {hint}; which "
+                "there are, the servers' --policy-hooks says"
+            )
+    return told
 
 
 def _selectors(document: PolicyDocument) -> Iterator[tuple[str, UnitSelector, bool]]:

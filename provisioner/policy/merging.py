@@ -1,7 +1,7 @@
 """Merging: the rules that hold for a client to one PlacementPolicy. Pure.
 
-Constraints of all rules hold together. Of ranking, pool, nowhere and full the first rule that says
-something counts. A ring asks of those in it for its units, and of all others for none of these.
+Constraints of all rules hold together. Of ranking, hook, pool, nowhere and full the first rule that
+says something counts. A ring asks of those in it for its units, and of others for none of these.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def merge(
     """rules: that hold, in order; rings: whether the client is in each; code: of the client's
     country or subdivision in tables of preferences."""
     denied = next((rule for rule in rules if rule.deny), None)
+    hook = next((rule.hook for rule in rules if rule.hook is not None), base.hook)
     ranked = next((rule.rank for rule in rules if rule.rank is not None), None)
     policy = PlacementPolicy(
         revision=revision,
@@ -38,6 +39,7 @@ def merge(
         denied=f"rule {denied.name} denies this client a home" if denied else base.denied,
         denied_by=denied.name if denied else base.denied_by,
         ranking=base.ranking if ranked is None else _ranking(ranked, code),
+        hook=hook,
         kept=base.kept,
     )
     pool = next((rule.pool for rule in rules if rule.pool), "")

@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.geo.countries import countries
+from provisioner.placement.hooks import HookUse
 from provisioner.placement.ranking import MOST_BIAS
 from provisioner.policy.document import Trust
 from provisioner.policy.fields import MOST_CHARACTERS
-from provisioner.policy.reading import FORMAT, MOST_RULES
+from provisioner.policy.reading import (
+    FORMAT,
+    MOST_ASKED,
+    MOST_DEADLINE_MS,
+    MOST_KEEP_S,
+    MOST_RULES,
+)
 from provisioner.policy.unit_selectors import CONTINENTS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -95,12 +102,57 @@ def _rule() -> dict[str, Any]:
             "forbid": chosen,
             "deny": {"type": "boolean"},
             "rank": rank,
+            "hook": _hook(),
             "pool": _text("The pool that is tried first."),
             "nowhere": {"enum": ["spread", "refuse"]},
             "full": {"enum": ["retry", "refuse"]},
         },
         required=["name"],
     )
+
+
+def _hook() -> dict[str, Any]:
+    plain = HookUse(name="")
+    return _object(
+        {
+            "name": _named_text("The service that is asked, as the operator has it."),
+            "away": {
+                "enum": ["rank", "refuse"],
+                "default": plain.away,
+                "description": "What holds without its answer.",
+            },
+            "deadline_ms": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MOST_DEADLINE_MS,
+                "default": plain.deadline_ms,
+            },
+            "keep_s": {
+                "type": "number",
+                "minimum": 1,
+                "maximum": MOST_KEEP_S,
+                "default": plain.keep_s,
+                "description": "How long an answer counts.",
+            },
+            "units": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MOST_ASKED,
+                "default": plain.units,
+                "description": "About how many units it is asked.",
+            },
+            "each": {
+                "enum": ["place", "client"],
+                "default": "place",
+                "description": "Whether it is asked for each place, or for each client.",
+            },
+        },
+        required=["name"],
+    )
+
+
+def _named_text(description: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": _NAME_PATTERN, "description": description}
 
 
 def _selector() -> dict[str, Any]:

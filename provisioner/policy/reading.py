@@ -14,6 +14,7 @@ from typing import Any
 from control_plane.identity.names import is_slug
 from control_plane.printable import quoted
 from control_plane.yaml_files import UnreadableYaml, parse
+from provisioner.placement.hooks import HookUse
 from provisioner.placement.ranking import MOST_BIAS, Cost, Preference, Ranking
 from provisioner.placement.selectors import UnitSelector
 from provisioner.policy.document import (
@@ -35,6 +36,9 @@ MOST_RULES = 2_000
 MOST_IDS = 20_000  # of a group
 MOST_PATTERNS = 200  # of a group
 MOST_STARS = 8  # of a pattern
+MOST_DEADLINE_MS = 2_000  # that clients wait for a hook
+MOST_KEEP_S = 3_600.0  # that its answer counts
+MOST_ASKED = 32  # units that it is asked about
 MOST_NAMED = 200  # groups, pools, rings
 FORMAT = 1
 FIELDS = (
@@ -42,8 +46,10 @@ FIELDS = (
     "rules",
 )  # fmt: skip
 RULE_FIELDS = (
-    "name", "when", "location", "require", "forbid", "deny", "rank", "pool", "nowhere", "full",
+    "name", "when", "location", "require", "forbid", "deny", "rank", "hook", "pool", "nowhere",
+    "full",
 )  # fmt: skip
+HOOK_FIELDS = ("name", "away", "deadline_ms", "keep_s", "units", "each")
 RANK_FIELDS = ("by_country", "prefer", "cost", "distance", "bias", "load", "weights")
 
 
@@ -174,15 +180,34 @@ def _rule(rule: Fields, name: str, pools: Sequence[str]) -> Rule:
         forbid=_units(rule, "forbid"),
         deny=rule.flag("deny", False),
         rank=_rank(rule.part("rank", RANK_FIELDS)) if rule.has("rank") else None,
+        hook=_hook(rule.part("hook", HOOK_FIELDS)) if rule.has("hook") else None,
         pool=pool,
         nowhere=nowhere or None,
         full=full or None,
     )
-    says = made.is_hard or made.rank or pool or nowhere or full
+    says = made.is_hard or made.rank or made.hook or pool or nowhere or full
     if not says and not rule.has_problems:
-        rule.problem("", "says nothing; give it one of require, forbid, deny, rank, pool, nowhere, "
-                         "full")  # fmt: skip
+        rule.problem("", "says nothing; give it one of require, forbid, deny, rank, hook, pool, "
+                         "nowhere, full")  # fmt: skip
     return made
+
+
+def _hook(hook: Fields) -> HookUse:
+    name = hook.text("name")
+    if not is_slug(name) and not hook.has_problems:
+        hook.problem("name", "name the hook, as the operator of the servers has it")
+    away: Any = hook.choice("away", ("rank", "refuse"))
+    plain = HookUse(name=name)
+    return HookUse(
+        name=name,
+        away=away or plain.away,
+        deadline_ms=int(
+            hook.number("deadline_ms", plain.deadline_ms, low=1, high=MOST_DEADLINE_MS)
+        ),
+        keep_s=hook.number("keep_s", plain.keep_s, low=1.0, high=MOST_KEEP_S),
+        units=int(hook.number("units", plain.units, low=1, high=MOST_ASKED)),
+        by_client=hook.choice("each", ("place", "client")) == "client",
+    )
 
 
 def _units(rule: Fields, name: str) -> UnitSelector | None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from control_plane.auth.shown import CLIENT_KEY_METADATA
-from control_plane.errors import PermissionDenied
+from control_plane.errors import DataLoss, PermissionDenied
 from control_plane.store.port import KeyValue
 from provisioner.ledger.assignment import AssignmentRecord
 
@@ -44,6 +44,14 @@ def client_denied() -> PermissionDenied:
         "nothing shown here proves that the caller is this client, or may become it: show the "
         f"client's key ({CLIENT_KEY_METADATA}), its last ticket, a token of its tenant that names "
         "it, or a client certificate"
+    )
+
+
+def damaged(client_id: str) -> DataLoss:
+    """For a client whose record cannot be read."""
+    return DataLoss(
+        f"the assignment of client {client_id} is damaged in the store; an operator has to repair "
+        "or delete its record"
     )
 
 

@@ -19,7 +19,9 @@ from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.explanation import Explanation, explain
 from provisioner.placement.filters import PolicySource
 from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.hooks import UNANSWERED
 from provisioner.placement.occupancy import Occupancy
+from provisioner.placement_hooks.hooked_policies import HookedPolicies
 
 MOST_PROVENANCES = 50_000
 
@@ -37,9 +39,16 @@ class NoUnitAllowed(Refused):
         self.metadata = {"rules": ",".join(rules)}
 
 
+class HookUnanswered(Unavailable):
+    """The client's policy gives it no home without its hook's answer. Retrying later can help."""
+
+    reason = "HOOK_UNANSWERED"
+
+
 class Placer:
     """One per server; follows `fleet_view` from the beginning. accounts: the ledger's, by
-    index of the unit in `fleet`. jitter: 0.0 to 1.0, new at each call."""
+    index of the unit in `fleet`. jitter: 0.0 to 1.0, new at each call; hooks: of `policies`, None:
+    they have none."""
 
     def __init__(
         self,
@@ -48,8 +57,10 @@ class Placer:
         policies: PolicySource,
         *,
         jitter: Callable[[], float],
+        hooks: HookedPolicies | None = None,
     ) -> None:
         self._ledger = ledger
+        self._hooks = hooks
         self.policies = policies
         self._jitter = jitter
         self._follow(fleet_view.fleet)
@@ -74,6 +85,8 @@ class Placer:
         """The unit for a client as things stand, or why there is none."""
         choice = self._chooser.choose(location, tenant_id, client_key)
         if isinstance(choice, NoChoice):
+            if choice.allowed and self._hooks is not None:
+                self._hooks.forget_full(tenant_id, location, client_key)
             return self._no_room(choice, tenant_id)
         return choice
 
@@ -122,6 +135,10 @@ class Placer:
         if not choice.allowed:
             if not self.fleet.units:
                 return Refused("the fleet has no units; apply one with `homeport units apply`")
+            if choice.rules and choice.rules[0].startswith(UNANSWERED):
+                return HookUnanswered(
+                    f"{choice.reason}, and gives new clients no home without one; try again"
+                )
             if choice.rules:
                 return NoUnitAllowed(tenant_id, choice.reason, choice.rules)
             return Refused(

@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import Callable
 
 from control_plane import keys
-from control_plane.errors import DataLoss, Exhausted, Refused, ServiceError, Unavailable
+from control_plane.errors import Exhausted, Refused, ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.histogram import TOP_MS, MillisecondHistogram
 from control_plane.identity.names import check_client_id
@@ -34,11 +34,12 @@ from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.moves.move_operation import Moved
 from provisioner.provisioning.admission_control import MAX_WAITING, TURNED_AWAY, AdmissionController
 from provisioner.provisioning.answers import Answers
-from provisioner.provisioning.client_proof import ANYONES, ClientProof, client_denied
+from provisioner.provisioning.client_proof import ANYONES, ClientProof, client_denied, damaged
+from provisioner.provisioning.hook_waits import HookWaits
 from provisioner.provisioning.key_binding import KeyBinder
 from provisioner.provisioning.move_on_contact import MoveOnContact
 from provisioner.provisioning.pending import AnyPending, LookupBeforeRefusal
-from provisioner.provisioning.placer import Placer
+from provisioner.provisioning.placer import HookUnanswered, Placer
 from provisioner.provisioning.sampled_steps import SampledSteps, Step
 from provisioner.provisioning.single import SingleProvision, Sink
 from provisioner.provisioning.tenant_shares import TenantShares
@@ -50,13 +51,14 @@ CHECK_STORE_ABOVE = 0.02  # share of recent clients that were known
 KNOWN_SHARE_WEIGHT = 1 / 256  # of the newest client in that share
 EXISTING_RULE = "existing"  # of an answer that decided nothing
 ADMISSION_INTERVAL_S = 0.1  # how often the admission controller learns how things stand
+NO_PLACE = (Exhausted, Refused, HookUnanswered)  # for new clients, that is
 WITH_SHARES = 2  # times as many may wait at most, whatever the shares say
 
 
 class Provisioner:
-    """One per server. clock: monotonic seconds; wall: Unix seconds. move_on_contact: moves
-    those who ask and should not stay where they are; None: nobody is moved. binder: of keys to
-    known clients; None: they get none. most_waiting: clients in all, before shares count."""
+    """One per server. clock: monotonic seconds; wall: Unix seconds. move_on_contact: moves who
+    should not stay; None: nobody is moved. binder: of keys to known clients; None: they get none.
+    hook_waits: None: nobody waits. most_waiting: clients in all, before shares count."""
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Provisioner:
         admission: AdmissionController,
         move_on_contact: MoveOnContact | None,
         binder: KeyBinder | None = None,
+        hook_waits: HookWaits | None = None,
         recent: RecentAssignments | None = None,
         clock: Callable[[], float],
         wall: Callable[[], float],
@@ -83,6 +86,7 @@ class Provisioner:
         self._ledger = ledger
         self._move_on_contact = move_on_contact
         self._binder = binder
+        self.hook_waits = hook_waits
         self._clock = clock
         self._wall = wall
         self._most_waiting = most_waiting
@@ -233,6 +237,10 @@ class Provisioner:
         if not pending.proof.may_claim:
             self.denied(pending)
             return
+        if self.hook_waits is None or not self.hook_waits.begin(pending, self._claim):
+            self._claim(pending)
+
+    def _claim(self, pending: AnyPending) -> None:
         account = pending.choose()
         if isinstance(account, ServiceError):
             self.failed(pending, account)
@@ -332,7 +340,7 @@ class Provisioner:
     def failed(self, pending: AnyPending, error: ServiceError) -> None:
         """The client goes without, unless there is no room for new clients and this one has
         an assignment already."""
-        if not pending.checked_store and isinstance(error, Exhausted | Refused):
+        if not pending.checked_store and isinstance(error, NO_PLACE):
             pending.checked_store = True
             self._ledger.look_up(LookupBeforeRefusal(pending, error))
             return
@@ -390,11 +398,3 @@ class Provisioner:
         self.known_times.observe_ms((self._turn_ms or self.turn_ms()) - pending.at_ms)
         self._known_share += (1.0 - self._known_share) * KNOWN_SHARE_WEIGHT
         self._leave(pending)
-
-
-def damaged(client_id: str) -> DataLoss:
-    """For a client whose record cannot be read."""
-    return DataLoss(
-        f"the assignment of client {client_id} is damaged in the store; an operator has to repair "
-        "or delete its record"
-    )

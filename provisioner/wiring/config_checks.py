@@ -26,6 +26,7 @@ from provisioner.directory.public_hosts import PublicHosts
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.overrides import Overrides
 from provisioner.moves.dialing import unit_dialer
+from provisioner.placement_hooks.configured import read_hooks
 from provisioner.settings import Settings
 from provisioner.shards.clusters import check_control, parse_clusters
 from provisioner.wiring.services import QUOTAS, SERVICES
@@ -54,6 +55,8 @@ def checks(settings: Settings) -> Iterator[Callable[[], object]]:
     yield lambda: GeoDatabase.open(settings.geo)
     if (overrides := settings.geo_overrides) is not None:
         yield lambda: Overrides.read(overrides)
+    if (hooks := settings.policy_hooks) is not None:
+        yield lambda: read_hooks(hooks)
     for name in ("snapshot", "ready_file"):
         yield partial(_refuse_folder, name, getattr(settings, name))
 

@@ -95,7 +95,8 @@ def build_moving(
     mover = Mover(
         state.client_keys,
         new_ledger=lambda: moves_ledger(settings, store, state.cluster_set, rng, supervisor),
-        policies=state.policies,
+        policies=state.hooked,
+        hooks=state.hooked,
         fleet=fleet_view.fleet,
         endpoint=fleet_view.endpoint_of,
         lease=departures.lease_for,

@@ -250,7 +250,11 @@ def build_services(
         callers,
     )
     policy_service = PolicyService(
-        PolicyRegistry(store, wall=time.time), state.policies, fleet_view, state.client_keys
+        PolicyRegistry(store, wall=time.time),
+        state.policies,
+        fleet_view,
+        state.client_keys,
+        hooks=state.hooked.hooks,
     )
     directory_service = DirectoryService(
         directory,
@@ -366,7 +370,7 @@ def build_services(
             LedgerMetrics(state.ledger),
             DirectoryMetrics(directory, pages.outcomes),
             organisations.collector,
-            PolicyMetrics(state.policies),
+            PolicyMetrics(state.policies, state.hooked.hooks),
             UnitMetrics(fleet_view, use_case.provisioner.placer, state.ledger),
             StoreMetrics(state.store_statistics),
             ServingMetrics(server),

@@ -31,6 +31,7 @@ from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.ledger.sharded.cluster_counts import ClusterCounts
 from provisioner.ledger.tenant_fence import TenantFence
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement_hooks.hooked_policies import HookedPolicies
 from provisioner.settings import Settings
 from provisioner.wiring.clusters import (
     ClusterSet,
@@ -38,6 +39,7 @@ from provisioner.wiring.clusters import (
     open_cluster_set,
     provisioning_ledger,
 )
+from provisioner.wiring.hooks import build_hooks
 from provisioner.wiring.startup import begin, endpoints_of, open_when_there, usable_snapshot
 from provisioner.wiring.tasks import Task
 
@@ -61,6 +63,7 @@ class ServerState:
     client_keys: ClientKeys
     fleet_view: FleetView
     policies: FollowedPolicies
+    hooked: HookedPolicies  # the same, with what their hooks say
     registry: UnitRegistry
     store_status: StoreStatus
     keeper: SnapshotKeeper | None
@@ -75,6 +78,7 @@ class ServerState:
             "ledger": self.ledger.run,
             **{f"fleet view of {one.prefix}": one.run for one in self.fleet_view.replicas},
             "policies": self.policies.run,
+            "hooks of policies": self.hooked.run,
             "ticket keys": self.ring.run,
             "enrolment groups": self.enrolment_groups.run,
             "store status": self.store_status.run,
@@ -160,6 +164,7 @@ async def read_state(
         client_keys=client_keys(store, cluster_set),
         fleet_view=fleet_view,
         policies=policies,
+        hooked=build_hooks(settings, policies, supervisor, stack),
         registry=UnitRegistry(
             store,
             clock=time.monotonic,

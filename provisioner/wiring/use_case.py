@@ -18,6 +18,7 @@ from provisioner.moves.mover import Mover
 from provisioner.provisioning.admission_control import AdmissionController
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.assignments import Assignments
+from provisioner.provisioning.hook_waits import HookWaits
 from provisioner.provisioning.key_binding import KeyBinder
 from provisioner.provisioning.move_on_contact import MoveOnContact
 from provisioner.provisioning.placer import Placer
@@ -74,7 +75,8 @@ def build_use_case(
     fleet_view = state.fleet_view
     signers = stack.enter_context(ThreadPoolExecutor(SIGNER_THREADS, thread_name_prefix="signer"))
     answers = Answers(fleet_view, TicketSigner(state.issuer, wall=time.time, signers=signers))
-    placer = Placer(fleet_view, state.ledger, state.policies, jitter=rng.random)
+    hooked = state.hooked
+    placer = Placer(fleet_view, state.ledger, hooked, jitter=rng.random, hooks=hooked)
     binder = KeyBinder(record_store_finder(state.store, state.cluster_set))
     provisioner = Provisioner(
         fleet_view=fleet_view,
@@ -83,10 +85,9 @@ def build_use_case(
         placer=placer,
         answers=answers,
         admission=AdmissionController(jitter=rng.random),
-        move_on_contact=MoveOnContact(
-            fleet_view, placer, mover, state.policies, clock=time.monotonic
-        ),
+        move_on_contact=MoveOnContact(fleet_view, placer, mover, hooked, clock=time.monotonic),
         binder=binder,
+        hook_waits=HookWaits(fleet_view, state.ledger, hooked),
         recent=state.recent,
         clock=time.monotonic,
         wall=time.time,

@@ -23,6 +23,7 @@ from homeport.values import (
     Assignment,
     ClientAt,
     ConsideredUnit,
+    ExplainedHook,
     ExplainedPolicy,
     ExplainedRule,
     Explanation,
@@ -269,6 +270,17 @@ def _explained_policy(message: pb.ExplainedPolicy) -> ExplainedPolicy:
             ExplainedRule(name=rule.name, holds=rule.holds, reason=rule.reason)
             for rule in message.rules
         ),
+        hook=_explained_hook(message.hook) if message.HasField("hook") else None,
+    )
+
+
+def _explained_hook(message: pb.ExplainedHook) -> ExplainedHook:
+    return ExplainedHook(
+        name=message.name,
+        answered=message.answered,
+        order=tuple(message.order),
+        vetoed=tuple(message.vetoed),
+        age_s=message.age.ToTimedelta().total_seconds(),
     )
 
 

@@ -150,6 +150,17 @@ class ExplainedRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedHook:
+    """What the hook of a tenant's policy has said of one client, or of its place."""
+
+    name: str
+    answered: bool  # False: no answer counts, and the policy says what holds
+    order: tuple[str, ...]  # units that it puts first
+    vetoed: tuple[str, ...]
+    age_s: float  # of the answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedPolicy:
     """What a tenant's policy makes of one client."""
 
@@ -158,6 +169,7 @@ class ExplainedPolicy:
     groups: tuple[str, ...]  # that it is in
     rings: tuple[str, ...]
     rules: tuple[ExplainedRule, ...]  # in their order
+    hook: ExplainedHook | None = None  # None: no rule that holds names one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

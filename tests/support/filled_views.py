@@ -106,6 +106,9 @@ def explanation() -> homeport.Explanation:
         policy=homeport.ExplainedPolicy(
             version=12, certainty="uncertain", groups=(UNIT, UNIT), rings=(UNIT,),
             rules=(homeport.ExplainedRule(name=UNIT, holds=True, reason=TEXT),) * 2,
+            hook=homeport.ExplainedHook(
+                name=UNIT, answered=True, order=(UNIT, UNIT), vetoed=(UNIT,), age_s=12.5
+            ),
         ),
     )  # fmt: skip
 

@@ -7,9 +7,10 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from control_plane import keys
@@ -36,12 +37,15 @@ from provisioner.moves.handoff import Handoff
 from provisioner.moves.job_store import JobStore
 from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement_hooks.asked_hook import AskedHook
+from provisioner.placement_hooks.hooked_policies import HookedPolicies
 from provisioner.settings import Settings
 from tests.support.servers import units
 from tests.support.supervision import FailFast
 
 DUBLIN_CELL = "IE:53.3,-6.3~20"
 WAIT_S = 30.0
+NO_HOOKS: Mapping[str, AskedHook] = MappingProxyType({})
 _names = itertools.count()
 
 
@@ -49,8 +53,15 @@ class MovesHarness:
     """One provisioner's part in moves. `endpoints`: where units answer, beside their specs;
     `policy`: what its clients are placed by, may be set at any time."""
 
-    def __init__(self, store: Any, issuer: TicketIssuer, **of_executor: Any) -> None:
+    def __init__(
+        self,
+        store: Any,
+        issuer: TicketIssuer,
+        hooks: Mapping[str, AskedHook] = NO_HOOKS,
+        **of_executor: Any,
+    ) -> None:
         self.policy = PlacementPolicy()
+        self.hooked = HookedPolicies(self, hooks, supervisor=FailFast(), clock=time.monotonic)
         self.store = store
         self.issuer = issuer
         self.endpoints: dict[str, str] = {}
@@ -72,7 +83,8 @@ class MovesHarness:
                 supervisor=FailFast(),
                 queues=1,
             ),
-            policies=self,
+            policies=self.hooked,
+            hooks=self.hooked,
             fleet=self.fleet_view.fleet,
             endpoint=self._endpoint,
             lease=lambda client: departures.current(),
@@ -202,6 +214,7 @@ async def at_work(
     await harness.fleet_view.start()
     await harness.job_store.start()
     running = [harness.fleet_view.run(), harness.job_store.run(), harness.mover.run()]
+    running.append(harness.hooked.run())
     if executing:
         running.append(harness.executor.run())
     tasks = [asyncio.create_task(one) for one in running]

@@ -22,9 +22,11 @@ from provisioner.geo.locator import Locator
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement_hooks.hooked_policies import HookedPolicies
 from provisioner.provisioning.admission_control import MAX_WAITING, AdmissionController
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.assignments import Assignments
+from provisioner.provisioning.hook_waits import HookWaits
 from provisioner.provisioning.placer import Placer
 from provisioner.provisioning.provisioner import Provisioner
 from provisioner.provisioning.single import Sink
@@ -60,6 +62,7 @@ class ProvisioningHarness:
         signers: ThreadPoolExecutor,
         *,
         most_waiting: int = MAX_WAITING,
+        hooked: HookedPolicies | None = None,
     ) -> None:
         rng = random.Random(3)
         self.store = store
@@ -75,7 +78,11 @@ class ProvisioningHarness:
         self.tickets = TicketSigner(self.issuer, wall=time.time, signers=signers)
         self.locator = Locator(GeoReloader.open(None), None)
         self.placer = Placer(
-            fleet_view, self.ledger, PlacementPolicy(nowhere="spread"), jitter=rng.random
+            fleet_view,
+            self.ledger,
+            hooked or PlacementPolicy(nowhere="spread"),
+            jitter=rng.random,
+            hooks=hooked,
         )
         self.answers = Answers(fleet_view, self.tickets)
         self.admission = AdmissionController(jitter=rng.random)
@@ -93,6 +100,7 @@ class ProvisioningHarness:
             answers=self.answers,
             admission=self.admission,
             move_on_contact=None,
+            hook_waits=HookWaits(fleet_view, self.ledger, hooked) if hooked else None,
             most_waiting=most_waiting,
             clock=time.monotonic,
             wall=time.time,
@@ -124,7 +132,11 @@ class ProvisioningHarness:
 
 @asynccontextmanager
 async def provisioning(
-    store: Store, units: Iterable[UnitSpec], *, most_waiting: int = MAX_WAITING
+    store: Store,
+    units: Iterable[UnitSpec],
+    *,
+    most_waiting: int = MAX_WAITING,
+    hooked: HookedPolicies | None = None,
 ) -> AsyncIterator[ProvisioningHarness]:
     """A harness at work over a fleet of these units. The store is the caller's."""
     registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
@@ -133,7 +145,9 @@ async def provisioning(
     fleet_view = FleetView(store, clock=time.monotonic)
     await fleet_view.start()
     with ThreadPoolExecutor(1) as signers:
-        harness = ProvisioningHarness(store, fleet_view, signers, most_waiting=most_waiting)
+        harness = ProvisioningHarness(
+            store, fleet_view, signers, most_waiting=most_waiting, hooked=hooked
+        )
         await harness.ledger.start()
         running = asyncio.create_task(harness.ledger.run())
         await asyncio.sleep(0)  # its tasks are begun: it can ask for slots

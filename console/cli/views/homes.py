@@ -11,7 +11,7 @@ from console.cli.tables import Table, facts, fold, number, optional, whole
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from homeport import Assignment, Explanation, LocationSource, RecordedDecision
+    from homeport import Assignment, ExplainedHook, Explanation, LocationSource, RecordedDecision
 
 
 _LOCATED_BY = {
@@ -154,7 +154,34 @@ def _policy_document(explanation: Explanation) -> dict[str, Any] | None:
         "rules": [
             {"rule": rule.name, "holds": rule.holds, "reason": rule.reason} for rule in policy.rules
         ],
+        "hook": _hook_document(policy.hook),
     }
+
+
+def _hook_document(hook: ExplainedHook | None) -> dict[str, Any] | None:
+    if hook is None:
+        return None
+    return {
+        "name": hook.name,
+        "answered": hook.answered,
+        "order": list(hook.order),
+        "vetoed": list(hook.vetoed),
+        "age_s": hook.age_s if hook.answered else None,
+    }
+
+
+def _hook_line(hook: ExplainedHook) -> str:
+    """What a hook said, in markup."""
+    name = f"hook {escape(hook.name)}"
+    if not hook.answered:
+        return f"[yellow]![/] {name} [dim]gives no answer that counts; the policy goes on[/]"
+    said = [
+        f"{words} {', '.join(units)}"
+        for words, units in (("puts first", hook.order), ("vetoes", hook.vetoed))
+        if units
+    ]
+    told = f"{' and '.join(said) or 'has no objection'}, {hook.age_s:,.0f} s ago"
+    return f"[green]✓[/] {name} [dim]{escape(told)}[/]"
 
 
 def _policy_lines(explanation: Explanation) -> list[str]:
@@ -172,6 +199,8 @@ def _policy_lines(explanation: Explanation) -> list[str]:
     for rule in policy.rules:
         mark = "[green]✓[/]" if rule.holds else "[dim]·[/]"
         lines.append(f"{mark} {escape(rule.name)} [dim]{escape(rule.reason)}[/]")
+    if policy.hook is not None:
+        lines.append(_hook_line(policy.hook))
     return lines
 
 

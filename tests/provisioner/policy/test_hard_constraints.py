@@ -1,6 +1,7 @@
 """Nobody is ever placed where a hard constraint forbids it: over random fleets, policies and
-orders of arrival, by every way that leads to a unit, while units fill, empty, close and go, and
-from a snapshot that is older than the fleet.
+orders of arrival, by every way that leads to a unit (new clients, drains, failover, rebalancing),
+while units fill, empty and close, from a snapshot that is older than the fleet, and whatever hooks
+say.
 
 What a policy asks of a client is worked out a second time, rule by rule, without what the code
 under test keeps, shares or skips.
@@ -18,6 +19,8 @@ from provisioner.moves.targets import Targets
 from provisioner.placement.choice import Choice
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.hook_answers import answered, unanswered
+from provisioner.placement.hooks import HookAnswer
 from provisioner.placement.policy_chooser import PolicyChooser
 from provisioner.policy.faulty import FaultyPolicy
 from tests.support.fleets import at, occupied, unit
@@ -67,22 +70,41 @@ locations = st.one_of(
 )
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["place", "place", "spread", "better", "fill", "free", "close", "stale"]),
+        st.sampled_from(
+            ["place", "place", "drain", "spread", "better", "fill", "free", "close", "stale"]
+        ),
         st.sampled_from(CLIENTS),
         locations,
         st.integers(0, 7),
     ),
     max_size=25,
 )
+named = [f"u{number}" for number in range(8)] + ["gone"]
+hooks = st.sampled_from(["", "hook: {name: h}", "hook: {name: h, away: refuse}"])
+# What hooks say, one after another; servers would not take some of it. None: nothing.
+answers = st.lists(
+    st.one_of(
+        st.none(),
+        st.builds(
+            HookAnswer,
+            order=st.lists(st.sampled_from(named), max_size=4).map(tuple),
+            vetoed=st.frozensets(st.sampled_from(named), max_size=4),
+            asked=st.one_of(st.none(), st.frozensets(st.sampled_from(named), max_size=6)),
+        ),
+    ),
+    min_size=1,
+    max_size=6,
+)
 
 
-def text_of(said, pool):
+def text_of(said, pool, hook=""):
     lines = ["groups: {gov: {patterns: ['gov-*']}}",
              "pools: {near: {continents: [EU], spillover: far}, far: {}}", "rules:"]  # fmt: skip
     for at_, (when, kind, which) in enumerate(said):
         asks = "deny: true" if kind == "deny" else f"{kind}: {which}"
         lines.append(f"- {{name: r{at_}, when: '{when}', {asks}}}")
-    lines.append(f"- {{name: last, nowhere: spread{', ' if pool else ''}{pool}}}")
+    last = ", ".join(part for part in ("name: last", "nowhere: spread", pool, hook) if part)
+    lines.append(f"- {{{last}}}")
     return "\n".join(lines)
 
 
@@ -119,62 +141,90 @@ def fleet_of(made):
     )  # fmt: skip
 
 
+class Clients:
+    """A PolicySource: the policy as it is compiled, and what the hook says of the next client."""
+
+    default = PlacementPolicy()
+
+    def __init__(self, policy):
+        self.policy = policy
+        self.answer = None
+
+    def of(self, tenant, location, client_key):
+        policy = self.policy.of(location, client_key)
+        if policy.hook is None:
+            return policy
+        return unanswered(policy) if self.answer is None else answered(policy, self.answer)
+
+    def revision_of(self, tenant):
+        return 1
+
+
+class Seen:
+    """A server, as far as it knows: `fleet` may be older than the fleet is."""
+
+    def __init__(self, fleet, source, occupancy):
+        self.fleet = fleet
+        self.chooser = PolicyChooser(fleet, source, occupancy)
+        self.targets = Targets(fleet, source, occupancy)
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
-@given(rules, pools, units, steps)
-def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, made, order):
+@given(rules, pools, hooks, answers, units, steps)
+def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, made, order):
     try:
-        policy = compiled(text_of(said, pool))
+        policy = compiled(text_of(said, pool, hook))
     except FaultyPolicy:  # rules that contradict each other are refused beforehand
         return
-    fleet = fleet_of(made)
     occupancy = occupied([room for _, _, room in made], [0.5] * len(made))
-
-    class Source:
-        default = PlacementPolicy()
-
-        def of(self, tenant, location, client_key):
-            return policy.of(location, client_key)
-
-        def revision_of(self, tenant):
-            return 1
-
-    source = Source()
-    chooser = PolicyChooser(fleet, source, occupancy)
-    targets = Targets(fleet, source, occupancy)
+    source = Clients(policy)
+    first = server = Seen(fleet_of(made), source, occupancy)
     home = {}
-    for step, name, where, number in order:
+    for at_, (step, name, where, number) in enumerate(order):
         index = number % len(made)
         key = client(name)
+        source.answer = answers[at_ % len(answers)]
         if step == "fill":
             occupancy.update(index, 0, 1.0)
         elif step == "free":
             occupancy.update(index, 5, 0.1)
         elif step == "close":
+            fleet = server.fleet
             closed = replace(fleet.units[index], accepting=False, not_accepting_reason="drains")
-            fleet = PlacementFleet(
-                units=(*fleet.units[:index], closed, *fleet.units[index + 1 :]), revision=2
-            )
-            chooser = PolicyChooser(fleet, source, occupancy)
-            targets = Targets(fleet, source, occupancy)
-        elif step == "stale":  # as after a start from a snapshot: everything is worked out anew
-            policy = compiled(text_of(said, pool))
+            changed = (*fleet.units[:index], closed, *fleet.units[index + 1 :])
+            server = Seen(PlacementFleet(units=changed, revision=2), source, occupancy)
+        elif step == "stale":  # started from a snapshot: everything is worked out anew
+            source.policy = compiled(text_of(said, pool, hook))
+            server = Seen(first.fleet, source, occupancy)
         else:
             # Whoever is moved while it is away is where its record says.
             located = where if step == "place" else location_of(where.cell, where.source)
             if step == "better":
-                choice = targets.better(located, "acme", key, home.get(name, "u0"))
+                choice = server.targets.better(located, "acme", key, home.get(name, "u0"))
             elif step == "spread":
-                choice = targets.spread(located, "acme", key)
+                choice = server.targets.spread(located, "acme", key)
+            elif step == "drain":
+                choice = server.targets.place(located, "acme", key)
             else:
-                choice = chooser.choose(located, "acme", key)
+                choice = server.chooser.choose(located, "acme", key)
             if isinstance(choice, Choice):
-                found = fleet.units[choice.unit_index]
+                found = server.fleet.units[choice.unit_index]
                 assert not forbidden(found, name, located, said)
                 assert found.accepting
-                assert targets.allows(choice.unit_index, located, "acme", key)
+                assert server.targets.allows(choice.unit_index, located, "acme", key)
                 assert occupancy.room[choice.unit_index] > 0
+                if hook:
+                    check_heard(source.answer, found.id, needed="refuse" in hook)
                 occupancy.use_slot(choice.unit_index)
                 home[name] = found.id
+
+
+def check_heard(answer, unit, *, needed):
+    """A client lives in a unit that its hook lets it."""
+    assert answer is not None or not needed
+    if answer is not None:
+        assert unit not in answer.vetoed
+        assert not needed or answer.asked is None or unit in answer.asked
 
 
 @settings(deadline=None, max_examples=60)

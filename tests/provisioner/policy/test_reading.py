@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from provisioner.placement.hooks import HookUse
 from provisioner.placement.ranking import Cost, Preference
 from provisioner.policy.document import Trust
 from provisioner.policy.faulty import FaultyPolicy
@@ -50,7 +51,16 @@ def one_rule(said):
                      "continents, labels", id="a-selector-that-says-nothing"),
         pytest.param(one_rule("when: 'true'"),
                      "rules[0] (a): says nothing; give it one of require, forbid, deny, rank, "
-                     "pool, nowhere, full", id="a-rule-that-says-nothing"),
+                     "hook, pool, nowhere, full", id="a-rule-that-says-nothing"),
+        pytest.param(one_rule("hook: {}"),
+                     "rules[0] (a).hook.name: name the hook, as the operator of the servers has it",
+                     id="a-hook-without-name"),
+        pytest.param(one_rule("hook: {name: h, deadline_ms: 2001}"),
+                     "rules[0] (a).hook.deadline_ms: is 2001, outside 1 to 2000",
+                     id="a-hook-that-clients-would-wait-for-too-long"),
+        pytest.param(one_rule("hook: {name: h, url: 'https://x.example'}"),
+                     'rules[0] (a).hook: there is no field "url"; known are away, deadline_ms, '
+                     "each, keep_s, name, units", id="a-hook-with-an-address"),
         pytest.param(one_rule("rank: {bias: [{units: [x], percent: 100}]}"),
                      "rules[0] (a).rank.bias[0].percent: is 100, outside -99 to 99",
                      id="a-bias-out-of-range"),
@@ -170,3 +180,17 @@ def test_all_that_a_document_can_say():
 def test_json_says_the_same():
     text = '{"policy": 1, "rules": [{"name": "a", "deny": true}]}'
     assert read_policy(text).rules[0].deny
+
+
+def test_a_hook_says_what_holds_without_it_and_how_long_it_may_take():
+    (rule,) = read_policy(
+        one_rule(
+            "hook: {name: h, away: refuse, deadline_ms: 50, keep_s: 5, units: 3, each: client}"
+        )
+    ).rules
+    assert rule.hook == HookUse(
+        name="h", away="refuse", deadline_ms=50, keep_s=5.0, units=3, by_client=True
+    )
+    (plain,) = read_policy(one_rule("hook: {name: h}")).rules
+    assert plain.hook == HookUse(name="h")
+    assert not plain.is_hard

@@ -26,6 +26,8 @@ DEFECTS = frozenset({
     grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.UNIMPLEMENTED,
 })  # fmt: skip
+# What tenants serve, and Homeport calls.
+OF_TENANTS = frozenset({"homeport.api.hook.v1.PlacementHook"})
 # What grpc.aio says itself, in place of the status that came, where its write meets the end of the
 # call: no server's words. A defect of a server is in its log as well.
 CLIENTS_OWN = "Internal error from Core"
@@ -64,6 +66,8 @@ def methods() -> list[Method]:
         if module.name.endswith("_pb2"):
             file = importlib.import_module(module.name).DESCRIPTOR
             for service in file.services_by_name.values():
+                if service.full_name in OF_TENANTS:
+                    continue
                 found += [Method(service.full_name, method) for method in service.methods]
     ending = ("Cancel", "Deprecate", "Release", "Remove", "Retire")
     return sorted(found, key=lambda one: (one.descriptor.name.startswith(ending), str(one)))

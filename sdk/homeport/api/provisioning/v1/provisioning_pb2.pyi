@@ -153,7 +153,7 @@ class Decision(_message.Message):
     distance_km: _builtins.float
     """great-circle, client to unit; negative: position unknown"""
     rule: _builtins.str
-    """What decided: nearest, least-loaded-near, spread-near, spread, next-best; existing; and of
+    """What decided: nearest, least-loaded-near, spread-near, spread, next-best, hook; existing; and of
     a move: drained, failed-over, returned-home, reprovisioned, rebalanced.
     """
     placed_by: _builtins.str
@@ -666,6 +666,7 @@ class ExplainedPolicy(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     RINGS_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    HOOK_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     certainty: _builtins.str
     """of the client's country: certain, uncertain, registered, unknown"""
@@ -679,6 +680,10 @@ class ExplainedPolicy(_message.Message):
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedRule]:
         """in their order, at most 500"""
 
+    @_builtins.property
+    def hook(self) -> Global___ExplainedHook:
+        """absent: no rule that holds names one"""
+
     def __init__(
         self,
         *,
@@ -687,14 +692,56 @@ class ExplainedPolicy(_message.Message):
         groups: _abc.Iterable[_builtins.str] | None = ...,
         rings: _abc.Iterable[_builtins.str] | None = ...,
         rules: _abc.Iterable[Global___ExplainedRule] | None = ...,
+        hook: Global___ExplainedHook | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hook", b"hook"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certainty", b"certainty", "groups", b"groups", "rings", b"rings", "rules", b"rules", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certainty", b"certainty", "groups", b"groups", "hook", b"hook", "rings", b"rings", "rules", b"rules", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainedPolicy: _TypeAlias = ExplainedPolicy  # noqa: Y015
+
+@_typing.final
+class ExplainedHook(_message.Message):
+    """What the hook of a policy has said of the client, or of its place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ANSWERED_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    VETOED_FIELD_NUMBER: _builtins.int
+    AGE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    answered: _builtins.bool
+    """false: there is no answer that counts, and the policy says what holds"""
+    @_builtins.property
+    def order(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """units that it puts first"""
+
+    @_builtins.property
+    def vetoed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def age(self) -> _duration_pb2.Duration:
+        """of the answer"""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        answered: _builtins.bool = ...,
+        order: _abc.Iterable[_builtins.str] | None = ...,
+        vetoed: _abc.Iterable[_builtins.str] | None = ...,
+        age: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "answered", b"answered", "name", b"name", "order", b"order", "vetoed", b"vetoed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedHook: _TypeAlias = ExplainedHook  # noqa: Y015
 
 @_typing.final
 class ExplainPlacementResponse(_message.Message):

@@ -1,0 +1,1 @@
+"""Hooks of policies at work: which there are, how they are asked, and what is kept of that."""
