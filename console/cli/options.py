@@ -121,6 +121,14 @@ GeoFile: TypeAlias = Annotated[
     Path | None,
     typer.Option("--geo", help="Geo database, MaxMind format. Default: the bundled one."),
 ]
+HookAnswers: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--hook-answers",
+        help="What hooks of policies say, YAML or JSON. Without it they are away.",
+        metavar="FILE",
+    ),
+]
 Address: TypeAlias = Annotated[
     str | None, typer.Option("--ip", help="The client's IPv4 or IPv6 address.", metavar="ADDRESS")
 ]

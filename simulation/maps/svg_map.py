@@ -58,11 +58,17 @@ def colours(units: Sequence[MapUnit]) -> list[str]:
     return found
 
 
-def svg_map(units: Sequence[MapUnit], places: Sequence[MapPlace], *, title: str) -> str:
-    """The element. title: for whoever does not see it."""
+def svg_map(
+    units: Sequence[MapUnit],
+    places: Sequence[MapPlace],
+    *,
+    title: str,
+    most_places: int = MOST_PLACES,
+) -> str:
+    """The element. title: for whoever does not see it; most_places: circles, the largest."""
     hues = colours(units)
     most = max([place.clients for place in places], default=1.0) or 1.0
-    largest = sorted(places, key=lambda place: -place.clients)[:MOST_PLACES]
+    largest = sorted(places, key=lambda place: -place.clients)[:most_places]
     circles = []
     for place in largest:
         x, y = _point(place.longitude, place.latitude)

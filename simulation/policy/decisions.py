@@ -16,7 +16,7 @@ import numpy as np
 
 from provisioner.geo.location import Location
 from provisioner.placement.candidates import CandidateList, place_of, rank
-from provisioner.placement.choice import SPILLOVER, Shortlist, shortlist
+from provisioner.placement.choice import HOOK, SPILLOVER, Shortlist, shortlist
 from provisioner.placement.eligibility import Eligibility, EligibleUnits
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.rendezvous import SLOTS
@@ -120,8 +120,17 @@ class Decisions:
         if best.looked_at - len(near) > MOST_FULL:
             one.candidates = _without_full(candidates, room)
         before = one.decision.units if one.decision is not None else ()
-        rule = SPILLOVER if one.spilled else best.choices[0].rule
+        rule = SPILLOVER if one.spilled else self._rule(one.policy, best)
         return self._decision(units, rule, candidates.eligible, before)
+
+    def _rule(self, policy: PlacementPolicy, best: Shortlist) -> str:
+        """As `PolicyChooser` has it: a unit that a hook orders stands alone in its class."""
+        first = best.choices[0]
+        answer = policy.answer
+        if answer is None:
+            return first.rule
+        unit = str(self.simulated.fleet.units[first.unit_index].id)
+        return HOOK if unit in answer.order else first.rule
 
     def entered_step(self, unit: int) -> Iterable[int]:
         """Classes that may come to something else now that a unit is in another step of load;
@@ -144,7 +153,9 @@ class Decisions:
     def _eligible(self, policy: PlacementPolicy) -> Eligibility:
         found = self._eligibility.get(policy)
         if found is None:
-            found = self._eligibility[policy] = Eligibility(self.simulated.fleet, policy)
+            before = policy.before_hook
+            parent = None if before is None else self._eligible(before)
+            found = self._eligibility[policy] = Eligibility(self.simulated.fleet, policy, parent)
         return found
 
     def _decision(

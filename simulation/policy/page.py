@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from simulation.maps.svg_map import MapPlace, MapUnit, svg_map
 from simulation.policy.comparison import ComparedSides, Side
 from simulation.policy.figures import Document, Scenario
+from simulation.policy.side_map import side_map
 
 MOST_UNITS = 200  # rows of the table: the largest
 _SPARK = 120.0, 22.0  # width and height of a unit's line, px
@@ -115,37 +115,8 @@ def _crowded(side: Document) -> int:
 def _figure(
     scenario: Scenario, side: Side, when: str, document: Document, without: Sequence[str] = ()
 ) -> str:
-    units = [
-        MapUnit(
-            id=str(unit.id),
-            latitude=unit.position.latitude,
-            longitude=unit.position.longitude,
-            clients=shown["clients"],
-            used=shown["load"],
-            taken_out=unit.id in without,
-        )
-        for unit, shown in zip(scenario.units, document["units"], strict=True)
-    ]
-    found = svg_map(units, _places(scenario, side), title=f"Clients and units {when}")
+    found = side_map(scenario, side, document, when=when, without=without)
     return f"<figure>{found}<figcaption>{when}</figcaption></figure>"
-
-
-def _places(scenario: Scenario, side: Side) -> list[MapPlace]:
-    by_place: dict[tuple[float, float], dict[int, float]] = {}
-    for (number, unit), n in side.flows.items():
-        at = scenario.locations[number]
-        if at.latitude is not None and at.longitude is not None:
-            here = by_place.setdefault((at.latitude, at.longitude), {})
-            here[unit] = here.get(unit, 0.0) + n
-    return [
-        MapPlace(
-            latitude=latitude,
-            longitude=longitude,
-            clients=sum(units.values()),
-            unit=max(units, key=lambda unit: (units[unit], -unit)),
-        )
-        for (latitude, longitude), units in by_place.items()
-    ]
 
 
 def _moves(document: Document) -> str:

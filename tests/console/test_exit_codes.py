@@ -16,7 +16,7 @@ from tests.support.unwritable_paths import FILES, unwritable
 
 NOBODY = "127.0.0.1:1"
 POLICY, CASES = (
-    str(Path(__file__).parents[2] / "docs" / "examples" / "policy" / "simulation" / name)
+    str(Path(__file__).parents[2] / "docs" / "examples" / "simulation" / name)
     for name in ("policy.yaml", "cases.yaml")
 )
 FILE = "FILE"  # stands for the file that is missing or faulty
@@ -75,6 +75,26 @@ READS: dict[tuple[str, str], list[str]] = {
     ("tokens revoke", "tokens"): ["tokens", "revoke", "a", "--tokens", FILE],
     ("policy apply", "path"): ["policy", "apply", FILE],
     ("policy apply", "file"): ["policy", "apply", "-f", FILE],
+    ("policy apply", "cases"): ["policy", "apply", POLICY, "--cases", FILE],
+    ("policy apply", "hook_answers"): [
+        "policy",
+        "apply",
+        POLICY,
+        "--cases",
+        CASES,
+        "--hook-answers",
+        FILE,
+    ],
+    ("policy test", "hook_answers"): ["policy", "test", POLICY, CASES, "--hook-answers", FILE],
+    ("policy simulate", "hook_answers"): [
+        "policy",
+        "simulate",
+        POLICY,
+        "--units",
+        str(SAMPLE),
+        "--hook-answers",
+        FILE,
+    ],
     ("policy test", "file"): ["policy", "test", FILE, __file__],
     ("policy test", "cases"): ["policy", "test", POLICY, FILE],
     ("policy test", "units"): ["policy", "test", POLICY, CASES, "--units", FILE],
@@ -106,7 +126,7 @@ WRITTEN = {
     ("up", "data_dir"), ("up", "ready_file"), ("apps build", "into"), ("doctor", "data_dir"),
     ("tokens issue", "tokens"), ("audit export", "file"), ("backup store", "file"),
     ("load", "report"), ("load", "junit"), ("load", "export_ghz"), ("load", "export_locust"),
-    ("policy simulate", "html"), ("policy test", "junit"),
+    ("policy simulate", "html"), ("policy simulate", "svg"), ("policy test", "junit"),
 }  # fmt: skip
 # How those of them that are not read first are called; `tokens` are read and written.
 WRITES: dict[tuple[str, str], list[str]] = {
@@ -116,6 +136,7 @@ WRITES: dict[tuple[str, str], list[str]] = {
     ("tokens issue", "tokens"): ["tokens", "issue", "a", "--role", "admin", "--tokens", FILE],
     ("audit export", "file"): ["audit", "export", "--file", FILE],
     ("policy test", "junit"): ["policy", "test", POLICY, CASES, "--junit", FILE],
+    ("policy simulate", "svg"): ["policy", "simulate", "--units", str(SAMPLE), "--svg", FILE],
     ("policy simulate", "html"): ["policy", "simulate", "--units", str(SAMPLE), "--html", FILE],
     ("backup store", "file"): ["backup", "store", FILE, "--store", "embedded:nowhere"],
     ("load", "report"): ["load", "--report", FILE],

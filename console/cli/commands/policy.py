@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.failure import CommandFailed, ExitCode
-from console.cli.input.text_file import read_text
+from console.cli.input.text_file import check_stdin_once, read_text
 from console.cli.markup import escape
 from console.cli.options import (
     MOST_INT64,
     Ca,
+    HookAnswers,
     NamedFile,
     Output,
     Profile,
@@ -27,6 +28,7 @@ from console.cli.output import Format, note, show, warn
 
 if TYPE_CHECKING:
     from console.cli.calls.policies import PolicyCalls
+    from console.cli.profile import Target
     from homeport.api.policy.v1 import policy_pb2 as pb
 
 app = typer.Typer(help="Who of a tenant's clients may live where.", no_args_is_help=True)
@@ -83,6 +85,15 @@ def apply_policy(
             metavar="VERSION",
         ),
     ] = None,
+    cases: Annotated[
+        Path | None,
+        typer.Option(
+            help="Clients and where they have to live, as for `policy test`: a policy that breaks "
+            "one is not applied.",
+            metavar="FILE",
+        ),
+    ] = None,
+    hook_answers: HookAnswers = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     allow_unmatched: AllowUnmatched = False,
@@ -97,12 +108,16 @@ def apply_policy(
 
     Says first what it would mean for the clients there are, and asks where some would be nowhere.
     New clients are placed by it at once; those that have a home stay until a move job moves them.
-    Exits with 4 where some would be nowhere and nobody can be asked.
+    Exits with 4 where some would be nowhere and nobody can be asked, and where it breaks a case.
     """
     from console.cli.calls.policies import PolicyCalls
 
-    document = read_text(one_file(path, file))
-    with PolicyCalls(target_of(server, tenant, token, profile, ca)) as service:
+    source, target = one_file(path, file), target_of(server, tenant, token, profile, ca)
+    document = read_text(source)
+    if cases is not None:
+        check_stdin_once([source, cases])
+        _hold_cases(document, cases, hook_answers, target)
+    with PolicyCalls(target) as service:
         version = service.get().version if base is None else base
         _change(
             service, document, version, output,
@@ -148,6 +163,21 @@ def rollback_policy(
             service, wanted.document, stands.version, output,
             dry_run=dry_run, yes=yes, allow_unmatched=True,
         )  # fmt: skip
+
+
+def _hold_cases(document: str, cases: Path, hook_answers: Path | None, target: Target) -> None:
+    """Raises CommandFailed where the policy breaks a case, on the units that the server has."""
+    from console.cli.fleet_units import units_of
+    from console.cli.input.case_file import CaseFile, broken_sentence
+    from console.cli.input.hook_file import HookFile
+    from console.cli.input.tenant_policy import policy_of
+
+    hooks = HookFile(hook_answers)
+    policy = hooks.answer(policy_of(document, target.tenant))
+    results = CaseFile(cases).run(policy, units_of(None, target), target.tenant)
+    hooks.tell_unknown()
+    if broken := broken_sentence(results):
+        raise CommandFailed(f"{broken}; nothing was applied", ExitCode.REFUSED)
 
 
 def _change(

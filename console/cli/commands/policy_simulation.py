@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from console.cli.failure import CommandFailed
-from console.cli.options import Ca, GeoFile, Output, Profile, Server, Tenant, Token, target_of
+from console.cli.options import (
+    Ca,
+    GeoFile,
+    HookAnswers,
+    Output,
+    Profile,
+    Server,
+    Tenant,
+    Token,
+    target_of,
+)
 from console.cli.output import Format, busy, note, show
 
 UnitsFile = Annotated[
@@ -91,6 +101,11 @@ def simulate(
         Path | None,
         typer.Option(help="Write a page with maps there: one HTML file.", metavar="FILE"),
     ] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option(help="Write the maps and the main figures as a picture.", metavar="FILE"),
+    ] = None,
+    hook_answers: HookAnswers = None,
     units: UnitsFile = None,
     geo: GeoFile = None,
     server: Server = None,
@@ -105,6 +120,7 @@ def simulate(
     Nothing is changed, and with --units no server is asked.
     """
     from console.cli.fleet_units import units_of
+    from console.cli.input.hook_file import HookFile
     from console.cli.input.tenant_policy import policy_in
     from console.cli.policy_in_force import policy_in_force
     from console.cli.progress import counting
@@ -114,20 +130,26 @@ def simulate(
     from provisioner.geo.database import GeoDatabase
     from simulation.policy.figures import document_of
     from simulation.policy.page import page_of
+    from simulation.policy.picture import picture_of
     from simulation.policy.simulator import Engine, Question, steps_of
     from simulation.policy.simulator import simulate as run
     from simulation.population.population import population_of
 
     if html is not None:
         check_written_file(html, "--html")
+    if svg is not None:
+        check_written_file(svg, "--svg")
     target = target_of(server, tenant, token, profile, ca)
     asks_server = current is None and units is None
-    before = policy_in_force(target) if asks_server else policy_in(current, target.tenant)
+    hooks = HookFile(hook_answers)
+    before = hooks.answer(
+        policy_in_force(target) if asks_server else policy_in(current, target.tenant)
+    )
     question = Question(
         tenant=target.tenant,
         units=units_of(units, target),
         before=before,
-        after=policy_in(file, target.tenant) if file is not None else before,
+        after=before if file is None else hooks.answer(policy_in(file, target.tenant)),
         clients=users,
         engine=Engine(engine.value),
         seed=seed,
@@ -141,11 +163,15 @@ def simulate(
         population = population_of(database)
     with counting("simulating", total=steps_of(question)) as advance:
         answer = run(question, population, advance)
+    hooks.tell_unknown()
     document = document_of(*answer)
     if html is not None:
         page = page_of(*answer, document, attribution=database.info.attribution)
         replace_file(html, page.encode())
         note(f"the page is in {html}")
+    if svg is not None:
+        replace_file(svg, picture_of(*answer, document).encode())
+        note(f"the picture is in {svg}")
     show(document, output, lambda: simulation_tables(document))
 
 
@@ -165,6 +191,7 @@ def try_cases(
         Path | None,
         typer.Option(help="Write the cases there as JUnit has tests.", metavar="FILE"),
     ] = None,
+    hook_answers: HookAnswers = None,
     units: UnitsFile = None,
     geo: GeoFile = None,
     server: Server = None,
@@ -179,36 +206,25 @@ def try_cases(
     Nothing is changed, and with --units no server is asked: for an operator's own CI.
     """
     from console.cli.fleet_units import units_of
+    from console.cli.input.case_file import CaseFile, broken_sentence
+    from console.cli.input.hook_file import HookFile
     from console.cli.input.tenant_policy import policy_in
-    from console.cli.input.text_file import check_stdin_once, read_text
+    from console.cli.input.text_file import check_stdin_once
     from console.cli.views.policy_cases import cases_table, document_of
     from control_plane.files import replace_file
     from control_plane.written_paths import check_written_file
-    from provisioner.geo.database import GeoDatabase
-    from provisioner.geo.location import Location
-    from provisioner.geo.locator import Locator
-    from simulation.policy.case_run import junit_text, run_cases
-    from simulation.policy.cases import read_cases
+    from simulation.policy.case_run import junit_text
 
     check_stdin_once([file, cases])
     if junit is not None:
         check_written_file(junit, "--junit")
     target = target_of(server, tenant, token, profile, ca)
-    policy = policy_in(file, target.tenant)
-    read = read_cases(read_text(cases))
-    database = GeoDatabase.open(geo) if geo or any(case.address for case in read) else None
-
-    def locate(address: str) -> Location:
-        assert database is not None
-        return Locator(lambda: database).explain(address, None, None)[0]
-
-    fleet = units_of(units, target)
-    results = run_cases(read, policy, fleet, tenant=target.tenant, locate=locate)
+    hooks = HookFile(hook_answers)
+    policy = hooks.answer(policy_in(file, target.tenant))
+    results = CaseFile(cases, geo).run(policy, units_of(units, target), target.tenant)
+    hooks.tell_unknown()
     if junit is not None:
         replace_file(junit, junit_text(results).encode())
-    document = document_of(results)
-    show(document, output, lambda: cases_table(results))
-    if document["broken"]:
-        raise CommandFailed(
-            f"{document['broken']:,} of {len(results):,} cases are broken by this policy"
-        )
+    show(document_of(results), output, lambda: cases_table(results))
+    if broken := broken_sentence(results):
+        raise CommandFailed(broken)

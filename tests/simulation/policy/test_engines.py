@@ -12,6 +12,8 @@ from control_plane.errors import InvalidInput
 from provisioner.geo.location import Location
 from provisioner.placement.choice import Choice
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.hook_answers import answered
+from provisioner.placement.hooks import HookAnswer, HookUse
 from provisioner.placement.occupancy import Occupancy
 from provisioner.placement.policy_chooser import PolicyChooser
 from provisioner.placement.ranking import Preference, Ranking
@@ -39,6 +41,16 @@ POLICIES = {
             biases=((UnitSelector(countries=frozenset({"FR"})), 60.0),),
             weights=((UnitSelector(countries=frozenset({"DE"})), 5.0),),
             by_load=False,
+        ),
+    ),
+    "a hook orders two units and vetoes one, in pools": answered(
+        PlacementPolicy(
+            hook=HookUse(name="latency"),
+            constraints=(EUROPEAN, GERMAN),
+            spillover=PlacementPolicy(hook=HookUse(name="latency"), constraints=(EUROPEAN,)),
+        ),
+        HookAnswer(
+            order=("unit-003", "unit-001"), vetoed=frozenset({"unit-000", "unit-002", "unit-004"})
         ),
     ),
     "French units first": PlacementPolicy(
