@@ -111,6 +111,25 @@ def check_records(damaged: Sequence[str]) -> Finding:
     return ok("records", "every record that the server follows can be read")
 
 
+def check_policies(behind: float | None, resting_hooks: Sequence[str]) -> Finding:
+    """`behind`: tenants whose newest policy the server cannot read, None: not told; hooks that
+    failed so often that they are not asked for a while."""
+    if behind:
+        return fail(
+            "policies",
+            f"the newest policy of {behind:,.0f} tenants cannot be read, and the one before counts",
+            "read the server's log, which names them; bring the server to the version that wrote "
+            "them, or apply the policy again",
+        )
+    if resting_hooks:
+        return warn(
+            "policies",
+            f"hooks that give no answer and are left alone: {', '.join(resting_hooks)}",
+            "look at the tenant's service; without it policies say what holds",
+        )
+    return ok("policies", "every policy can be read, and no hook is left alone")
+
+
 def check_clock(skew_s: float) -> Finding:
     """Server's clock less ours, seconds. Tickets carry times, so clocks have to agree."""
     ahead = "ahead of" if skew_s > 0 else "behind"

@@ -23,6 +23,8 @@ class Scrape:
     clock_skew_s: float | None  # server's clock less ours; whole seconds
     failing_tasks: tuple[str, ...] = ()  # background tasks that fail now
     damaged: tuple[str, ...] = ()  # keys of records of the store that cannot be read
+    policies_behind: float | None = None  # tenants whose newest policy cannot be read
+    resting_hooks: tuple[str, ...] = ()  # of policies, that failed too often
 
 
 def scrape(address: str) -> Scrape:
@@ -38,6 +40,7 @@ def read_metrics(text: str, *, ready: bool, clock_skew_s: float | None) -> Scrap
     version = None
     failing: list[str] = []
     damaged: list[str] = []
+    resting: list[str] = []
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             samples[sample.name] = sample.value
@@ -47,6 +50,8 @@ def read_metrics(text: str, *, ready: bool, clock_skew_s: float | None) -> Scrap
                 failing.append(sample.labels.get("task", "?"))
             elif sample.name == "homeport_store_damaged_record" and sample.value:
                 damaged.append(sample.labels.get("key", "?"))
+            elif sample.name == "homeport_policy_hook_resting" and sample.value:
+                resting.append(sample.labels.get("hook", "?"))
     return Scrape(
         ready=ready,
         version=version,
@@ -55,6 +60,8 @@ def read_metrics(text: str, *, ready: bool, clock_skew_s: float | None) -> Scrap
         clock_skew_s=clock_skew_s,
         failing_tasks=tuple(sorted(failing)),
         damaged=tuple(sorted(damaged)),
+        policies_behind=samples.get("homeport_policies_behind"),
+        resting_hooks=tuple(sorted(resting)),
     )
 
 

@@ -40,6 +40,14 @@ def unit(
             "jobs/a, units/b",
             id="records are damaged",
         ),
+        pytest.param(checks.check_policies(0.0, ()), "ok", "can be read", id="policies are well"),
+        pytest.param(checks.check_policies(None, ()), "ok", "can be read", id="no policies told"),
+        pytest.param(
+            checks.check_policies(2.0, ("latency",)), "fail", "2 tenants", id="policies behind"
+        ),
+        pytest.param(
+            checks.check_policies(0.0, ("latency",)), "warn", "latency", id="a hook is left alone"
+        ),
         pytest.param(checks.check_tasks(("a", "b")), "fail", "a, b", id="tasks fail"),
         pytest.param(checks.check_clock(0.0), "ok", "agrees", id="same second"),
         pytest.param(checks.check_clock(-3.0), "warn", "3 s behind", id="a little behind"),

@@ -29,6 +29,7 @@ def check_servers(state: ClusterState, now_s: float) -> list[Finding]:
             checks.check_store(seen.store_connected, seen.ready),
             checks.check_tasks(seen.failing_tasks),
             checks.check_records(seen.damaged),
+            checks.check_policies(seen.policies_behind, seen.resting_hooks),
         ]
         if seen.clock_skew_s is not None:
             found.append(checks.check_clock(seen.clock_skew_s))
