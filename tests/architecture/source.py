@@ -21,7 +21,7 @@ PACKAGES = {
     "console": ROOT / "console",
 }
 GENERATED = PACKAGES["homeport"] / "api"
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_DEFINED = re.compile(r"^([ \t]*)(class|def|async def)[ \t]+(\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +56,16 @@ def relative(file: Path) -> str:
 
 
 @cache
+def text_of(file: Path) -> str:
+    """The source of a module."""
+    return file.read_text()
+
+
+@cache
 def parsed(file: Path) -> ast.Module:
-    """The syntax tree of a module."""
-    return ast.parse(file.read_text(), str(file))
+    """The syntax tree of a module. To parse them all takes ten seconds, so tests look at the
+    text of a module first where that says whether there is anything to see."""
+    return ast.parse(text_of(file), str(file))
 
 
 def parts(name: str) -> tuple[str, ...]:
@@ -67,16 +74,21 @@ def parts(name: str) -> tuple[str, ...]:
     return tuple(word for word in spaced.lower().split("_") if word)
 
 
+def definitions(file: Path) -> Iterator[tuple[str, str, str]]:
+    """The indent, kind ("class" or "function") and name of each line that begins a definition; a
+    line of a text that looks like one is taken for one."""
+    for indent, keyword, name in _DEFINED.findall(text_of(file)):
+        yield indent, "class" if keyword == "class" else "function", name
+
+
 def names_of(file: Path) -> Iterator[Name]:
     """The module's own name, its classes, and its public functions and methods."""
     path = relative(file)
     if file.stem not in ("__init__", "__main__"):
         yield Name(kind="module", text=file.stem, path=path)
-    for node in ast.walk(parsed(file)):
-        if isinstance(node, ast.ClassDef):
-            yield Name(kind="class", text=node.name, path=path)
-        elif isinstance(node, FunctionNode) and not node.name.startswith("_"):
-            yield Name(kind="function", text=node.name, path=path)
+    for _, kind, name in definitions(file):
+        if kind == "class" or not name.startswith("_"):
+            yield Name(kind=kind, text=name, path=path)
 
 
 def folder_names(folder: Path) -> Iterator[Name]:
@@ -89,6 +101,6 @@ def public_classes() -> Iterator[tuple[str, Name]]:
     """The root package of each class that has no underscore before its name, and its name."""
     for package, folder in PACKAGES.items():
         for file in python_files(folder):
-            for node in parsed(file).body:
-                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                    yield package, Name(kind="class", text=node.name, path=relative(file))
+            for indent, kind, name in definitions(file):
+                if kind == "class" and not indent and not name.startswith("_"):
+                    yield package, Name(kind=kind, text=name, path=relative(file))
