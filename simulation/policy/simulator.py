@@ -58,9 +58,8 @@ def steps_of(question: Question) -> int:
 
 
 def simulate(question: Question, population: Population, advance: Callable[[int], None]) -> Answer:
-    """advance: called with how many more steps are done. Raises InvalidInput for what cannot be
-    simulated, and for units that are not there."""
-    _check(question)
+    """advance: called with how many more steps are done. Raises InvalidInput, as `check`."""
+    check(question)
     grown = round(question.clients * question.growth)
     before = Decisions(simulated_fleet(question.units), question.tenant)
     after = Decisions(simulated_fleet(question.units, question.without), question.tenant)
@@ -97,7 +96,8 @@ def simulate(question: Question, population: Population, advance: Callable[[int]
     return Answer(scenario, outcome)
 
 
-def _check(question: Question) -> None:
+def check(question: Question) -> None:
+    """Raises InvalidInput for what cannot be simulated, and for units that are not there."""
     if not question.units:
         raise InvalidInput("units", "the fleet has no units; name a fleet file with --units")
     if question.engine is Engine.EXACT:
@@ -110,3 +110,4 @@ def _check(question: Question) -> None:
                 "users",
                 f"more than {MOST_EXACT:,} clients are simulated with --engine classes alone",
             )
+    simulated_fleet(question.units, question.without)

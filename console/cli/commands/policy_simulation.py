@@ -131,7 +131,7 @@ def simulate(
     from simulation.policy.figures import document_of
     from simulation.policy.page import page_of
     from simulation.policy.picture import picture_of
-    from simulation.policy.simulator import Engine, Question, steps_of
+    from simulation.policy.simulator import Engine, Question, check, steps_of
     from simulation.policy.simulator import simulate as run
     from simulation.population.population import population_of
 
@@ -158,6 +158,7 @@ def simulate(
         sun=sun,
         price_label=price_label,
     )
+    check(question)  # before what takes seconds
     with busy("reading and verifying the geo database"):
         database = GeoDatabase.open(geo)
         population = population_of(database)

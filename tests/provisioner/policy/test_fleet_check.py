@@ -13,7 +13,9 @@ def test_a_hook_that_the_tenant_may_not_name_is_told_with_its_rule():
     document = compiled(HOOKED).document
     assert unknown_hooks(document, ["latency", "cost"]) == []
     (told,) = unknown_hooks(document, ["latency", "costs"])
-    assert told.startswith("rules[1] (b).hook.name: the tenant may name no hook cost; did you mean")
+    assert told.startswith(
+        'rules[1] (b).hook.name: the tenant may name no hook "cost"; did you mean'
+    )
     assert len(unknown_hooks(document, [])) == 2
 
 

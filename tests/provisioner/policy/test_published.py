@@ -73,6 +73,7 @@ def test_every_example_is_on_the_page():
         pytest.param("canary-ring", DALLAS, "c7", "nairobi", id="one-of-the-ring"),
         pytest.param("canary-ring", at(-1.3, 36.8, country="KE", continent="AF"), "c1", "frankfurt",
                      id="one-that-is-not"),
+        pytest.param("hook", BERLIN, "a", "frankfurt", id="without-an-answer-of-the-hook"),
         pytest.param("preferences", at(-1.3, 36.8, country="KE", continent="AF"), "a", "nairobi",
                      id="no-unit-of-those-preferred"),
     ],

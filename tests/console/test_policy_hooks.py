@@ -59,7 +59,7 @@ def test_clients_live_where_the_hook_says(cli: CommandLine, tmp_path: Path) -> N
 
         unknown = run("policy", "apply", "-", stdin=POLICY % "latencey")
         assert unknown.code == 2
-        assert "may name no hook latencey; did you mean latency?" in unknown.err
+        assert 'may name no hook "latencey"; did you mean latency?' in unknown.err
         assert run("policy", "apply", "-", stdin=POLICY % "latency").code == 0
         home = run("provision", "anna", "--ip", IN_IRELAND, "-o", "json").document
         assert (home["unit"], home["rule"]) == ("virginia", "hook")
