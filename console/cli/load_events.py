@@ -123,7 +123,7 @@ def probe(calls: DataSharingCalls, publishers: Publishers, *, clock: Callable[[]
     )  # fmt: skip
     event.attributes["subject"].ce_string = tenant_setup.user_key(publishers.run, 0)
     request = feed_pb2.PublishBatchRequest(tenant=publishers.tenant, events=[event])
-    (answer,) = calls.publish_events([request])
+    (answer,) = calls.publish_events(iter([request]))
     (result,) = answer.results
     if result.HasField("error"):
         raise CommandFailed(f"an event is refused: {result.error.message}")
