@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 OURS := sdk console control_plane data-sharing/data_sharing deployment_units provisioner simulation
 
-.PHONY: help setup demo demo-decisions demo-directory compiled pure wheel test test-compiled test-slow attacks test-etcd-versions test-ghz chart-test image image-lock image-test faults fuzz check proto bench clean
+.PHONY: help setup demo demo-decisions demo-directory compiled pure wheel test test-compiled test-slow attacks test-etcd-versions test-ghz chart-test image image-lock image-test faults fuzz check proto bench millions clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -109,6 +109,12 @@ proto: $(READY)  ## regenerate sdk/homeport/api, and the table of who may call w
 
 bench: $(READY)  ## ceilings and ratios, into bench/results/latest.json
 	@$(BIN)/python -m bench
+
+# 10,000,000: make millions USERS=10000000 NEW=2000000 RATE=1000
+millions: $(READY)  ## USERS, of them NEW one by one at RATE a second, against etcd 3.6 (Go): what a stack takes then
+	@program=$$($(BIN)/python -m tests.support.go_programs etcd-3.6.16) || exit 1; mkdir -p build; \
+	ETCD_BIN=$$program $(BIN)/python -m bench.millions --users $(or $(USERS),1000000) $(if $(NEW),--new $(NEW)) \
+	    --rate $(or $(RATE),500) --folder build/millions --output build/millions.json --report build/millions.html
 
 clean:  ## remove what make made
 	rm -rf build/compiled build/wheel homeport_server__mypyc*.so
