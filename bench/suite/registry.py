@@ -28,6 +28,7 @@ from bench.suite.routing import ROUTING
 from bench.suite.rule_matching import RULE_MATCHING, RULES_AT_SCALE
 from bench.suite.secured import SECURED
 from bench.suite.sharing import SHARING
+from bench.suite.sharing_nats import SHARING_NATS
 from bench.suite.simulating import SIMULATING
 from bench.suite.suggesting import SUGGESTING
 from bench.suite.unary import UNARY
@@ -52,6 +53,7 @@ ALL: tuple[Measurement, ...] = (
     RULES_AT_SCALE,
     RULE_MATCHING,
     SHARING,
+    SHARING_NATS,
     INVOKING,
     OUTCOMES,
     PUBLISHING,

@@ -46,6 +46,7 @@ EVENTS = 60_000
 BATCH = 1_000
 IN_FLIGHT = 4
 RAW_GROUP = 4_096
+DECIDING_SCHEMAS = (feed_rows.SCHEMA, *SCHEMAS)
 SCHEMA = DataSchema(
     {
         "type": "object",
@@ -95,8 +96,14 @@ def messages(count: int) -> list[cloudevents_pb2.CloudEvent]:
 
 
 async def decided_per_s(folder: Path, payloads: Sequence[bytes], count: int) -> float:
-    """Events a second. Raises Failed where not exactly the expected instructions are kept."""
-    database = await Database.open(folder / "sharing.db", [feed_rows.SCHEMA, *SCHEMAS])
+    """Events a second, on this machine's disk."""
+    database = await Database.open(folder / "sharing.db", DECIDING_SCHEMAS)
+    return await decided_in(database, payloads, count)
+
+
+async def decided_in(database: Database, payloads: Sequence[bytes], count: int) -> float:
+    """Events a second, in a database that is closed then. Raises Failed where not exactly the
+    expected instructions are kept."""
     try:
         instructions = InstructionFactory(lambda tenant, application, version: LAMP)
         worker = DecisionWorker(database, instructions, wall_ms=wall_ms)

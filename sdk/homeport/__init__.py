@@ -29,6 +29,7 @@ from homeport.errors import (
     Unavailable,
     Unsupported,
 )
+from homeport.event_publisher import EventPublisher, Published
 from homeport.failure import Code, Violation
 from homeport.retrying import RetryPolicy
 from homeport.sync_watch import AssignmentWatch, Follower
@@ -71,6 +72,7 @@ __all__ = [
     "Conflict",
     "ConsideredUnit",
     "DeadlineExceeded",
+    "EventPublisher",
     "ExplainedHook",
     "ExplainedPolicy",
     "ExplainedRule",
@@ -85,6 +87,7 @@ __all__ = [
     "PermissionDenied",
     "PlacementVerdict",
     "ProvisionResult",
+    "Published",
     "RecordedDecision",
     "Redirect",
     "Refused",

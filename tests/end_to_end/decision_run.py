@@ -120,13 +120,19 @@ class Publishing:
         *,
         arguments: Sequence[str] = (),
         successors: Sequence[Path] = (),
+        within_s: float = 60.0,
+        pause_s: float = 0.0,
+        batch: int = BATCH,
     ) -> None:
         """arguments: of the server, besides; successors: folders on which it is started anew, in
-        turn, instead of its own."""
+        turn, instead of its own; within_s: for one batch to be answered; pause_s: between two;
+        batch: events in one."""
         self._folders = [folder, *successors]
         for one in self._folders:
             one.mkdir(parents=True, exist_ok=True)
         self._arguments = arguments
+        self._within_s, self._pause_s, self._size = within_s, pause_s, batch
+        self.answered: list[float] = []  # when each batch was, monotonic s
         self.count = count
         self._environment = environment
         self.deaths = 0
@@ -161,19 +167,21 @@ class Publishing:
         self, server: SharingServer, first: int, kill_at: set[int] | frozenset[int]
     ) -> None:
         try:
-            for start in range(first, self.count, BATCH):
-                server = self._batch(server, start, kill=start // BATCH in kill_at)
+            for start in range(first, self.count, self._size):
+                server = self._batch(server, start, kill=start // self._size in kill_at)
                 self.batches += 1
+                self.answered.append(time.monotonic())
+                time.sleep(self._pause_s)
         finally:
             server.__exit__()
 
     def _batch(self, server: SharingServer, start: int, *, kill: bool) -> SharingServer:
-        numbers = range(start, min(start + BATCH, self.count))
+        numbers = range(start, min(start + self._size, self.count))
         request = feeds.PublishBatchRequest(events=map(reading, numbers))
         while True:
             with grpc.insecure_channel(server.address) as channel:
                 call = feed_pb2_grpc.FeedServiceStub(channel).PublishBatch.future(
-                    request, timeout=60
+                    request, timeout=self._within_s
                 )
                 if kill:
                     time.sleep(0.002 * (start % 7))
