@@ -3,6 +3,7 @@ leave is what one worker on its own disk leaves."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from console.local.nats_process import NatsCluster
 from homeport.api.datasharing.v1 import feed_pb2 as feeds
 from homeport.api.datasharing.v1 import feed_pb2_grpc
-from tests.end_to_end.decision_run import PLAN, Publishing, reading
+from tests.end_to_end.decision_run import Publishing, reading
 from tests.support.data_sharing_server import SharingServer
 
 SOME = 3_000
@@ -62,18 +63,15 @@ def test_a_frozen_worker_that_wakes_after_it_was_succeeded_writes_nothing(
     tmp_path: Path, servers: NatsCluster
 ) -> None:
     arguments = [*on(servers), "--max-late-s=9e9", "--max-ahead-s=9e9"]
-    with SharingServer(tmp_path / "made", *arguments) as made:
-        Publishing(tmp_path / "made", 0)._set_up(made, PLAN)
-    first = tmp_path / "first"
-    first.mkdir()
+    first, second = tmp_path / "first", tmp_path / "second"
+    second.mkdir()
+    Publishing(first, 0, arguments=on(servers)).run()  # applications, rules and a plan
     with SharingServer(first, *arguments) as zombie:
         publish(zombie, range(100))
-        zombie.process.send_signal(19)  # SIGSTOP
-        second = tmp_path / "second"
-        second.mkdir()
+        zombie.process.send_signal(signal.SIGSTOP)
         with SharingServer(second, *arguments) as successor:
             publish(successor, range(100, 200))
-            zombie.process.send_signal(18)  # SIGCONT
+            zombie.process.send_signal(signal.SIGCONT)
             with pytest.raises(grpc.RpcError) as refused:
                 publish(zombie, range(200, 300))
             assert refused.value.code() in (
