@@ -13,6 +13,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -151,6 +152,8 @@ class DecisionsStack:
         """The one that has the partition is killed (-9); returns once the other one serves."""
         self._worker.kill()
         self.until("the other worker to take over", lambda: self._ready(self._waiting))
+        # Streams go to the first server named.
+        self._target = replace(self._target, servers=self.servers[::-1])
 
     @property
     def has_two_workers(self) -> bool:
