@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.decision_run import BATCH, Publishing
+from tests.support.decision_run import BATCH, Publishing
 
 SOME = 4_000
 

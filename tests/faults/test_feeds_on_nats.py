@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from console.local.nats_process import NatsCluster
-from tests.end_to_end.decision_run import BATCH, Publishing
+from tests.support.decision_run import BATCH, Publishing
 from tests.support.fault_harness import Outcome
 from tests.support.judge.verdict import Verdict
 from tests.support.measurements import Measured

@@ -13,8 +13,8 @@ import pytest
 from console.local.nats_process import NatsCluster
 from homeport.api.datasharing.v1 import feed_pb2 as feeds
 from homeport.api.datasharing.v1 import feed_pb2_grpc
-from tests.end_to_end.decision_run import Publishing, reading
 from tests.support.data_sharing_server import SharingServer
+from tests.support.decision_run import Publishing, reading
 
 SOME = 3_000
 WITHIN_S = 120.0
