@@ -182,6 +182,7 @@ class Run:
                 lambda: listed.append(sum(1 for _ in calls.unit_clients(unit)))
             )
             found["listed"] = listed[0]
+            found["plan_drain_s"] = timed(lambda: calls.plan_drain(unit, revision=0))
         with connect(stack.target(), timeout_s=60.0) as service:
             found["get_s"] = min(timed(lambda: service.get(client)) for _ in range(LOOKUPS))
             found["explain_s"] = min(timed(lambda: service.explain(client)) for _ in range(LOOKUPS))

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 from bench.suite.memory import read_status
 from console.cli.failure import CommandFailed
 from homeport.errors import HomeportError
@@ -19,14 +21,15 @@ EVERY_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """at_s: since the observer began; phase: what was done then; anonymous_mib, resident_mib: by
-    program, without and with mapped files; disk_mib: of the data folder; clients: with a home;
-    -1: nobody answered."""
+    """at_s: since the observer began; phase: what was done then; by program: anonymous_mib and
+    resident_mib, without and with mapped files, and processor_s, used so far; disk_mib: of the data
+    folder; clients: with a home; -1: nobody answered."""
 
     at_s: float
     phase: str
     anonymous_mib: Mapping[str, float]
     resident_mib: Mapping[str, float]
+    processor_s: Mapping[str, float]
     disk_mib: float
     clients: int
 
@@ -74,12 +77,13 @@ class Observer:
 
     def look(self) -> Look:
         """How it is now; kept."""
-        anonymous, resident = {}, {}
+        anonymous, resident, processor = {}, {}, {}
         for name, pid in self._pids().items():
             try:
-                sizes = read_status(pid)
-            except FileNotFoundError:
+                sizes, times = read_status(pid), psutil.Process(pid).cpu_times()
+            except (FileNotFoundError, psutil.NoSuchProcess):
                 continue
+            processor[name] = round(times.user + times.system, 2)
             anonymous[name] = round(sizes.get("RssAnon", 0.0) + sizes.get("VmSwap", 0.0), 1)
             resident[name] = round(sizes.get("VmRSS", 0.0), 1)
         try:
@@ -91,6 +95,7 @@ class Observer:
             phase=self.phase,
             anonymous_mib=anonymous,
             resident_mib=resident,
+            processor_s=processor,
             disk_mib=round(disk_mib(self._folder), 1),
             clients=clients,
         )

@@ -51,6 +51,7 @@ def test_a_look_has_memory_disk_and_clients_or_says_that_nobody_answered(tmp_pat
     assert first.disk_mib >= 1.0
     assert list(first.anonymous_mib) == ["us"]
     assert first.resident_mib["us"] >= first.anonymous_mib["us"] > 1.0
+    assert first.processor_s["us"] > 0.0
     assert [one["clients"] for one in observer.document()] == [7, -1]
 
 

@@ -4,6 +4,7 @@ out."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import grpc
 
@@ -15,6 +16,8 @@ from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as tenancy_grpc
 from homeport.errors import error_of
 from homeport.status_details import failure_of
+
+PLAN_S = 600.0  # who would move where: each client is looked at, and there may be millions
 
 
 class FleetCalls(Calls):
@@ -72,8 +75,7 @@ class FleetCalls(Calls):
     def plan_drain(self, unit_id: str, *, revision: int) -> fleet.MovePlan:
         """Where the unit's clients would go."""
         request = fleet.DrainUnitRequest(unit_id=unit_id, dry_run=True, revision=revision)
-        plan: fleet.MovePlan = self._call(fleet_grpc.FleetServiceStub, "DrainUnit", request).plan
-        return plan
+        return self._plan("DrainUnit", request)
 
     def drain_unit(self, unit_id: str, *, revision: int, rate_per_s: float) -> fleet.MoveJob:
         """The job that drains it."""
@@ -84,7 +86,10 @@ class FleetCalls(Calls):
     def plan_rebalance(self, *, max_moves: int) -> fleet.MovePlan:
         """Who would move where."""
         request = fleet.RebalanceRequest(dry_run=True, max_moves=max_moves)
-        plan: fleet.MovePlan = self._call(fleet_grpc.FleetServiceStub, "Rebalance", request).plan
+        return self._plan("Rebalance", request)
+
+    def _plan(self, method: str, request: Any) -> fleet.MovePlan:
+        plan: fleet.MovePlan = self._call(fleet_grpc.FleetServiceStub, method, request, PLAN_S).plan
         return plan
 
     def rebalance(self, *, max_moves: int, rate_per_s: float) -> fleet.MoveJob:
