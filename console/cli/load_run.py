@@ -109,7 +109,7 @@ class LoadOptions:
             raise InvalidInput("http-share", "--http-share needs --http-server")
         if self.http_server is not None:
             http = _told("http-server", lambda: parse_servers(self.http_server or ""))
-            if len(http) != 1 or ":" not in http[0]:
+            if len(http) != 1 or ":" not in self.http_server:
                 raise InvalidInput("http-server", "--http-server: name one server as host:port")
         if events is not None and self.group is not None:
             raise InvalidInput("group", "--group is for calls for a home, not for --events")
