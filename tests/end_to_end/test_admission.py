@@ -38,7 +38,7 @@ async def until_refused(door: homeport.AsyncUnit, ticket: str) -> homeport.Admis
     return answer
 
 
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 async def test_a_released_clients_ticket_is_refused_and_a_new_one_of_it_is_not(tmp_path, transport):
     store = f"embedded:{tmp_path / 'store.db'}"
     arguments = (f"--transport={transport}", "--drain-s=0")

@@ -25,7 +25,7 @@ from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 from homeport.api.tenancy.v1 import tenancy_pb2, tenancy_pb2_grpc
 from provisioner.wiring.services import SERVICES as PROVISIONER_SERVICES
 from tests.support import servers
-from tests.support.command_line import Ran, run_process
+from tests.support.command_line import Ran, run_here
 from tests.support.data_sharing_server import SharingServer
 
 ROLES = {"root": ("admin", ""), "ops": ("operator", ""), "city-admin": ("admin", "city")}
@@ -85,7 +85,7 @@ async def change_the_fleet(address: str) -> None:
 
 
 def audit(server, *arguments: str, token: str = "root") -> Ran:
-    return run_process("audit", *arguments, "--server", server.address, HOMEPORT_TOKEN=token)
+    return run_here("audit", *arguments, "--server", server.address, HOMEPORT_TOKEN=token)
 
 
 def listed(server, *arguments: str, token: str = "root") -> list[dict]:

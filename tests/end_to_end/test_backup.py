@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.support.command_line import run_process
+from tests.support.command_line import run_here
 from tests.support.servers import Server, apply, units
 
 
 def run(server: Server, *arguments: str) -> Any:
-    ran = run_process(*arguments, "-o", "json", HOMEPORT_SERVER=server.address)
+    ran = run_here(*arguments, "-o", "json", HOMEPORT_SERVER=server.address)
     assert ran.code == 0, ran.err
     return ran.document
 
 
 def offline(*arguments: str) -> Any:
-    ran = run_process(*arguments, "-o", "json")
+    ran = run_here(*arguments, "-o", "json")
     assert ran.code == 0, ran.err
     return ran.document
 
@@ -45,6 +45,6 @@ async def test_clients_keep_their_homes_and_what_came_later_is_lost(
         after = run(server, "get", "alice")
         assert after["unit"] == before["unit"]
         assert after["epoch"] > before["epoch"]
-        assert run_process("get", "bob", HOMEPORT_SERVER=server.address).code == 3
-        listed = run_process("audit", "list", HOMEPORT_SERVER=server.address)
+        assert run_here("get", "bob", HOMEPORT_SERVER=server.address).code == 3
+        listed = run_here("audit", "list", HOMEPORT_SERVER=server.address)
         assert "Restore" in listed.out

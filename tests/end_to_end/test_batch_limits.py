@@ -249,7 +249,7 @@ async def test_tries_of_the_client_library_that_overlap_place_a_client_once(serv
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 async def test_tries_that_wait_for_the_store_together_place_a_client_once(
     own_etcd: StartEtcd, tmp_path, transport
 ):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.command_line import Ran, run_process
+from tests.support.command_line import Ran, run_here, run_process
 from tests.support.local_stack import Up, wait_until
 
 FLEET = {
@@ -56,14 +56,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 class Operator:
-    """Runs commands against the stack, each as a process of its own."""
+    """Runs commands against the stack; `as_processes`: each as a process of its own."""
 
-    def __init__(self, stack: Up) -> None:
+    def __init__(self, stack: Up, *, as_processes: bool = False) -> None:
         self.server = stack.grpc
         self.metrics = str(stack.ready["metrics"])
+        self._run = run_process if as_processes else run_here
 
     def __call__(self, *arguments: str, stdin: bytes = b"") -> Ran:
-        return run_process(*arguments, stdin=stdin, HOMEPORT_SERVER=self.server)
+        return self._run(*arguments, stdin=stdin, HOMEPORT_SERVER=self.server)
 
 
 @pytest.fixture
@@ -71,8 +72,9 @@ def operator(stack: Up) -> Operator:
     return Operator(stack)
 
 
-def test_a_client_from_its_first_day_to_its_last(operator: Operator) -> None:
+def test_a_client_from_its_first_day_to_its_last(stack: Up) -> None:
     """provision, get, explain, release, and then nothing."""
+    operator = Operator(stack, as_processes=True)
     home = operator("provision", "aiko", "--at", "35,139", "-o", "json").document
     assert (home["unit"], home["existing"], home["source"]) == ("tokyo", False, "declared")
     again = operator("provision", "aiko", "--at", "53,-6", "-o", "json").document
@@ -303,7 +305,7 @@ def test_doctor_finds_a_healthy_stack_healthy(operator: Operator) -> None:
     outcomes = {check["check"]: check["outcome"] for check in ran.document["checks"]}
     assert set(outcomes) == {
         "server", "metrics", "version", "store", "clock", "geo", "agents", "room", "records",
-        "tasks",
+        "policies", "tasks",
     }  # fmt: skip
     assert "fail" not in outcomes.values()
     assert outcomes["clock"] == outcomes["store"] == outcomes["server"] == "ok"

@@ -39,7 +39,7 @@ def tokens() -> str:
     )
 
 
-@pytest.fixture(scope="module", params=["native", "grpcio"])
+@pytest.fixture(scope="module", params=["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 def server(request, tmp_path_factory) -> Iterator[servers.Server]:
     folder = tmp_path_factory.mktemp("proof")
     (folder / "tokens.toml").write_text(tokens())

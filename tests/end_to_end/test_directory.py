@@ -45,7 +45,7 @@ def relay_port() -> int:
         return port
 
 
-@pytest.fixture(scope="module", params=["native", "grpcio"])
+@pytest.fixture(scope="module", params=["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 def server(request, tmp_path_factory, relay_port) -> Iterator[servers.Server]:
     folder = tmp_path_factory.mktemp(request.param)
     tokens = folder / "tokens.toml"

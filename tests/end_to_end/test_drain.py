@@ -79,7 +79,7 @@ async def test_a_unit_is_drained_while_its_clients_ask(own_etcd, tmp_path, trans
         assert history.verdict.moves == 1_500
 
 
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 async def test_what_operators_are_refused(own_etcd, tmp_path, transport):
     async with fleet_harness(
         own_etcd().url, tmp_path, f"--transport={transport}", dublin=100, virginia=100, count=1
@@ -199,7 +199,7 @@ async def test_a_lost_units_clients_live_elsewhere_and_come_home_when_they_next_
         await on.judged()
 
 
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 async def test_a_travelling_client_is_moved_where_its_tenant_wants_that(
     own_etcd, tmp_path, transport
 ):

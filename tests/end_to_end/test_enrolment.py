@@ -21,7 +21,7 @@ from homeport.api.provisioning.v1.provisioning_pb2_grpc import ProvisioningServi
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from homeport.api.tenancy.v1.tenancy_pb2_grpc import TenantServiceStub
 from tests.support import servers
-from tests.support.command_line import run_process
+from tests.support.command_line import run_here
 
 MINE, OTHER = "A" * 43, "B" * 43
 DENIED = grpc.StatusCode.PERMISSION_DENIED
@@ -52,7 +52,7 @@ TENANTS = {
 }
 
 
-@pytest.fixture(scope="module", params=["native", "grpcio"])
+@pytest.fixture(scope="module", params=["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 def server(request, tmp_path_factory) -> Iterator[servers.Server]:
     folder = tmp_path_factory.mktemp("enrolment")
     (folder / "tokens.toml").write_text(
@@ -252,7 +252,7 @@ async def test_the_client_library_enrols_and_comes_back(server, channel, tmp_pat
 )
 def test_the_command_line_warns_of_what_lets_nobody_in(server, tenant, command, made, warned):
     arguments = (*command, "--tenant", tenant, "--server", server.address, "-o", "json")
-    ran = run_process("enrolment", *arguments, HOMEPORT_TOKEN="operator")
+    ran = run_here("enrolment", *arguments, HOMEPORT_TOKEN="operator")
     assert ran.code == 0, ran.err
     document = ran.document
     assert document[made]

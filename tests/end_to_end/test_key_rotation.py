@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import run_process
+from tests.support.command_line import run_here
 from tests.support.servers import Server, start
 
 PHRASE = "a passphrase of some length"
@@ -28,14 +28,14 @@ def test_the_fleet_comes_to_sign_with_the_new_epoch(tmp_path: Path) -> None:
         leaked = run("keys", "rotate", "--leaked")
         assert [(one["epoch"], one["state"]) for one in leaked["epochs"]] == [(3, "signing")]
         assert "master" not in json.dumps(leaked)
-        table = run_process("keys", "show", HOMEPORT_SERVER=server.address)
+        table = run_here("keys", "show", HOMEPORT_SERVER=server.address)
         assert table.code == 0, table.err
         assert "signing" in table.out
 
 
 def run_against(server: Server):
     def run(*arguments: str):
-        ran = run_process(*arguments, "-o", "json", HOMEPORT_SERVER=server.address)
+        ran = run_here(*arguments, "-o", "json", HOMEPORT_SERVER=server.address)
         assert ran.code == 0, ran.err
         return ran.document
 
@@ -48,7 +48,7 @@ def test_wrong_usage_is_said_before_anything_is_called() -> None:
         (("--sign-after", "-1"), "--sign-after"),
         (("--accept-for", "nan"), "--accept-for"),
     ):
-        ran = run_process("keys", "rotate", *arguments, HOMEPORT_SERVER="127.0.0.1:1")
+        ran = run_here("keys", "rotate", *arguments, HOMEPORT_SERVER="127.0.0.1:1")
         assert ran.code == 2, ran
         assert said in ran.err
 

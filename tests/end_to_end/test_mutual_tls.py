@@ -120,7 +120,7 @@ def stack_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         yield on
 
 
-@pytest.fixture(scope="module", params=["native", "grpcio"])
+@pytest.fixture(scope="module", params=["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 def stack(request: pytest.FixtureRequest, stack_on: Callable[[str], Stack]) -> Stack:
     return stack_on(request.param)
 

@@ -147,7 +147,7 @@ async def test_settings_that_mean_nothing_end_the_start(tmp_path: Path):
         pass
 
 
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 async def test_so_many_tails_at_once_and_one_more_when_one_ends(tmp_path: Path, transport: str):
     with SharingServer(
         tmp_path, f"--transport={transport}", "--max-tails-per-caller=2", "--max-tails-per-tenant=2"

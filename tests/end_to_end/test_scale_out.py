@@ -16,7 +16,7 @@ import pytest
 from control_plane import faultpoints, keys
 from control_plane.store.port import range_all
 from tests.support import servers
-from tests.support.command_line import run_process
+from tests.support.command_line import run_here, run_process
 from tests.support.crowd import ask, crowd, home
 from tests.support.fault_harness import LEASE_S
 from tests.support.judge.clusters import shard_of
@@ -27,7 +27,7 @@ WAIT_S = 40.0
 
 def units_of(address: str) -> dict[str, dict]:
     """The fleet as an operator sees it."""
-    shown = run_process("units", "list", "--server", address, "-o", "json")
+    shown = run_here("units", "list", "--server", address, "-o", "json")
     assert shown.code == 0, shown.err
     return {unit["id"]: unit for unit in json.loads(shown.out)["units"]}
 
@@ -97,18 +97,16 @@ async def test_a_unit_is_drained_and_removed(tmp_path):
         await ask(address, [(f"c{n:04}", "81.2.69.142") for n in range(300)], {})
         await until_clients(address, {"dublin": 300})
         refused = await asyncio.to_thread(
-            run_process, "units", "remove", "dublin", "--server", address
+            run_here, "units", "remove", "dublin", "--server", address
         )
         assert refused.code == 4, refused.err
-        drained = await asyncio.to_thread(
-            run_process, "units", "drain", "dublin", "--server", address
-        )
+        drained = await asyncio.to_thread(run_here, "units", "drain", "dublin", "--server", address)
         assert drained.code == 0, drained.err
         await until_clients(address, {"dublin": 0, "virginia": 300})
         end = time.monotonic() + WAIT_S
         while True:
             gone = await asyncio.to_thread(
-                run_process, "units", "remove", "dublin", "--server", address
+                run_here, "units", "remove", "dublin", "--server", address
             )
             if gone.code == 0:
                 break
@@ -254,7 +252,7 @@ async def test_the_map_and_a_dry_run_say_what_is_where(sharded):
     assert [one["shards"] for one in status["clusters"]] == [512, 512]
     assert sum(one["clients"] for one in status["clusters"]) == 200
     assert [one["servers"] for one in status["clusters"]] == [1, 1]
-    table = await asyncio.to_thread(run_process, "store", "map", *sharded.stores)
+    table = await asyncio.to_thread(run_here, "store", "map", *sharded.stores)
     assert "east" in table.out
     assert "512" in table.out
 
@@ -268,7 +266,7 @@ async def test_held_places_and_releases_follow_their_shard(tmp_path):
         address = harness.on.servers[0].address
         await harness.on.fleet({"dublin": 500})
         applied = await asyncio.to_thread(
-            run_process, "tenants", "apply", "default", "--hold", "6", "--server", address
+            run_here, "tenants", "apply", "default", "--hold", "6", "--server", address
         )
         assert applied.code == 0, applied.err
         names = [f"h{n:04}" for n in range(120)]
@@ -308,6 +306,6 @@ async def test_held_places_and_releases_follow_their_shard(tmp_path):
 )
 def test_settings_that_do_not_fit_are_refused(environment, complaint):
     """Read as for servers, environment included."""
-    done = run_process("store", "map", **environment)
+    done = run_here("store", "map", **environment)
     assert done.code == 2, done.err
     assert complaint in done.err

@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from tests.support.command_line import run_process
+from tests.support.command_line import run_here, run_process
 from tests.support.data_sharing_server import SharingServer
 from tests.support.submissions import COFFEE, SPEED, coffee, text, traffic
 
@@ -26,7 +26,7 @@ def homeport(server):
     tenant = f"t-{uuid.uuid4().hex[:12]}"
 
     def run(*arguments: str, stdin: bytes = b""):
-        return run_process(
+        return run_here(
             *arguments, stdin=stdin, HOMEPORT_DATA_SERVER=server.address, HOMEPORT_TENANT=tenant
         )
 
@@ -181,4 +181,4 @@ def test_nobody_there_is_said():
     ],
 )
 def test_wrong_usage_exits_with_two(arguments):
-    assert run_process("events", *arguments).code == 2
+    assert run_here("events", *arguments).code == 2

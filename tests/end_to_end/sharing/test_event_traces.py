@@ -42,7 +42,7 @@ def path(spans: list[CollectedSpan], name: str) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 async def test_one_trace_from_the_event_to_the_outcome(tmp_path, transport):
     with TraceCollector() as collector:
         tracing = (f"--otlp-endpoint={collector.endpoint}", "--trace-ratio=0")
