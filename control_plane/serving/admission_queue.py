@@ -90,7 +90,7 @@ class AdmissionQueue:
 
     def begin(self, call: HotCall) -> None:
         """Begins the call, has it wait or refuses it."""
-        if self.under_way < self.limit.calls and not self.waiting:
+        if not self.is_full():
             self._begin(call, None)
             return
         self._was_full = True
@@ -103,6 +103,10 @@ class AdmissionQueue:
             return
         self._waiting[rank].append(_Waiting(call, call.peer(), self._clock(), left_s))
         self.waiting += 1
+
+    def is_full(self) -> bool:
+        """Whether a call would wait or be refused now, which costs next to nothing."""
+        return self.under_way >= self.limit.calls or self.waiting > 0
 
     def unread(self) -> ServiceError | None:
         """For a transport that has a call it has not read: what the call is refused with; None:

@@ -2,12 +2,15 @@
 
 Its front hands over calls by the dozen, whosoever they are. Here those of each address begin in
 turn, and of an address those of each connection, so that nobody's thousand calls stand before
-another's one. A call that its client gave up before it began does not begin.
+another's one. A call that its client gave up before it began does not begin. Where calls of a
+method would wait or be refused as they begin (`admission_queue`), they do so at once: it costs
+little, and here they would wait for those that do begin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from pygrpc_native import EVENT_CALL
@@ -30,7 +33,8 @@ END_COST = 16  # of a call whose client has left
 class CallTurns:
     """Use from the server's event loop. begin(events): begins calls, and ends those whose client
     left. hot: the numbers of hot methods, which may be added to later. peer_of: the peer of a call
-    by its metadata and what the front takes for its peer. clock: monotonic seconds."""
+    by its metadata and what the front takes for its peer. clock: monotonic seconds. full: by the
+    number of a hot method, whether its calls would wait or be refused now."""
 
     def __init__(
         self,
@@ -39,9 +43,11 @@ class CallTurns:
         hot: Collection[int],
         peer_of: Callable[[Any, str], str],
         clock: Callable[[], float],
+        full: Mapping[int, Callable[[], bool]] = MappingProxyType({}),
     ) -> None:
         self._begin = begin
         self._hot = hot
+        self._full = full
         self._peer_of = peer_of
         self._clock = clock
         self._pacer: Pacer[Event] = Pacer(
@@ -65,9 +71,13 @@ class CallTurns:
         if self._pacer.begin_now(events, self._cost_of_all(events)):
             self._begin(events)
             return
-        now, later = self._clock(), []
+        now, later, full = self._clock(), [], self._full
         for event in events:
             if event[0] == EVENT_CALL:
+                is_full = full.get(event[2])
+                if is_full is not None and len(event[3]) < HOT_BYTES and is_full():
+                    self._begin([event])
+                    continue
                 self._waiting[event[1]] = now
             elif self._waiting.pop(event[1], None) is not None:
                 self._given_up.add(event[1])

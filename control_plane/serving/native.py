@@ -15,8 +15,9 @@ import shutil
 import tempfile
 import time
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 
 import pygrpc_native.aio as native_aio  # `from pygrpc_native import aio` recurses in 0.5.0
@@ -110,18 +111,23 @@ class NativeServer(native_aio.Server):
         connections: Connections | None = None,
         statistics: CallStatistics | None = None,
         limits: ConnectionLimits | None = None,
+        full: Mapping[str, Callable[[], bool]] = MappingProxyType({}),
     ) -> None:
         """connections: those of the listener that ends TLS before this; None: nothing does.
-        statistics: where hot calls are counted. limits: of TLS handshakes."""
+        statistics: where hot calls are counted. limits: of TLS handshakes. full: by path of a hot
+        method, whether its calls would wait or be refused now."""
         super().__init__(interceptors=interceptors, options=options)
         self._options = [(name, value) for name, value in options if name != MAX_STREAMS]
         self._options.append((MAX_STREAMS, BEHIND_STREAMS))
         self._hot = hot
         self._hot_by_id: dict[int, tuple[HotMethod | HotForSome, MethodStatistics]] = {}
         self._statistics = statistics or CallStatistics()
+        self._full = full
+        self._full_by_id: dict[int, Callable[[], bool]] = {}
         self._turns = CallTurns(
             self._begin,
             hot=self._hot_by_id,
+            full=self._full_by_id,
             peer_of=_front_peer if connections is None else connections.peer_of,
             clock=time.monotonic,
         )
@@ -156,6 +162,9 @@ class NativeServer(native_aio.Server):
                 for number, (path, _) in enumerate(self._table)
                 if path in self._hot
             }
+        )
+        self._full_by_id.update(
+            {n: self._full[path] for n, (path, _) in enumerate(self._table) if path in self._full}
         )
 
     def _on_events(self, events: list[Event]) -> None:

@@ -21,8 +21,9 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from control_plane.errors import InvalidInput
+from control_plane.serving.admission_queue import AdmissionQueue
 from control_plane.serving.call_statistics import CallCounter, CallStatistics
-from control_plane.serving.calls import HotForSome, HotMethod, Unread
+from control_plane.serving.calls import HotForSome, HotMethod
 from control_plane.serving.connection_limits import (
     FLOOD_BYTES,
     TLS_FLOOD_BYTES,
@@ -61,15 +62,15 @@ class Transport(StrEnum):
 class Service:
     """One servicer: the generated `add_…_to_server`, the object, its full name, and those
     of its unary methods that are hot (method name -> function). hot_for_some: those that are so on
-    the native transport alone, for calls that they take; else the servicer answers. unread: asked
-    on grpcio before a call of the method is read; what it says the call is refused with."""
+    the native transport alone, for calls that they take; else the servicer answers. queues: those
+    that stand before hot methods."""
 
     add: Callable[[Any, Any], None]
     servicer: object
     name: str
     hot: Mapping[str, HotMethod]
     hot_for_some: Mapping[str, HotForSome] = field(default_factory=dict)
-    unread: Mapping[str, Unread] = field(default_factory=dict)
+    queues: Mapping[str, AdmissionQueue] = field(default_factory=dict)
 
 
 class Server:
@@ -103,6 +104,7 @@ class Server:
         for_some = {
             f"/{s.name}/{n}": method for s in services for n, method in s.hot_for_some.items()
         }
+        queues = {f"/{s.name}/{n}": queue for s in services for n, queue in s.queues.items()}
         if tracer is not None:
             hot = {path: traced_hot(path, method, tracer) for path, method in hot.items()}
             for_some = {path: traced_hot(path, one, tracer) for path, one in for_some.items()}
@@ -150,6 +152,7 @@ class Server:
                 connections=connections,
                 statistics=self.statistics,
                 limits=self._limits,
+                full={path: queue.is_full for path, queue in queues.items()},
             )
         else:
             self._server = GrpcioServer(
@@ -157,7 +160,7 @@ class Server:
                 options=options,
                 clock=time.monotonic,
                 is_closed=self._is_closed,
-                unread={f"/{s.name}/{n}": asked for s in services for n, asked in s.unread.items()},
+                unread={path: queue.unread for path, queue in queues.items()},
                 statistics=self.statistics,
             )
         for service in services:

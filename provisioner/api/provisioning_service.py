@@ -105,7 +105,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             )
         return Service(
             add=_add, servicer=self, name=NAME,
-            hot={"Provision": queue.begin}, unread={"Provision": queue.unread},
+            hot={"Provision": queue.begin}, queues={"Provision": queue},
         )  # fmt: skip
 
     def provision_hot(self, call: HotCall, refused: ServiceError | None = None) -> None:

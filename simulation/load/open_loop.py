@@ -47,8 +47,9 @@ class CallsEncoder(Protocol):
 class OpenLoop:
     """clock: monotonic seconds; tell: is given each second of the run as it is over. pace: the
     time of the plan by that of the run, both in s; None: they are the same. for_s: after so much of
-    the run nobody arrives any more, whatever the plan says. pool: makes the connections; None: they
-    speak gRPC to `servers`."""
+    the run nobody arrives any more, whatever the plan says. at_least: so many calls are always
+    under way: users come before they are due where there are fewer. pool: makes the connections;
+    None: they speak gRPC to `servers`."""
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class OpenLoop:
         tell: Callable[[LoadSecond], None],
         pace: Callable[[float], float] | None = None,
         for_s: float = inf,
+        at_least: int = 0,
         pool: Callable[[Heard], ConnectionPool] | None = None,
     ) -> None:
         self._settings = settings
@@ -70,6 +72,7 @@ class OpenLoop:
         self._tell = tell
         self._pace = pace
         self._for_s = for_s
+        self._at_least = at_least
         self._connections: ConnectionPool = (
             pool(self._heard)
             if pool is not None
@@ -139,9 +142,11 @@ class OpenLoop:
             due_s = now if self._pace is None else self._pace(now)
             if now > self._for_s:
                 following = None
+            missing = self._at_least - self._under_way() if self._at_least else 0
             for _ in range(AT_ONCE):
-                if following is None or following.due_s > due_s:
+                if following is None or (following.due_s > due_s and missing <= 0):
                     break
+                missing -= 1
                 if self._pace is not None:
                     following.due_s = now
                 self._waiting.append(following)

@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -47,10 +46,14 @@ START_IN_S = 0.3  # from the word to the first arrival, so that all have heard i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """A process by whose processor time users arrive, for so many seconds at most."""
+    """A server by whose event loop's processor time users arrive, for so many seconds at most; so
+    many of their calls are always under way, or it would have nothing to do and time would stand
+    still. speed: seconds of the plan for each second of that; 0.0: these calls are all there is."""
 
     pid: int
     for_s: float
+    at_least: int
+    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +207,7 @@ async def _run(job: LoadJob, number: int, pipe: Connection) -> None:
         recorder,
         clock=time.monotonic,
         tell=lambda second: pipe.send(("second", second)),
-        pace=None if job.followed is None else ProcessorClock(partial(used_s, job.followed.pid)),
-        for_s=inf if job.followed is None else job.followed.for_s,
+        **_paced(job.followed),
     )
     await loop.connect()
     homeless = await loop.prepare(
@@ -251,6 +253,14 @@ async def _follow(job: LoadJob, events: EventJob, pipe: Connection) -> None:
         tell=lambda second: pipe.send(("second", second)),
     )
     pipe.send(("over", None))
+
+
+def _paced(followed: Followed | None) -> dict[str, Any]:
+    """What an OpenLoop is told of it."""
+    if followed is None:
+        return {}
+    clock = ProcessorClock(partial(used_s, followed.pid), speed=followed.speed)
+    return {"pace": clock, "for_s": followed.for_s, "at_least": followed.at_least}
 
 
 def longitudes_of(population: Population, settings: LoadSettings) -> Longitudes:

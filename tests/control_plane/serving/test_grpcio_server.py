@@ -20,6 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from control_plane.errors import Unavailable
 from control_plane.serving import grpcio_server
+from control_plane.serving.admission_queue import AdmissionQueue
 from control_plane.serving.connection_limits import ConnectionLimits, Reason
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import STREAMS, Server, Service, Transport
@@ -243,8 +244,9 @@ async def test_a_call_that_is_refused_unread_is_told_when_to_come_back_and_the_n
     """And it is counted as a call that ended so."""
     asked = itertools.count(1)
 
-    def unread() -> Unavailable | None:
-        return Unavailable("full", retry_after_s=7.0) if next(asked) % share == 0 else None
+    class Queue(AdmissionQueue):
+        def unread(self) -> Unavailable | None:
+            return Unavailable("full", retry_after_s=7.0) if next(asked) % share == 0 else None
 
     def add(servicer: Any, server: Any) -> None:
         handler = grpc.unary_unary_rpc_method_handler(None)
@@ -252,7 +254,7 @@ async def test_a_call_that_is_refused_unread_is_told_when_to_come_back_and_the_n
 
     service = Service(
         add=add, servicer=None, name="test.Door",
-        hot={"Ask": lambda call: call.reply(b"yes")}, unread={"Ask": unread},
+        hot={"Ask": lambda call: call.reply(b"yes")}, queues={"Ask": Queue.__new__(Queue)},
     )  # fmt: skip
     server = Server([service], transport=Transport.GRPCIO, limits=OFF)
     port = server.bind("127.0.0.1:0")

@@ -6,20 +6,19 @@ import os
 
 import pytest
 
-from simulation.load.processor_clock import LEAST, ProcessorClock, used_s
+from simulation.load.processor_clock import ProcessorClock, used_s
 
 
-def test_it_goes_as_fast_as_the_process_computes_and_a_little_where_it_does_not() -> None:
+def test_it_goes_as_fast_as_the_process_computes() -> None:
     used = 7.0
     clock = ProcessorClock(lambda: used)
     assert clock(0.0) == 0.0
-    assert clock(10.0) == pytest.approx(10 * LEAST)
+    assert clock(10.0) == 0.0
     used = 9.0
-    assert clock(10.0) == pytest.approx(2.0 + 10 * LEAST)
+    assert clock(10.0) == pytest.approx(2.0)
 
 
-def test_what_a_process_has_used_is_read_of_the_system() -> None:
-    ours = used_s(os.getpid())
+def test_what_a_main_thread_has_used_is_read_of_the_system() -> None:
     times = os.times()
-    assert ours == pytest.approx(times.user + times.system, abs=0.5)
+    assert 0.0 < used_s(os.getpid()) <= times.user + times.system + 0.5
     assert used_s(0) == 0.0
