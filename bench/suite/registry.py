@@ -20,6 +20,7 @@ from bench.suite.memory import MEMORY
 from bench.suite.naming import NAMING
 from bench.suite.observing import OBSERVING
 from bench.suite.outcomes import OUTCOMES
+from bench.suite.overload import OVERLOAD
 from bench.suite.policies import POLICIES
 from bench.suite.pressing import PRESSING
 from bench.suite.publishing import PUBLISHING
@@ -39,6 +40,7 @@ ALL: tuple[Measurement, ...] = (
     SECURED,
     ENROLLING,
     HTTP_CALLS,
+    OVERLOAD,
     OBSERVING,
     BULK,
     PURE,

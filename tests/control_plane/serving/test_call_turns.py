@@ -19,7 +19,7 @@ BANK, CITY = "ipv4:192.0.2.1:1000", "ipv4:192.0.2.2:1000"
 class Front:
     """Says what is told, and keeps what began, by pass."""
 
-    def __init__(self, connections: Connections | None = None) -> None:
+    def __init__(self, connections: Connections | None = None, *, full: bool = False) -> None:
         self.begun: list[list[Event]] = []
         self.now = 100.0
         self._numbers = itertools.count(1)
@@ -28,6 +28,7 @@ class Front:
             hot={HOT},
             peer_of=connections.peer_of if connections else lambda metadata, peer: peer,
             clock=lambda: self.now,
+            full={HOT: lambda: full},
         )
 
     def call(
@@ -197,3 +198,17 @@ async def test_a_call_that_had_to_wait_is_known_by_when_it_came() -> None:
     await front.all()
     assert {seen[event[1]] for event in calls} == {100.0}
     assert not turns.arrived
+
+
+@pytest.mark.parametrize("full", [True, False])
+async def test_calls_that_would_wait_elsewhere_do_not_wait_here(full: bool) -> None:
+    front = Front(full=full)
+    front.turns.take(flood := front.calls(4 * PER_PASS, BANK, HOT))
+    assert (len(front.turns) == 0) is full
+    assert sorted(await front.all()) == sorted(flood)
+
+
+async def test_a_large_message_waits_for_its_turn_all_the_same() -> None:
+    front = Front(full=True)
+    front.turns.take(front.calls(PER_PASS, BANK, HOT, bytes(HOT_BYTES)))
+    assert len(front.turns) > 0
