@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
 from control_plane.expressions.direct import direct_of
 from control_plane.expressions.environment import Environment, ValueType
+from tests.support.examples import examples
 
 ENVIRONMENT = Environment({"event": ValueType.OBJECT, "key": ValueType.STRING})
 
@@ -60,8 +60,7 @@ values = constants | st.lists(constants, max_size=1)
 objects = st.dictionaries(st.sampled_from("abc"), values | st.dictionaries(st.just("b"), values))
 
 
-@settings(max_examples=1_000, deadline=None)
-@given(conditions, objects, texts)
+@examples(250, 3_000, conditions, objects, texts)
 def test_what_is_said_directly_is_what_cel_says(text: str, event: Any, key: str) -> None:
     try:
         # An element of a list is nothing so plain: CEL evaluates it.

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from data_sharing.registry.compatibility import opened, schema_breaks
 from data_sharing.schemas import DataSchema
+from tests.support.examples import examples
 
 numbers = st.integers(-3, 3)
 
@@ -100,8 +101,7 @@ def instances(schema: Any) -> st.SearchStrategy[Any]:
     return plain | values
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.data())
+@examples(80, 1_000, st.data())
 def test_what_does_not_break_gives_nothing_the_old_schema_forbade(data):
     old = data.draw(objects())
     new = data.draw(variations(old) | objects())

@@ -23,6 +23,7 @@ from data_sharing.rules.event_view import (
     seen_without_schema,
 )
 from data_sharing.rules.feed_schema import FeedSchema
+from tests.support.examples import examples
 
 MOST = sys.float_info.max
 INTEGER, NUMBER = {"type": "integer"}, {"type": "number"}
@@ -162,8 +163,7 @@ compared = st.builds(
 )
 
 
-@settings(max_examples=1_000, deadline=None)
-@given(compared, written, of_fields)
+@examples(250, 3_000, compared, written, of_fields)
 def test_what_is_said_directly_is_what_cel_says(text: str, number: str, of_n: Any) -> None:
     """However a number is written, in every type of a schema, near 2**53, 2**63 and 2**64."""
     try:

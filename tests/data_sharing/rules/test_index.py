@@ -24,6 +24,7 @@ from data_sharing.rules.predicates import (
     conjuncts_of,
 )
 from data_sharing.rules.ranges import Interval, Ranges
+from tests.support.examples import examples
 from tests.support.rule_conditions import conditions, events
 
 ROOTS = frozenset(("event",))
@@ -45,8 +46,12 @@ def shown(event: Event) -> dict[str, Any]:
     return {"key": event.key, "subject": event.subject, "data": event.data}
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.lists(conditions, min_size=1, max_size=25), st.lists(events, min_size=1, max_size=6))
+@examples(
+    100,
+    1_200,
+    st.lists(conditions, min_size=1, max_size=25),
+    st.lists(events, min_size=1, max_size=6),
+)
 def test_no_event_is_lost_to_a_rule_that_it_matches(texts: list[str], some: list[Event]) -> None:
     rules = [one for one in map(compiled, texts) if one is not None]
     index = FeedIndex(
@@ -152,8 +157,9 @@ def test_rules_that_share_an_equality_are_told_apart_by_what_else_they_ask() -> 
     assert set(FeedIndex(watches).touched(event)) == {7, 500, 501, 502, 503}
 
 
-@settings(max_examples=300, deadline=None)
-@given(
+@examples(
+    80,
+    1_000,
     st.lists(st.tuples(conditions, st.booleans()), min_size=1, max_size=30),
     st.randoms(use_true_random=False),
     st.lists(events, min_size=1, max_size=6),

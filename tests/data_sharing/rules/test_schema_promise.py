@@ -99,7 +99,9 @@ def places(value: Any, found: ValueTypes) -> Iterator[tuple[Any, ValueTypes]]:
             yield one, found.item()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))]
+)
 def test_what_a_valid_value_holds_is_known_to_be_possible(seed):
     make, held, impossible = Maker(seed), 0, 0
     for _ in range(300):

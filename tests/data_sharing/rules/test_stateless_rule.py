@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
@@ -24,6 +24,7 @@ from data_sharing.rules.event_view import EVENT, EventView
 from data_sharing.rules.feed_schema import FeedSchema
 from data_sharing.rules.results import RuleVerdict
 from data_sharing.rules.stateless_rule import on_event_alone
+from tests.support.examples import examples
 from tests.support.rule_conditions import conditions, events
 
 SCHEMAS: list[dict[str, Any] | None] = [
@@ -57,8 +58,9 @@ def context(event: Event, *, explaining: bool) -> EvaluationContext:
     return EvaluationContext(event, 5_000, state, NoPlans(), explaining, lambda *_: None)
 
 
-@settings(max_examples=250, deadline=None)
-@given(
+@examples(
+    80,
+    800,
     conditions,
     st.sampled_from(["", "has(event.data.a)", "event.data.b > 1", "event.data.a == 'a'"]),
     st.sampled_from(["event.key", "event.data.a", "event.subject"]),
@@ -83,8 +85,7 @@ def test_the_short_way_comes_to_what_the_long_one_does(
             assert short == whole
 
 
-@settings(max_examples=250, deadline=None)
-@given(conditions, st.sampled_from(SCHEMAS), st.lists(events, min_size=1, max_size=6))
+@examples(80, 800, conditions, st.sampled_from(SCHEMAS), st.lists(events, min_size=1, max_size=6))
 def test_what_is_asked_of_the_event_itself_is_what_cel_says_of_its_view(
     text: str, schema: Any, some: list[Event]
 ) -> None:
@@ -141,8 +142,7 @@ def test_an_effect_that_cannot_be_computed_is_the_rules_failure() -> None:
     assert found.outcome.detail.startswith("do: x:")
 
 
-@settings(max_examples=150, deadline=None)
-@given(conditions, events)
+@examples(50, 500, conditions, events)
 def test_clauses_read_and_come_to_what_each_of_them_does_alone(text: str, event: Event) -> None:
     try:
         made = rule(text, None)
