@@ -100,7 +100,9 @@ class RuleRegistry:
             self.suspended |= {(tenant, slot): why.message for slot, why in errors.items()}
         for (tenant, name), why in self.suspended.items():
             log.warning("%s of tenant %s is suspended: %s", name, tenant, why)
-        self._worker.replace_rules(RuleSet(compiled, compiled_forecasts))
+        self._worker.replace_rules(
+            RuleSet(compiled, compiled_forecasts, self._worker.rules.policies)
+        )
 
     def follow(self, catalogue: Catalogue) -> None:
         """The catalogue is this one now. What reads a feed that is another than it was, or was

@@ -11,6 +11,7 @@ from data_sharing.decisions import (
     plan_store,
     rollout_tables,
     rule_tables,
+    sharing_tables,
     worker_tables,
 )
 
@@ -23,4 +24,5 @@ SCHEMAS: tuple[Schema, ...] = (
     history.SCHEMA,
     outbox.SCHEMA,
     dead_letters.SCHEMA,
+    sharing_tables.SCHEMA,
 )

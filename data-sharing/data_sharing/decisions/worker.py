@@ -16,6 +16,7 @@ import asyncio
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -24,12 +25,21 @@ from control_plane import faultpoints
 from control_plane.errors import Conflict, ServiceError, Unavailable
 from control_plane.tracing.tracer import Tracer
 from data_sharing.database import Database
-from data_sharing.decisions import dead_letters, history, plan_store, worker_tables
+from data_sharing.decisions import (
+    dead_letters,
+    history,
+    plan_store,
+    shared_reads,
+    sharing_tables,
+    worker_tables,
+)
+from data_sharing.decisions.consent_cache import ConsentCache
 from data_sharing.decisions.decision_writer import DecisionCounts, DecisionWriter
 from data_sharing.decisions.due_work import DueWork
 from data_sharing.decisions.history import EventOutcomes
 from data_sharing.decisions.instruction_factory import InstructionFactory
 from data_sharing.decisions.plan_store import PlansAt, PlanStore
+from data_sharing.decisions.sharing_tables import ReadName
 from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import accepted_ms_of
@@ -38,6 +48,7 @@ from data_sharing.rules.cell_cache import CellCache, CellId, decoded
 from data_sharing.rules.results import NO_RESULT, EvaluationResult
 from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
 from data_sharing.rules.ruleset import RuleSet
+from data_sharing.sharing.policies import SharingPolicies
 from data_sharing.spans import begin_span, trace_within
 
 log = logging.getLogger(__name__)
@@ -69,6 +80,8 @@ class DecisionWorker:
         self._db: sqlite3.Connection | None = None
         self._state = CellCache(self._load)
         self.plans = PlanStore()
+        self.consents = ConsentCache()
+        self._policies_known = False
         self.rules = RuleSet()
         self.tracer: Tracer | None = None  # of decisions; None: nothing is traced
         self.fence = 0
@@ -88,7 +101,7 @@ class DecisionWorker:
             forget=self.forget,
             monotonic=monotonic,
         )
-        database.on_undo.append(self.forget)
+        database.on_undo.append(self._undone)
 
     async def start(self) -> None:
         """Takes the partition over from whoever had it. Raises StoreUnavailable."""
@@ -100,21 +113,35 @@ class DecisionWorker:
         """What is in memory may not be so."""
         self._state.forget()
         self.plans.forget()
+        self.consents.forget()
         self._parked_known = False
+
+    def _undone(self) -> None:
+        self.forget()
+        self._policies_known = False
 
     def replace_rules(self, rules: RuleSet) -> None:
         """Decides by these from the next event on, and reads anew what it remembers."""
         self.rules = rules
         self.forget()
 
+    def use_policies(self, policies: SharingPolicies) -> None:
+        """Shows rules and forecasts by these, from the next event on."""
+        self._policies_known = True
+        if self.rules.policies.changed(policies):
+            self.replace_rules(self.rules.with_policies(policies))
+
     def join_transaction(self, db: sqlite3.Connection) -> None:
         """Everything reads and writes over the connection of this transaction. Raises Conflict
         where another worker has taken over."""
         self._db = db
         self.plans.join_transaction(db)
+        self.consents.join_transaction(db)
         fence = worker_tables.fence_of(db, PARTITION)
         if fence != self.fence:
             raise Conflict(f"another decision worker has taken over (token {fence})")
+        if not self._policies_known:
+            self.use_policies(sharing_tables.policies(db))
 
     def health(self, tenant: str, rule: str, version: int) -> RuleHealth:
         """How a version of a rule fares, as far as is committed. rule: its slot."""
@@ -188,13 +215,18 @@ class DecisionWorker:
         """The first of them and on until it is enough; how many."""
         decide, state, plans = self.rules.decide, self._state, PlansAt(self.plans, now_ms)
         write_event, time_event = self._writer.event, self.counts.time_event
+        consents, reads = self.consents, Counter[ReadName]()
         batch = WriteBatch()
         began = time.monotonic()
         count = 0
         for event in events:
             trace = event.trace
             span = begin_span(self.tracer, "decide", trace, feed=event.type) if trace else None
-            decided = decide(event, now_ms=now_ms, state=state, plans=plans, explaining=True)
+            decided = decide(
+                event, now_ms=now_ms, state=state, plans=plans, explaining=True, consents=consents
+            )
+            if decided.reads:
+                shared_reads.count(reads, event, decided, now_ms)
             if decided is not NO_RESULT:
                 write_event(db, batch, event, decided, now_ms, trace_within(span, trace))
                 if decided.outcomes or decided.shadow:
@@ -209,6 +241,8 @@ class DecisionWorker:
             if is_enough():
                 break
         batch.write(db)
+        if reads:
+            sharing_tables.add_reads(db, reads)
         self._store_state(db)
         return count
 
@@ -236,7 +270,7 @@ class DecisionWorker:
             Cause(event.source, event.id, event.type, event.position),
             rule=rule,
             rule_version=0,
-            reason=f"it could not be decided: {type(error).__name__}: {error}",
+            reason=f"it could not be decided: {self._said(event, error)}",
             now_ms=now_ms,
         )
 
@@ -268,14 +302,25 @@ class DecisionWorker:
         now_ms = self._wall_ms()
         plans = PlansAt(self.plans, now_ms)
         decided = rules.decide(
-            event, now_ms=now_ms, state=self._state, plans=plans, explaining=True
-        )
+            event, now_ms=now_ms, state=self._state, plans=plans, explaining=True,
+            consents=self.consents,
+        )  # fmt: skip
+        if decided.reads:
+            reads = Counter[ReadName]()
+            shared_reads.count(reads, event, decided, now_ms)
+            sharing_tables.add_reads(db, reads)
         batch = WriteBatch()
         self._writer.event(db, batch, event, decided, now_ms)
         batch.write(db)
         if decided.outcomes or decided.shadow:
             history.add_judgements(db, _outcomes(event, now_ms, decided))
         self._store_state(db)
+
+    def _said(self, event: Event, error: Exception) -> str:
+        """What failed; of an event that not all may see, nothing that it says."""
+        name = type(error).__name__
+        governed = self.rules.policies.get(event.tenant, event.type) is not None
+        return name if governed else f"{name}: {error}"
 
     # -- time --------------------------------------------------------------------------
 

@@ -75,3 +75,10 @@ def _below(expression: Expression, variable: str) -> set[Path]:
             elif path[1] in _SHOWN:
                 found.add(path[1:])
     return found
+
+
+def key_expressions(of: CompiledRule | CompiledForecast) -> list[tuple[str, EventExpression]]:
+    """By what it keeps its state, for each feed that it is given, as (feed, key)."""
+    if isinstance(of, CompiledForecast):
+        return [(of.spec.feed, of.key)]
+    return [(part.feed, part.key) for part in _parts(of)]

@@ -1,0 +1,215 @@
+"""SharingRegistry: policies of feeds and consents of users, each changed in a transaction of the
+decision worker.
+
+So an event and what its user decides have an order: an event that is decided after a consent was
+withdrawn is not shown. What rules and forecasts remember of a user who withdraws is deleted in the
+same transaction, and what they remember of a feed whose policy changes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from control_plane.errors import NotFound, Refused
+from control_plane.printable import quoted
+from data_sharing.database import Database
+from data_sharing.decisions import sharing_tables
+from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.feeds.log_tables import bounds
+from data_sharing.rules.compiled import CompiledForecast, CompiledRule
+from data_sharing.rules.event_view import EventExpression
+from data_sharing.rules.fields_read import feeds_of, key_expressions
+from data_sharing.sharing.audience import consumer_of
+from data_sharing.sharing.consent import MOST_OF_SUBJECT, Consent
+from data_sharing.sharing.fields import path_of
+from data_sharing.sharing.masks import pseudonym
+from data_sharing.sharing.policies import MOST_AUDIENCES
+from data_sharing.sharing.policy import FeedPolicy
+
+MOST_POLICIES = 2_000  # of a tenant
+
+
+class SharingRegistry:
+    """new_id: of a consent, new at each call; new_secret: 32 bytes; wall_ms: Unix ms."""
+
+    def __init__(
+        self,
+        database: Database,
+        worker: DecisionWorker,
+        *,
+        wall_ms: Callable[[], int],
+        new_id: Callable[[], str],
+        new_secret: Callable[[], bytes],
+    ) -> None:
+        self._database, self._worker = database, worker
+        self._wall_ms, self._new_id, self._new_secret = wall_ms, new_id, new_secret
+        self._worker.use_policies(database.read(sharing_tables.policies))
+
+    # -- policies ----------------------------------------------------------------------
+
+    async def apply(self, tenant: str, policies: Sequence[FeedPolicy]) -> None:
+        """These are in force from the next event on, all of them. Raises Refused."""
+
+        def work(db: sqlite3.Connection) -> None:
+            before = {one.policy.feed for one in sharing_tables.policies_of_tenant(db, tenant)}
+            if len(before | {one.feed for one in policies}) > MOST_POLICIES:
+                raise Refused(f"tenant {tenant} may have {MOST_POLICIES:,} policies of feeds")
+            for one in policies:
+                self._check_audiences(tenant, one.feed)
+                sharing_tables.put_policy(
+                    db, tenant, one, now_ms=self._wall_ms(), secret=self._new_secret()
+                )
+            self._use(db)
+
+        await self._database.transact(work)
+
+    async def remove(self, tenant: str, feed: str) -> FeedPolicy:
+        """The feed is as open as its producer's manifest makes it. Raises NotFound."""
+
+        def work(db: sqlite3.Connection) -> FeedPolicy:
+            found = self._worker.rules.policies.get(tenant, feed)
+            if found is None:
+                raise NotFound(f"tenant {tenant} has no sharing policy for {quoted(feed)}")
+            sharing_tables.delete_policy(db, tenant, feed)
+            self._use(db)
+            return found.policy
+
+        return await self._database.transact(work)
+
+    def _use(self, db: sqlite3.Connection) -> None:
+        """In the transaction that changed them: whatever comes after it in there goes by them."""
+        self._worker.join_transaction(db)
+        policies = sharing_tables.policies(db)
+        rules = self._worker.rules
+        changed = set(rules.policies.changed(policies))
+        for rule in rules.rules.values():
+            if any((rule.tenant, feed) in changed for feed in feeds_of(rule)):
+                sharing_tables.forget_state(db, rule.tenant, "rule", rule.state, None)
+        for one in rules.forecasts.values():
+            if (one.tenant, one.spec.feed) in changed:
+                sharing_tables.forget_state(db, one.tenant, "forecast", one.spec.forecast, None)
+        self._worker.use_policies(policies)
+
+    def _check_audiences(self, tenant: str, feed: str) -> None:
+        rules = self._worker.rules
+        found = {
+            rule.audience
+            for rule in rules.rules.values()
+            if rule.tenant == tenant and feed in feeds_of(rule)
+        }
+        if len(found) > MOST_AUDIENCES:
+            raise Refused(
+                f"rules of {len(found)} audiences read {quoted(feed)}; at most {MOST_AUDIENCES} "
+                "of a feed with a policy: give them the same purpose, or have them invoke the same"
+            )
+
+    # -- consents ----------------------------------------------------------------------
+
+    async def give(
+        self,
+        tenant: str,
+        *,
+        subject: str,
+        consumer: str,
+        purpose: str,
+        feed: str = "",
+        fields: Sequence[str] = (),
+        evidence: str = "",
+    ) -> Consent:
+        """It holds from the next event on; the same once more is what is there. Raises Refused."""
+
+        def work(db: sqlite3.Connection) -> Consent:
+            self._worker.join_transaction(db)
+            held = sharing_tables.consents_of(db, tenant, subject)
+            what = (consumer, purpose, feed, tuple(sorted(set(fields))))
+            for one in held:
+                if (one.consumer, one.purpose, one.feed, one.fields) == what:
+                    return one
+            if len(held) >= MOST_OF_SUBJECT:
+                raise Refused(f"{quoted(subject)} has {len(held)} consents; withdraw some first")
+            made = Consent(
+                id=self._new_id(), tenant=tenant, subject=subject, consumer=consumer,
+                purpose=purpose, feed=feed, fields=what[3], given_ms=self._wall_ms(),
+                given_position=bounds(db, tenant).last, evidence=evidence,
+            )  # fmt: skip
+            sharing_tables.put_consent(db, made)
+            self._worker.consents.drop(tenant, subject)
+            return made
+
+        return await self._database.transact(work)
+
+    async def withdraw(self, tenant: str, subject: str, consent_id: str) -> Consent:
+        """It holds no more from the next event on, and what was kept under it is forgotten.
+        Doing it twice does it once. Raises NotFound."""
+
+        def work(db: sqlite3.Connection) -> Consent:
+            self._worker.join_transaction(db)
+            found = sharing_tables.consent(db, tenant, consent_id)
+            if found is None or found.subject != subject:
+                raise NotFound(f"{quoted(subject)} has no consent {quoted(consent_id)}")
+            if found.withdrawn_ms is not None:
+                return found
+            ended = replace(
+                found,
+                withdrawn_ms=self._wall_ms(),
+                withdrawn_position=bounds(db, tenant).last,
+            )
+            sharing_tables.put_consent(db, ended)
+            self._forget(db, ended)
+            self._worker.forget()
+            return ended
+
+        return await self._database.transact(work)
+
+    def _forget(self, db: sqlite3.Connection, consent: Consent) -> None:
+        """What is remembered of the user where the consent may have shown it."""
+        rules, tenant = self._worker.rules, consent.tenant
+        for rule in rules.rules.values():
+            if rule.tenant == tenant and (feeds := self._shown(rule, feeds_of(rule), consent)):
+                keys = self._keys(rule, feeds, consent)
+                sharing_tables.forget_state(db, tenant, "rule", rule.state, keys)
+        for one in rules.forecasts.values():
+            if one.tenant == tenant and self._shown(one, {one.spec.feed}, consent):
+                keys = self._keys(one, {one.spec.feed}, consent)
+                sharing_tables.forget_state(db, tenant, "forecast", one.spec.forecast, keys)
+
+    def _shown(
+        self, of: CompiledRule | CompiledForecast, feeds: set[str], consent: Consent
+    ) -> set[str]:
+        """The feeds of which the consent let it see something."""
+        audience = of.audience
+        if consent.consumer not in {consumer_of(reader) for reader in audience.readers}:
+            return set()
+        views = {
+            feed: self._worker.rules.policies.view(of.tenant, feed, audience)
+            for feed in feeds
+            if consent.about(feed, audience.purpose)
+        }
+        return {
+            feed
+            for feed, view in views.items()
+            if view is not None and consent.consumer in view.consumers
+        }
+
+    def _keys(
+        self, of: CompiledRule | CompiledForecast, feeds: set[str], consent: Consent
+    ) -> set[str] | None:
+        """Where it keeps what is the user's; None: not at a key of the user's alone."""
+        policies, keys = self._worker.rules.policies, set[str]()
+        for feed, expression in key_expressions(of):
+            if feed not in feeds:
+                continue
+            governed = policies.get(of.tenant, feed)
+            if governed is None or _path(expression) != path_of(governed.policy.subject):
+                return None
+            hidden = pseudonym(consent.subject, governed.secret, of.audience.purpose)
+            keys |= {consent.subject, hidden}
+        return keys
+
+
+def _path(expression: EventExpression) -> tuple[str, ...]:
+    """Of a plain one, below the event."""
+    return tuple((expression.expression.path or ())[1:])

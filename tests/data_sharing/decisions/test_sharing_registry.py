@@ -1,0 +1,230 @@
+"""Policies and consents of a worker: in order with the events, forgotten with what was kept."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from control_plane.errors import NotFound, Refused
+from data_sharing.decisions import sharing_tables
+from data_sharing.decisions.sharing_registry import SharingRegistry
+from data_sharing.rules.ruleset import RuleSet
+from data_sharing.sharing.consent import MOST_OF_SUBJECT, Consent
+from data_sharing.sharing.policy import FeedPolicy
+from tests.support.decisions_harness import DecisionHarness, decision_harness, event
+from tests.support.rule_harness import TENANT, rules_of
+
+PURPOSE = "Be on time."
+RULE = """
+rules:
+  - rule: r
+    purpose: Be on time.
+    watch: {traffic: {feed: traffic}}
+    windows: {w: {over: 1h, value: event.data.minutes}}
+    when: window.w.count > 0
+    do: [{invoke: {application: lamp, action: blink, config: {times: int(window.w.sum)}}}]
+"""
+
+
+def policy(**more: Any) -> FeedPolicy:
+    grant = {
+        "purpose": PURPOSE, "fields": ["/minutes", "key"], "applications": ["lamp"],
+        "tenant": ["rules"],
+    } | more  # fmt: skip
+    return msgspec.convert({"feed": "traffic", "grants": [grant]}, FeedPolicy)
+
+
+class Governed:
+    """A worker with a policy for its feed, and consents."""
+
+    def __init__(self, harness: DecisionHarness) -> None:
+        self.harness = harness
+        numbers = itertools.count(1)
+        self.sharing = SharingRegistry(
+            harness.database,
+            harness.worker,
+            wall_ms=harness.clock,
+            new_id=lambda: f"k-{next(numbers)}",
+            new_secret=lambda: b"s" * 32,
+        )
+        self._events = itertools.count(1)
+
+    def rules(self, text: str) -> None:
+        worker, found = self.harness.worker, rules_of(text)
+        worker.replace_rules(
+            RuleSet(found.rules.values(), found.forecasts.values(), worker.rules.policies)
+        )
+
+    async def consent(self, subject: str = "k") -> list[Consent]:
+        return [
+            await self.sharing.give(TENANT, subject=subject, consumer=who, purpose=PURPOSE)
+            for who in ("", "lamp")
+        ]
+
+    async def publish(self, minutes: int = 1, key: str = "k") -> None:
+        await self.harness.publish(
+            event({"minutes": minutes, "name": "Anna"}, id=f"e{next(self._events)}", key=key)
+        )
+
+    @property
+    def settings(self) -> list[Any]:
+        return [one.instruction.configuration["times"] for one in self.harness.instructions()]
+
+
+@asynccontextmanager
+async def governed(tmp_path: Path) -> AsyncIterator[Governed]:
+    async with decision_harness(tmp_path) as harness:
+        yield Governed(harness)
+
+
+async def test_withdrawn_consent_stops_the_next_decision_and_forgets(tmp_path: Path) -> None:
+    async with governed(tmp_path) as made:
+        made.rules(RULE)
+        await made.sharing.apply(TENANT, [policy()])
+        await made.publish(1)
+        assert made.settings == []
+        _, lamp = await made.consent()
+        await made.consent("ben")
+        await made.publish(2)
+        await made.publish(3)
+        await made.publish(10, key="ben")
+        assert made.settings == [2, 5, 10]
+        await made.sharing.withdraw(TENANT, "k", lamp.id)
+        await made.publish(4)
+        assert made.settings == [2, 5, 10]
+        await made.consent()
+        await made.publish(5)  # nothing of before is in the window
+        await made.publish(20, key="ben")  # another's is as it was
+        assert made.settings == [2, 5, 10, 5, 30]
+
+
+async def test_what_is_not_at_the_users_key_is_forgotten_for_all(tmp_path: Path) -> None:
+    road = RULE.replace("feed: traffic}", "feed: traffic, key: '\"road\"'}")
+    async with governed(tmp_path) as made:
+        made.rules(road)
+        await made.sharing.apply(TENANT, [policy()])
+        (_, lamp), _ = await made.consent(), await made.consent("ben")
+        await made.publish(1)
+        await made.publish(2, key="ben")
+        await made.sharing.withdraw(TENANT, "k", lamp.id)
+        await made.publish(4, key="ben")
+        assert made.settings == [1, 3, 4]
+
+
+async def test_an_estimate_of_a_user_who_withdraws_is_forgotten(tmp_path: Path) -> None:
+    text = """
+rules:
+  - rule: r
+    purpose: Be on time.
+    watch: {traffic: {feed: traffic}}
+    when: has(forecast.f.count)
+    do: [{invoke: {application: lamp, action: blink, config: {times: forecast.f.count}}}]
+forecasts:
+  - {forecast: f, feed: traffic, value: event.data.minutes, purpose: Be on time., readers: [lamp]}
+"""
+    async with governed(tmp_path) as made:
+        made.rules(text)
+        await made.sharing.apply(TENANT, [policy()])
+        _, lamp = await made.consent()
+        await made.publish()
+        await made.publish()
+        await made.sharing.withdraw(TENANT, "k", lamp.id)
+        await made.consent()
+        await made.publish()
+        assert made.settings == [1, 2, 1]
+
+
+async def test_a_consent_holds_for_events_between_it_and_its_end(tmp_path: Path) -> None:
+    async with governed(tmp_path) as made:
+        made.rules(RULE)
+        await made.sharing.apply(TENANT, [policy()])
+        await made.publish()
+        given, _ = await made.consent()
+        await made.publish()
+        ended = await made.sharing.withdraw(TENANT, "k", given.id)
+        assert ended == await made.sharing.withdraw(TENANT, "k", given.id)
+        assert [ended.holds_at(position) for position in (1, 2, 3)] == [False, True, False]
+        at = made.harness.read(lambda db: sharing_tables.consents_at(db, TENANT, "k", 2))
+        assert {one.consumer for one in at} == {"", "lamp"}
+
+
+async def test_the_same_consent_again_is_the_one_there_is(tmp_path: Path) -> None:
+    async with governed(tmp_path) as made:
+        assert await made.consent() == await made.consent()
+        with pytest.raises(NotFound):
+            await made.sharing.withdraw(TENANT, "ben", "k-1")
+        with pytest.raises(NotFound):
+            await made.sharing.withdraw("other", "k", "k-1")
+
+
+async def test_consents_of_a_user_are_bounded(tmp_path: Path) -> None:
+    async with governed(tmp_path) as made:
+        for number in range(MOST_OF_SUBJECT):
+            await made.sharing.give(TENANT, subject="k", consumer="", purpose=f"{number}")
+        with pytest.raises(Refused, match="withdraw some"):
+            await made.sharing.give(TENANT, subject="k", consumer="", purpose="one more")
+
+
+async def test_a_policy_outlives_its_worker_and_goes_when_it_is_removed(tmp_path: Path) -> None:
+    async with governed(tmp_path) as made:
+        await made.sharing.apply(TENANT, [policy()])
+    async with governed(tmp_path) as made:
+        made.rules(RULE)
+        await made.publish()
+        assert made.settings == []
+        assert (await made.sharing.remove(TENANT, "traffic")).feed == "traffic"
+        await made.publish()
+        assert made.settings == [1]
+        with pytest.raises(NotFound):
+            await made.sharing.remove(TENANT, "traffic")
+
+
+async def test_a_policy_that_could_not_be_written_is_not_in_force(tmp_path: Path) -> None:
+    async with governed(tmp_path) as made:
+        made.rules(RULE)
+        broken = policy(), msgspec.structs.replace(policy(), feed=None)  # type: ignore[arg-type]
+        with pytest.raises(Exception, match=r"sharing_policies\.feed"):
+            await made.sharing.apply(TENANT, broken)
+        await made.publish()
+        assert made.settings == [1]
+
+
+async def test_state_of_a_policys_time_is_deleted_when_it_changes(tmp_path: Path) -> None:
+    async with governed(tmp_path) as made:
+        made.rules(RULE)
+        await made.publish(7)
+
+        def cells() -> int:
+            count: int = made.harness.read(
+                lambda db: db.execute("SELECT count(*) FROM cells WHERE kind = 'rule'").fetchone()
+            )[0]
+            return count
+
+        assert cells() == 1
+        await made.sharing.apply(TENANT, [policy(basis="contract")])
+        assert cells() == 0
+        await made.publish(1)
+        assert made.settings == [7, 1]
+
+
+async def test_who_was_shown_what_is_counted_by_day(tmp_path: Path) -> None:
+    async with governed(tmp_path) as made:
+        made.rules(RULE)
+        await made.sharing.apply(TENANT, [policy(basis="contract")])
+        await made.publish()
+        await made.publish()
+        rows = made.harness.read(
+            lambda db: sharing_tables.read_page(db, TENANT, (0, "", "", "", ""), 100)
+        )
+        assert [(name.reader, name.purpose, name.field, count) for name, count in rows] == [
+            ("lamp", PURPOSE, "/minutes", 2),
+            ("lamp", PURPOSE, "key", 2),
+            ("tenant/rules", PURPOSE, "/minutes", 2),
+            ("tenant/rules", PURPOSE, "key", 2),
+        ]
