@@ -54,6 +54,7 @@ from console.cli.commands import (
     push,
     rollouts,
     rules,
+    sharing,
     sign_in,
     store,
     tenants,
@@ -107,6 +108,7 @@ rules.app.command("rollback")(rollouts.rollback)
 rules.app.add_typer(rollouts.app, name="rollout")
 app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
 app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
+app.add_typer(sharing.app, name="sharing", rich_help_panel="Data sharing")
 account_names.add_to(accounts.app)
 accounts.app.command("sign-in")(sign_in.sign_in)
 app.add_typer(accounts.app, name="accounts", rich_help_panel="Messages")

@@ -36,6 +36,8 @@ READS: dict[tuple[str, str], list[str]] = {
     ("doctor", "kubeconfig"): ["doctor", "--cluster", "--kubeconfig", FILE],
     ("rules apply", "file"): ["rules", "apply", FILE],
     ("rules apply", "named"): ["rules", "apply", "-f", FILE],
+    ("sharing apply", "file"): ["sharing", "apply", FILE],
+    ("sharing apply", "named"): ["sharing", "apply", "-f", FILE],
     ("rules test", "file"): ["rules", "test", FILE, __file__],
     ("rules test", "events"): ["rules", "test", __file__, FILE],
     ("rules test", "manifests"): ["rules", "test", __file__, __file__, "--manifest", FILE],

@@ -40,6 +40,8 @@ ABSENT: dict[str, list[str]] = {
     "numbers release": ["+442079460399"],
     "calls unlink": ["alice", "+442079460399"],
     "invites withdraw": ["alice", "00" * 16],
+    "sharing remove": ["example.traffic.commute"],
+    "sharing withdraw": ["alice", "k-00"],
 }
 # These are done where nothing was there: they see to it that nothing is, of all that there is, or
 # that something does not come again.
@@ -47,7 +49,7 @@ OF_ALL = {"enrolment bootstrap revoke", "devices erase", "devices unlink"}
 # What servers say of such a name themselves.
 NOT_FOUND = {
     "RemoveUnit", "RemoveTenant", "RetireRule", "ChangePlan", "ControlMoveJob", "WithdrawInvite",
-    "CancelPlan",
+    "CancelPlan", "RemoveSharing", "WithdrawConsent",
 }  # fmt: skip
 
 

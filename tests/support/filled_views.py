@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,6 +39,7 @@ from console.cli.views import (
     rollouts,
     rules,
     shard_stores,
+    sharing,
     simulation,
     tenants,
     ticket_keys,
@@ -54,7 +56,14 @@ from control_plane.fleet.file import SAMPLE, read_fleet
 from data_sharing.management.backtest import Backtest
 from data_sharing.rules.ruleset import RuleSet
 from homeport.api.audit.v1 import audit_pb2
-from homeport.api.datasharing.v1 import decision_pb2, plan_pb2, platform_pb2, registry_pb2, rule_pb2
+from homeport.api.datasharing.v1 import (
+    decision_pb2,
+    plan_pb2,
+    platform_pb2,
+    registry_pb2,
+    rule_pb2,
+    sharing_pb2,
+)
 from homeport.api.directory.v1 import directory_pb2
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
@@ -121,6 +130,16 @@ def shard_map() -> dict[str, Any]:
         "version": 12, "clusters": [cluster, cluster], "moves": [move], "dry_run": False,
         "shards": 64, "clients": 123_456_789, "longest_pause_ms": 312,
     }  # fmt: skip
+
+
+def shared() -> sharing_pb2.SharingPolicy:
+    grant = {
+        "purpose": TEXT, "applications": [CLIENT, "lamp"], "tenant": ["rules", "operators"],
+        "fields": ["", "key", "/position/latitude"], "masks": {"/name": "hash"},
+        "basis": "legitimate-interests",
+    }  # fmt: skip
+    spec = json.dumps({"feed": "example.traffic.commute", "grants": [grant]})
+    return sharing_pb2.SharingPolicy(feed="example.traffic.commute", spec=spec)
 
 
 def backtested() -> BacktestReport:
@@ -335,6 +354,13 @@ VIEWS: dict[Callable[..., Any], Make] = {
         filled_with_long_texts(rule_pb2.Rollout())
     ),
     rules.rules_table: lambda: rules.rules_table([filled_with_long_texts(rule_pb2.Rule())]),
+    sharing.policies_table: lambda: sharing.policies_table([shared()]),
+    sharing.consents_table: lambda: sharing.consents_table(
+        [filled_with_long_texts(sharing_pb2.Consent())]
+    ),
+    sharing.reads_table: lambda: sharing.reads_table(
+        [filled_with_long_texts(sharing_pb2.SharedRead())]
+    ),
     backtest.backtest_table: lambda: backtest.backtest_table(backtested()),
     plans.plans_table: lambda: plans.plans_table([filled_with_long_texts(plan_pb2.Plan())]),
     plans.plan_table: lambda: plans.plan_table(filled_with_long_texts(plan_pb2.Plan())),

@@ -17,6 +17,7 @@ from tests.support.decisions_harness import (
     DecisionHarness,
 )
 from tests.support.fakes.offload import FakeOffload
+from tests.support.sharing_parts import redaction
 
 
 def document(*names: str, when: str = "e.data.on") -> str:
@@ -52,7 +53,9 @@ def rule_service(harness: DecisionHarness, registry: RuleRegistry) -> RuleServic
     """Whose callers may do everything."""
     rollouts = Rollouts(harness.database, registry, wall_ms=harness.clock)
     pauses = Pauses(harness.database, registry, harness.worker, wall_ms=harness.clock)
-    return RuleService(registry, rollouts, pauses, harness.worker, FakeOffload(), callers())
+    return RuleService(
+        registry, rollouts, pauses, harness.worker, FakeOffload(), callers(), redaction(harness)
+    )
 
 
 async def apply(service: RuleService, text: str, *, dry_run: bool = False) -> list[pb.Rule]:

@@ -57,10 +57,15 @@ class DecisionCalls(Calls):
         return _gathered(page, "decisions", limit)
 
     def explain(
-        self, tenant: str, *, decision_id: str = "", event: decision.EventName | None = None
+        self,
+        tenant: str,
+        *,
+        decision_id: str = "",
+        event: decision.EventName | None = None,
+        purpose: str = "",
     ) -> decision.ExplainDecisionResponse:
         request = decision.ExplainDecisionRequest(
-            tenant=tenant, decision_id=decision_id, event=event
+            tenant=tenant, decision_id=decision_id, event=event, purpose=purpose
         )
         answer: decision.ExplainDecisionResponse
         answer = self._call(decision_grpc.DecisionServiceStub, "ExplainDecision", request)

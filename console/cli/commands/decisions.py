@@ -61,6 +61,13 @@ def explain(
             help="A decision's id, an event's position in the log, or its SOURCE#ID.", metavar="ID"
         ),
     ],
+    purpose: Annotated[
+        str,
+        typer.Option(
+            help="What for: needed to see an event of a feed with a sharing policy.",
+            metavar="TEXT",
+        ),
+    ] = "",
     server: DataServer = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -88,7 +95,10 @@ def explain(
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
         answer = calls.explain(
-            target.tenant, decision_id="" if event is not None else name, event=event
+            target.tenant,
+            decision_id="" if event is not None else name,
+            event=event,
+            purpose=purpose,
         )
     show(explanation_document(answer), output, lambda: explanation_view(answer))
 

@@ -122,6 +122,13 @@ def tail(
             help="Begin with what was accepted at this time or later, RFC 3339.", metavar="TIME"
         ),
     ] = None,
+    purpose: Annotated[
+        str,
+        typer.Option(
+            help="What for: needed, without --as, to see feeds with a sharing policy.",
+            metavar="TEXT",
+        ),
+    ] = "",
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", "-f/ ", help="Go on with new events.")
     ] = True,
@@ -148,8 +155,9 @@ def tail(
     if after is not None and since is not None:
         raise typer.BadParameter("give --after or --since, not both", param_hint="--since")
     request = pb.TailRequest(
-        tenant=target.tenant, application=application, feeds=feeds or [], key=key, follow=follow
-    )
+        tenant=target.tenant, application=application, feeds=feeds or [], key=key, follow=follow,
+        purpose=purpose,
+    )  # fmt: skip
     if after is not None:
         request.after_position = after
     elif since is not None:

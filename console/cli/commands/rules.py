@@ -235,6 +235,14 @@ def backtest(
     until: Annotated[
         str, typer.Option(help="End before this time. Default: now.", metavar="TIME")
     ] = "",
+    purpose: Annotated[
+        str,
+        typer.Option(
+            help="What for: needed to see feeds with a sharing policy, as operators may and users "
+            "consent now.",
+            metavar="TEXT",
+        ),
+    ] = "",
     plans: Annotated[
         list[Path] | None,
         typer.Option(
@@ -266,7 +274,7 @@ def backtest(
     from homeport.api.datasharing.v1 import feed_pb2 as feeds
 
     target = data_target_of(server, tenant, token, profile, ca)
-    request = feeds.TailRequest(tenant=target.tenant, after_position=0)
+    request = feeds.TailRequest(tenant=target.tenant, after_position=0, purpose=purpose)
     if since:
         request.from_accept_time.FromMilliseconds(time_ms(since, "--since"))
     until_ms = time_ms(until, "--until") if until else None

@@ -115,10 +115,17 @@ def clause_document(clause: rule_pb2.Clause) -> dict[str, Any]:
     }
 
 
+_HIDDEN_BY = {
+    "policy": "the sharing policy of the feed does not grant it",
+    "consent": "the user has not consented",
+}
+
+
 def explanation_document(answer: pb.ExplainDecisionResponse) -> dict[str, Any]:
     return {
         "event": event_document(answer.event) if answer.HasField("event") else None,
         "data": json.loads(answer.event_json) if answer.event_json else None,
+        "data_hidden": answer.event_hidden,
         "decide_time": time_of(answer.decide_time),
         "rules": [
             {
@@ -130,6 +137,11 @@ def explanation_document(answer: pb.ExplainDecisionResponse) -> dict[str, Any]:
                 "asked": not one.passed_over,
                 "shadow": one.shadow,
                 "clauses": [clause_document(clause) for clause in one.clauses],
+                "hidden_fields": [
+                    {"feed": each.feed, "field": each.field, "by": each.by}
+                    for each in one.hidden_fields
+                ],
+                "values_hidden": one.values_hidden,
             }
             for one in answer.rules
         ],
@@ -149,6 +161,8 @@ def explanation_view(answer: pb.ExplainDecisionResponse) -> RenderableType:
             f"[dim]position {event.position}[/]"
         )
         tree.add(f"[dim]{escape(answer.event_json)}[/]")
+        if answer.event_hidden:
+            tree.add("[yellow]a sharing policy hides the rest; say what for with --purpose[/]")
     else:
         tree = Tree(f"[bold]{time_of(answer.decide_time)}[/] [dim]time did it, no event[/]")
     for one in answer.rules:
@@ -162,6 +176,9 @@ def explanation_view(answer: pb.ExplainDecisionResponse) -> RenderableType:
         )
         for clause in one.clauses:
             _clause(branch, clause)
+        for hidden in one.hidden_fields:
+            what, why = hidden.field or "all of the data", _HIDDEN_BY.get(hidden.by, hidden.by)
+            branch.add(f"[yellow]{escape(what)} is hidden: {escape(why)}[/]")
     for decision in answer.decisions:
         branch = tree.add(f"[green]→[/] {escape(decision.summary)}")
         for effect in json.loads(decision.effects_json or "[]"):

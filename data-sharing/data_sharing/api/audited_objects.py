@@ -10,15 +10,23 @@ from google.protobuf.message import Message
 
 from control_plane.audit.entry import Transactions
 from control_plane.audit.objects import AuditedObject, Context
-from data_sharing.api import decision_service, plan_service, registry_service, rule_service
+from data_sharing.api import (
+    decision_service,
+    plan_service,
+    registry_service,
+    rule_service,
+    sharing_service,
+)
 from data_sharing.api.decision_service import DecisionService
 from data_sharing.api.plan_service import PlanService
 from data_sharing.api.registry_service import RegistryService
 from data_sharing.api.rule_service import RuleService
+from data_sharing.api.sharing_service import SharingService
 from homeport.api.datasharing.v1 import decision_pb2 as decisions
 from homeport.api.datasharing.v1 import plan_pb2 as plans
 from homeport.api.datasharing.v1 import registry_pb2 as registry
 from homeport.api.datasharing.v1 import rule_pb2 as rules
+from homeport.api.datasharing.v1 import sharing_pb2 as sharing
 
 MOST_VERSIONS = 200  # of applications or rules, where what a document names is not known yet
 
@@ -28,6 +36,7 @@ def audited_objects(
     rule_service_: RuleService,
     planning: PlanService,
     deciding: DecisionService,
+    sharing_: SharingService,
 ) -> Mapping[str, AuditedObject]:
     """By full method path. Objects are read as those methods show them that are for reading."""
 
@@ -82,6 +91,16 @@ def audited_objects(
             tenant=request.tenant, dead_letter_id=request.dead_letter_id
         )
         return await deciding.GetDeadLetter(asked, context)
+
+    async def policies(request: Any, context: Context) -> Message:
+        return sharing.ListSharingResponse(policies=sharing_.policies(context, request.tenant))
+
+    async def policy(request: Any, context: Context) -> Message | None:
+        found = sharing_.policies(context, request.tenant)
+        return next((one for one in found if one.feed == request.feed), None)
+
+    async def consent(request: Any, context: Context) -> Message | None:
+        return sharing_.consent(context, request.tenant, request.consent_id)
 
     by_name = AuditedObject(
         kind="application",
@@ -167,6 +186,32 @@ def audited_objects(
             "ChangePlan": one_plan,
             "UndoChange": one_plan,
             "CancelPlan": one_plan,
+        },
+        sharing_service.NAME: {
+            "ApplySharing": AuditedObject(
+                kind="sharing policies",
+                transactions=Transactions.ONE,
+                target=lambda request: "",
+                before=policies,
+            ),
+            "RemoveSharing": AuditedObject(
+                kind="sharing policy",
+                transactions=Transactions.ONE,
+                target=lambda request: request.feed,
+                before=policy,
+            ),
+            "GiveConsent": AuditedObject(
+                kind="consent",
+                transactions=Transactions.ONE,
+                target=lambda request: "",
+                named=lambda response: (response.tenant, response.consent_id),
+            ),
+            "WithdrawConsent": AuditedObject(
+                kind="consent",
+                transactions=Transactions.ONE,
+                target=lambda request: request.consent_id,
+                before=consent,
+            ),
         },
         decision_service.NAME: {
             "ApproveInstruction": one_instruction,

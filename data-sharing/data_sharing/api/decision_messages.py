@@ -11,6 +11,7 @@ from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.feeds.port import Record
 from data_sharing.instruction import Cause
 from data_sharing.management.explanations import Explanation
+from data_sharing.management.shown_records import Shown
 from data_sharing.platforms.messages import outcome_to_proto, timestamp
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 
@@ -83,15 +84,19 @@ def letter_to_proto(letter: DeadLetter, stored: StoredInstruction | None) -> pb.
     )
 
 
-def explanation_to_proto(explanation: Explanation) -> pb.ExplainDecisionResponse:
+def explanation_to_proto(
+    explanation: Explanation, shown: Shown | None = None
+) -> pb.ExplainDecisionResponse:
+    """shown: of the event, what whoever asks may see; None: nothing."""
     record = explanation.event
     return pb.ExplainDecisionResponse(
         event=None if record is None else _name(record),
         decide_time=timestamp(explanation.time_ms),
-        event_json="" if record is None else record.content.decode(),
+        event_json="" if shown is None else shown.record.content.decode(),
+        event_hidden=record is not None and (shown is None or shown.fields is not None),
         rules=[
-            *(_judgement(one, False) for one in explanation.judgements),
-            *(_judgement(one, True) for one in explanation.passed_over),
+            *(_judgement(one, False, explanation) for one in explanation.judgements),
+            *(_judgement(one, True, explanation) for one in explanation.passed_over),
         ],
         decisions=map(decision_to_proto, explanation.decisions),
         instructions=map(instruction_to_proto, explanation.instructions),
@@ -104,7 +109,9 @@ def _name(record: Record) -> pb.EventName:
     )
 
 
-def _judgement(judgement: Judgement, passed_over: bool) -> pb.RuleExplanation:
+def _judgement(
+    judgement: Judgement, passed_over: bool, explanation: Explanation
+) -> pb.RuleExplanation:
     return pb.RuleExplanation(
         rule_id=judgement.rule,
         rule_version=judgement.version,
@@ -114,4 +121,8 @@ def _judgement(judgement: Judgement, passed_over: bool) -> pb.RuleExplanation:
         clauses=[clause_to_proto(judgement.clauses)] if judgement.clauses else [],
         passed_over=passed_over,
         shadow=judgement.shadow,
+        hidden_fields=[
+            pb.HiddenField(feed=one.feed, field=one.field, by=one.by)
+            for one in explanation.hidden.get(judgement.rule, ())
+        ],
     )

@@ -17,6 +17,7 @@ from data_sharing.api.decision_messages import (
     letter_to_proto,
 )
 from data_sharing.api.pages import row_of, size_of
+from data_sharing.api.redaction import Redaction
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, history, outbox
 from data_sharing.decisions.dead_letters import DeadLetter
@@ -30,6 +31,7 @@ from data_sharing.management.explanations import (
     position_of,
 )
 from data_sharing.management.operator_actions import OperatorActions, require_letter
+from data_sharing.management.shown_records import ShownRecords
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 from homeport.api.datasharing.v1 import decision_pb2_grpc as pb_grpc
 
@@ -48,8 +50,12 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         dispatcher: Dispatcher,
         operator_actions: OperatorActions,
         callers: Callers,
+        shown: ShownRecords,
+        redaction: Redaction,
     ) -> None:
         self._database = database
+        self._shown = shown
+        self._redaction = redaction
         self._worker = worker
         self._dispatcher = dispatcher
         self._operator_actions = operator_actions
@@ -72,7 +78,7 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         )
         next_token = str(found[size - 1][0]) if len(found) > size else ""
         return pb.ListDecisionsResponse(
-            decisions=[decision_to_proto(one) for _, one in found[:size]],
+            decisions=[self._redaction.decision(decision_to_proto(one)) for _, one in found[:size]],
             next_page_token=next_token,
         )
 
@@ -93,7 +99,10 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
                 raise InvalidInput("event", "name a decision, or an event by source and id")
             return explain_event(db, rules, tenant, position)
 
-        return explanation_to_proto(self._database.read(explain))
+        found = self._database.read(explain)
+        record = found.event
+        shown = None if record is None else self._shown.to_operator(record, request.purpose)
+        return self._redaction.explanation(tenant, explanation_to_proto(found, shown))
 
     async def ListInstructions(
         self, request: pb.ListInstructionsRequest, context: Context
@@ -170,7 +179,9 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         return self._callers.of_context(context, tenant).tenant
 
     def _instruction(self, stored: StoredInstruction) -> pb.Instruction:
-        return instruction_to_proto(stored, self._dispatcher.platform_of(stored.instruction.id))
+        return self._redaction.instruction(
+            instruction_to_proto(stored, self._dispatcher.platform_of(stored.instruction.id))
+        )
 
     def _letter(self, letter: DeadLetter) -> pb.DeadLetter:
         stored = (
@@ -178,4 +189,4 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
             if letter.instruction
             else None
         )
-        return letter_to_proto(letter, stored)
+        return self._redaction.letter(letter_to_proto(letter, stored))

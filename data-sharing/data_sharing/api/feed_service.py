@@ -37,6 +37,7 @@ from data_sharing.api.reading import Tail, read_along
 from data_sharing.feeds.intake import Envelope, Refusal
 from data_sharing.feeds.port import FeedLog
 from data_sharing.feeds.publisher import Answer, Publisher
+from data_sharing.management.shown_records import ShownRecords
 from data_sharing.registry.access import readable, readers
 from data_sharing.registry.catalogue import Catalogue
 from homeport.api.datasharing.v1 import feed_pb2 as pb
@@ -62,7 +63,9 @@ class FeedService(pb_grpc.FeedServiceServicer):
         callers: Callers,
         quotas: Quotas,
         open_tails: OpenStreams,
+        shown: ShownRecords,
     ) -> None:
+        self._shown = shown
         self._publisher = publisher
         self._log = log
         self._catalogue = catalogue
@@ -201,10 +204,13 @@ class FeedService(pb_grpc.FeedServiceServicer):
             feeds=tuple(dict.fromkeys(request.feeds)),
             key=request.key,
             follow=request.follow,
+            purpose=request.purpose,
         )
         with self._open_tails.hold(whose.tenant, self._callers.counted_as(whose, context.peer())):
             start = await self._start(request, whose.tenant)
-            along = read_along(self._log, self._catalogue, tail, start, lambda: self._draining)
+            along = read_along(
+                self._log, self._catalogue, tail, start, lambda: self._draining, self._shown
+            )
             async for records, position, trimmed in along:
                 yield pb.TailResponse(
                     events=[record_to_proto(record) for record in records],

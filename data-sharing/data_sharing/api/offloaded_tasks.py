@@ -7,7 +7,7 @@ may begin a thread, or a channel of gRPC: neither survives a fork.
 from __future__ import annotations
 
 from control_plane.offloading.port import TaskLimits, Tasks
-from data_sharing.api import tested_rules
+from data_sharing.api import sharing_task, tested_rules
 from data_sharing.decisions import rule_document
 from data_sharing.management import plan_task
 from data_sharing.registry import submission_tasks
@@ -18,6 +18,7 @@ TASKS: Tasks = {
     rule_document.CHECK: rule_document.check_task,
     tested_rules.TEST: tested_rules.test_task,
     plan_task.READ: plan_task.read_task,
+    sharing_task.READ: sharing_task.read_task,
 }
 _MANIFEST = """
 application: a
@@ -38,6 +39,9 @@ at: 2026-01-01T00:00
 repeats: FREQ=DAILY;COUNT=2
 actions: {x: {application: a, action: b}}
 """
+_SHARING = """
+policies: [{feed: a.b, grants: [{purpose: c, fields: [/c], applications: [a]}]}]
+"""
 
 
 def prepare() -> None:
@@ -49,6 +53,7 @@ def prepare() -> None:
     event = '{"type": "a.b", "subject": "a", "data": {"c": 2}}'
     tested_rules.test_task(["t", _RULES, [event], []], lambda _: [part, b"[]"])
     plan_task.read_task(_PLAN, lambda _: None)
+    sharing_task.read_task(_SHARING, lambda _: None)
 
 
 PLACE = f"{__name__}:TASKS"

@@ -13,8 +13,10 @@ from typing import NamedTuple
 from control_plane.errors import NotFound, PermissionDenied, Unavailable
 from data_sharing.feeds.port import FeedLog, Record
 from data_sharing.instruction import OUTCOME_FEED
-from data_sharing.registry.access import caused, may_read, readable
+from data_sharing.management.shown_records import ShownRecords
+from data_sharing.registry.access import caused, may_read, origin, readable
 from data_sharing.registry.catalogue import Catalogue
+from data_sharing.sharing.audience import Audience
 
 BEAT_S = 10.0
 LOOK_S = 1.0  # how soon a stream sees that the server stops
@@ -38,6 +40,7 @@ class Tail(NamedTuple):
     feeds: tuple[str, ...] = ()  # none: all that it may read
     key: str = ""
     follow: bool = False
+    purpose: str = ""  # of an operator
 
 
 async def read_along(
@@ -46,15 +49,18 @@ async def read_along(
     tail: Tail,
     start: int,
     stopping: Callable[[], bool],
+    shown: ShownRecords,
 ) -> AsyncIterator[Stretch]:
     """From behind position `start`. Raises NotFound, PermissionDenied, and Unavailable when
     the server stops."""
     position, silent_s = start, 0.0
     while True:
         types = visible(catalogue(), tail)
-        page = await log.read(tail.tenant, position, types=types, key=tail.key or None, limit=PAGE)
+        # Where keys may be hidden, whose an event is must not be learnt by asking for a key.
+        key = None if shown.governs(tail.tenant) else tail.key or None
+        page = await log.read(tail.tenant, position, types=types, key=key, limit=PAGE)
         position = page.position
-        records = seen(page.records, tail)
+        records = seen(page.records, tail, catalogue(), shown)
         for stretch in _stretches(records, position, page.trimmed):
             silent_s = 0.0
             yield stretch
@@ -89,14 +95,35 @@ def visible(catalogue: Catalogue, tail: Tail) -> Collection[str] | None:
     return set(tail.feeds)
 
 
-def seen(records: Sequence[Record], tail: Tail) -> Sequence[Record]:
-    """Of the types that it gets, the events that the reader may see: of outcomes, those of what
-    events of its own caused. An operator sees all."""
-    if not tail.application:
+def seen(
+    records: Sequence[Record], tail: Tail, catalogue: Catalogue, shown: ShownRecords
+) -> Sequence[Record]:
+    """Of the types that it gets, the events that the reader may see, as it may see them: of
+    outcomes, those of what events of its own caused. An operator sees all of what is open."""
+    if tail.application:
+        records = [
+            one
+            for one in records
+            if one.type != OUTCOME_FEED or caused(one.content, tail.application)
+        ]
+    if not shown.governs(tail.tenant):
         return records
-    return [
-        one for one in records if one.type != OUTCOME_FEED or caused(one.content, tail.application)
-    ]
+    found = [_shown(one, tail, catalogue, shown) for one in records]
+    return [one for one in found if one is not None and tail.key in ("", one.key)]
+
+
+def _shown(record: Record, tail: Tail, catalogue: Catalogue, shown: ShownRecords) -> Record | None:
+    """One as the reader may see it; None: not at all."""
+    if not tail.application:
+        found = shown.to_operator(record, tail.purpose)
+    elif origin(catalogue, tenant=tail.tenant, feed=record.type) == tail.application:
+        return record
+    else:
+        access = may_read(
+            catalogue, tenant=tail.tenant, application=tail.application, feed=record.type
+        )
+        found = shown.to(record, Audience(frozenset((tail.application,)), access.purpose))
+    return None if found is None else found.record
 
 
 def _stretches(records: Sequence[Record], position: int, trimmed: bool) -> list[Stretch]:

@@ -12,10 +12,11 @@ from control_plane.offloading.port import Offload
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.pages import size_of
+from data_sharing.api.redaction import Redaction
 from data_sharing.api.rollout_messages import pause_to_proto, rollout_to_proto
 from data_sharing.api.tested_rules import TEST
 from data_sharing.decisions.pauses import Pauses
-from data_sharing.decisions.rollouts import Rollouts
+from data_sharing.decisions.rollouts import Rollouts, RolloutStatus
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
@@ -43,7 +44,9 @@ class RuleService(pb_grpc.RuleServiceServicer):
         worker: DecisionWorker,
         offload: Offload,
         callers: Callers,
+        redaction: Redaction,
     ) -> None:
+        self._redaction = redaction
         self._rules = rules
         self._rollouts = rollouts
         self._pauses = pauses
@@ -130,13 +133,15 @@ class RuleService(pb_grpc.RuleServiceServicer):
 
     async def GetRollout(self, request: pb.GetRolloutRequest, context: Context) -> pb.Rollout:
         tenant = self._tenant(context, request.tenant)
-        return rollout_to_proto(self._rollouts.status(tenant, request.rule_id))
+        return self._rollout(
+            tenant, request.rule_id, self._rollouts.status(tenant, request.rule_id)
+        )
 
     async def PromoteRollout(
         self, request: pb.PromoteRolloutRequest, context: Context
     ) -> pb.Rollout:
         whose = self._callers.of_context(context, request.tenant)
-        return rollout_to_proto(
+        return self._rollout(whose.tenant, request.rule_id,
             await self._rollouts.promote(
                 whose.tenant, request.rule_id, by=whose.caller.name,
                 from_step=request.from_step, full=request.full,
@@ -146,15 +151,19 @@ class RuleService(pb_grpc.RuleServiceServicer):
     async def HoldRollout(self, request: pb.HoldRolloutRequest, context: Context) -> pb.Rollout:
         whose = self._callers.of_context(context, request.tenant)
         reason = _reason(request.reason)
-        return rollout_to_proto(
-            await self._rollouts.hold(whose.tenant, request.rule_id, reason, by=whose.caller.name)
+        return self._rollout(
+            whose.tenant,
+            request.rule_id,
+            await self._rollouts.hold(whose.tenant, request.rule_id, reason, by=whose.caller.name),
         )
 
     async def AbortRollout(self, request: pb.AbortRolloutRequest, context: Context) -> pb.Rollout:
         whose = self._callers.of_context(context, request.tenant)
         reason = _reason(request.reason)
-        return rollout_to_proto(
-            await self._rollouts.abort(whose.tenant, request.rule_id, reason, by=whose.caller.name)
+        return self._rollout(
+            whose.tenant,
+            request.rule_id,
+            await self._rollouts.abort(whose.tenant, request.rule_id, reason, by=whose.caller.name),
         )
 
     async def RollbackRule(self, request: pb.RollbackRuleRequest, context: Context) -> pb.Rule:
@@ -189,12 +198,15 @@ class RuleService(pb_grpc.RuleServiceServicer):
     def _tenant(self, context: Context, tenant: str) -> str:
         return self._callers.of_context(context, tenant).tenant
 
+    def _rollout(self, tenant: str, rule_id: str, status: RolloutStatus) -> pb.Rollout:
+        return self._redaction.rollout(tenant, rule_id, rollout_to_proto(status))
+
     def _rule(self, rule: RuleVersion, *, with_scopes: bool = False) -> pb.Rule:
         health = self._worker.health(rule.tenant, rule.slot, rule.version)
         suspended = self._rules.suspended.get((rule.tenant, rule.slot), "")
         rollout = self._rollouts.find(rule.tenant, rule.spec.rule)
         pause = self._pauses.find(rule.tenant, rule.spec.rule)
-        return pb.Rule(
+        message = pb.Rule(
             tenant=rule.tenant,
             rule_id=rule.spec.rule,
             version=rule.version,
@@ -207,6 +219,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
             rollout=None if rollout is None else rollout_to_proto(rollout, whole=False),
             pause=None if pause is None else pause_to_proto(pause),
         )
+        return self._redaction.rule(message)
 
 
 def health_to_proto(health: RuleHealth, suspended: str, *, with_scopes: bool) -> pb.RuleHealth:

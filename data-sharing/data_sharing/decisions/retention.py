@@ -13,13 +13,15 @@ from collections.abc import Callable
 
 from control_plane.errors import Unavailable
 from data_sharing.database import Database
-from data_sharing.decisions import dead_letters, history, outbox, pause_tables
+from data_sharing.decisions import dead_letters, history, outbox, pause_tables, sharing_tables
 from data_sharing.decisions.worker import DecisionWorker
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 30.0
 ROWS_AT_ONCE = 2_000
+DAY_MS = 86_400_000
+READS_DAYS = 400  # for which it is kept who was shown what
 
 
 class DecisionRetention:
@@ -59,6 +61,8 @@ class DecisionRetention:
         gone = history.trim(db, before_ms, ROWS_AT_ONCE)
         gone += outbox.trim(db, before_ms, ROWS_AT_ONCE)
         gone += dead_letters.trim_instructions(db, before_ms, ROWS_AT_ONCE)
+        first_day = self._wall_ms() // DAY_MS - READS_DAYS
+        gone += sharing_tables.trim_reads(db, first_day, ROWS_AT_ONCE)
         for tenant, trimmed in db.execute("SELECT tenant, trimmed FROM feed_logs").fetchall():
             gone += history.trim_events(db, tenant, trimmed, ROWS_AT_ONCE)
             gone += dead_letters.trim_events(db, tenant, trimmed, ROWS_AT_ONCE)

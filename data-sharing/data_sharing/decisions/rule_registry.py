@@ -26,7 +26,7 @@ from control_plane.errors import NotFound, Refused, ServiceError
 from control_plane.offloading.port import Offload
 from control_plane.printable import quoted
 from data_sharing.database import Database
-from data_sharing.decisions import action_check, rule_document, rule_tables
+from data_sharing.decisions import action_check, rule_document, rule_tables, sharing_check
 from data_sharing.decisions.new_versions import KnownRule, NextVersion, next_version
 from data_sharing.decisions.readable_feeds import ReadableFeeds
 from data_sharing.decisions.rule_costs import check_costs
@@ -189,6 +189,7 @@ class RuleRegistry:
                     answer=lambda question: self.answer(tenant, question),
                 )
                 document = msgspec.json.decode(encoded, type=RulesDocument)
+                sharing_check.check(tenant, document, self._worker.rules)
                 following = self._following(tenant, document)
                 versions = [one.version for one in following]
                 # In a thread: a tenant may have many rules.
@@ -252,7 +253,11 @@ class RuleRegistry:
         compiled = self._worker.rules.rules.get((rule.tenant, rule.slot))
         if compiled is None or compiled.version != rule.version:
             return ()
-        return (*compiled.warnings, *action_check.of_rule(self._catalogue(), compiled).texts)
+        return (
+            *compiled.warnings,
+            *action_check.of_rule(self._catalogue(), compiled).texts,
+            *sharing_check.warnings(compiled, self._worker.rules),
+        )
 
     def _following(self, tenant: str, document: RulesDocument) -> list[NextVersion]:
         """What becomes of the document's rules, were it applied. Raises Refused."""

@@ -6,8 +6,9 @@ Appended in the transaction that records the outcome, and decided there like any
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -71,6 +72,10 @@ def _causes(what: Instruction) -> list[dict[str, str]]:
     return [{"source": one.source, "id": one.id} for one in what.causes]
 
 
+Governed: TypeAlias = Callable[[str, str, int], bool]
+"""(tenant, rule, its version) to whether the rule reads a feed with a sharing policy."""
+
+
 class AppendInside(Protocol):
     """What is needed of the feed log."""
 
@@ -82,11 +87,17 @@ class AppendInside(Protocol):
 class OutcomeEvents:
     """`record` is an OutcomeRecorder's RecordEvent."""
 
-    def __init__(self, log: AppendInside) -> None:
-        self._log = log
+    def __init__(
+        self, log: AppendInside, governed: Governed = lambda tenant, rule, version: False
+    ) -> None:
+        self._log, self._governed = log, governed
 
     def record(
         self, db: sqlite3.Connection, stored: StoredInstruction, performed: Performed
     ) -> None:
-        """In the transaction that records the outcome."""
+        """In the transaction that records the outcome. What an application said of something that
+        a governed rule had it do is not told: others read outcomes than may see what it was."""
+        what = stored.instruction
+        if self._governed(what.tenant, what.rule, what.rule_version):
+            performed = replace(performed, output="", message="")
         self._log.append_inside(db, [outcome_event(stored, performed)])

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from control_plane.errors import NotFound
 from control_plane.printable import quoted
-from data_sharing.decisions import history, outbox
+from data_sharing.decisions import history, outbox, sharing_tables
 from data_sharing.decisions.history import Decision, Judgement
 from data_sharing.decisions.outbox import StoredInstruction
 from data_sharing.event import Event
@@ -23,18 +24,29 @@ from data_sharing.feeds.port import Record
 from data_sharing.rules import explanation
 from data_sharing.rules.compiled import CompiledRule, Input, read_path
 from data_sharing.rules.explanation import json_shown
+from data_sharing.rules.fields_read import fields_read
 from data_sharing.rules.predicates import admits
 from data_sharing.rules.results import ClauseOutcome
 from data_sharing.rules.ruleset import RuleSet
+from data_sharing.sharing.consent import Consent, Consents
+from data_sharing.sharing.fields import field_of
 
 PASSED_OVER = "not-matched"
 MOST_BY_CLAUSES = 100  # rules that were not evaluated and are explained clause by clause
 
 
+class HiddenField(NamedTuple):
+    """A field that a rule reads and does not see. by: "policy", or "consent" of the user."""
+
+    feed: str
+    field: str
+    by: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """All that is known. event None: time did it, or the event passed its retention.
-    passed_over: rules that the index told apart, without asking them."""
+    passed_over: rules that the index told apart, without asking them. hidden: by rule."""
 
     time_ms: int
     event: Record | None
@@ -42,6 +54,7 @@ class Explanation:
     passed_over: list[Judgement]
     decisions: list[Decision]
     instructions: list[StoredInstruction]
+    hidden: Mapping[str, tuple[HiddenField, ...]] = field(default_factory=dict)
 
 
 def explain_decision(
@@ -79,13 +92,60 @@ def explain_event(
     decisions = history.of_event(db, tenant, position)
     evaluated = {(one.rule, one.version) for one in judgements}
     evaluated |= {(one.rule, 0) for one in judgements if not one.shadow}
+    event, consents = record.event(), _ConsentsThen(db, position)
+    passed_over = _passed_over(rules, event, evaluated, consents)
+    told = {one.rule for one in (*judgements, *passed_over)}
     return Explanation(
         time_ms=record.accepted_ms,
         event=record,
         judgements=judgements,
-        passed_over=_passed_over(rules, record.event(), evaluated),
+        passed_over=passed_over,
         decisions=decisions,
         instructions=_instructions(db, decisions),
+        hidden={
+            name: hidden
+            for (whose, name), rule in rules.rules.items()
+            if whose == tenant and name in told
+            if (hidden := _hidden(rules, rule, event, consents))
+        },
+    )
+
+
+class _ConsentsThen:
+    """Those that held when an event was decided."""
+
+    def __init__(self, db: sqlite3.Connection, position: int) -> None:
+        self._db, self._position = db, position
+
+    def of(self, tenant: str, subject: str, /) -> list[Consent]:
+        return sharing_tables.consents_at(self._db, tenant, subject, self._position)
+
+
+def _shown(rules: RuleSet, rule: CompiledRule, event: Event, consents: Consents) -> Event | None:
+    """The event as the rule sees it; None: it does not."""
+    view = rules.policies.view(event.tenant, event.type, rule.audience)
+    if view is None:
+        return event
+    found = view.of(event, consents)
+    return None if found is None else found[0]
+
+
+def _hidden(
+    rules: RuleSet, rule: CompiledRule, event: Event, consents: Consents
+) -> tuple[HiddenField, ...]:
+    """Of the event's feed, what the rule reads and does not see."""
+    view = rules.policies.view(event.tenant, event.type, rule.audience)
+    if view is None:
+        return ()
+    selection = view.selection(view.consents_of(event, consents))
+    return tuple(
+        HiddenField(
+            event.type,
+            field_of(path),
+            "consent" if view.widest is not None and view.widest.shows(path) else "policy",
+        )
+        for path in sorted(fields_read(rule).get(event.type, ()))
+        if selection is None or not selection.shows(path)
     )
 
 
@@ -100,17 +160,24 @@ def position_of(db: sqlite3.Connection, tenant: str, source: str, event_id: str)
     return record.position
 
 
-def _passed_over(rules: RuleSet, event: Event, evaluated: set[tuple[str, int]]) -> list[Judgement]:
+def _passed_over(
+    rules: RuleSet, whole: Event, evaluated: set[tuple[str, int]], consents: Consents
+) -> list[Judgement]:
     """Rules of the event's feed that were not evaluated, with what in the event said so."""
     found: list[Judgement] = []
     by_clauses = 0
     for (tenant, _), rule in sorted(rules.rules.items()):
         name = rule.id
-        inputs = [one for one in rule.inputs.values() if one.feed == event.type]
+        inputs = [one for one in rule.inputs.values() if one.feed == whole.type]
         known = (name, rule.version) in evaluated or (
             (name, 0) in evaluated and not rule.activation.rollout
         )
-        if tenant != event.tenant or known or not inputs:
+        if tenant != whole.tenant or known or not inputs:
+            continue
+        event = _shown(rules, rule, whole, consents)
+        if event is None:
+            detail = "the feed has a sharing policy, and of this event the rule is shown nothing"
+            found.append(Judgement(name, rule.version, PASSED_OVER, detail=detail))
             continue
         if any(admits(one.conjuncts, event) for one in inputs):
             detail = "this version of the rule was not in force when the event was decided"
@@ -123,10 +190,8 @@ def _passed_over(rules: RuleSet, event: Event, evaluated: set[tuple[str, int]]) 
             bindings = rule.environment.bind(seen)
             clauses = explanation.clauses(rule, seen, bindings, rule.when.holds(bindings))
         detail = "its conditions on the event alone do not hold"
-        whole = ClauseOutcome(rule.spec.condition, "false", _values(rule, seen))
-        found.append(
-            Judgement(name, rule.version, PASSED_OVER, detail=detail, clauses=clauses or whole)
-        )
+        clauses = clauses or ClauseOutcome(rule.spec.condition, "false", _values(rule, seen))
+        found.append(Judgement(name, rule.version, PASSED_OVER, detail=detail, clauses=clauses))
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from data_sharing.rules.spec import RulesDocument
+from data_sharing.sharing.policy import SharingDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -27,5 +28,11 @@ def rules_schema() -> str:
     return schema_of(RulesDocument, "Rules and forecasts of Homeport")
 
 
+def sharing_schema() -> str:
+    return schema_of(SharingDocument, "Sharing policies of Homeport")
+
+
 if __name__ == "__main__":
-    (Path(sys.argv[1]) / "rules.schema.json").write_text(rules_schema(), encoding="utf-8")
+    folder = Path(sys.argv[1])
+    (folder / "rules.schema.json").write_text(rules_schema(), encoding="utf-8")
+    (folder / "sharing.schema.json").write_text(sharing_schema(), encoding="utf-8")

@@ -37,6 +37,7 @@ class SharingPolicies:
 
     def __init__(self, governed: Mapping[tuple[str, str], GovernedFeed] | None = None) -> None:
         self._governed = dict(governed or {})
+        self._tenants = frozenset(tenant for tenant, _ in self._governed)
         self._views: dict[tuple[str, str, Audience], FieldView] = {}
 
     def __bool__(self) -> bool:
@@ -45,6 +46,10 @@ class SharingPolicies:
     def get(self, tenant: str, feed: str) -> GovernedFeed | None:
         """None: the feed has no policy."""
         return self._governed.get((tenant, feed))
+
+    def governs(self, tenant: str) -> bool:
+        """Whether any feed of the tenant has a policy."""
+        return tenant in self._tenants
 
     def of_tenant(self, tenant: str) -> list[FeedPolicy]:
         """By feed."""

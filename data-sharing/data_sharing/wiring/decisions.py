@@ -20,15 +20,19 @@ from data_sharing.api.callers import Callers
 from data_sharing.api.decision_service import DecisionService
 from data_sharing.api.plan_service import PlanService
 from data_sharing.api.platform_service import PlatformService
+from data_sharing.api.redaction import Redaction
 from data_sharing.api.rule_service import RuleService
+from data_sharing.api.sharing_service import SharingService
 from data_sharing.database import Database
-from data_sharing.decisions import outbox
+from data_sharing.decisions import outbox, rule_tables
 from data_sharing.decisions.action_users import ActionUsers
+from data_sharing.decisions.disclosure import Disclosure, FindSpec
 from data_sharing.decisions.instruction_factory import FindVersion, InstructionFactory
 from data_sharing.decisions.pauses import Pauses
 from data_sharing.decisions.retention import DecisionRetention
 from data_sharing.decisions.rollouts import Rollouts
 from data_sharing.decisions.rule_registry import RuleRegistry
+from data_sharing.decisions.sharing_registry import SharingRegistry
 from data_sharing.decisions.worker import PARTITION, DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.outcome_events import OutcomeEvents
@@ -37,9 +41,11 @@ from data_sharing.delivery.output_check import OutputCheck
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from data_sharing.management.operator_actions import OperatorActions
 from data_sharing.management.planning import Planning
+from data_sharing.management.shown_records import ShownRecords
 from data_sharing.registry.access import origin
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.registry import Registry
+from data_sharing.rules.spec import RuleSpec
 from data_sharing.signing_key_file import key_of_file
 
 
@@ -57,11 +63,13 @@ class Deciding:
     rules: RuleService
     plans: PlanService
     decisions: DecisionService
+    sharing: SharingService
+    shown: ShownRecords
 
     @property
     def services(self) -> Sequence[Service]:
         """What it serves."""
-        served = (self.rules, self.plans, self.decisions, self.platforms)
+        served = (self.rules, self.plans, self.decisions, self.platforms, self.sharing)
         return [one.service() for one in served]
 
     def run(self, group: asyncio.TaskGroup, supervisor: Supervisor) -> list[asyncio.Task[None]]:
@@ -104,11 +112,24 @@ async def build_deciding(
     rollouts = Rollouts(database, rules, wall_ms=wall_ms)
     pauses = Pauses(database, rules, worker, wall_ms=wall_ms)
 
+    sharing = SharingRegistry(
+        database,
+        worker,
+        wall_ms=wall_ms,
+        new_id=lambda: f"k-{secrets.token_hex(10)}",
+        new_secret=lambda: secrets.token_bytes(32),
+    )
+    disclosure = Disclosure(lambda: worker.rules, spec_finder(database))
+    redaction = Redaction(disclosure)
+    shown = ShownRecords(database, lambda: worker.rules.policies)
+
     key = await asyncio.to_thread(  # a passphrase takes a tenth of a second
         key_of_file, signing_key, wrapping, random=secrets.token_bytes
     )
     recorder = OutcomeRecorder(
-        OutcomeEvents(feed_log).record, check=OutputCheck(find_version).checked, wall_ms=wall_ms
+        OutcomeEvents(feed_log, disclosure.governed).record,
+        check=OutputCheck(find_version).checked,
+        wall_ms=wall_ms,
     )
     dispatcher = Dispatcher(
         database,
@@ -149,10 +170,24 @@ async def build_deciding(
         platforms=platforms,
         rollouts=rollouts,
         pauses=pauses,
-        rules=RuleService(rules, rollouts, pauses, worker, offload, callers),
+        rules=RuleService(rules, rollouts, pauses, worker, offload, callers, redaction),
         plans=PlanService(planning, database, callers, wall_ms=wall_ms),
-        decisions=DecisionService(database, worker, dispatcher, operator_actions, callers),
+        decisions=DecisionService(
+            database, worker, dispatcher, operator_actions, callers, shown, redaction
+        ),
+        sharing=SharingService(sharing, database, lambda: registry.catalogue, offload, callers),
+        shown=shown,
     )
+
+
+def spec_finder(database: Database) -> FindSpec:
+    """Versions of rules as they were applied."""
+
+    def find(tenant: str, rule: str, version: int) -> RuleSpec | None:
+        found = database.read(lambda db: rule_tables.get(db, tenant, rule, version))
+        return None if found is None else found.spec
+
+    return find
 
 
 def version_finder(registry: Registry) -> FindVersion:

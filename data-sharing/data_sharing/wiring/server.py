@@ -55,6 +55,7 @@ from data_sharing.api import (
     platform_service,
     registry_service,
     rule_service,
+    sharing_service,
 )
 from data_sharing.api.audited_objects import audited_objects
 from data_sharing.api.call_quotas import METHOD_QUOTAS, QUOTAS
@@ -90,7 +91,7 @@ log = logging.getLogger("homeport")
 
 SERVICES = (
     registry_service.NAME, feed_service.NAME, rule_service.NAME, plan_service.NAME,
-    decision_service.NAME, platform_service.NAME, audit_service.NAME,
+    decision_service.NAME, platform_service.NAME, sharing_service.NAME, audit_service.NAME,
 )  # fmt: skip
 SIGNING_KEY = "signing.key"
 DATA_FOLDER = DataFolder(
@@ -211,6 +212,7 @@ async def _serve(
                 callers,
                 quotas,
                 OpenStreams("tails", settings.open_tails(), jitter=random.random),
+                deciding.shown,
             )
             applications = RegistryService(
                 registry,
@@ -223,7 +225,13 @@ async def _serve(
             auditing = build_auditing(
                 SqliteAuditLog(database, wall_ms=_now_ms, new_id=new_entry_id),
                 methods,
-                audited_objects(applications, deciding.rules, deciding.plans, deciding.decisions),
+                audited_objects(
+                    applications,
+                    deciding.rules,
+                    deciding.plans,
+                    deciding.decisions,
+                    deciding.sharing,
+                ),
                 access.control,
                 Proxies(),
                 AuditRetention(age_s=settings.audit_keep_s, entries=settings.audit_keep_entries),

@@ -17,6 +17,7 @@ from homeport.api.datasharing.v1 import decision_pb2 as pb
 from tests.support.datasharing_callers import OPERATOR, callers
 from tests.support.decisions_harness import TENANT, DecisionHarness, decision_harness, event
 from tests.support.instructions import NOW_MS
+from tests.support.sharing_parts import redaction, shown_records
 
 RULES = """
 rules:
@@ -48,7 +49,10 @@ def service(harness: DecisionHarness) -> DecisionService:
     actions = OperatorActions(
         harness.database, harness.worker, dispatcher, recorder, wall_ms=harness.clock
     )
-    return DecisionService(harness.database, harness.worker, dispatcher, actions, callers())
+    return DecisionService(
+        harness.database, harness.worker, dispatcher, actions, callers(), shown_records(harness),
+        redaction(harness),
+    )  # fmt: skip
 
 
 async def slow_roads(harness: DecisionHarness, count: int) -> None:

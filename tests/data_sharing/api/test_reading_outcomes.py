@@ -25,6 +25,7 @@ from data_sharing.registry.manifest import Consumed, Manifest, Produced
 from data_sharing.registry.manifest_reader import read_manifest
 from tests.support.decisions_harness import TENANT, DecisionHarness, decision_harness, event
 from tests.support.instructions import NOW_MS
+from tests.support.sharing_parts import shown_records
 
 MESSAGES = "homeport-messages"
 
@@ -128,7 +129,9 @@ async def performed(tmp_path: Path) -> AsyncIterator[DecisionHarness]:
 
 
 async def tailed(harness: DecisionHarness, tail: Tail) -> list[Record]:
-    along = read_along(harness.log, lambda: CATALOGUE, tail, 0, lambda: False)
+    along = read_along(
+        harness.log, lambda: CATALOGUE, tail, 0, lambda: False, shown_records(harness)
+    )
     return [record async for stretch in along for record in stretch.records]
 
 
@@ -175,7 +178,9 @@ async def test_who_goes_by_many_outcomes_of_others_lets_others_work_and_is_told_
             lambda db, one=one, done=done: outcomes.record(db, one, done)
         )
     tail = Tail(tenant=TENANT, application=MESSAGES, feeds=(OUTCOME_FEED,))
-    along = read_along(performed.log, lambda: CATALOGUE, tail, 0, lambda: False)
+    along = read_along(
+        performed.log, lambda: CATALOGUE, tail, 0, lambda: False, shown_records(performed)
+    )
     turns = 0
 
     async def others() -> None:

@@ -28,6 +28,7 @@ from tests.support.rule_services import (
     document,
     replace_fields,
 )
+from tests.support.sharing_parts import redaction
 
 
 async def test_an_applied_rule_decides_from_the_next_event_on(harness, service) -> None:
@@ -250,7 +251,9 @@ async def test_documents_are_compiled_and_tried_elsewhere(harness, registry) -> 
     offload = FakeOffload(failure=TooCostly("document", "document: takes longer than 5 s to check"))
     rollouts = Rollouts(harness.database, registry, wall_ms=harness.clock)
     pauses = Pauses(harness.database, registry, harness.worker, wall_ms=harness.clock)
-    service = RuleService(registry, rollouts, pauses, harness.worker, offload, callers())
+    service = RuleService(
+        registry, rollouts, pauses, harness.worker, offload, callers(), redaction(harness)
+    )
     with pytest.raises(TooCostly):
         await service.TestRules(pb.TestRulesRequest(document=document("r")), OPERATOR)
     await service.TestRules(pb.TestRulesRequest(document=document("r")), OPERATOR)
@@ -259,7 +262,9 @@ async def test_documents_are_compiled_and_tried_elsewhere(harness, registry) -> 
     rules = RuleRegistry(
         harness.database, harness.worker, lambda: CATALOGUE, checking, wall_ms=harness.clock
     )
-    service = RuleService(rules, rollouts, pauses, harness.worker, offload, callers())
+    service = RuleService(
+        rules, rollouts, pauses, harness.worker, offload, callers(), redaction(harness)
+    )
     with pytest.raises(TooCostly):
         await apply(service, document("r"))
     assert rules.rules(TENANT) == []

@@ -87,6 +87,7 @@ class PoisonedRules:
 
     def __init__(self, rules, poison: str) -> None:
         self._rules, self._poison = rules, poison
+        self.policies = rules.policies
 
     def decide(self, event, **others):
         if event.id == self._poison:

@@ -138,6 +138,7 @@ class FailsOn:
 
     def __init__(self, rules, event_id: str) -> None:
         self._rules, self._event_id = rules, event_id
+        self.policies = rules.policies
 
     def decide(self, event: Event, **how) -> EvaluationResult:
         if event.id == self._event_id:

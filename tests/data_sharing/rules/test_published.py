@@ -14,9 +14,10 @@ from data_sharing.documents import value_of
 from data_sharing.forecasts.forecast import FIELDS as FORECAST_FIELDS
 from data_sharing.plans.published import plan_schema
 from data_sharing.plans.spec import parse_plan
-from data_sharing.rules.published import rules_schema
+from data_sharing.rules.published import rules_schema, sharing_schema
 from data_sharing.rules.results import RuleVerdict
 from data_sharing.rules.windows import FIELDS as WINDOW_FIELDS
+from data_sharing.sharing.policy import parse_policies
 from tests.support.rule_harness import faults_of
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
@@ -33,7 +34,12 @@ def valid(text: str, schema: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "schema"), [("rules.schema.json", rules_schema()), ("plan.schema.json", plan_schema())]
+    ("name", "schema"),
+    [
+        ("rules.schema.json", rules_schema()),
+        ("sharing.schema.json", sharing_schema()),
+        ("plan.schema.json", plan_schema()),
+    ],
 )
 def test_published_schemas_are_those_that_are_read_by(name: str, schema: str) -> None:
     jsonschema_rs.meta.validate(json.loads(schema))
@@ -61,3 +67,9 @@ def test_every_verdict_and_field_is_explained() -> None:
     forecasts = (REFERENCE / "forecasts.md").read_text()
     for field in FORECAST_FIELDS:
         assert f"`{field}`" in forecasts
+
+
+@pytest.mark.parametrize("text", examples("sharing.md"))
+def test_every_example_of_sharing_policies_is_taken(text: str) -> None:
+    valid(text, sharing_schema())
+    assert parse_policies(text)

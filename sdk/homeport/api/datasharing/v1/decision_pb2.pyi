@@ -183,6 +183,7 @@ class Decision(_message.Message):
     EFFECTS_JSON_FIELD_NUMBER: _builtins.int
     INSTRUCTION_IDS_FIELD_NUMBER: _builtins.int
     LATE_MS_FIELD_NUMBER: _builtins.int
+    VALUES_HIDDEN_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     tenant: _builtins.str
     kind: Global___DecisionKind.ValueType
@@ -197,6 +198,8 @@ class Decision(_message.Message):
     """what followed, as JSON"""
     late_ms: _builtins.int
     """after the instant it was due"""
+    values_hidden: _builtins.bool
+    """a sharing policy hides from operators what the rule reads"""
     @_builtins.property
     def decide_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -218,10 +221,11 @@ class Decision(_message.Message):
         effects_json: _builtins.str = ...,
         instruction_ids: _abc.Iterable[_builtins.str] | None = ...,
         late_ms: _builtins.int = ...,
+        values_hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "decide_time", b"decide_time", "decision_id", b"decision_id", "effects_json", b"effects_json", "instruction_ids", b"instruction_ids", "kind", b"kind", "late_ms", b"late_ms", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "summary", b"summary", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "decide_time", b"decide_time", "decision_id", b"decision_id", "effects_json", b"effects_json", "instruction_ids", b"instruction_ids", "kind", b"kind", "late_ms", b"late_ms", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "summary", b"summary", "tenant", b"tenant", "values_hidden", b"values_hidden"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -292,9 +296,12 @@ class ExplainDecisionRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     DECISION_ID_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     decision_id: _builtins.str
     """or"""
+    purpose: _builtins.str
+    """what for: needed to see events of feeds with a sharing policy"""
     @_builtins.property
     def event(self) -> Global___EventName:
         """source and id, or position"""
@@ -305,14 +312,44 @@ class ExplainDecisionRequest(_message.Message):
         tenant: _builtins.str = ...,
         decision_id: _builtins.str = ...,
         event: Global___EventName | None = ...,
+        purpose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "event", b"event", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "event", b"event", "purpose", b"purpose", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainDecisionRequest: _TypeAlias = ExplainDecisionRequest  # noqa: Y015
+
+@_typing.final
+class HiddenField(_message.Message):
+    """A field that a rule reads and was not shown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEED_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    feed: _builtins.str
+    field: _builtins.str
+    """`key`, `subject`, or a JSON Pointer into the data; empty: all of the data"""
+    by: _builtins.str
+    """"policy": nobody grants it; "consent": the user's is missing"""
+    def __init__(
+        self,
+        *,
+        feed: _builtins.str = ...,
+        field: _builtins.str = ...,
+        by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "feed", b"feed", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HiddenField: _TypeAlias = HiddenField  # noqa: Y015
 
 @_typing.final
 class RuleExplanation(_message.Message):
@@ -328,6 +365,8 @@ class RuleExplanation(_message.Message):
     CLAUSES_FIELD_NUMBER: _builtins.int
     PASSED_OVER_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELDS_FIELD_NUMBER: _builtins.int
+    VALUES_HIDDEN_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     rule_version: _builtins.int
     verdict: _builtins.str
@@ -340,9 +379,17 @@ class RuleExplanation(_message.Message):
     """the index alone told that it cannot match; its state was not touched"""
     shadow: _builtins.bool
     """of a version in a rollout that does not act at this key"""
+    values_hidden: _builtins.bool
+    """a sharing policy hides from operators what the rule reads"""
     @_builtins.property
     def clauses(self) -> _containers.RepeatedCompositeFieldContainer[_rule_pb2.Clause]:
         """of its conditions, outermost first"""
+
+    @_builtins.property
+    def hidden_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___HiddenField]:
+        """It reads these and does not see them, of this event or of its feed; policies as of now,
+        consents as of the event.
+        """
 
     def __init__(
         self,
@@ -355,10 +402,12 @@ class RuleExplanation(_message.Message):
         clauses: _abc.Iterable[_rule_pb2.Clause] | None = ...,
         passed_over: _builtins.bool = ...,
         shadow: _builtins.bool = ...,
+        hidden_fields: _abc.Iterable[Global___HiddenField] | None = ...,
+        values_hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "detail", b"detail", "passed_over", b"passed_over", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "shadow", b"shadow", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "detail", b"detail", "hidden_fields", b"hidden_fields", "passed_over", b"passed_over", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "shadow", b"shadow", "values_hidden", b"values_hidden", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -374,8 +423,11 @@ class ExplainDecisionResponse(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
     INSTRUCTIONS_FIELD_NUMBER: _builtins.int
+    EVENT_HIDDEN_FIELD_NUMBER: _builtins.int
     event_json: _builtins.str
     """absent once the event passed its retention"""
+    event_hidden: _builtins.bool
+    """what event_json leaves out, a sharing policy hides for this purpose"""
     @_builtins.property
     def event(self) -> Global___EventName:
         """absent for a plan's own action"""
@@ -401,10 +453,11 @@ class ExplainDecisionResponse(_message.Message):
         rules: _abc.Iterable[Global___RuleExplanation] | None = ...,
         decisions: _abc.Iterable[Global___Decision] | None = ...,
         instructions: _abc.Iterable[Global___Instruction] | None = ...,
+        event_hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "decisions", b"decisions", "event", b"event", "event_json", b"event_json", "instructions", b"instructions", "rules", b"rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "decisions", b"decisions", "event", b"event", "event_hidden", b"event_hidden", "event_json", b"event_json", "instructions", b"instructions", "rules", b"rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -432,6 +485,7 @@ class Instruction(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    VALUES_HIDDEN_FIELD_NUMBER: _builtins.int
     instruction_id: _builtins.str
     tenant: _builtins.str
     application: _builtins.str
@@ -449,6 +503,8 @@ class Instruction(_message.Message):
     attempts: _builtins.int
     reason: _builtins.str
     """why it waits or died; often empty"""
+    values_hidden: _builtins.bool
+    """a sharing policy hides from operators what the rule reads"""
     @_builtins.property
     def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventName]: ...
     @_builtins.property
@@ -480,10 +536,11 @@ class Instruction(_message.Message):
         attempts: _builtins.int = ...,
         outcome: Global___Outcome | None = ...,
         reason: _builtins.str = ...,
+        values_hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline_time", b"deadline_time", "decide_time", b"decide_time", "outcome", b"outcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "application", b"application", "attempts", b"attempts", "causes", b"causes", "config_json", b"config_json", "deadline_time", b"deadline_time", "decide_time", b"decide_time", "instruction_id", b"instruction_id", "modification_json", b"modification_json", "outcome", b"outcome", "plan_id", b"plan_id", "platform", b"platform", "reason", b"reason", "rule_id", b"rule_id", "rule_version", b"rule_version", "state", b"state", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "application", b"application", "attempts", b"attempts", "causes", b"causes", "config_json", b"config_json", "deadline_time", b"deadline_time", "decide_time", b"decide_time", "instruction_id", b"instruction_id", "modification_json", b"modification_json", "outcome", b"outcome", "plan_id", b"plan_id", "platform", b"platform", "reason", b"reason", "rule_id", b"rule_id", "rule_version", b"rule_version", "state", b"state", "tenant", b"tenant", "values_hidden", b"values_hidden", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -653,6 +710,7 @@ class DeadLetter(_message.Message):
     RULE_VERSION_FIELD_NUMBER: _builtins.int
     INSTRUCTION_FIELD_NUMBER: _builtins.int
     REDRIVE_TIME_FIELD_NUMBER: _builtins.int
+    VALUES_HIDDEN_FIELD_NUMBER: _builtins.int
     dead_letter_id: _builtins.str
     tenant: _builtins.str
     kind: Global___DeadLetterKind.ValueType
@@ -661,6 +719,8 @@ class DeadLetter(_message.Message):
     rule_id: _builtins.str
     """that failed on it"""
     rule_version: _builtins.int
+    values_hidden: _builtins.bool
+    """a sharing policy hides from operators what the rule reads"""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -688,10 +748,11 @@ class DeadLetter(_message.Message):
         rule_version: _builtins.int = ...,
         instruction: Global___Instruction | None = ...,
         redrive_time: _timestamp_pb2.Timestamp | None = ...,
+        values_hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "event", b"event", "instruction", b"instruction", "redrive_time", b"redrive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dead_letter_id", b"dead_letter_id", "event", b"event", "instruction", b"instruction", "kind", b"kind", "reason", b"reason", "redrive_time", b"redrive_time", "rule_id", b"rule_id", "rule_version", b"rule_version", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dead_letter_id", b"dead_letter_id", "event", b"event", "instruction", b"instruction", "kind", b"kind", "reason", b"reason", "redrive_time", b"redrive_time", "rule_id", b"rule_id", "rule_version", b"rule_version", "tenant", b"tenant", "values_hidden", b"values_hidden"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -186,6 +186,7 @@ class TailRequest(_message.Message):
     AFTER_POSITION_FIELD_NUMBER: _builtins.int
     FROM_ACCEPT_TIME_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: the token's, else "default" """
     application: _builtins.str
@@ -196,6 +197,10 @@ class TailRequest(_message.Message):
     """with the event behind this one; 0: with the oldest kept"""
     follow: _builtins.bool
     """go on with new events; else end at the end of the log"""
+    purpose: _builtins.str
+    """What for, of an operator: needed to see events of feeds with a sharing policy. Applications
+    read for the purpose that their manifest states.
+    """
     @_builtins.property
     def feeds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """CloudEvents types; empty: all that the reader may read"""
@@ -214,10 +219,11 @@ class TailRequest(_message.Message):
         after_position: _builtins.int = ...,
         from_accept_time: _timestamp_pb2.Timestamp | None = ...,
         follow: _builtins.bool = ...,
+        purpose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "from_accept_time", b"from_accept_time", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "application", b"application", "feeds", b"feeds", "follow", b"follow", "from_accept_time", b"from_accept_time", "key", b"key", "start", b"start", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "application", b"application", "feeds", b"feeds", "follow", b"follow", "from_accept_time", b"from_accept_time", "key", b"key", "purpose", b"purpose", "start", b"start", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["after_position", "from_accept_time"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015

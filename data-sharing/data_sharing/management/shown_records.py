@@ -1,0 +1,84 @@
+"""ShownRecords: kept events as whoever reads them may see them: applications, and operators.
+
+An application sees its own feeds as they are, and those of others as their policies let it, for the
+purpose that its manifest states. An operator states the purpose with the question. Consents are
+those that hold now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from data_sharing.database import Database
+from data_sharing.decisions import sharing_tables
+from data_sharing.event import Event
+from data_sharing.feeds.port import Record
+from data_sharing.sharing.audience import OPERATORS, Audience
+from data_sharing.sharing.consent import NO_CONSENTS, Consent
+from data_sharing.sharing.field_view import FieldView, Selection
+from data_sharing.sharing.policies import SharingPolicies
+
+_KEPT_ATTRIBUTES = ("datacontenttype", "dataschema")
+
+
+class Shown(NamedTuple):
+    """A record as it is shown. fields: of it, for people; None: all, the feed has no policy."""
+
+    record: Record
+    fields: tuple[str, ...] | None
+
+
+class ShownRecords:
+    """policies: in force now."""
+
+    def __init__(self, database: Database, policies: Callable[[], SharingPolicies]) -> None:
+        self._database, self._policies = database, policies
+
+    def to_operator(self, record: Record, purpose: str) -> Shown | None:
+        """None: nothing of it."""
+        return self.to(record, Audience(frozenset((OPERATORS,)), purpose))
+
+    def governs(self, tenant: str) -> bool:
+        """Whether any feed of the tenant has a policy."""
+        return self._policies().governs(tenant)
+
+    def to(self, record: Record, audience: Audience) -> Shown | None:
+        """The same for whoever reads."""
+        view = self._policies().view(record.tenant, record.type, audience)
+        if view is None:
+            return Shown(record, None)
+        event = record.event()
+        selection = view.selection(self._consents(view, event))
+        if selection is None:
+            return None
+        seen = selection.event_of(event)
+        return Shown(
+            record._replace(
+                key=seen.key,
+                subject=seen.subject,
+                content=msgspec.json.encode(seen.data),
+                attributes=_attributes(record.attributes, selection),
+            ),
+            selection.fields,
+        )
+
+    def _consents(self, view: FieldView, event: Event) -> list[Consent]:
+        if not view.consumers:
+            return list(view.consents_of(event, NO_CONSENTS))
+        subject = view.subject_of(event)
+        if not subject:
+            return []
+        return self._database.read(lambda db: sharing_tables.consents_of(db, event.tenant, subject))
+
+
+def _attributes(kept: bytes, selection: Selection) -> bytes:
+    """Those that say how the data is written, and the key where it is shown: any other may say
+    what is in the data."""
+    if not kept:
+        return kept
+    names = (*_KEPT_ATTRIBUTES, *(("partitionkey",) if selection.key else ()))
+    found = {name: one for name, one in msgspec.json.decode(kept).items() if name in names}
+    return msgspec.json.encode(found) if found else b""

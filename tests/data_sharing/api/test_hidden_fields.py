@@ -1,0 +1,359 @@
+"""Every way in which a reader could learn a field that a sharing policy hides from it: none leads
+there. The field has a text and a number that occur nowhere else, and are looked for everywhere."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from data_sharing.api.decision_service import DecisionService
+from data_sharing.api.reading import Tail, read_along
+from data_sharing.api.redaction import NOT_SHOWN
+from data_sharing.api.rule_service import RuleService
+from data_sharing.decisions.pauses import Pauses
+from data_sharing.decisions.rollouts import Rollouts
+from data_sharing.decisions.rule_registry import RuleRegistry
+from data_sharing.decisions.sharing_registry import SharingRegistry
+from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.delivery.outcome_events import OutcomeEvents
+from data_sharing.delivery.outcome_recorder import OutcomeRecorder
+from data_sharing.feeds.port import Record
+from data_sharing.instruction import OUTCOME_FEED, Performance, Performed
+from data_sharing.management.operator_actions import OperatorActions
+from data_sharing.registry.catalogue import Catalogue, Version
+from data_sharing.registry.manifest import Consumed, Manifest, Produced
+from data_sharing.sharing.consent import Consent
+from data_sharing.sharing.policy import FeedPolicy
+from data_sharing.signing import SigningKey
+from homeport.api.datasharing.v1 import decision_pb2 as pb
+from homeport.api.datasharing.v1 import rule_pb2 as rule_pb
+from tests.support.datasharing_callers import OPERATOR, callers
+from tests.support.decisions_harness import LAMP, DecisionHarness, decision_harness, event
+from tests.support.fakes.offload import FakeOffload
+from tests.support.instructions import NOW_MS
+from tests.support.rule_harness import TENANT
+from tests.support.sharing_parts import disclosure, redaction, shown_records
+
+PURPOSE = "Be on time."
+TEXT, NUMBER = "Annabel-Lee", 77317
+SECRETS = (TEXT.encode(), str(NUMBER).encode(), msgspec.msgpack.encode(NUMBER),
+           msgspec.msgpack.encode(float(NUMBER)))  # fmt: skip
+DATA = {"minutes": 50, "name": TEXT, "salary": NUMBER, "nested": {"name": TEXT}}
+HEAD = "purpose: Be on time., watch: {t: {feed: traffic}}"
+SPY = "do: [{invoke: {application: lamp, action: blink, config: {times: 1, all: t.data}}}]"
+RULES = f"""
+rules:
+  - {{rule: whole-event, {HEAD}, when: "true", {SPY}}}
+  - {{rule: condition, {HEAD}, when: 't.data.name == "Annabel" + "-Lee"', {SPY}}}
+  - {{rule: prefix, {HEAD}, when: 't.data.nested.name.startsWith("A")', {SPY}}}
+  - {{rule: greater, {HEAD}, when: t.data.salary > 1000, {SPY}}}
+  - {{rule: error, {HEAD}, when: int(t.data.name) > 0, {SPY}}}
+  - {{rule: failing-effect, {HEAD}, when: "true",
+     do: [{{invoke: {{application: lamp, action: blink,
+                      config: {{times: int(string(t.data.minutes) + "x")}}}}}}]}}
+  - {{rule: wrong-config, {HEAD}, when: "true",
+     do: [{{invoke: {{application: lamp, action: blink, config: {{times: t.data}}}}}}]}}
+  - rule: window
+    purpose: Be on time.
+    watch: {{t: {{feed: traffic}}}}
+    windows: {{w: {{over: 1h, value: event.data.salary}}}}
+    when: window.w.sum > 0.0 || window.w.count > 0
+    do: [{{invoke: {{application: lamp, action: blink, config: {{sum: window.w.sum}}}}}}]
+  - rule: join
+    purpose: Be on time.
+    watch: {{t: {{feed: traffic}}, u: {{feed: weather}}}}
+    join: {{within: 1h, consume: cumulative}}
+    when: "true"
+    do: [{{invoke: {{application: lamp, action: blink, config: {{all: t}}}}}}]
+  - rule: waits
+    purpose: Be on time.
+    watch: {{t: {{feed: traffic}}}}
+    when: "true"
+    debounce: {{wait: 1h}}
+    {SPY}
+  - rule: forecast
+    purpose: Be on time.
+    watch: {{t: {{feed: traffic}}}}
+    when: has(forecast.f.mean) || has(t.data.salary)
+    do: [{{invoke: {{application: lamp, action: blink, config: {{mean: forecast.f.mean}}}}}}]
+  - {{rule: no-purpose, watch: {{t: {{feed: traffic}}}}, when: "true", {SPY}}}
+  - {{rule: own-purpose, purpose: Spy., watch: {{t: {{feed: traffic}}}}, when: "true", {SPY}}}
+  - {{rule: of-outcome, watch: {{t: {{feed: {OUTCOME_FEED}}}}}, when: "true", {SPY}}}
+forecasts:
+  - {{forecast: f, feed: traffic, value: event.data.salary, purpose: Be on time., readers: [lamp]}}
+"""
+MINUTES = {
+    "purpose": PURPOSE, "fields": ["/minutes", "key"], "applications": ["lamp", "heating"],
+    "tenant": ["rules", "operators"], "basis": "contract",
+}  # fmt: skip
+
+
+def application(name: str, *feeds: str, consumes: tuple[str, ...] = ()) -> Version:
+    manifest = Manifest(
+        tenant=TENANT,
+        application=name,
+        version="1.0.0",
+        produces=tuple(
+            Produced(type=one, schema={"type": "object"}, key="/subject", samples=(),
+                     shared_with_everyone=True)
+            for one in feeds
+        ),
+        consumes=tuple(Consumed(feed=one, purpose=PURPOSE) for one in consumes),
+    )  # fmt: skip
+    return Version(
+        manifest=manifest, text="{}", artifact_sha256="a" * 64, artifact_size=1, submitted_ms=0,
+        current=True,
+    )  # fmt: skip
+
+
+CATALOGUE = Catalogue(
+    [LAMP, application("roads", "traffic"), application("heating", "heat", consumes=("traffic",)),
+     application("weather", "weather")]
+)  # fmt: skip
+
+
+class Governed:
+    """A worker, what is asked of it, and a feed whose names and salaries nobody is granted."""
+
+    def __init__(self, harness: DecisionHarness) -> None:
+        self.harness = harness
+        numbers = itertools.count(1)
+        self.sharing = SharingRegistry(
+            harness.database, harness.worker, wall_ms=harness.clock,
+            new_id=lambda: f"k-{next(numbers)}", new_secret=lambda: b"s" * 32,
+        )  # fmt: skip
+        self.outcomes = OutcomeEvents(harness.log, disclosure(harness).governed)
+        recorder = OutcomeRecorder(self.outcomes.record, wall_ms=harness.clock)
+        self.recorder = recorder
+        dispatcher = Dispatcher(
+            harness.database, SigningKey.of(b"k" * 32), recorder, partition="0", fence=1,
+            wall_ms=harness.clock, jitter=lambda: 0.0,
+        )  # fmt: skip
+        actions = OperatorActions(
+            harness.database, harness.worker, dispatcher, recorder, wall_ms=harness.clock
+        )
+        self.decisions = DecisionService(
+            harness.database, harness.worker, dispatcher, actions, callers(),
+            shown_records(harness), redaction(harness),
+        )  # fmt: skip
+        self.registry = RuleRegistry(
+            harness.database, harness.worker, lambda: CATALOGUE, FakeOffload(),
+            wall_ms=harness.clock,
+        )  # fmt: skip
+        self.rules = RuleService(
+            self.registry,
+            Rollouts(harness.database, self.registry, wall_ms=harness.clock),
+            Pauses(harness.database, self.registry, harness.worker, wall_ms=harness.clock),
+            harness.worker,
+            FakeOffload(),
+            callers(),
+            redaction(harness),
+        )
+
+    async def govern(self, *grants: dict[str, Any]) -> None:
+        policy = msgspec.convert({"feed": "traffic", "grants": list(grants)}, FeedPolicy)
+        await self.sharing.apply(TENANT, [policy])
+
+    async def perform(self, output: str) -> None:
+        """Everything that is asked for, by an application that says what it was not to learn."""
+        for stored in self.harness.instructions():
+            done = Performed(
+                instruction=stored.instruction.id, attempt=1, status=Performance.DONE,
+                platform="hub", output=output, ended_at_ms=NOW_MS,
+            )  # fmt: skip
+            await self.harness.database.transact(
+                lambda db, done=done: self.recorder.record(db, done)  # type: ignore[misc]
+            )
+
+    async def tail(self, application: str = "", purpose: str = "", key: str = "") -> list[Record]:
+        tail = Tail(tenant=TENANT, application=application, purpose=purpose, key=key)
+        along = read_along(
+            self.harness.log, lambda: CATALOGUE, tail, 0, lambda: False,
+            shown_records(self.harness),
+        )  # fmt: skip
+        return [record async for stretch in along for record in stretch.records]
+
+    async def told(self) -> str:
+        """All that operators are told of decisions, as text."""
+        found = [
+            await self.decisions.ListDecisions(pb.ListDecisionsRequest(), OPERATOR),
+            await self.decisions.ListInstructions(pb.ListInstructionsRequest(), OPERATOR),
+            await self.decisions.ListDeadLetters(pb.ListDeadLettersRequest(), OPERATOR),
+            await self.rules.ListRules(rule_pb.ListRulesRequest(), OPERATOR),
+        ]
+        for position in range(1, 3):
+            request = pb.ExplainDecisionRequest(
+                event=pb.EventName(position=position), purpose=PURPOSE
+            )
+            found.append(await self.decisions.ExplainDecision(request, OPERATOR))
+        return "\n".join(map(str, found))
+
+
+@pytest.fixture
+async def made(tmp_path: Path) -> AsyncIterator[Governed]:
+    async with decision_harness(
+        tmp_path, find_origin=lambda tenant, feed: {"traffic": "roads"}.get(feed, feed)
+    ) as harness:
+        governed = Governed(harness)
+        await governed.govern(MINUTES)
+        policies = harness.worker.rules.policies
+        harness.rules(RULES)
+        harness.worker.replace_rules(harness.worker.rules.with_policies(policies))
+        yield governed
+
+
+def kept_besides_events(harness: DecisionHarness) -> bytes:
+    """Every value of every table but the log of events."""
+
+    def dump(db: Any) -> bytes:
+        tables = [name for (name,) in db.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+            " AND name NOT IN ('feed_events') AND name NOT LIKE 'sqlite_%'"
+        )]  # fmt: skip
+        values = [
+            value if isinstance(value, bytes) else str(value).encode()
+            for table in tables
+            for row in db.execute(f"SELECT * FROM {table}")
+            for value in row
+        ]
+        return b"\n".join(values)
+
+    return harness.read(dump)
+
+
+async def test_nothing_that_is_kept_or_sent_has_a_hidden_field(made: Governed) -> None:
+    """Cells of windows, joins, debounces and forecasts, instructions, explanations, errors."""
+    await made.harness.publish(
+        event(DATA, id="e1"), event({"frost": True}, id="w1", feed="weather")
+    )
+    fired = {one.rule for one in made.harness.decisions()}
+    assert {"whole-event", "join"} <= fired
+    assert fired.isdisjoint({"condition", "prefix", "greater", "no-purpose", "own-purpose"})
+    assert made.harness.letters()
+    kept = kept_besides_events(made.harness)
+    assert b"minutes" in kept
+    assert [one for one in SECRETS if one in kept] == []
+    told = await made.told()
+    assert TEXT not in told
+    assert str(NUMBER) not in told
+    assert "hidden_fields" in told
+
+
+async def test_an_outcome_does_not_say_what_an_application_makes_of_it(made: Governed) -> None:
+    await made.harness.publish(event(DATA, id="e1"))
+    await made.perform(f'"{TEXT}"')
+    outcomes = [one for one in await made.tail() if one.type == OUTCOME_FEED]
+    assert outcomes
+    assert not [one for one in outcomes if TEXT.encode() in one.content]
+    fired = [one for one in made.harness.decisions() if one.rule == "of-outcome"]
+    assert fired
+    assert not [one for one in fired if TEXT in str(one)]
+
+
+@pytest.mark.parametrize(
+    ("application", "purpose"),
+    [
+        pytest.param("heating", "", id="an-application-for-what-its-manifest-says"),
+        pytest.param("", PURPOSE, id="an-operator"),
+        pytest.param("", "", id="an-operator-for-no-purpose"),
+        pytest.param("", "Spy.", id="an-operator-for-another-purpose"),
+    ],
+)
+async def test_who_reads_the_feed_gets_what_is_granted(
+    made: Governed, application: str, purpose: str
+) -> None:
+    await made.harness.publish(event(DATA, id="e1"))
+    records = [one for one in await made.tail(application, purpose) if one.type == "traffic"]
+    shown = purpose == PURPOSE or bool(application)
+    assert [one.content for one in records] == ([b'{"minutes":50}'] if shown else [])
+
+
+async def test_the_producer_reads_its_own_feed_whole(made: Governed) -> None:
+    await made.harness.publish(event(DATA, id="e1"))
+    (record,) = await made.tail("roads")
+    assert TEXT.encode() in record.content
+
+
+async def test_whose_an_event_is_is_not_learnt_by_asking_for_a_key(made: Governed) -> None:
+    await made.govern(MINUTES | {"fields": ["/minutes"]})
+    await made.harness.publish(event(DATA, id="e1", key="anna"))
+    assert await made.tail("heating", key="anna") == []
+    (record,) = await made.tail("heating")
+    assert record.key != "anna"
+    assert await made.tail("heating", key=record.key) == [record]
+    assert b"anna" not in kept_besides_events(made.harness)
+
+
+async def test_what_operators_may_not_see_they_are_not_told_of_decisions(made: Governed) -> None:
+    """Minutes are for the rules and the lamp; operators hear that something was decided."""
+    await made.govern(MINUTES | {"tenant": ["rules"]})
+    data = {"minutes": NUMBER}
+    await made.harness.publish(event(data, id="e1"))
+    await made.perform(str(NUMBER))
+    assert made.harness.instructions()[0].instruction.configuration["all"] == data
+    told = await made.told()
+    assert str(NUMBER) not in told
+    assert NOT_SHOWN in told
+    assert "values_hidden: true" in told
+    assert "event_hidden: true" in told
+    assert [one for one in await made.tail(purpose=PURPOSE) if one.type == "traffic"] == []
+
+
+async def test_consent_of_operators_does_not_open_decisions(made: Governed) -> None:
+    """Whose they are is not known there: a grant has to rest on something else."""
+    await made.govern(
+        MINUTES | {"tenant": ["rules"]},
+        MINUTES | {"tenant": ["operators"], "basis": "consent"},
+    )
+    await made.sharing.give(TENANT, subject="k", consumer="", purpose=PURPOSE)
+    await made.harness.publish(event({"minutes": NUMBER}, id="e1"))
+    explained = await made.decisions.ExplainDecision(
+        pb.ExplainDecisionRequest(event=pb.EventName(position=1), purpose=PURPOSE), OPERATOR
+    )
+    assert explained.event_json == f'{{"minutes":{NUMBER}}}'
+    assert all(not one.config_json.count(str(NUMBER)) for one in explained.instructions)
+
+
+async def test_an_explanation_says_that_consent_hid_a_field_and_not_what(made: Governed) -> None:
+    await made.govern(MINUTES | {"basis": "consent", "tenant": ["rules"]})
+    await made.harness.publish(event(DATA, id="e1"))
+    given: list[Consent] = [
+        await made.sharing.give(TENANT, subject="k", consumer=who, purpose=PURPOSE)
+        for who in ("", "lamp")
+    ]
+    await made.harness.publish(event(DATA, id="e2"))
+    await made.sharing.withdraw(TENANT, "k", given[1].id)
+    await made.harness.publish(event(DATA, id="e3"))
+
+    async def hidden(name: str) -> set[tuple[str, str]]:
+        """Of the rule that reads the whole event."""
+        request = pb.ExplainDecisionRequest(event=pb.EventName(source="/road", id=name))
+        answer = await made.decisions.ExplainDecision(request, OPERATOR)
+        (rule,) = [one for one in answer.rules if one.rule_id == "failing-effect"]
+        return {(one.field, one.by) for one in rule.hidden_fields}
+
+    assert await hidden("e1") == await hidden("e3") == {("/minutes", "consent"), ("key", "consent")}
+    assert await hidden("e2") == set()
+
+
+async def test_what_was_decided_before_a_policy_came_is_covered_by_it(made: Governed) -> None:
+    await made.sharing.remove(TENANT, "traffic")
+    await made.harness.publish(event(DATA, id="e1"), event(DATA, id="e2"))
+    assert TEXT in await made.told()
+    await made.govern(MINUTES)
+    assert TEXT not in await made.told()
+
+
+async def test_samples_are_the_callers_own_and_kept_events_are_read_like_a_feed(
+    made: Governed,
+) -> None:
+    """`rules test` and backtests go by what whoever runs them may tail."""
+    await made.harness.publish(event(DATA, id="e1"))
+    (record,) = [one for one in await made.tail(purpose=PURPOSE) if one.type == "traffic"]
+    assert record.event().data == {"minutes": 50}
+    assert record.attributes == b""

@@ -1,0 +1,21 @@
+"""What services are given to show events and decisions by, over a decision harness."""
+
+from __future__ import annotations
+
+from data_sharing.api.redaction import Redaction
+from data_sharing.decisions.disclosure import Disclosure
+from data_sharing.management.shown_records import ShownRecords
+from data_sharing.wiring.decisions import spec_finder
+from tests.support.decisions_harness import DecisionHarness
+
+
+def shown_records(harness: DecisionHarness) -> ShownRecords:
+    return ShownRecords(harness.database, lambda: harness.worker.rules.policies)
+
+
+def disclosure(harness: DecisionHarness) -> Disclosure:
+    return Disclosure(lambda: harness.worker.rules, spec_finder(harness.database))
+
+
+def redaction(harness: DecisionHarness) -> Redaction:
+    return Redaction(disclosure(harness))
