@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 
-from control_plane.config_check import check_config
-from control_plane.process import run_on_uvloop, run_program, stop_on_signals
-from control_plane.ready_file import write_ready_file
-from control_plane.serving import gc_freeze
-from provisioner.settings import Settings, read_settings
-from provisioner.wiring.config_checks import checks
-from provisioner.wiring.server import Serving, serve
-from provisioner.wiring.workers import SHARE_PORT, run_workers
+from control_plane.uncollected_imports import uncollected_imports
+
+with uncollected_imports():
+    from control_plane.config_check import check_config
+    from control_plane.process import run_on_uvloop, run_program, stop_on_signals
+    from control_plane.ready_file import write_ready_file
+    from control_plane.serving import gc_freeze
+    from provisioner.settings import Settings, read_settings
+    from provisioner.wiring.config_checks import checks
+    from provisioner.wiring.server import Serving, serve
+    from provisioner.wiring.workers import SHARE_PORT, run_workers
 
 
 async def run(settings: Settings) -> None:

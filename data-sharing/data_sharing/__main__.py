@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 
-from control_plane.config_check import check_config
-from control_plane.process import run_on_uvloop, run_program, stop_on_signals
-from control_plane.ready_file import write_ready_file
-from control_plane.serving.gc_freeze import freeze_gc
-from data_sharing.settings import Settings, read_settings
-from data_sharing.wiring.config_checks import checks
-from data_sharing.wiring.server import Serving, serve
+from control_plane.uncollected_imports import uncollected_imports
+
+with uncollected_imports():
+    from control_plane.config_check import check_config
+    from control_plane.process import run_on_uvloop, run_program, stop_on_signals
+    from control_plane.ready_file import write_ready_file
+    from control_plane.serving.gc_freeze import freeze_gc
+    from data_sharing.settings import Settings, read_settings
+    from data_sharing.wiring.config_checks import checks
+    from data_sharing.wiring.server import Serving, serve
 
 
 async def run(settings: Settings) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 
-import grpc
+from control_plane.uncollected_imports import uncollected_imports
 
-from control_plane.config_check import check_config
-from control_plane.errors import Refused
-from control_plane.process import first_of, run_on_uvloop, run_program, stop_on_signals
-from control_plane.ready_file import write_ready_file
-from control_plane.serving.gc_freeze import freeze_gc
-from deployment_units.agent.config_checks import checks
-from deployment_units.agent.settings import AgentSettings, read_settings
-from deployment_units.agent.wiring import ServingUnits, run_agents
+with uncollected_imports():
+    import grpc
+
+    from control_plane.config_check import check_config
+    from control_plane.errors import Refused
+    from control_plane.process import first_of, run_on_uvloop, run_program, stop_on_signals
+    from control_plane.ready_file import write_ready_file
+    from control_plane.serving.gc_freeze import freeze_gc
+    from deployment_units.agent.config_checks import checks
+    from deployment_units.agent.settings import AgentSettings, read_settings
+    from deployment_units.agent.wiring import ServingUnits, run_agents
 
 
 async def run(settings: AgentSettings) -> None:
