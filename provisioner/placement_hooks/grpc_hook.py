@@ -39,7 +39,7 @@ class GrpcHook:
         """See Hook."""
         if self._channel is None:
             self._channel = self._connect()
-        stub = pb_grpc.PlacementHookStub(self._channel)
+        stub = pb_grpc.PlacementHookServiceStub(self._channel)
         try:
             said = await stub.RankUnits(request_of(question), timeout=timeout_s)
         except grpc.RpcError as error:

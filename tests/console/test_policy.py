@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +106,28 @@ def test_a_policy_from_its_first_day_to_its_last(server: str, cli: CommandLine) 
     assert "full" in home("mallory").err
     audited = run("audit", "list", "-o", "json").out
     assert json.dumps("policy") in audited
+
+
+@pytest.mark.parametrize(
+    ("expected", "code"), [("units: dublin", 0), ("units: virginia", 4)], ids=["holds", "is-broken"]
+)
+def test_a_policy_that_breaks_a_case_is_not_applied(
+    server: str, cli: CommandLine, tmp_path: Path, expected: str, code: int
+) -> None:
+    asyncio.run(servers.apply(server, servers.units(dublin=1, virginia=100)))
+    cases = tmp_path / "cases.yaml"
+    where = "{country: IE, latitude: 53.3, longitude: -6.3}"
+    cases.write_text(f"cases: [{{name: a phone, at: {where}, expect: {{{expected}}}}}]")
+    arguments = ("policy", "apply", "-", "--cases", str(cases), "--server", server)
+    before = cli("policy", "show", "--server", server, "-o", "json").document["version"]
+    ran = cli(*arguments, "--dry-run", "--yes", stdin=GOOD.encode())
+    assert ran.code == code, ran.err
+    if code:
+        broken = cli(*arguments, stdin=GOOD.encode())
+        assert broken.code == code
+        assert (
+            "1 of 1 cases is broken by this policy: a phone (it would live in dublin" in broken.err
+        )
+        assert "nothing was applied" in broken.err
+    now = cli("policy", "show", "--server", server, "-o", "json").document["version"]
+    assert now == before

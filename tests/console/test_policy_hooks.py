@@ -20,7 +20,7 @@ IN_IRELAND = "81.2.69.142"  # an address that the bundled database locates
 POLICY = "policy: 1\nrules: [{name: fast, hook: {name: %s, away: refuse, deadline_ms: 2000}}]\n"
 
 
-class Service(pb_grpc.PlacementHookServicer):
+class Service(pb_grpc.PlacementHookServiceServicer):
     """Puts virginia first."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Service(pb_grpc.PlacementHookServicer):
 def served() -> Iterator[tuple[Service, str]]:
     with ThreadPoolExecutor(2) as threads:
         server, service = grpc.server(threads), Service()
-        pb_grpc.add_PlacementHookServicer_to_server(service, server)
+        pb_grpc.add_PlacementHookServiceServicer_to_server(service, server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         yield service, f"127.0.0.1:{port}"

@@ -25,7 +25,7 @@ CANDIDATES = (
 LONG_S = 30.0
 
 
-class Service(pb_grpc.PlacementHookServicer):
+class Service(pb_grpc.PlacementHookServiceServicer):
     def __init__(self, answer):
         self.answer = answer
         self.asked = []
@@ -40,7 +40,7 @@ class Service(pb_grpc.PlacementHookServicer):
 @asynccontextmanager
 async def served(answer, credentials=None):
     server, service = aio.server(), Service(answer)
-    pb_grpc.add_PlacementHookServicer_to_server(service, server)
+    pb_grpc.add_PlacementHookServiceServicer_to_server(service, server)
     if credentials is None:
         port = server.add_insecure_port("127.0.0.1:0")
     else:

@@ -27,7 +27,7 @@ DEFECTS = frozenset({
     grpc.StatusCode.UNIMPLEMENTED,
 })  # fmt: skip
 # What tenants serve, and Homeport calls.
-OF_TENANTS = frozenset({"homeport.api.hook.v1.PlacementHook"})
+OF_TENANTS = frozenset({"homeport.api.hook.v1.PlacementHookService"})
 # What grpc.aio says itself, in place of the status that came, where its write meets the end of the
 # call: no server's words. A defect of a server is in its log as well.
 CLIENTS_OWN = "Internal error from Core"

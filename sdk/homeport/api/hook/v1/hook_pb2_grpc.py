@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class PlacementHookStub:
+class PlacementHookServiceStub:
     """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
@@ -35,13 +35,13 @@ class PlacementHookStub:
             channel: A grpc.Channel.
         """
         self.RankUnits = channel.unary_unary(
-                '/homeport.api.hook.v1.PlacementHook/RankUnits',
+                '/homeport.api.hook.v1.PlacementHookService/RankUnits',
                 request_serializer=homeport_dot_api_dot_hook_dot_v1_dot_hook__pb2.RankUnitsRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_hook_dot_v1_dot_hook__pb2.RankUnitsResponse.FromString,
                 _registered_method=True)
 
 
-class PlacementHookServicer:
+class PlacementHookServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def RankUnits(self, request, context):
@@ -54,7 +54,7 @@ class PlacementHookServicer:
         raise NotImplementedError('Method not implemented!')
 
 
-def add_PlacementHookServicer_to_server(servicer, server):
+def add_PlacementHookServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'RankUnits': grpc.unary_unary_rpc_method_handler(
                     servicer.RankUnits,
@@ -63,13 +63,13 @@ def add_PlacementHookServicer_to_server(servicer, server):
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'homeport.api.hook.v1.PlacementHook', rpc_method_handlers)
+            'homeport.api.hook.v1.PlacementHookService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('homeport.api.hook.v1.PlacementHook', rpc_method_handlers)
+    server.add_registered_method_handlers('homeport.api.hook.v1.PlacementHookService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
-class PlacementHook:
+class PlacementHookService:
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
@@ -86,7 +86,7 @@ class PlacementHook:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/homeport.api.hook.v1.PlacementHook/RankUnits',
+            '/homeport.api.hook.v1.PlacementHookService/RankUnits',
             homeport_dot_api_dot_hook_dot_v1_dot_hook__pb2.RankUnitsRequest.SerializeToString,
             homeport_dot_api_dot_hook_dot_v1_dot_hook__pb2.RankUnitsResponse.FromString,
             options,
