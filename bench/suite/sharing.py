@@ -12,12 +12,16 @@ sample command. Published at half the rate that they keep up with.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import json
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from bench.ceilings.raw_events import events_per_s
 from bench.suite.deciding import FEED, MATCHING, rules
@@ -25,6 +29,7 @@ from bench.suite.measurement import Failed, Measurement, Ratio, Samples
 from data_sharing.api.feed_service import read_batch
 from data_sharing.clock import wall_ms
 from data_sharing.database import Database
+from data_sharing.decisions import sharing_tables
 from data_sharing.decisions.instruction_factory import InstructionFactory
 from data_sharing.decisions.tables import SCHEMAS
 from data_sharing.decisions.worker import DecisionWorker
@@ -36,9 +41,12 @@ from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from data_sharing.registry.catalogue import Version
 from data_sharing.registry.manifest import Action, Manifest, RuntimeNeeds
+from data_sharing.rules.compiled import CompiledRule
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.runtimes.port import ArtifactKind
 from data_sharing.schemas import DataSchema
+from data_sharing.sharing.consent import Consent
+from data_sharing.sharing.policy import FeedPolicy, GrantSpec
 from homeport.api.cloudevents.v1 import cloudevents_pb2
 from homeport.api.datasharing.v1 import feed_pb2
 
@@ -57,6 +65,8 @@ SCHEMA = DataSchema(
         },
     }
 )
+PURPOSE = "Measure."
+SUBJECTS = 5_000
 LAMP = Version(
     manifest=Manifest(
         tenant="bench",
@@ -90,7 +100,7 @@ def messages(count: int) -> list[cloudevents_pb2.CloudEvent]:
             type=FEED,
             text_data=json.dumps(data),
         )
-        event.attributes["subject"].ce_string = f"car-{number % 5_000}"
+        event.attributes["subject"].ce_string = f"car-{number % SUBJECTS}"
         found.append(event)
     return found
 
@@ -101,14 +111,45 @@ async def decided_per_s(folder: Path, payloads: Sequence[bytes], count: int) -> 
     return await decided_in(database, payloads, count)
 
 
-async def decided_in(database: Database, payloads: Sequence[bytes], count: int) -> float:
+async def governed_per_s(folder: Path, payloads: Sequence[bytes], count: int) -> float:
+    """The same with a policy of the feed: three fields of fourteen are granted, one of them masked,
+    by the consent that each of the 5,000 subjects has given to both readers."""
+    database = await Database.open(folder / "governed.db", DECIDING_SCHEMAS)
+    await database.transact(_govern)
+    return await decided_in(database, payloads, count, governed=True)
+
+
+def _govern(db: sqlite3.Connection) -> None:
+    grant = GrantSpec(
+        purpose=PURPOSE, applications=["lamp"], tenant=["rules"], fields=["key", "/road", "/speed"],
+        masks={"/field1": "hash"},
+    )  # fmt: skip
+    policy = FeedPolicy(feed=FEED, grants=[grant])
+    sharing_tables.put_policy(db, "bench", policy, now_ms=0, secret=b"s" * 32)
+    for number in range(SUBJECTS):
+        for consumer in ("", "lamp"):
+            one = Consent(
+                id=f"{number}{consumer}", tenant="bench", subject=f"car-{number}",
+                consumer=consumer, purpose=PURPOSE,
+            )  # fmt: skip
+            sharing_tables.put_consent(db, one)
+
+
+def _with_purpose(rule: CompiledRule) -> CompiledRule:
+    return dataclasses.replace(rule, spec=replace(rule.spec, purpose=PURPOSE))
+
+
+async def decided_in(
+    database: Database, payloads: Sequence[bytes], count: int, *, governed: bool = False
+) -> float:
     """Events a second, in a database that is closed then. Raises Failed where not exactly the
     expected instructions are kept."""
     try:
         instructions = InstructionFactory(lambda tenant, application, version: LAMP)
         worker = DecisionWorker(database, instructions, wall_ms=wall_ms)
         await worker.start()
-        worker.replace_rules(RuleSet(rules(1_000, 'e.data.road == "A100"')[MATCHING - 1 :]))
+        made = rules(1_000, 'e.data.road == "A100"')[MATCHING - 1 :]
+        worker.replace_rules(RuleSet(map(_with_purpose, made) if governed else made))
         log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
         feed = Feed("bench", FEED, "bench", SCHEMA, KeyPath.parse("/subject"))
         limits = IntakeLimits(event_bytes=65_536, ahead_s=300.0, late_s=86_400.0)
@@ -157,6 +198,9 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
             kept.add(
                 "decide_events_per_s", asyncio.run(decided_per_s(Path(folder), payloads, count))
             )
+            kept.add(
+                "governed_events_per_s", asyncio.run(governed_per_s(Path(folder), payloads, count))
+            )
         tick()
 
 
@@ -165,10 +209,13 @@ SHARING = Measurement(
     ratios=(
         Ratio(key="decide_vs_sqlite_log", ours="decide_events_per_s",
               ceiling="raw_sqlite_events_per_s", target=0.20),
+        Ratio(key="governed_vs_open", ours="governed_events_per_s",
+              ceiling="decide_events_per_s", target=0.80),
     ),
     units={
         "decide_events_per_s": "events/s, 600 bytes, 1,000 rules, one in ten fires one",
         "raw_sqlite_events_per_s": "events/s, appended",
+        "governed_events_per_s": "events/s, the same by a sharing policy and consents",
     },
     run=measure,
     steps=lambda rounds: rounds + 1,

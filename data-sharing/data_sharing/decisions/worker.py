@@ -16,7 +16,6 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -29,7 +28,6 @@ from data_sharing.decisions import (
     dead_letters,
     history,
     plan_store,
-    shared_reads,
     sharing_tables,
     worker_tables,
 )
@@ -39,7 +37,7 @@ from data_sharing.decisions.due_work import DueWork
 from data_sharing.decisions.history import EventOutcomes
 from data_sharing.decisions.instruction_factory import InstructionFactory
 from data_sharing.decisions.plan_store import PlansAt, PlanStore
-from data_sharing.decisions.sharing_tables import ReadName
+from data_sharing.decisions.shared_reads import SharedReads
 from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import accepted_ms_of
@@ -215,7 +213,7 @@ class DecisionWorker:
         """The first of them and on until it is enough; how many."""
         decide, state, plans = self.rules.decide, self._state, PlansAt(self.plans, now_ms)
         write_event, time_event = self._writer.event, self.counts.time_event
-        consents, reads = self.consents, Counter[ReadName]()
+        consents, reads = self.consents, SharedReads(now_ms)
         batch = WriteBatch()
         began = time.monotonic()
         count = 0
@@ -226,7 +224,7 @@ class DecisionWorker:
                 event, now_ms=now_ms, state=state, plans=plans, explaining=True, consents=consents
             )
             if decided.reads:
-                shared_reads.count(reads, event, decided, now_ms)
+                reads.add(event, decided)
             if decided is not NO_RESULT:
                 write_event(db, batch, event, decided, now_ms, trace_within(span, trace))
                 if decided.outcomes or decided.shadow:
@@ -241,8 +239,7 @@ class DecisionWorker:
             if is_enough():
                 break
         batch.write(db)
-        if reads:
-            sharing_tables.add_reads(db, reads)
+        reads.write(db)
         self._store_state(db)
         return count
 
@@ -306,9 +303,9 @@ class DecisionWorker:
             consents=self.consents,
         )  # fmt: skip
         if decided.reads:
-            reads = Counter[ReadName]()
-            shared_reads.count(reads, event, decided, now_ms)
-            sharing_tables.add_reads(db, reads)
+            reads = SharedReads(now_ms)
+            reads.add(event, decided)
+            reads.write(db)
         batch = WriteBatch()
         self._writer.event(db, batch, event, decided, now_ms)
         batch.write(db)

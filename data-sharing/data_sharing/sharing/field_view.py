@@ -11,9 +11,8 @@ pseudonym, `subject` empty. An event of which nothing is shown does not exist fo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
-
-from msgspec.structs import replace
 
 from data_sharing.event import Event
 from data_sharing.sharing.audience import Audience, consumer_of
@@ -22,7 +21,8 @@ from data_sharing.sharing.fields import DATA, KEY, SUBJECT, Path, covers, field_
 from data_sharing.sharing.masks import HIDDEN, masked, pseudonym
 from data_sharing.sharing.policy import FeedPolicy, GrantSpec, MaskSpec
 
-MOST_SELECTIONS = 64  # of one view, by what users have consented to
+MOST_SELECTIONS = 256  # of one view, by what users have consented to
+_what = attrgetter("consumer", "purpose", "feed", "fields")
 Action = MaskSpec | None  # None: shown as it is; "drop": hidden
 
 
@@ -77,11 +77,17 @@ class Selection:
 
     def event_of(self, event: Event) -> Event:
         """The event as it is shown."""
-        return replace(
-            event,
-            key=self.key_of(event.key),
-            subject=event.subject if self.subject else "",
-            data=self.data_of(event.data),
+        return Event(  # a third of the time of replacing fields
+            event.tenant,
+            event.source,
+            event.id,
+            event.type,
+            self.key_of(event.key),
+            event.time_ms,
+            self.data_of(event.data),
+            event.subject if self.subject else "",
+            event.position,
+            event.trace,
         )
 
     def _shown(self, value: Any, node: _Node) -> Any:
@@ -127,7 +133,7 @@ class FieldView:
             for reader, grants in self._grants.items()
             if any(one.needs_consent for one in grants)
         )
-        self._selections: dict[tuple[tuple[str, tuple[str, ...]], ...], Selection | None] = {}
+        self._selections: dict[tuple[Any, ...], Selection | None] = {}
         self.widest = self._select(None)  # what consents can show at most; None: nothing
 
     def of(self, event: Event, consents: Consents) -> tuple[Event, Selection] | None:
@@ -146,15 +152,16 @@ class FieldView:
         """What is shown of events of a user who has consented to this. None: nothing."""
         if self.widest is None:
             return None
-        those = [
-            one
-            for one in consents
-            if one.consumer in self.consumers and one.about(self._feed, self._purpose)
-        ]
-        key = tuple(sorted({(one.consumer, one.fields) for one in those}))
+        key = tuple(map(_what, consents))
         if key in self._selections:
             return self._selections[key]
-        found = self._select(those)
+        found = self._select(
+            [
+                one
+                for one in consents
+                if one.consumer in self.consumers and one.about(self._feed, self._purpose)
+            ]
+        )
         if len(self._selections) >= MOST_SELECTIONS:
             del self._selections[next(iter(self._selections))]
         self._selections[key] = found
