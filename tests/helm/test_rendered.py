@@ -109,7 +109,13 @@ def test_it_renders_and_helm_has_nothing_to_say(chart: str, case: str) -> None:
 def test_every_object_is_one_of_kubernetes(chart: str, case: str) -> None:
     for one in rendered(chart)[case].manifests():
         if one["kind"] not in FOREIGN:
-            kubernetes_validate.validate(one, KUBERNETES, strict=True)
+            check_object(json.dumps(one))
+
+
+@cache
+def check_object(text: str) -> None:
+    """Once for each: most objects are the same in most cases."""
+    kubernetes_validate.validate(json.loads(text), KUBERNETES, strict=True)
 
 
 def test_the_check_of_objects_sees_an_unknown_field() -> None:

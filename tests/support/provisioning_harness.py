@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 
 from control_plane.errors import ServiceError
 from control_plane.fleet.registry import UnitRegistry
@@ -18,6 +19,7 @@ from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.port import Health, Store
 from provisioner.fleet_view import FleetView
+from provisioner.geo.database import GeoDatabase
 from provisioner.geo.locator import Locator
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.single_store import single_store_ledger
@@ -52,6 +54,12 @@ class AwaitedSink:
         self.answer.set_result(error)
 
 
+@cache
+def bundled_database() -> GeoDatabase:
+    """Read once: it never changes, and each reading takes half a second."""
+    return GeoDatabase.open()
+
+
 class ProvisioningHarness:
     """Every part of the use case over one store; `ledger.run` is a task of `provisioning`."""
 
@@ -76,7 +84,7 @@ class ProvisioningHarness:
         )
         self.issuer = TicketIssuer(KeyRing(epochs=(new_epoch(1, now=0.0, random=os.urandom),)))
         self.tickets = TicketSigner(self.issuer, wall=time.time, signers=signers)
-        self.locator = Locator(GeoReloader.open(None), None)
+        self.locator = Locator(GeoReloader(None, bundled_database()), None)
         self.placer = Placer(
             fleet_view,
             self.ledger,

@@ -191,10 +191,23 @@ def test_a_folder_without_an_application_is_refused(tmp_path: Path) -> None:
         builder.build(tmp_path)
 
 
-def test_what_does_not_compile_says_why(tmp_path: Path) -> None:
-    (tmp_path / "application.py").write_text("def handle(:\n")
-    with pytest.raises(InvalidInput, match="SyntaxError"):
-        builder.build(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        pytest.param("application.rs", "fn main( {", "error", id="rust"),
+        # Ten seconds until it comes to the syntax.
+        pytest.param(
+            "application.py", "def handle(:", "SyntaxError", id="python", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_what_does_not_compile_says_why(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(f"{text}\n")
+    try:
+        with pytest.raises(InvalidInput, match=said):
+            builder.build(tmp_path)
+    except Refused as error:
+        pytest.skip(error.message)
 
 
 def test_a_missing_toolchain_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
