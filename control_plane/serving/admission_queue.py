@@ -7,8 +7,7 @@ and so is who has waited too long, or whose time is over before it could be serv
 comes than can be served, what is served is what somebody still waits for (cf. "Handling Overload",
 Site Reliability Engineering, chapter 21).
 
-What a rank is, and what is said to who is refused, is for the method's owner to say. A transport on
-which reading a call costs as much as serving it may ask before it reads one (`unread`).
+What a rank is, and what is said to who is refused, is for the method's owner to say.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from control_plane.errors import ServiceError
-from control_plane.serving.adaptive_throttle import AdaptiveThrottle
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
 from control_plane.serving.concurrency_limit import TARGET_S, ConcurrencyLimit
 from control_plane.serving.peer_identity import PeerIdentity
@@ -46,10 +44,6 @@ class AdmissionRules(Protocol):
 
     def refuse(self, call: HotCall, rank: int, /) -> None:
         """Answers a call that is not begun."""
-        ...
-
-    def unread(self) -> ServiceError:
-        """What a call hears of which nothing is known, and nothing was read."""
         ...
 
 
@@ -81,8 +75,6 @@ class AdmissionQueue:
         self.waiting = 0
         self.under_way = 0  # begun and not answered
         self.refused = [0] * RANKS
-        self.unread_refused = 0
-        self._throttle = AdaptiveThrottle()
         self._answered = 0
         self._was_full = False
         self._beginning = False
@@ -108,14 +100,6 @@ class AdmissionQueue:
         """Whether a call would wait or be refused now, which costs next to nothing."""
         return self.under_way >= self.limit.calls or self.waiting > 0
 
-    def unread(self) -> ServiceError | None:
-        """For a transport that has a call it has not read: what the call is refused with; None:
-        read it, and `begin` it."""
-        if not self._throttle.refuses():
-            return None
-        self.unread_refused += 1
-        return self._rules.unread()
-
     async def run(self) -> None:
         """Follows the rate, and refuses who has waited too long, for ever."""
         while True:
@@ -125,12 +109,8 @@ class AdmissionQueue:
     def sample(self) -> None:
         """What `run` does at each interval."""
         now = self._clock()
-        self.limit.sample(
-            answered=self._answered,
-            seconds=max(INTERVAL_S / 10, now - self._sampled_at),
-            was_full=self._was_full,
-        )
-        self._throttle.sample(was_full=self._was_full)
+        answered, seconds = self._answered, max(INTERVAL_S / 10, now - self._sampled_at)
+        self.limit.sample(answered=answered, seconds=seconds, was_full=self._was_full)
         self._sampled_at, self._answered = now, 0
         self._was_full = self.waiting > 0
         for rank, waiting in enumerate(self._waiting):
@@ -143,7 +123,6 @@ class AdmissionQueue:
 
     def _begin(self, call: HotCall, left_s: float | None) -> None:
         self.under_way += 1
-        self._throttle.begun()
         admitted = _AdmittedCall(self, call, left_s)
         try:
             self._method(admitted)

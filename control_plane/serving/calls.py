@@ -54,6 +54,3 @@ HotMethod: TypeAlias = Callable[[HotCall], None]
 
 HotForSome: TypeAlias = Callable[[HotCall], bool]
 """False: nothing was done, and the ordinary method answers, behind the interceptors."""
-
-Unread: TypeAlias = Callable[[], ServiceError | None]
-"""What a call is refused with before it is read; None: it is read."""

@@ -14,9 +14,9 @@ from typing import Final
 TARGET_S: Final = 0.5  # what a call takes where as many are under way as may be
 LEAST: Final = 64  # with fewer, groups for the store would be too small to serve anybody
 MOST: Final = 8_000
-# What the limit comes back to while fewer are under way than may be: at 200 calls a second, what a
-# slow server does, it takes two and a half seconds to answer them, which callers still wait for.
-IDLE: Final = 512
+# What the limit comes back to while fewer are under way than may be: who comes all at once is
+# served then, and at 250 calls a second, what a slow server does, callers still wait for the last.
+IDLE: Final = 1_000
 WEIGHT: Final = 0.3  # of the newest sample
 LEAST_GRADIENT: Final = 0.5
 MOST_GRADIENT: Final = 1.5

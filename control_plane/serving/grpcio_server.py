@@ -15,22 +15,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import grpc
 from grpc import aio
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # which its stubs do not have
 
-from control_plane.errors import ServiceError
 from control_plane.pacing import Pacer
-from control_plane.serving.call_statistics import CallStatistics
-from control_plane.serving.calls import Unread
 from control_plane.serving.peers import peer_group
-from control_plane.serving.status import status_of
 from control_plane.supervision import log_failure
 from control_plane.turns import Turns
 
@@ -40,10 +34,7 @@ AT_ONCE = 16  # calls of a method that are asked of the core
 PER_PASS = 64  # of the costs below: one to two milliseconds of an event loop
 COST = 8  # of a call that begins
 CLOSED_COST = 1  # of one whose connection was closed since
-_NAMES = (
-    "_handle_rpc", "_schedule_rpc_coro", "_ServicerContext", "_RequestCallError",
-    "_send_error_status_from_server", "SendInitialMetadataOperation", "ExecuteBatchError",
-)  # fmt: skip
+_NAMES = ("_handle_rpc", "_schedule_rpc_coro", "_ServicerContext", "_RequestCallError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +77,12 @@ class GrpcioServer:
         options: Sequence[tuple[str, Any]],
         clock: Callable[[], float],
         is_closed: Callable[[str], bool] = lambda peer: False,
-        unread: Mapping[str, Unread] = MappingProxyType({}),
-        statistics: CallStatistics | None = None,
     ) -> None:
         """interceptors: the first outermost. clock: monotonic s. is_closed: whether the connection
-        of this peer was closed by the server itself. unread: by full path, what calls of a method
-        are refused with before they are read; statistics: where those are counted."""
+        of this peer was closed by the server itself."""
         self._server = aio.server(options=list(options))
         self._interceptors = tuple(interceptors)
         self._is_closed = is_closed
-        self._unread = unread
-        self._statistics = statistics or CallStatistics()
         self._methods: dict[str, dict[str, Any]] = {}  # by service and name
         self._handlers = _Handlers({}, None)
         self._asking: set[asyncio.Task[None]] = set()
@@ -160,7 +146,6 @@ class GrpcioServer:
     async def _ask(self, core: Any, path: str) -> None:
         """Takes calls of a method for as long as the server runs."""
         name, loop = path.encode(), asyncio.get_running_loop()
-        unread = self._unread.get(path)
         while True:
             try:
                 state = await core._request_registered_call(name)
@@ -171,9 +156,6 @@ class GrpcioServer:
             peer = cygrpc._ServicerContext(state, None, None, loop).peer()
             if self._is_closed(peer):
                 continue  # nobody is there; with its state the call ends
-            if unread is not None and (error := unread()) is not None:
-                self._refuse(path, state, error)
-                continue
             taken = [_Taken(path, state, peer)]
             if self._pacer.begin_now(taken):
                 self._begin(taken)
@@ -190,23 +172,6 @@ class GrpcioServer:
             self._begun.add(task)
             task.add_done_callback(self._begun.discard)
 
-    def _refuse(self, path: str, state: Any, error: ServiceError) -> None:
-        """Ends a call of which nothing was read but its headers: a tenth of what it costs to hand
-        it to a method that refuses it."""
-        status, loop = status_of(error), asyncio.get_running_loop()
-        self._statistics.of(path).failed(status.code.name, 0.0)
-        sending = cygrpc._send_error_status_from_server(
-            state,
-            status.code.value[0],
-            status.message,
-            status.trailers,
-            cygrpc.SendInitialMetadataOperation((), 0),
-            loop,
-        )
-        task = loop.create_task(_sent(sending))
-        self._begun.add(task)
-        task.add_done_callback(self._begun.discard)
-
     def _cost(self, call: _Taken) -> int:
         return CLOSED_COST if self._is_closed(call.peer) else COST
 
@@ -220,12 +185,6 @@ class GrpcioServer:
         for one in reversed(self._interceptors):
             continuation = partial(one.intercept_service, continuation)
         return await continuation(_Details(path))
-
-
-async def _sent(sending: Awaitable[None]) -> None:
-    """Ends with what is sent, whether or not anybody is there to hear it."""
-    with suppress(cygrpc.ExecuteBatchError):
-        await sending
 
 
 def _address_of(call: _Taken) -> str:

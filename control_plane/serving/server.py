@@ -160,8 +160,6 @@ class Server:
                 options=options,
                 clock=time.monotonic,
                 is_closed=self._is_closed,
-                unread={path: queue.unread for path, queue in queues.items()},
-                statistics=self.statistics,
             )
         for service in services:
             service.add(service.servicer, self._server)

@@ -56,10 +56,6 @@ class ProvisionAdmission:
                 return KNOWN
         return NEW
 
-    def unread(self) -> ServiceError:
-        """As for a new one: of the call nothing is known."""
-        return self._admission.refusal()
-
     def refuse(self, call: HotCall, rank: int) -> None:
         """With a delay of its own; who shows a ticket is answered from that where it can be."""
         if rank == NEW:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from google.rpc import error_details_pb2
 
-from control_plane.errors import Exhausted, InvalidInput
+from control_plane.errors import Exhausted, InvalidInput, Unavailable
 from control_plane.http_serving.in_process import CallFailed, InProcessContext, InProcessMethods
-from control_plane.serving.calls import HotCall
+from control_plane.http_serving.status_json import status_response
+from control_plane.serving.admission_queue import AdmissionQueue
+from control_plane.serving.calls import HotCall, HotMethod
+from control_plane.serving.concurrency_limit import ConcurrencyLimit
 from control_plane.serving.errors_to_status import ErrorsToStatus
 from control_plane.serving.server import Service
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
@@ -53,9 +56,9 @@ class Servicer(pb_grpc.ProvisioningServiceServicer):
 
 
 class Methods(InProcessMethods):
-    def __init__(self) -> None:
+    def __init__(self, provision: HotMethod | None = None) -> None:
         self.servicer, self.errors = Servicer(), ErrorsToStatus()
-        hot = {"Provision": self.servicer.provision_hot}
+        hot = {"Provision": provision or self.servicer.provision_hot}
         service = Service(
             add=pb_grpc.add_ProvisioningServiceServicer_to_server,
             servicer=self.servicer,
@@ -136,3 +139,30 @@ async def test_calls_under_way_end_with_unavailable_when_the_server_does() -> No
 async def test_a_method_that_is_not_there() -> None:
     with pytest.raises(KeyError):
         await Methods().unary("/x/y", b"", context())
+
+
+class Rules:
+    """All are alike, and who is refused comes back in 3 s."""
+
+    def rank(self, call: HotCall) -> int:
+        return 0
+
+    def refuse(self, call: HotCall, rank: int) -> None:
+        call.fail(Unavailable("too many", retry_after_s=3.0))
+
+
+async def test_where_more_ask_than_can_be_served_http_hears_503_and_when_to_come_back() -> None:
+    held: list[HotCall] = []
+    limit = ConcurrencyLimit(least=1, most=1, idle=1)
+    queue = AdmissionQueue(held.append, Rules(), clock=lambda: 100.0, limit=limit)
+    methods = Methods(queue.begin)
+    path = f"/{NAME}/Provision"
+    served = [asyncio.ensure_future(methods.unary(path, b"x", context())) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(CallFailed) as failed:
+        await methods.unary(path, b"y", context())
+    response = status_response(failed.value.status)
+    assert (response.status, response.headers["Retry-After"]) == (503, "3")
+    while held:
+        held.pop().reply(b"yes")
+    assert await asyncio.gather(*served) == [b"yes", b"yes"]

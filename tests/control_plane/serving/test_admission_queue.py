@@ -76,9 +76,6 @@ class Door:
     def refuse(self, call: HotCall, rank: int) -> None:
         call.fail(Unavailable("too many", retry_after_s=1.0))
 
-    def unread(self) -> ServiceError:
-        return Unavailable("too many", retry_after_s=1.0)
-
     def ask(self, rank: int = 0, peer: str = BANK, left_s: float | None = None) -> Call:
         call = Call(f"call-{len(self.calls)}", rank, peer, left_s)
         self.calls.append(call)
@@ -224,21 +221,6 @@ def test_each_call_is_answered_once_and_never_more_are_under_way(steps) -> None:
     door.now += OVERDUE_S + 1
     door.queue.sample()
     assert [len(call.heard) for call in door.calls] == [1] * len(door.calls)
-
-
-def test_while_calls_are_refused_most_of_those_to_come_are_refused_unread() -> None:
-    door = Door()
-    assert door.queue.unread() is None
-    for _ in range(30):
-        for _ in range(10 * ROOM):
-            if door.queue.unread() is None:
-                door.ask()
-        door.now += 0.1
-        door.answer(ROOM)
-        door.queue.sample()
-    unread = [door.queue.unread() for _ in range(100)]
-    assert 80 < sum(one is not None for one in unread) < 100
-    assert door.queue.unread_refused > 0
 
 
 async def test_its_task_follows_the_rate_until_it_is_cancelled() -> None:

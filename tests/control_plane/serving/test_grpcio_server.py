@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -18,14 +17,11 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from control_plane.errors import Unavailable
 from control_plane.serving import grpcio_server
-from control_plane.serving.admission_queue import AdmissionQueue
 from control_plane.serving.connection_limits import ConnectionLimits, Reason
 from control_plane.serving.peers import Proxies, parse_networks
-from control_plane.serving.server import STREAMS, Server, Service, Transport
+from control_plane.serving.server import STREAMS, Server, Transport
 from control_plane.serving.wasted_calls import Excess
-from homeport.status_details import failure_of
 from tests.support.attacks import connection_attacks as attacks
 
 WAIT_S = 20.0
@@ -237,39 +233,3 @@ async def test_another_grpcio_serves_as_it_does_and_the_log_says_so(monkeypatch,
 
 def test_one_connection_may_have_more_calls_than_a_client_that_means_well():
     assert STREAMS["grpcio"] > AT_ONCE
-
-
-@pytest.mark.parametrize("share", [1, 2])
-async def test_a_call_that_is_refused_unread_is_told_when_to_come_back_and_the_next_is_read(share):
-    """And it is counted as a call that ended so."""
-    asked = itertools.count(1)
-
-    class Queue(AdmissionQueue):
-        def unread(self) -> Unavailable | None:
-            return Unavailable("full", retry_after_s=7.0) if next(asked) % share == 0 else None
-
-    def add(servicer: Any, server: Any) -> None:
-        handler = grpc.unary_unary_rpc_method_handler(None)
-        server.add_registered_method_handlers("test.Door", {"Ask": handler})
-
-    service = Service(
-        add=add, servicer=None, name="test.Door",
-        hot={"Ask": lambda call: call.reply(b"yes")}, queues={"Ask": Queue.__new__(Queue)},
-    )  # fmt: skip
-    server = Server([service], transport=Transport.GRPCIO, limits=OFF)
-    port = server.bind("127.0.0.1:0")
-    await server.start()
-    heard: list[float | None] = []
-    async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        ask = channel.unary_unary("/test.Door/Ask")
-        for _ in range(40):
-            try:
-                assert await ask(b"?", timeout=WAIT_S) == b"yes"
-                heard.append(None)
-            except aio.AioRpcError as error:
-                heard.append(failure_of(error).retry_after_s)
-    await server.stop(0.0)
-    refused = heard.count(7.0)
-    assert refused >= 40 // share - 3  # grpc.aio has taken the first for itself
-    assert heard.count(None) == 40 - refused
-    assert server.statistics.of("/test.Door/Ask").failures == {"UNAVAILABLE": refused}
