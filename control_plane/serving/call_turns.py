@@ -72,17 +72,20 @@ class CallTurns:
             self._begin(events)
             return
         now, later, full = self._clock(), [], self._full
+        at_once: list[Event] = []
         for event in events:
             if event[0] == EVENT_CALL:
                 is_full = full.get(event[2])
                 if is_full is not None and len(event[3]) < HOT_BYTES and is_full():
-                    self._begin([event])
+                    at_once.append(event)
                     continue
                 self._waiting[event[1]] = now
             elif self._waiting.pop(event[1], None) is not None:
                 self._given_up.add(event[1])
                 continue
             later.append(event)
+        if at_once:
+            self._begin(at_once)
         self._pacer.add(later)
 
     def _begin_waiting(self, events: list[Event]) -> None:

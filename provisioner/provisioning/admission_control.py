@@ -24,6 +24,9 @@ SAMPLE_WEIGHT = 0.1  # of the newest sample in the rate
 RECOVERY = 1.05  # an estimate that no sample speaks against rises by this at each
 MIN_RETRY_S, MAX_RETRY_S = 1.0, 30.0  # middle of the delays told
 
+CROWDED = "this server has more clients waiting than it can take; try again"
+CROWDED_BY_NEW = "this server has more new clients waiting than it can take; try again"
+
 E = TypeVar("E", bound=Unavailable)
 
 
@@ -101,18 +104,18 @@ class AdmissionController:
             return self.with_retry_delay(
                 Overloaded("this server begins a new session with the store; try again")
             )
-        who = "clients" if known else "new clients"
-        return self.with_retry_delay(
-            Overloaded(f"this server has more {who} waiting than it can take; try again")
+        return Overloaded(
+            CROWDED if known else CROWDED_BY_NEW, retry_after_s=self._next_delay_s(MIN_RETRY_S)
         )
 
     def with_retry_delay(self, error: E) -> E:
         """The same error for one client among many, with a delay of its own."""
-        self._to_come += 1.0
-        delay_s = retry_delay_s(
-            self._waiting + self._to_come,
-            self.rate_per_s,
-            self._jitter(),
-            min_s=error.retry_after_s or MIN_RETRY_S,
-        )
+        delay_s = self._next_delay_s(error.retry_after_s or MIN_RETRY_S)
         return type(error)(error.message, retry_after_s=delay_s)
+
+    def _next_delay_s(self, min_s: float) -> float:
+        """Of one more client that is to come back."""
+        self._to_come += 1.0
+        return retry_delay_s(
+            self._waiting + self._to_come, self.rate_per_s, self._jitter(), min_s=min_s
+        )
