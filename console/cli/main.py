@@ -20,6 +20,7 @@ from typer._click.exceptions import ClickException
 from console.cli.commands import (
     account_names,
     accounts,
+    approvals,
     apps,
     audit,
     backups,
@@ -102,6 +103,7 @@ app.add_typer(backups.restore, name="restore", rich_help_panel="Fleet and tenant
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
 app.add_typer(events.app, name="events", rich_help_panel="Data sharing")
 app.add_typer(decisions.app, name="decisions", rich_help_panel="Data sharing")
+app.add_typer(approvals.app, name="approvals", rich_help_panel="Data sharing")
 app.add_typer(decisions.dlq, name="dlq", rich_help_panel="Data sharing")
 app.add_typer(platforms.app, name="platforms", rich_help_panel="Data sharing")
 rules.app.command("pause")(rollouts.pause)

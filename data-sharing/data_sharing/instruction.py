@@ -29,6 +29,34 @@ class Cause(NamedTuple):
     position: int = 0  # in the log; 0: not known
 
 
+class ApprovalTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """On which terms a person lets an instruction go. expires_ms: how long it waits for that; 0:
+    until its deadline. by: names of callers, any of whom may; empty: whoever has the role.
+    four_eyes: not who applied the rule that decided it."""
+
+    expires_ms: int = 0
+    by: tuple[str, ...] = ()
+    role: str = "operator"
+    four_eyes: bool = False
+
+
+NO_TERMS = ApprovalTerms()
+
+
+def stricter(one: ApprovalTerms, other: ApprovalTerms) -> ApprovalTerms:
+    """What satisfies both; where nobody is named by both, nobody may."""
+    waits = [each.expires_ms for each in (one, other) if each.expires_ms]
+    names = one.by or other.by
+    if one.by and other.by:
+        names = tuple(name for name in one.by if name in other.by) or ("nobody",)
+    return ApprovalTerms(
+        expires_ms=min(waits, default=0),
+        by=names,
+        role="admin" if "admin" in (one.role, other.role) else "operator",
+        four_eyes=one.four_eyes or other.four_eyes,
+    )
+
+
 class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be performed. It names the artifact, so a platform runs that and no other."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from data_sharing.database import Database
-from data_sharing.decisions import dead_letters, outbox, rollout_tables
+from data_sharing.decisions import approval_tables, dead_letters, outbox, rollout_tables
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.in_flight_queue import MOST_IN_MEMORY
@@ -27,7 +27,7 @@ from tests.support.instructions import NOW_MS, RING, Clock
 
 WAIT_S = 30.0
 KEY = SigningKey.of(b"k" * 32)
-SCHEMAS = [outbox.SCHEMA, dead_letters.SCHEMA, rollout_tables.SCHEMA]
+SCHEMAS = [outbox.SCHEMA, dead_letters.SCHEMA, rollout_tables.SCHEMA, approval_tables.SCHEMA]
 ONCE = RING
 REPEATABLE = replace(ONCE, idempotent=True)
 

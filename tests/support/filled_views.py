@@ -18,6 +18,7 @@ from console.cli import health_checks, up
 from console.cli.deciding.backtest import BacktestReport
 from console.cli.views import (
     applications,
+    approvals,
     audit,
     backtest,
     backups,
@@ -57,6 +58,7 @@ from data_sharing.management.backtest import Backtest
 from data_sharing.rules.ruleset import RuleSet
 from homeport.api.audit.v1 import audit_pb2
 from homeport.api.datasharing.v1 import (
+    approval_pb2,
     decision_pb2,
     plan_pb2,
     platform_pb2,
@@ -344,6 +346,12 @@ VIEWS: dict[Callable[..., Any], Make] = {
         [filled_with_long_texts(registry_pb2.Fault())]
     ),
     rules.scopes_table: lambda: rules.scopes_table(filled_with_long_texts(rule_pb2.Rule())),
+    approvals.approvals_table: lambda: approvals.approvals_table(
+        [filled_with_long_texts(approval_pb2.Approval())]
+    ),
+    approvals.evidence_table: lambda: approvals.evidence_table(
+        filled_with_long_texts(approval_pb2.Approval())
+    ),
     rollouts.rollout_table: lambda: rollouts.rollout_table(
         TEXT, filled_with_long_texts(rule_pb2.Rollout())
     ),

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from console.cli.calls.channel import Calls
+from homeport.api.datasharing.v1 import approval_pb2 as approval
+from homeport.api.datasharing.v1 import approval_pb2_grpc as approval_grpc
 from homeport.api.datasharing.v1 import decision_pb2 as decision
 from homeport.api.datasharing.v1 import decision_pb2_grpc as decision_grpc
 from homeport.api.datasharing.v1 import plan_pb2 as plan
@@ -99,6 +101,49 @@ class DecisionCalls(Calls):
         )
         done: decision.Instruction
         done = self._call(decision_grpc.DecisionServiceStub, "DenyInstruction", request)
+        return done
+
+    def list_approvals(
+        self, tenant: str, *, verdict: int = 0, limit: int = PAGE
+    ) -> list[approval.Approval]:
+        """Newest first."""
+
+        def page(token: str, size: int) -> Any:
+            request = approval.ListApprovalsRequest(
+                tenant=tenant,
+                verdict=approval.ApprovalVerdict.ValueType(verdict),
+                page_size=size,
+                page_token=token,
+            )
+            return self._call(approval_grpc.ApprovalServiceStub, "ListApprovals", request)
+
+        return _gathered(page, "approvals", limit)
+
+    def get_approval(self, tenant: str, instruction_id: str) -> approval.Approval:
+        request = approval.GetApprovalRequest(tenant=tenant, instruction_id=instruction_id)
+        found: approval.Approval
+        found = self._call(approval_grpc.ApprovalServiceStub, "GetApproval", request)
+        return found
+
+    def approve_approval(
+        self, tenant: str, instruction_id: str, *, revision: str
+    ) -> approval.Approval:
+        """revision: of the rule as it was shown; empty: as it decided."""
+        request = approval.ApproveApprovalRequest(
+            tenant=tenant, instruction_id=instruction_id, revision=revision
+        )
+        done: approval.Approval
+        done = self._call(approval_grpc.ApprovalServiceStub, "ApproveApproval", request)
+        return done
+
+    def reject_approval(
+        self, tenant: str, instruction_id: str, reason: str, *, revision: str
+    ) -> approval.Approval:
+        request = approval.RejectApprovalRequest(
+            tenant=tenant, instruction_id=instruction_id, reason=reason, revision=revision
+        )
+        done: approval.Approval
+        done = self._call(approval_grpc.ApprovalServiceStub, "RejectApproval", request)
         return done
 
     def list_dead_letters(

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from control_plane.audit.entry import Transactions
 from control_plane.audit.objects import AuditedObject, Context
 from data_sharing.api import (
+    approval_service,
     decision_service,
     plan_service,
     registry_service,
@@ -212,6 +213,10 @@ def audited_objects(
                 target=lambda request: request.consent_id,
                 before=consent,
             ),
+        },
+        approval_service.NAME: {
+            "ApproveApproval": one_instruction,
+            "RejectApproval": one_instruction,
         },
         decision_service.NAME: {
             "ApproveInstruction": one_instruction,

@@ -24,6 +24,7 @@ from data_sharing.decisions.dead_letters import DeadLetter
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.management.approvals import Approvals
 from data_sharing.management.explanations import (
     Explanation,
     explain_decision,
@@ -49,6 +50,7 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         worker: DecisionWorker,
         dispatcher: Dispatcher,
         operator_actions: OperatorActions,
+        approvals: Approvals,
         callers: Callers,
         shown: ShownRecords,
         redaction: Redaction,
@@ -59,6 +61,7 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         self._worker = worker
         self._dispatcher = dispatcher
         self._operator_actions = operator_actions
+        self._approvals = approvals
         self._callers = callers
 
     def service(self) -> Service:
@@ -119,17 +122,19 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
     async def ApproveInstruction(
         self, request: pb.ApproveInstructionRequest, context: Context
     ) -> pb.Instruction:
-        tenant = self._tenant(context, request.tenant)
+        whose = self._callers.of_context(context, request.tenant)
         return self._instruction(
-            await self._operator_actions.approve(tenant, request.instruction_id)
+            await self._approvals.approve(whose.tenant, request.instruction_id, whose.caller)
         )
 
     async def DenyInstruction(
         self, request: pb.DenyInstructionRequest, context: Context
     ) -> pb.Instruction:
-        tenant = self._tenant(context, request.tenant)
+        whose = self._callers.of_context(context, request.tenant)
         return self._instruction(
-            await self._operator_actions.deny(tenant, request.instruction_id, request.reason)
+            await self._approvals.reject(
+                whose.tenant, request.instruction_id, whose.caller, request.reason
+            )
         )
 
     async def ListDeadLetters(

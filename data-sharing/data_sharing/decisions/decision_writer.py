@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -105,7 +106,9 @@ class DecisionWriter:
         """What came of an event. trace: which instructions are of."""
         cause = Cause(event.source, event.id, event.type, event.position)
         tenant = event.tenant
-        instruction_ids = self._effects(db, batch, decided.effects, now_ms, cause, trace)
+        instruction_ids = self._effects(
+            db, batch, decided.effects, now_ms, cause, trace, decided.outcomes
+        )
         for outcome in decided.outcomes:
             if outcome.verdict is RuleVerdict.FIRED:
                 self._fired(batch, tenant, outcome, instruction_ids, now_ms, event.position, cause)
@@ -130,7 +133,9 @@ class DecisionWriter:
     ) -> None:
         """What came of a rule's timer. at_ms: when it counts as having come; now_ms: when it
         was noticed."""
-        instruction_ids = self._effects(db, batch, decided.effects, at_ms, None)
+        instruction_ids = self._effects(
+            db, batch, decided.effects, at_ms, None, outcomes=decided.outcomes
+        )
         for outcome in decided.outcomes:
             if outcome.verdict is RuleVerdict.FIRED:
                 decision_id = self._fired(
@@ -172,8 +177,10 @@ class DecisionWriter:
         now_ms: int,
         cause: Cause | None,
         trace: str = "",
+        outcomes: Sequence[RuleOutcome] = (),
     ) -> dict[str, str]:
-        """Carries them out; ids of instructions by those of their effects."""
+        """Carries them out; ids of instructions by those of their effects. outcomes: that they are
+        of."""
         instruction_ids: dict[str, str] = {}
         for effect in effects:
             if isinstance(effect, PlanChange):
@@ -182,6 +189,8 @@ class DecisionWriter:
             names = [(one.source, one.id) for one in effect.cause.events]
             origins = self._instructions.origins(db, effect.tenant, names, cause)
             new = self._instructions.of_effect(effect, now_ms, trace, caused_by=origins)
+            if new.needs_approval:
+                new = new._replace(read=_read_for(effect, outcomes))
             batch.instructions.append(new)
             instruction_ids[effect.id] = new.instruction.id
         return instruction_ids
@@ -247,6 +256,14 @@ class DecisionWriter:
                 db, tenant, cause, rule=outcome.rule, rule_version=outcome.version,
                 reason=f"{outcome.verdict.value}: {outcome.detail}", now_ms=now_ms,
             )  # fmt: skip
+
+
+def _read_for(effect: Effect, outcomes: Sequence[RuleOutcome]) -> Mapping[str, Any]:
+    """What the condition of the rule that wants it has read."""
+    for outcome in outcomes:
+        if any(one.effect.id == effect.id for one in outcome.effects):
+            return outcome.read
+    return {}
 
 
 def _store_timers(db: sqlite3.Connection, decided: EvaluationResult) -> None:

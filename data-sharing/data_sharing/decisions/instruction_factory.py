@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from data_sharing.decisions import plan_store
 from data_sharing.decisions.action_schemas import compiled_schema
 from data_sharing.feeds.log_tables import type_named
-from data_sharing.instruction import Cause, Instruction
+from data_sharing.instruction import NO_TERMS, ApprovalTerms, Cause, Instruction, stricter
 from data_sharing.plans.due_actions import DueAction
 from data_sharing.plans.plan import EventPlan
 from data_sharing.registry.catalogue import Version
@@ -36,6 +38,8 @@ class NewInstruction(NamedTuple):
     instruction: Instruction
     needs_approval: bool
     fault: str
+    terms: ApprovalTerms = NO_TERMS  # of its approval
+    read: Mapping[str, Any] = MappingProxyType({})  # values that its rule read, for who approves
 
 
 class InstructionFactory:
@@ -85,6 +89,7 @@ class InstructionFactory:
             causes=tuple(map(cause_of, effect.cause.events[:MOST_CAUSES])),
             caused_by=caused_by,
             trace=trace,
+            asked=effect.approval,
         )
 
     def of_plan(
@@ -125,7 +130,9 @@ class InstructionFactory:
         rule_version: int = 0,
         modification: Mapping[str, Any] | None = None,
         trace: str = "",
+        asked: ApprovalTerms | None = None,
     ) -> NewInstruction:
+        """asked: the terms of an approval that the rule asks for."""
         version = self._find(tenant, application, "")
         found = version.manifest.action(action) if version is not None else None
         fault = _fault(tenant, application, action, version, found, configuration)
@@ -149,7 +156,9 @@ class InstructionFactory:
             trace=trace,
             caused_by=caused_by,
         )
-        return NewInstruction(instruction, found is not None and found.needs_approval, fault)
+        terms = [] if asked is None else [asked]
+        terms += [found.approval] if found is not None and found.needs_approval else []
+        return NewInstruction(instruction, bool(terms), fault, reduce(stricter, terms, NO_TERMS))
 
 
 def _fault(

@@ -68,6 +68,7 @@ _instruction = msgspec.json.Decoder(Instruction).decode
 _performed = msgspec.json.Decoder(Performed).decode
 _COLUMNS = "row, body, state, platform, attempt, deadline_ms, outcome, reason"
 _INTO = "instructions (id, tenant, state, platform, attempt, deadline_ms, body, reason)"
+NEEDS_APPROVAL = "its action needs approval"
 _ONCE = "ON CONFLICT (id) DO NOTHING"
 
 
@@ -86,7 +87,7 @@ def put_all(db: sqlite3.Connection, rows: Sequence[tuple[Instruction, bool]]) ->
 
 def _row(instruction: Instruction, needs_approval: bool) -> tuple[Any, ...]:
     state = InstructionState.AWAITING_APPROVAL if needs_approval else InstructionState.PENDING
-    reason = "its action needs approval" if needs_approval else ""
+    reason = NEEDS_APPROVAL if needs_approval else ""
     return (
         instruction.id, instruction.tenant, int(state), "", 1, instruction.deadline_ms,
         _encode(instruction), reason,
@@ -188,6 +189,26 @@ def note_sent(db: sqlite3.Connection, instruction_id: str, platform: str) -> Non
     db.execute(
         "UPDATE instructions SET platform = ? WHERE id = ? AND state < 4",
         (platform, instruction_id),
+    )
+
+
+def let_go(db: sqlite3.Connection, instruction: Instruction) -> None:
+    """One that waited for approval is to be sent, as it says now."""
+    db.execute(
+        "UPDATE instructions SET state = ?, deadline_ms = ?, body = ?, reason = ''"
+        " WHERE id = ? AND state = ?",
+        (
+            int(InstructionState.PENDING), instruction.deadline_ms, _encode(instruction),
+            instruction.id, int(InstructionState.AWAITING_APPROVAL),
+        ),
+    )  # fmt: skip
+
+
+def wait_again(db: sqlite3.Connection, instruction_id: str, until_ms: int) -> None:
+    """One that ended before anybody approved it waits once more."""
+    db.execute(
+        "UPDATE instructions SET state = ?, deadline_ms = ?, reason = ? WHERE id = ?",
+        (int(InstructionState.AWAITING_APPROVAL), until_ms, NEEDS_APPROVAL, instruction_id),
     )
 
 

@@ -13,7 +13,14 @@ from collections.abc import Callable
 
 from control_plane.errors import Unavailable
 from data_sharing.database import Database
-from data_sharing.decisions import dead_letters, history, outbox, pause_tables, sharing_tables
+from data_sharing.decisions import (
+    approval_tables,
+    dead_letters,
+    history,
+    outbox,
+    pause_tables,
+    sharing_tables,
+)
 from data_sharing.decisions.worker import DecisionWorker
 
 log = logging.getLogger(__name__)
@@ -60,6 +67,7 @@ class DecisionRetention:
         before_ms = self._wall_ms() - self._keep_ms
         gone = history.trim(db, before_ms, ROWS_AT_ONCE)
         gone += outbox.trim(db, before_ms, ROWS_AT_ONCE)
+        gone += approval_tables.trim(db, ROWS_AT_ONCE)
         gone += dead_letters.trim_instructions(db, before_ms, ROWS_AT_ONCE)
         first_day = self._wall_ms() // DAY_MS - READS_DAYS
         gone += sharing_tables.trim_reads(db, first_day, ROWS_AT_ONCE)

@@ -174,7 +174,7 @@ class Rollouts:
             compiled = await registry.compiled_alone(version)
             try:
                 await self._database.transact(
-                    lambda db: rule_tables.write(db, tenant, [version], [], {})
+                    lambda db: rule_tables.write(db, tenant, [version], [], {}, by=by)
                 )
             finally:  # whatever is on disk decides
                 registry.refresh(tenant, [rule_id], [compiled])

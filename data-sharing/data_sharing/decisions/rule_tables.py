@@ -41,6 +41,7 @@ SCHEMA = Schema(
             "ALTER TABLE rule_versions ADD COLUMN in_force_ms INTEGER",
             "UPDATE rule_versions SET in_force_ms = applied_ms",
         ),
+        ("ALTER TABLE rule_versions ADD COLUMN applied_by TEXT NOT NULL DEFAULT ''",),
     ),
 )
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -186,8 +187,8 @@ def write(
     for rule in rules:
         name = rule.spec.rule
         db.execute(
-            "INSERT OR IGNORE INTO rule_versions VALUES (?, ?, ?, ?, ?, NULL)",
-            (tenant, name, rule.version, _encode(rule.spec), rule.applied_ms),
+            "INSERT OR IGNORE INTO rule_versions VALUES (?, ?, ?, ?, ?, NULL, ?)",
+            (tenant, name, rule.version, _encode(rule.spec), rule.applied_ms, by),
         )
         worker_tables.delete_health(db, tenant, rule.slot)
         rollout = begun.get(name)
@@ -229,6 +230,15 @@ def put_in_force(
         " AND (in_force_ms IS NULL OR in_force_ms < ?)",
         (now_ms, tenant, rule_id, version, now_ms),
     )
+
+
+def applied_by(db: sqlite3.Connection, tenant: str, rule_id: str, version: int) -> str:
+    """Who applied a version; empty: that is not known."""
+    row = db.execute(
+        "SELECT applied_by FROM rule_versions WHERE tenant = ? AND id = ? AND version = ?",
+        (tenant, rule_id, version),
+    ).fetchone()
+    return row[0] if row else ""
 
 
 def previous(db: sqlite3.Connection, tenant: str, rule_id: str, version: int) -> int:

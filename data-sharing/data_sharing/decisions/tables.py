@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from control_plane.sqlite.schema import Schema
 from data_sharing.decisions import (
+    approval_tables,
     dead_letters,
     history,
     outbox,
@@ -23,6 +24,7 @@ SCHEMAS: tuple[Schema, ...] = (
     pause_tables.SCHEMA,
     history.SCHEMA,
     outbox.SCHEMA,
+    approval_tables.SCHEMA,
     dead_letters.SCHEMA,
     sharing_tables.SCHEMA,
 )

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from data_sharing.decisions import dead_letters, history, outbox, rollout_tables
+from data_sharing.decisions import approval_tables, dead_letters, history, outbox, rollout_tables
+from data_sharing.decisions.approval_tables import AskedApproval
 from data_sharing.decisions.history import Decision, EventOutcomes
 from data_sharing.decisions.instruction_factory import NewInstruction
 from data_sharing.decisions.outbox import InstructionState
@@ -32,6 +33,14 @@ class WriteBatch:
             (one.instruction, one.needs_approval) for one in self.instructions if not one.fault
         ]
         outbox.put_all(db, valid)
+        approval_tables.ask(
+            db,
+            [
+                AskedApproval(instruction=one.instruction, terms=one.terms, read=one.read)
+                for one in self.instructions
+                if one.needs_approval and not one.fault
+            ],
+        )
         for one in self.instructions:
             if one.fault:
                 _to_dead_letters(db, one)

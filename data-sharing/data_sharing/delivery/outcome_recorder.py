@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from control_plane.tracing.tracer import Tracer
-from data_sharing.decisions import dead_letters, outbox, rollout_tables
+from data_sharing.decisions import approval_tables, dead_letters, outbox, rollout_tables
+from data_sharing.decisions.approval_tables import Verdict
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.delivery.retry_policy import NextStep, Step, after_outcome
 from data_sharing.instruction import Instruction, Performed
@@ -116,3 +117,7 @@ class OutcomeRecorder:
             self.end_as_dead_letter(
                 db, stored.instruction.id, "its deadline passed: nobody approved it"
             )
+            approval_tables.decide(
+                db, stored.instruction.id, Verdict.EXPIRED, approver="",
+                reason="nobody decided in time", revision="", now_ms=self._wall_ms(),
+            )  # fmt: skip

@@ -1,4 +1,4 @@
-"""OperatorActions: approves, denies and redrives instructions and events that wait for an operator.
+"""OperatorActions: redrives instructions and events that wait for an operator.
 
 Each is one transaction that reads first how far the thing is, so that doing it twice does it
 once.
@@ -14,12 +14,12 @@ from msgspec.structs import replace
 from control_plane.errors import NotFound, Refused
 from control_plane.printable import quoted
 from data_sharing.database import Database
-from data_sharing.decisions import dead_letters, outbox
+from data_sharing.decisions import approval_tables, dead_letters, outbox
+from data_sharing.decisions.approval_tables import Verdict
 from data_sharing.decisions.dead_letters import DeadLetter, DeadLetterKind
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
-from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.feeds.log_tables import record_at
 from data_sharing.instruction import Performance
 
@@ -32,47 +32,13 @@ class OperatorActions:
         database: Database,
         worker: DecisionWorker,
         dispatcher: Dispatcher,
-        recorder: OutcomeRecorder,
         *,
         wall_ms: Callable[[], int],
     ) -> None:
         self._database = database
         self._worker = worker
         self._dispatcher = dispatcher
-        self._recorder = recorder
         self._wall_ms = wall_ms
-
-    async def approve(self, tenant: str, instruction_id: str) -> StoredInstruction:
-        """It may go. Raises NotFound, Refused."""
-
-        def work(db: sqlite3.Connection) -> StoredInstruction:
-            stored = _require(db, tenant, instruction_id)
-            if stored.state is InstructionState.AWAITING_APPROVAL:
-                if self._wall_ms() > stored.deadline_ms:
-                    raise Refused("its deadline has passed; redrive it from the dead letters")
-                outbox.release(db, instruction_id, "")
-            elif stored.state is InstructionState.DEAD and stored.outcome is None:
-                raise Refused(f"it does not wait for approval any more: {stored.reason}")
-            return _require(db, tenant, instruction_id)
-
-        stored = await self._database.transact(work)
-        if stored.state is InstructionState.PENDING:
-            self._dispatcher.dispatch(stored)
-        return stored
-
-    async def deny(self, tenant: str, instruction_id: str, reason: str) -> StoredInstruction:
-        """It will not go. Raises NotFound, Refused."""
-        detail = f"denied: {reason}" if reason else "denied"
-
-        def work(db: sqlite3.Connection) -> StoredInstruction:
-            stored = _require(db, tenant, instruction_id)
-            if stored.state is InstructionState.AWAITING_APPROVAL:
-                self._recorder.end_as_dead_letter(db, instruction_id, detail)
-            elif not (stored.state is InstructionState.DEAD and stored.reason.startswith("denied")):
-                raise Refused("it does not wait for approval any more")
-            return _require(db, tenant, instruction_id)
-
-        return await self._database.transact(work)
 
     async def redrive(self, tenant: str, letter_id: str, *, force: bool) -> DeadLetter:
         """Tries again what is in a dead letter. Raises NotFound, Refused."""
@@ -90,7 +56,7 @@ class OperatorActions:
             return require_letter(db, tenant, letter_id), stored
 
         letter, stored = await self._database.transact(work)
-        if stored is not None:
+        if stored is not None and stored.state is InstructionState.PENDING:
             self._dispatcher.dispatch(stored)
         return letter
 
@@ -118,6 +84,12 @@ class OperatorActions:
                 "redrive it with force where performing it again does no harm"
             )
         now_ms = self._wall_ms()
+        approval = approval_tables.get(db, what.id)
+        if approval is not None and approval.verdict is not Verdict.APPROVED:
+            until_ms = now_ms + (approval.terms.expires_ms or what.deadline_ms - what.decided_at_ms)
+            outbox.wait_again(db, what.id, max(now_ms + 1_000, until_ms))
+            approval_tables.again(db, approval, now_ms)
+            return _require(db, letter.tenant, letter.instruction)
         lasts_ms = max(1_000, what.deadline_ms - what.decided_at_ms)
         outbox.renew(db, replace(what, deadline_ms=now_ms + lasts_ms))
         return _require(db, letter.tenant, letter.instruction)

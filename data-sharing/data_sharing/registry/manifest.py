@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dataclasses import field as given_by
 from typing import Any
 
+from data_sharing.instruction import NO_TERMS, ApprovalTerms
 from data_sharing.runtimes.port import ArtifactKind, Limits
 
 
@@ -55,6 +56,7 @@ class Action:
     sample: Any  # an input
     idempotent: bool = False
     needs_approval: bool = False
+    approval: ApprovalTerms = NO_TERMS  # on which terms, where it does
     description: str = ""
 
 

@@ -15,6 +15,8 @@ from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
 from data_sharing.documents import value_of
 from data_sharing.feed_key import KeyPath
+from data_sharing.forecasts.spec import duration_ms
+from data_sharing.instruction import ApprovalTerms
 from data_sharing.registry.answers import CLICK_SAMPLE, MESSAGE_SAMPLE
 from data_sharing.registry.manifest import (
     Action,
@@ -119,13 +121,24 @@ def manifest_of(document: Mapping[str, Any], tenant: str) -> Manifest:
                 output=one["output"],
                 sample=one["sample"],
                 idempotent=one.get("idempotent", False),
-                needs_approval=one.get("needs_approval", False),
+                needs_approval=one.get("needs_approval", "approval" in one),
+                approval=_approval(one.get("approval", {})),
                 description=one.get("description", ""),
             )
             for one in document.get("actions", ())
         ),
         answers=Answers(**document.get("answers", {})),
         runtime=_runtime(document["runtime"]) if "runtime" in document else None,
+    )
+
+
+def _approval(one: Mapping[str, Any]) -> ApprovalTerms:
+    expires = one.get("expires")
+    return ApprovalTerms(
+        expires_ms=0 if expires is None else duration_ms(expires, "expires", least_ms=1_000),
+        by=tuple(one.get("by", ())),
+        role=one.get("role", "operator"),
+        four_eyes=one.get("four_eyes", False),
     )
 
 

@@ -18,6 +18,7 @@ from control_plane.expressions.tree import Call, Node, Path, paths_read
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Method
 from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.instruction import ApprovalTerms
 from data_sharing.rules import audiences
 from data_sharing.rules.cell_cache import CellId
 from data_sharing.rules.event_condition import event_condition
@@ -77,6 +78,7 @@ class Invocation:
     config: tuple[tuple[str, Computed], ...]
     deadline_ms: int
     gives: Mapping[str, frozenset[str]]
+    approval: ApprovalTerms | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from control_plane.expressions.expression import Expression
 from data_sharing.documents import read_as, value_of
 from data_sharing.forecasts.forecast import Method
 from data_sharing.forecasts.spec import ForecastSpec, duration_ms
+from data_sharing.instruction import ApprovalTerms
 from data_sharing.rules.compiled import (
     Change,
     CompiledForecast,
@@ -37,7 +38,14 @@ from data_sharing.rules.shape import (
     check_shape,
     check_size,
 )
-from data_sharing.rules.spec import ChangeSpec, InvokeSpec, RulesDocument, RuleSpec, WindowSpec
+from data_sharing.rules.spec import (
+    ApprovalSpec,
+    ChangeSpec,
+    InvokeSpec,
+    RulesDocument,
+    RuleSpec,
+    WindowSpec,
+)
 from data_sharing.rules.windows import Window
 
 _EVENT_ROOTS = frozenset(("event",))
@@ -314,11 +322,22 @@ class _Compiler:
             action=given.action,
             config=config,
             deadline_ms=self._duration(given.deadline, f"{at}.deadline", least_ms=1) or 0,
+            approval=self._approval(given.approval, f"{at}.approval"),
             gives={
                 name: types
                 for name in given.config
                 if (types := self._reader.gives.get(f"{self._at}.{at}.config.{name}"))
             },
+        )
+
+    def _approval(self, given: ApprovalSpec | None, at: str) -> ApprovalTerms | None:
+        if given is None:
+            return None
+        return ApprovalTerms(
+            expires_ms=self._duration(given.expires, f"{at}.expires", least_ms=1_000) or 0,
+            by=tuple(given.by),
+            role=given.role,
+            four_eyes=given.four_eyes,
         )
 
 

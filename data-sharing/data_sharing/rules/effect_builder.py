@@ -60,7 +60,7 @@ def requested_effects(
             invoke = Invoke(
                 id=name, tenant=rule.tenant, application=effect.application, action=effect.action,
                 config=config, deadline_ms=now_ms + effect.deadline_ms, plan_id=plan_id,
-                occurrence_ms=occurrence_ms, cause=cause,
+                occurrence_ms=occurrence_ms, cause=cause, approval=effect.approval,
             )  # fmt: skip
             found.append(RequestedEffect(invoke, plan))
         elif plan is not None:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from data_sharing.instruction import ApprovalTerms
+
 USER_PRIORITY = 1_000  # a user's own change stands against every rule (0 to 999)
 
 
@@ -63,6 +65,7 @@ class Invoke(msgspec.Struct, frozen=True):
     plan_id: str  # empty: no plan was looked at
     occurrence_ms: int | None
     cause: Cause
+    approval: ApprovalTerms | None = None  # that a person gives first
 
 
 Effect = PlanChange | Invoke

@@ -22,6 +22,7 @@ MOST_EFFECTS = 16
 MOST_KEPT = 256  # per input and key in a join
 MOST_IN_WINDOW = 10_000
 MOST_FAILING = 50  # keys of a producer, or producers, until all of them are parked
+MOST_APPROVERS = 32  # that an approval names
 MOST_STEPS = 16  # of a rollout
 MOST_DECISIONS = 1_000_000  # that one of them waits for
 _RESERVED = frozenset(("event", "key", "now", "plan", "window", "forecast", "events"))
@@ -77,6 +78,11 @@ def check_shape(spec: RuleSpec, faults: FaultCollector) -> None:
         add(f"{at}.join", "needs two inputs at least")
     if spec.late != "0s" and not spec.windows and spec.join is None:
         add(f"{at}.late", "is for rules with windows or a join; others have max_age")
+    for number, one in enumerate(spec.do):
+        approval = None if one.invoke is None else one.invoke.approval
+        if approval is not None and len(approval.by) > MOST_APPROVERS:
+            here = f"{at}.do[{number}].invoke.approval.by"
+            add(here, f"{len(approval.by)} names; at most {MOST_APPROVERS}")
     if spec.rollout is not None:
         _check_rollout(spec.rollout, f"{at}.rollout", faults)
 

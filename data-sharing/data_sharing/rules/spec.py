@@ -75,6 +75,15 @@ class ChangeSpec(_Strict, frozen=True, kw_only=True):
     occurrence: Literal["next", "every"] = "next"
 
 
+class ApprovalSpec(_Strict, frozen=True, kw_only=True):
+    """A person has to let it go first."""
+
+    expires: str = "1h"  # waited for so long; then it is a dead letter
+    by: list[str] = []  # names of callers, any of whom may; empty: whoever has the role
+    role: Literal["operator", "admin"] = "operator"
+    four_eyes: bool = False  # not who applied the rule
+
+
 class InvokeSpec(_Strict, frozen=True, kw_only=True):
     """Has an application perform an action, now."""
 
@@ -82,6 +91,7 @@ class InvokeSpec(_Strict, frozen=True, kw_only=True):
     action: str
     config: dict[str, Value] = {}
     deadline: str = "10m"  # not worth doing after
+    approval: ApprovalSpec | None = None
 
 
 class EffectSpec(_Strict, frozen=True, kw_only=True):

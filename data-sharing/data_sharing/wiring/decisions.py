@@ -16,6 +16,7 @@ from control_plane.identity.key_wrapping import Wrapping
 from control_plane.offloading.port import Offload
 from control_plane.serving.server import Service
 from control_plane.supervision import Supervisor
+from data_sharing.api.approval_service import ApprovalService
 from data_sharing.api.callers import Callers
 from data_sharing.api.decision_service import DecisionService
 from data_sharing.api.plan_service import PlanService
@@ -39,6 +40,7 @@ from data_sharing.delivery.outcome_events import OutcomeEvents
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.delivery.output_check import OutputCheck
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
+from data_sharing.management.approvals import Approvals
 from data_sharing.management.operator_actions import OperatorActions
 from data_sharing.management.planning import Planning
 from data_sharing.management.shown_records import ShownRecords
@@ -65,11 +67,14 @@ class Deciding:
     decisions: DecisionService
     sharing: SharingService
     shown: ShownRecords
+    approvals: ApprovalService
 
     @property
     def services(self) -> Sequence[Service]:
         """What it serves."""
-        served = (self.rules, self.plans, self.decisions, self.platforms, self.sharing)
+        served = (
+            self.rules, self.plans, self.decisions, self.approvals, self.platforms, self.sharing,
+        )  # fmt: skip
         return [one.service() for one in served]
 
     def run(self, group: asyncio.TaskGroup, supervisor: Supervisor) -> list[asyncio.Task[None]]:
@@ -140,7 +145,8 @@ async def build_deciding(
         wall_ms=wall_ms,
         jitter=random.Random(secrets.randbits(64)).random,
     )
-    operator_actions = OperatorActions(database, worker, dispatcher, recorder, wall_ms=wall_ms)
+    operator_actions = OperatorActions(database, worker, dispatcher, wall_ms=wall_ms)
+    approvals = Approvals(database, dispatcher, recorder, wall_ms=wall_ms)
     planning = Planning(
         database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms,
         new_id=lambda: f"u-{secrets.token_hex(10)}",
@@ -173,8 +179,9 @@ async def build_deciding(
         rules=RuleService(rules, rollouts, pauses, worker, offload, callers, redaction),
         plans=PlanService(planning, database, callers, wall_ms=wall_ms),
         decisions=DecisionService(
-            database, worker, dispatcher, operator_actions, callers, shown, redaction
+            database, worker, dispatcher, operator_actions, approvals, callers, shown, redaction
         ),
+        approvals=ApprovalService(approvals, dispatcher, callers, shown, redaction),
         sharing=SharingService(sharing, database, lambda: registry.catalogue, offload, callers),
         shown=shown,
     )

@@ -48,6 +48,7 @@ from control_plane.telemetry.endpoint import MetricsEndpoint
 from control_plane.tracing.otlp import opened_tracer
 from control_plane.tracing.tracer import Tracer
 from data_sharing.api import (
+    approval_service,
     decision_service,
     feed_service,
     offloaded_tasks,
@@ -61,6 +62,7 @@ from data_sharing.api.audited_objects import audited_objects
 from data_sharing.api.call_quotas import METHOD_QUOTAS, QUOTAS
 from data_sharing.api.callers import Callers
 from data_sharing.api.feed_service import FeedService
+from data_sharing.api.http_approvals import HttpApprovals
 from data_sharing.api.http_events import HttpEvents
 from data_sharing.api.metrics import SharingMetrics
 from data_sharing.api.open_feeds import OpenFeeds
@@ -91,7 +93,8 @@ log = logging.getLogger("homeport")
 
 SERVICES = (
     registry_service.NAME, feed_service.NAME, rule_service.NAME, plan_service.NAME,
-    decision_service.NAME, platform_service.NAME, sharing_service.NAME, audit_service.NAME,
+    decision_service.NAME, approval_service.NAME, platform_service.NAME, sharing_service.NAME,
+    audit_service.NAME,
 )  # fmt: skip
 SIGNING_KEY = "signing.key"
 DATA_FOLDER = DataFolder(
@@ -257,6 +260,10 @@ async def _serve(
                 publisher,
                 callers,
                 quotas,
+                approvals=HttpApprovals(
+                    deciding.approvals.service(),
+                    [access.interceptor, counting, auditing.interceptor],
+                ),
                 tls=following(tls, HTTP1) if tls else None,
                 watch=watch,
                 limits=connections,

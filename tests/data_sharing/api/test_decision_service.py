@@ -9,9 +9,13 @@ import pytest
 
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied
 from data_sharing.api.decision_service import DecisionService
+from data_sharing.decisions import rule_tables
+from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
+from data_sharing.management.approvals import Approvals
 from data_sharing.management.operator_actions import OperatorActions
+from data_sharing.rules.compiler import parse
 from data_sharing.signing import SigningKey
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 from tests.support.datasharing_callers import OPERATOR, callers
@@ -46,12 +50,11 @@ def service(harness: DecisionHarness) -> DecisionService:
         harness.database, SigningKey.of(b"k" * 32), recorder, partition="0", fence=1,
         wall_ms=harness.clock, jitter=lambda: 0.0,
     )  # fmt: skip
-    actions = OperatorActions(
-        harness.database, harness.worker, dispatcher, recorder, wall_ms=harness.clock
-    )
+    actions = OperatorActions(harness.database, harness.worker, dispatcher, wall_ms=harness.clock)
+    approvals = Approvals(harness.database, dispatcher, recorder, wall_ms=harness.clock)
     return DecisionService(
-        harness.database, harness.worker, dispatcher, actions, callers(), shown_records(harness),
-        redaction(harness),
+        harness.database, harness.worker, dispatcher, actions, approvals, callers(),
+        shown_records(harness), redaction(harness),
     )  # fmt: skip
 
 
@@ -90,6 +93,8 @@ async def test_instructions_are_listed_by_state_with_what_was_ordered(harness, s
 
 
 async def test_an_instruction_is_approved_or_denied(harness, service) -> None:
+    version = RuleVersion(tenant=TENANT, version=1, spec=parse(RULES).rules[0], applied_ms=0)
+    await harness.database.transact(lambda db: rule_tables.write(db, TENANT, [version], [], {}))
     await slow_roads(harness, 2)
     first, second = [one.instruction.id for one in harness.instructions()]
     approved = await service.ApproveInstruction(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
-from data_sharing.decisions import dead_letters, history, outbox, rollout_tables
+from data_sharing.decisions import approval_tables, dead_letters, history, outbox, rollout_tables
 from data_sharing.decisions.history import Decision, DecisionKind, EventOutcomes
 from data_sharing.decisions.instruction_factory import NewInstruction
 from data_sharing.decisions.outbox import InstructionState
@@ -24,7 +24,13 @@ DECISION = Decision(
 
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
-    with tables(outbox.SCHEMA, history.SCHEMA, dead_letters.SCHEMA, rollout_tables.SCHEMA) as made:
+    with tables(
+        outbox.SCHEMA,
+        history.SCHEMA,
+        dead_letters.SCHEMA,
+        rollout_tables.SCHEMA,
+        approval_tables.SCHEMA,
+    ) as made:
         yield made
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
-from data_sharing.decisions import dead_letters, outbox, rollout_tables
+from data_sharing.decisions import approval_tables, dead_letters, outbox, rollout_tables
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.delivery.retry_policy import Step
@@ -23,7 +23,9 @@ FAILED = dataclasses.replace(DONE, status=Performance.FAILED, message="no water"
 
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
-    with tables(outbox.SCHEMA, dead_letters.SCHEMA, rollout_tables.SCHEMA) as made:
+    with tables(
+        outbox.SCHEMA, dead_letters.SCHEMA, rollout_tables.SCHEMA, approval_tables.SCHEMA
+    ) as made:
         yield made
 
 

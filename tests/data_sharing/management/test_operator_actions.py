@@ -1,4 +1,4 @@
-"""Approving, denying and redriving: each once, and only where it makes sense."""
+"""Redriving: once, and only where it makes sense."""
 
 from __future__ import annotations
 
@@ -41,9 +41,8 @@ class Operator:
             wall_ms=harness.clock, jitter=lambda: 0.0,
         )  # fmt: skip
         self.actions = OperatorActions(
-            harness.database, harness.worker, self.dispatcher, self.recorder,
-            wall_ms=harness.clock,
-        )  # fmt: skip
+            harness.database, harness.worker, self.dispatcher, wall_ms=harness.clock
+        )
 
     async def decided(
         self, instruction: Instruction = ONE, *, needs_approval: bool = False
@@ -75,46 +74,6 @@ class Operator:
 async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
     async with decision_harness(tmp_path) as harness:
         yield Operator(harness)
-
-
-async def test_what_is_approved_goes_and_approving_again_changes_nothing(operator) -> None:
-    await operator.decided(needs_approval=True)
-    for _ in range(2):
-        stored = await operator.actions.approve(TENANT, ONE.id)
-        assert stored.state is InstructionState.PENDING
-    assert len(operator.dispatcher) == 1
-
-
-async def test_what_is_past_its_deadline_is_not_approved(operator) -> None:
-    await operator.decided(needs_approval=True)
-    operator.harness.clock.now_ms = ONE.deadline_ms + 1
-    with pytest.raises(Refused, match="its deadline has passed"):
-        await operator.actions.approve(TENANT, ONE.id)
-    assert len(operator.dispatcher) == 0
-
-
-async def test_what_is_denied_is_a_dead_letter_and_cannot_be_approved(operator) -> None:
-    await operator.decided(needs_approval=True)
-    for _ in range(2):
-        stored = await operator.actions.deny(TENANT, ONE.id, "not at night")
-        assert (stored.state, stored.reason) == (InstructionState.DEAD, "denied: not at night")
-    assert [one.reason for one in operator.harness.letters()] == ["denied: not at night"]
-    with pytest.raises(Refused, match="does not wait for approval any more: denied"):
-        await operator.actions.approve(TENANT, ONE.id)
-
-
-async def test_what_does_not_wait_is_not_denied(operator) -> None:
-    await operator.decided()
-    with pytest.raises(Refused, match="does not wait"):
-        await operator.actions.deny(TENANT, ONE.id, "")
-
-
-@pytest.mark.parametrize("tenant", [TENANT, "other"])
-async def test_only_an_instruction_of_the_tenant_is_found(operator, tenant: str) -> None:
-    if tenant == "other":
-        await operator.decided(needs_approval=True)
-    with pytest.raises(NotFound, match="has no instruction"):
-        await operator.actions.approve(tenant, ONE.id)
 
 
 async def test_a_redriven_instruction_has_as_long_as_at_first_and_goes_once(operator) -> None:
