@@ -230,6 +230,7 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
         ["devices", "report", "a", "phone", "--uptime"],
         ("x", "-1", "nan", "inf", "1e10"),
     ),
+    ("approvals list", "limit"): (["approvals", "list", "--limit"], (*NUMBERS, "0")),
     ("rules rollback", "to"): (["rules", "rollback", "r", "--to"], NUMBERS),
     ("policy show", "version"): (["policy", "show", "--version"], NUMBERS),
     ("policy apply", "base"): (["policy", "apply", __file__, "--base"], NUMBERS),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -20,6 +20,8 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from control_plane.auth.method_access import MethodAccess, access_of
 from control_plane.auth.roles import IMPLIED, Role
+from control_plane.http_serving.routes import Route
+from data_sharing.api.http_approvals import ROUTES as APPROVAL_ROUTES
 from data_sharing.wiring.server import SERVICES as DATA_SERVICES
 from provisioner.api.http_routes import ROUTES
 from provisioner.wiring.services import SERVICES as PROVISIONER_SERVICES
@@ -169,21 +171,23 @@ async def check(address: str, services: tuple[str, ...]) -> int:
     return calls
 
 
-async def check_http(address: str) -> int:
-    """The same of the HTTP routes. Returns how many requests that were."""
+async def check_http(address: str, routes: Sequence[Route] = ROUTES) -> int:
+    """The same of HTTP routes. Returns how many requests that were."""
     pool = descriptor_pool.Default()
     requests = 0
     wrong = []
     timeout = aiohttp.ClientTimeout(total=ANSWER_S)
     async with aiohttp.ClientSession(f"http://{address}", timeout=timeout) as session:
-        for route in ROUTES:
+        for route in routes:
             service, _, name = route.method.lstrip("/").partition("/")
             access = access_of(pool.FindServiceByName(service).methods_by_name[name])
             assert access is not None
             kind_of_body = "application/x-ndjson" if route.lines else "application/json"
             for kind in KINDS:
                 for names in (OWN, OTHER):
-                    path = route.path.format(tenant=names["tenant"], client_id="c")
+                    path = route.path.format(
+                        tenant=names["tenant"], client_id="c", instruction_id="i"
+                    )
                     headers = {"authorization": f"Bearer {kind.token}"} if kind.token else {}
                     body = None
                     if not route.reads:
@@ -226,3 +230,4 @@ async def test_data_sharing(tmp_path):
     (tmp_path / "tokens.toml").write_text(tokens())
     with SharingServer(tmp_path, f"--tokens={tmp_path / 'tokens.toml'}") as server:
         assert await check(server.address, DATA_SERVICES) > 1000
+        assert await check_http(server.http, APPROVAL_ROUTES) > 100

@@ -51,7 +51,7 @@ def rule_registry(harness: DecisionHarness, catalogues: Catalogues) -> RuleRegis
 
 def rule_service(harness: DecisionHarness, registry: RuleRegistry) -> RuleService:
     """Whose callers may do everything."""
-    rollouts = Rollouts(harness.database, registry, wall_ms=harness.clock)
+    rollouts = Rollouts(harness.database, registry, harness.worker, wall_ms=harness.clock)
     pauses = Pauses(harness.database, registry, harness.worker, wall_ms=harness.clock)
     return RuleService(
         registry, rollouts, pauses, harness.worker, FakeOffload(), callers(), redaction(harness)

@@ -33,6 +33,7 @@ from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.retention import Retainer
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from data_sharing.rules.results import ParkingChangeKind
+from data_sharing.rules.rollout import LIVE
 from data_sharing.rules.rule_health import ParkingScope
 
 _OF_FEEDS = f"of {MOST_FEEDS_TOLD} feeds, the rest is other"
@@ -209,6 +210,14 @@ class SharingMetrics(Collector):
                 if count:
                     parked.add_metric([tenant, rule, scope.value], count)
         yield parked
+        rollouts = GaugeMetricFamily(
+            "homeport_rules_rollouts",
+            "Rollouts of rules that are going on, by whether an operator says what is next: held.",
+            labels=["phase"],
+        )
+        for phase in LIVE:
+            rollouts.add_metric([phase.value], self._worker.rollouts[phase])
+        yield rollouts
         paused = GaugeMetricFamily(
             "homeport_rules_paused_events",
             f"Events that wait for a paused rule. Of {MOST_PARKED_RULES:,} rules at most.",

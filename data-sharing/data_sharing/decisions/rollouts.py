@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
@@ -20,6 +21,7 @@ from data_sharing.decisions import rollout_tables, rule_tables, worker_tables
 from data_sharing.decisions.rollout_tables import EndedInstructions, RolloutMove
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.rule_tables import RuleVersion
+from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.forecasts.spec import duration_ms
 from data_sharing.rules import rollout as moves
 from data_sharing.rules.rollout import (
@@ -57,10 +59,16 @@ class Rollouts:
     """wall_ms: Unix ms. `run` is a task of the owner's."""
 
     def __init__(
-        self, database: Database, registry: RuleRegistry, *, wall_ms: Callable[[], int]
+        self,
+        database: Database,
+        registry: RuleRegistry,
+        worker: DecisionWorker,
+        *,
+        wall_ms: Callable[[], int],
     ) -> None:
         self._database = database
         self._registry = registry
+        self._worker = worker
         self._wall_ms = wall_ms
 
     def status(self, tenant: str, rule_id: str) -> RolloutStatus:
@@ -198,7 +206,9 @@ class Rollouts:
 
     async def advance(self) -> None:
         """What is to go further or to be held now. Raises Unavailable."""
-        for tenant, rule_id in self._database.read(rollout_tables.live):
+        live = self._database.read(rollout_tables.live)
+        self._worker.rollouts = Counter(one.phase for one in live.values())
+        for tenant, rule_id in live:
             now_ms = self._wall_ms()
 
             def change(

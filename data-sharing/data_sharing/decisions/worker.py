@@ -16,6 +16,7 @@ import asyncio
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -44,6 +45,7 @@ from data_sharing.feeds.log_tables import accepted_ms_of
 from data_sharing.instruction import Cause
 from data_sharing.rules.cell_cache import CellCache, CellId, decoded
 from data_sharing.rules.results import NO_RESULT, EvaluationResult
+from data_sharing.rules.rollout import RolloutPhase
 from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.sharing.policies import SharingPolicies
@@ -87,6 +89,7 @@ class DecisionWorker:
         # By tenant and rule, where anything is; another thread reads it for metrics.
         self.parked: dict[tuple[str, str], ParkedCounts] = {}
         self.backlogs: list[tuple[str, str, int]] = []  # of paused rules; likewise
+        self.rollouts: Counter[RolloutPhase] = Counter()  # that are going on; likewise
         self._parked_known = False
         self._writer = DecisionWriter(self.plans, instructions, self.counts)
         self._due_work = DueWork(

@@ -114,7 +114,7 @@ async def build_deciding(
     # The worker decides inside the transaction that keeps the events.
     feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
     rules = RuleRegistry(database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms)
-    rollouts = Rollouts(database, rules, wall_ms=wall_ms)
+    rollouts = Rollouts(database, rules, worker, wall_ms=wall_ms)
     pauses = Pauses(database, rules, worker, wall_ms=wall_ms)
 
     sharing = SharingRegistry(

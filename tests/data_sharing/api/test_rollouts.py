@@ -46,7 +46,7 @@ class Rolling:
         self, harness: DecisionHarness, service: RuleService, registry: RuleRegistry
     ) -> None:
         self.harness, self.service = harness, service
-        self.rollouts = Rollouts(harness.database, registry, wall_ms=harness.clock)
+        self.rollouts = Rollouts(harness.database, registry, harness.worker, wall_ms=harness.clock)
         self.sent = 0
 
     async def begin(self, when: str = "e.data.on", rollout: str = STEPS) -> None:

@@ -249,7 +249,7 @@ async def test_what_is_too_much_is_refused(service) -> None:
 async def test_documents_are_compiled_and_tried_elsewhere(harness, registry) -> None:
     """And what is too costly there is refused, whatever it would have said."""
     offload = FakeOffload(failure=TooCostly("document", "document: takes longer than 5 s to check"))
-    rollouts = Rollouts(harness.database, registry, wall_ms=harness.clock)
+    rollouts = Rollouts(harness.database, registry, harness.worker, wall_ms=harness.clock)
     pauses = Pauses(harness.database, registry, harness.worker, wall_ms=harness.clock)
     service = RuleService(
         registry, rollouts, pauses, harness.worker, offload, callers(), redaction(harness)
