@@ -119,8 +119,13 @@ class DecisionCalls(Calls):
 
         return _gathered(page, "approvals", limit)
 
-    def get_approval(self, tenant: str, instruction_id: str) -> approval.Approval:
-        request = approval.GetApprovalRequest(tenant=tenant, instruction_id=instruction_id)
+    def get_approval(
+        self, tenant: str, instruction_id: str, *, purpose: str = ""
+    ) -> approval.Approval:
+        """purpose: what for, where an event's feed has a sharing policy."""
+        request = approval.GetApprovalRequest(
+            tenant=tenant, instruction_id=instruction_id, purpose=purpose
+        )
         found: approval.Approval
         found = self._call(approval_grpc.ApprovalServiceStub, "GetApproval", request)
         return found

@@ -60,6 +60,13 @@ def list_approvals(
 @app.command("show")
 def show_approval(
     instruction: InstructionId,
+    purpose: Annotated[
+        str,
+        typer.Option(
+            help="What for: needed to see events of feeds with a sharing policy.",
+            metavar="TEXT",
+        ),
+    ] = "",
     server: DataServer = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -73,7 +80,7 @@ def show_approval(
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
-        found = calls.get_approval(target.tenant, instruction)
+        found = calls.get_approval(target.tenant, instruction, purpose=purpose)
     show(approval_document(found, with_events=True), output, lambda: approval_view(found))
 
 

@@ -39,6 +39,7 @@ def approval_document(approval: pb.Approval, *, with_events: bool = False) -> di
         "approver": approval.approver or None,
         "reason": approval.reason or None,
         "decided_revision": approval.decided_revision or None,
+        "values_hidden": approval.values_hidden,
     }
     if with_events:
         found["events"] = [
@@ -47,6 +48,7 @@ def approval_document(approval: pb.Approval, *, with_events: bool = False) -> di
                 "id": one.event.id,
                 "position": one.event.position or None,
                 "data": _value(one.event_json) if one.event_json else None,
+                "hidden": one.event_hidden,
             }
             for one in approval.events
         ]
@@ -95,8 +97,12 @@ def evidence_table(approval: pb.Approval) -> Table:
     for name, text in sorted(approval.read.items()):
         table.add_row("read", escape(f"{name} = {text}"))
     for one in approval.events:
-        said = one.event_json or "passed its retention"
+        said = one.event_json or ("hidden" if one.event_hidden else "passed its retention")
         table.add_row("event", escape(f"{one.event.id} of {one.event.source}: {said}"))
+    if approval.values_hidden:
+        table.add_row("read", "[yellow]a sharing policy hides it from operators[/]")
+    if any(one.event_hidden for one in approval.events):
+        table.add_row("event", "[yellow]a sharing policy hides the rest; say --purpose[/]")
     table.add_row("may decide", escape(_who(approval)))
     return table
 

@@ -12,9 +12,13 @@ from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.decision_messages import cause_to_proto, instruction_to_proto
 from data_sharing.api.pages import row_of, size_of
+from data_sharing.api.redaction import Redaction
 from data_sharing.decisions.approval_tables import Verdict
 from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.feeds.port import Record
+from data_sharing.instruction import Cause
 from data_sharing.management.approvals import ApprovalCase, Approvals
+from data_sharing.management.shown_records import ShownRecords
 from data_sharing.platforms.messages import timestamp
 from homeport.api.datasharing.v1 import approval_pb2 as pb
 from homeport.api.datasharing.v1 import approval_pb2_grpc as pb_grpc
@@ -37,10 +41,19 @@ _OF_PROTO = {number: verdict for verdict, number in _VERDICTS.items()}
 class ApprovalService(pb_grpc.ApprovalServiceServicer):
     """Servicer of homeport.api.datasharing.v1.ApprovalService."""
 
-    def __init__(self, approvals: Approvals, dispatcher: Dispatcher, callers: Callers) -> None:
+    def __init__(
+        self,
+        approvals: Approvals,
+        dispatcher: Dispatcher,
+        callers: Callers,
+        shown: ShownRecords,
+        redaction: Redaction,
+    ) -> None:
         self._approvals = approvals
         self._dispatcher = dispatcher
         self._callers = callers
+        self._shown = shown
+        self._redaction = redaction
 
     def service(self) -> Service:
         return Service(
@@ -61,7 +74,8 @@ class ApprovalService(pb_grpc.ApprovalServiceServicer):
 
     async def GetApproval(self, request: pb.GetApprovalRequest, context: Context) -> pb.Approval:
         tenant = self._tenant(context, request.tenant)
-        return self._approval(self._approvals.case(tenant, request.instruction_id))
+        case = self._approvals.case(tenant, request.instruction_id)
+        return self._approval(case, request.purpose)
 
     async def ApproveApproval(
         self, request: pb.ApproveApprovalRequest, context: Context
@@ -87,11 +101,11 @@ class ApprovalService(pb_grpc.ApprovalServiceServicer):
     def _tenant(self, context: Context, tenant: str) -> str:
         return self._callers.of_context(context, tenant).tenant
 
-    def _approval(self, case: ApprovalCase) -> pb.Approval:
+    def _approval(self, case: ApprovalCase, purpose: str = "") -> pb.Approval:
         found, stored = case.approval, case.stored
         waits = found.verdict is Verdict.WAITING
         platform = self._dispatcher.platform_of(stored.instruction.id)
-        return pb.Approval(
+        message = pb.Approval(
             instruction=instruction_to_proto(stored, platform),
             verdict=_VERDICTS[found.verdict],
             ask_time=timestamp(found.asked_ms),
@@ -103,15 +117,18 @@ class ApprovalService(pb_grpc.ApprovalServiceServicer):
             revision=case.revision,
             rule_change=case.changed,
             read={name: _encode(value).decode() for name, value in found.read.items()},
-            events=[
-                pb.ApprovalEvent(
-                    event=cause_to_proto(cause),
-                    event_json="" if record is None else record.content.decode(),
-                )
-                for cause, record in case.events
-            ],
+            events=[self._event(cause, record, purpose) for cause, record in case.events],
             decide_time=None if waits else timestamp(found.decided_ms),
             approver=found.approver,
             reason=found.reason,
             decided_revision=found.revision,
+        )
+        return self._redaction.approval(message)
+
+    def _event(self, cause: Cause, record: Record | None, purpose: str) -> pb.ApprovalEvent:
+        shown = None if record is None else self._shown.to_operator(record, purpose)
+        return pb.ApprovalEvent(
+            event=cause_to_proto(cause),
+            event_json="" if shown is None else shown.record.content.decode(),
+            event_hidden=record is not None and (shown is None or shown.fields is not None),
         )

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from data_sharing.decisions.disclosure import Disclosure
+from homeport.api.datasharing.v1 import approval_pb2 as approvals_pb
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 from homeport.api.datasharing.v1 import rule_pb2 as rules_pb
 
@@ -36,6 +37,13 @@ class Redaction:
             message.reason = NOT_SHOWN if message.reason else ""
             if message.HasField("outcome"):
                 message.outcome.output_json = message.outcome.message = ""
+            message.values_hidden = True
+        return message
+
+    def approval(self, message: approvals_pb.Approval) -> approvals_pb.Approval:
+        """Its events are shown by their own policies."""
+        if self.instruction(message.instruction).values_hidden:
+            message.read.clear()
             message.values_hidden = True
         return message
 

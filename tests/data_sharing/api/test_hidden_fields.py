@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from data_sharing.api.approval_service import ApprovalService
 from data_sharing.api.decision_service import DecisionService
 from data_sharing.api.reading import Tail, read_along
 from data_sharing.api.redaction import NOT_SHOWN
@@ -24,12 +25,14 @@ from data_sharing.delivery.outcome_events import OutcomeEvents
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.feeds.port import Record
 from data_sharing.instruction import OUTCOME_FEED, Performance, Performed
+from data_sharing.management.approvals import Approvals
 from data_sharing.management.operator_actions import OperatorActions
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.manifest import Consumed, Manifest, Produced
 from data_sharing.sharing.consent import Consent
 from data_sharing.sharing.policy import FeedPolicy
 from data_sharing.signing import SigningKey
+from homeport.api.datasharing.v1 import approval_pb2 as approval_pb
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 from homeport.api.datasharing.v1 import rule_pb2 as rule_pb
 from tests.support.datasharing_callers import OPERATOR, callers
@@ -49,6 +52,8 @@ SPY = "do: [{invoke: {application: lamp, action: blink, config: {times: 1, all: 
 RULES = f"""
 rules:
   - {{rule: whole-event, {HEAD}, when: "true", {SPY}}}
+  - {{rule: asks, {HEAD}, when: t.data.minutes > 0,
+     do: [{{invoke: {{application: lamp, action: unlock, config: {{all: t.data}}}}}}]}}
   - {{rule: condition, {HEAD}, when: 't.data.name == "Annabel" + "-Lee"', {SPY}}}
   - {{rule: prefix, {HEAD}, when: 't.data.nested.name.startsWith("A")', {SPY}}}
   - {{rule: greater, {HEAD}, when: t.data.salary > 1000, {SPY}}}
@@ -135,19 +140,23 @@ class Governed:
             wall_ms=harness.clock, jitter=lambda: 0.0,
         )  # fmt: skip
         actions = OperatorActions(
-            harness.database, harness.worker, dispatcher, recorder, wall_ms=harness.clock
+            harness.database, harness.worker, dispatcher, wall_ms=harness.clock
         )
+        approvals = Approvals(harness.database, dispatcher, recorder, wall_ms=harness.clock)
         self.decisions = DecisionService(
-            harness.database, harness.worker, dispatcher, actions, callers(),
+            harness.database, harness.worker, dispatcher, actions, approvals, callers(),
             shown_records(harness), redaction(harness),
         )  # fmt: skip
+        self.approvals = ApprovalService(
+            approvals, dispatcher, callers(), shown_records(harness), redaction(harness)
+        )
         self.registry = RuleRegistry(
             harness.database, harness.worker, lambda: CATALOGUE, FakeOffload(),
             wall_ms=harness.clock,
         )  # fmt: skip
         self.rules = RuleService(
             self.registry,
-            Rollouts(harness.database, self.registry, wall_ms=harness.clock),
+            Rollouts(harness.database, self.registry, harness.worker, wall_ms=harness.clock),
             Pauses(harness.database, self.registry, harness.worker, wall_ms=harness.clock),
             harness.worker,
             FakeOffload(),
@@ -186,6 +195,13 @@ class Governed:
             await self.decisions.ListDeadLetters(pb.ListDeadLettersRequest(), OPERATOR),
             await self.rules.ListRules(rule_pb.ListRulesRequest(), OPERATOR),
         ]
+        listed = await self.approvals.ListApprovals(approval_pb.ListApprovalsRequest(), OPERATOR)
+        assert listed.approvals
+        for one in listed.approvals:
+            asked = approval_pb.GetApprovalRequest(
+                instruction_id=one.instruction.instruction_id, purpose=PURPOSE
+            )
+            found += [one, await self.approvals.GetApproval(asked, OPERATOR)]
         for position in range(1, 3):
             request = pb.ExplainDecisionRequest(
                 event=pb.EventName(position=position), purpose=PURPOSE

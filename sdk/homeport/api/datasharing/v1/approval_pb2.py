@@ -27,7 +27,7 @@ from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot
 from homeport.api.datasharing.v1 import decision_pb2 as homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeport/api/datasharing/v1/approval.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a*homeport/api/datasharing/v1/decision.proto\"\xf0\x04\n\x08\x41pproval\x12=\n\x0binstruction\x18\x01 \x01(\x0b\x32(.homeport.api.datasharing.v1.Instruction\x12=\n\x07verdict\x18\x02 \x01(\x0e\x32,.homeport.api.datasharing.v1.ApprovalVerdict\x12,\n\x08\x61sk_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x11\n\tapprovers\x18\x06 \x03(\t\x12\x11\n\tfour_eyes\x18\x07 \x01(\x08\x12\x17\n\x0frule_applied_by\x18\x08 \x01(\t\x12\x10\n\x08revision\x18\t \x01(\t\x12\x13\n\x0brule_change\x18\n \x01(\t\x12=\n\x04read\x18\x0b \x03(\x0b\x32/.homeport.api.datasharing.v1.Approval.ReadEntry\x12:\n\x06\x65vents\x18\x0c \x03(\x0b\x32*.homeport.api.datasharing.v1.ApprovalEvent\x12/\n\x0b\x64\x65\x63ide_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61pprover\x18\x0e \x01(\t\x12\x0e\n\x06reason\x18\x0f \x01(\t\x12\x18\n\x10\x64\x65\x63ided_revision\x18\x10 \x01(\t\x1a+\n\tReadEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Z\n\rApprovalEvent\x12\x35\n\x05\x65vent\x18\x01 \x01(\x0b\x32&.homeport.api.datasharing.v1.EventName\x12\x12\n\nevent_json\x18\x02 \x01(\t\"\x8c\x01\n\x14ListApprovalsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12=\n\x07verdict\x18\x02 \x01(\x0e\x32,.homeport.api.datasharing.v1.ApprovalVerdict\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"j\n\x15ListApprovalsResponse\x12\x38\n\tapprovals\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x12GetApprovalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\t\"R\n\x16\x41pproveApprovalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\"a\n\x15RejectApprovalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\t*\xad\x01\n\x0f\x41pprovalVerdict\x12 \n\x1c\x41PPROVAL_VERDICT_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41PPROVAL_VERDICT_WAITING\x10\x01\x12\x1d\n\x19\x41PPROVAL_VERDICT_APPROVED\x10\x02\x12\x1d\n\x19\x41PPROVAL_VERDICT_REJECTED\x10\x03\x12\x1c\n\x18\x41PPROVAL_VERDICT_EXPIRED\x10\x04\x32\x96\x04\n\x0f\x41pprovalService\x12\x87\x01\n\rListApprovals\x12\x31.homeport.api.datasharing.v1.ListApprovalsRequest\x1a\x32.homeport.api.datasharing.v1.ListApprovalsResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12v\n\x0bGetApproval\x12/.homeport.api.datasharing.v1.GetApprovalRequest\x1a%.homeport.api.datasharing.v1.Approval\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12\x80\x01\n\x0f\x41pproveApproval\x12\x33.homeport.api.datasharing.v1.ApproveApprovalRequest\x1a%.homeport.api.datasharing.v1.Approval\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x12~\n\x0eRejectApproval\x12\x32.homeport.api.datasharing.v1.RejectApprovalRequest\x1a%.homeport.api.datasharing.v1.Approval\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeport/api/datasharing/v1/approval.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a*homeport/api/datasharing/v1/decision.proto\"\x87\x05\n\x08\x41pproval\x12=\n\x0binstruction\x18\x01 \x01(\x0b\x32(.homeport.api.datasharing.v1.Instruction\x12=\n\x07verdict\x18\x02 \x01(\x0e\x32,.homeport.api.datasharing.v1.ApprovalVerdict\x12,\n\x08\x61sk_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x11\n\tapprovers\x18\x06 \x03(\t\x12\x11\n\tfour_eyes\x18\x07 \x01(\x08\x12\x17\n\x0frule_applied_by\x18\x08 \x01(\t\x12\x10\n\x08revision\x18\t \x01(\t\x12\x13\n\x0brule_change\x18\n \x01(\t\x12=\n\x04read\x18\x0b \x03(\x0b\x32/.homeport.api.datasharing.v1.Approval.ReadEntry\x12:\n\x06\x65vents\x18\x0c \x03(\x0b\x32*.homeport.api.datasharing.v1.ApprovalEvent\x12/\n\x0b\x64\x65\x63ide_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61pprover\x18\x0e \x01(\t\x12\x0e\n\x06reason\x18\x0f \x01(\t\x12\x18\n\x10\x64\x65\x63ided_revision\x18\x10 \x01(\t\x12\x15\n\rvalues_hidden\x18\x11 \x01(\x08\x1a+\n\tReadEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"p\n\rApprovalEvent\x12\x35\n\x05\x65vent\x18\x01 \x01(\x0b\x32&.homeport.api.datasharing.v1.EventName\x12\x12\n\nevent_json\x18\x02 \x01(\t\x12\x14\n\x0c\x65vent_hidden\x18\x03 \x01(\x08\"\x8c\x01\n\x14ListApprovalsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12=\n\x07verdict\x18\x02 \x01(\x0e\x32,.homeport.api.datasharing.v1.ApprovalVerdict\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"j\n\x15ListApprovalsResponse\x12\x38\n\tapprovals\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x12GetApprovalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\"R\n\x16\x41pproveApprovalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\"a\n\x15RejectApprovalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\t*\xad\x01\n\x0f\x41pprovalVerdict\x12 \n\x1c\x41PPROVAL_VERDICT_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41PPROVAL_VERDICT_WAITING\x10\x01\x12\x1d\n\x19\x41PPROVAL_VERDICT_APPROVED\x10\x02\x12\x1d\n\x19\x41PPROVAL_VERDICT_REJECTED\x10\x03\x12\x1c\n\x18\x41PPROVAL_VERDICT_EXPIRED\x10\x04\x32\x96\x04\n\x0f\x41pprovalService\x12\x87\x01\n\rListApprovals\x12\x31.homeport.api.datasharing.v1.ListApprovalsRequest\x1a\x32.homeport.api.datasharing.v1.ListApprovalsResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12v\n\x0bGetApproval\x12/.homeport.api.datasharing.v1.GetApprovalRequest\x1a%.homeport.api.datasharing.v1.Approval\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12\x80\x01\n\x0f\x41pproveApproval\x12\x33.homeport.api.datasharing.v1.ApproveApprovalRequest\x1a%.homeport.api.datasharing.v1.Approval\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x12~\n\x0eRejectApproval\x12\x32.homeport.api.datasharing.v1.RejectApprovalRequest\x1a%.homeport.api.datasharing.v1.Approval\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,24 +44,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPROVALSERVICE'].methods_by_name['ApproveApproval']._serialized_options = b'\252\350\"\r\n\001\005\022\006tenant(\001'
   _globals['_APPROVALSERVICE'].methods_by_name['RejectApproval']._loaded_options = None
   _globals['_APPROVALSERVICE'].methods_by_name['RejectApproval']._serialized_options = b'\252\350\"\r\n\001\005\022\006tenant(\001'
-  _globals['_APPROVALVERDICT']._serialized_start=1405
-  _globals['_APPROVALVERDICT']._serialized_end=1578
+  _globals['_APPROVALVERDICT']._serialized_start=1467
+  _globals['_APPROVALVERDICT']._serialized_end=1640
   _globals['_APPROVAL']._serialized_start=190
-  _globals['_APPROVAL']._serialized_end=814
-  _globals['_APPROVAL_READENTRY']._serialized_start=771
-  _globals['_APPROVAL_READENTRY']._serialized_end=814
-  _globals['_APPROVALEVENT']._serialized_start=816
-  _globals['_APPROVALEVENT']._serialized_end=906
-  _globals['_LISTAPPROVALSREQUEST']._serialized_start=909
-  _globals['_LISTAPPROVALSREQUEST']._serialized_end=1049
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=1051
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=1157
-  _globals['_GETAPPROVALREQUEST']._serialized_start=1159
-  _globals['_GETAPPROVALREQUEST']._serialized_end=1219
-  _globals['_APPROVEAPPROVALREQUEST']._serialized_start=1221
-  _globals['_APPROVEAPPROVALREQUEST']._serialized_end=1303
-  _globals['_REJECTAPPROVALREQUEST']._serialized_start=1305
-  _globals['_REJECTAPPROVALREQUEST']._serialized_end=1402
-  _globals['_APPROVALSERVICE']._serialized_start=1581
-  _globals['_APPROVALSERVICE']._serialized_end=2115
+  _globals['_APPROVAL']._serialized_end=837
+  _globals['_APPROVAL_READENTRY']._serialized_start=794
+  _globals['_APPROVAL_READENTRY']._serialized_end=837
+  _globals['_APPROVALEVENT']._serialized_start=839
+  _globals['_APPROVALEVENT']._serialized_end=951
+  _globals['_LISTAPPROVALSREQUEST']._serialized_start=954
+  _globals['_LISTAPPROVALSREQUEST']._serialized_end=1094
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=1096
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=1202
+  _globals['_GETAPPROVALREQUEST']._serialized_start=1204
+  _globals['_GETAPPROVALREQUEST']._serialized_end=1281
+  _globals['_APPROVEAPPROVALREQUEST']._serialized_start=1283
+  _globals['_APPROVEAPPROVALREQUEST']._serialized_end=1365
+  _globals['_REJECTAPPROVALREQUEST']._serialized_start=1367
+  _globals['_REJECTAPPROVALREQUEST']._serialized_end=1464
+  _globals['_APPROVALSERVICE']._serialized_start=1643
+  _globals['_APPROVALSERVICE']._serialized_end=2177
 # @@protoc_insertion_point(module_scope)

@@ -87,6 +87,7 @@ class Approval(_message.Message):
     APPROVER_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     DECIDED_REVISION_FIELD_NUMBER: _builtins.int
+    VALUES_HIDDEN_FIELD_NUMBER: _builtins.int
     verdict: Global___ApprovalVerdict.ValueType
     role: _builtins.str
     """that is needed: operator or admin"""
@@ -105,6 +106,8 @@ class Approval(_message.Message):
     reason: _builtins.str
     decided_revision: _builtins.str
     """of the rule, as it was then"""
+    values_hidden: _builtins.bool
+    """a sharing policy hides from operators what the rule reads"""
     @_builtins.property
     def instruction(self) -> _decision_pb2.Instruction: ...
     @_builtins.property
@@ -148,10 +151,11 @@ class Approval(_message.Message):
         approver: _builtins.str = ...,
         reason: _builtins.str = ...,
         decided_revision: _builtins.str = ...,
+        values_hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ask_time", b"ask_time", "decide_time", b"decide_time", "expire_time", b"expire_time", "instruction", b"instruction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approver", b"approver", "approvers", b"approvers", "ask_time", b"ask_time", "decide_time", b"decide_time", "decided_revision", b"decided_revision", "events", b"events", "expire_time", b"expire_time", "four_eyes", b"four_eyes", "instruction", b"instruction", "read", b"read", "reason", b"reason", "revision", b"revision", "role", b"role", "rule_applied_by", b"rule_applied_by", "rule_change", b"rule_change", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approver", b"approver", "approvers", b"approvers", "ask_time", b"ask_time", "decide_time", b"decide_time", "decided_revision", b"decided_revision", "events", b"events", "expire_time", b"expire_time", "four_eyes", b"four_eyes", "instruction", b"instruction", "read", b"read", "reason", b"reason", "revision", b"revision", "role", b"role", "rule_applied_by", b"rule_applied_by", "rule_change", b"rule_change", "values_hidden", b"values_hidden", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -163,8 +167,11 @@ class ApprovalEvent(_message.Message):
 
     EVENT_FIELD_NUMBER: _builtins.int
     EVENT_JSON_FIELD_NUMBER: _builtins.int
+    EVENT_HIDDEN_FIELD_NUMBER: _builtins.int
     event_json: _builtins.str
-    """its data; empty: it passed its retention"""
+    """its data; empty: it passed its retention, or is hidden"""
+    event_hidden: _builtins.bool
+    """what event_json leaves out, a sharing policy hides for this purpose"""
     @_builtins.property
     def event(self) -> _decision_pb2.EventName: ...
     def __init__(
@@ -172,10 +179,11 @@ class ApprovalEvent(_message.Message):
         *,
         event: _decision_pb2.EventName | None = ...,
         event_json: _builtins.str = ...,
+        event_hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "event_json", b"event_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "event_hidden", b"event_hidden", "event_json", b"event_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -241,17 +249,21 @@ class GetApprovalRequest(_message.Message):
 
     TENANT_FIELD_NUMBER: _builtins.int
     INSTRUCTION_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     instruction_id: _builtins.str
+    purpose: _builtins.str
+    """what for: needed to see events of feeds with a sharing policy"""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         instruction_id: _builtins.str = ...,
+        purpose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instruction_id", b"instruction_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instruction_id", b"instruction_id", "purpose", b"purpose", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
