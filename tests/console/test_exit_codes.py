@@ -218,6 +218,7 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
     ("up", "port"): (["up", "--port"], (*NUMBERS, "65536")),
     ("up", "metrics_port"): (["up", "--metrics-port"], NUMBERS),
     ("up", "http_port"): (["up", "--http-port"], NUMBERS),
+    ("up", "feeds_port"): (["up", "--feeds-port"], NUMBERS),
     ("up", "etcd_port"): (["up", "--etcd-port"], NUMBERS),
     ("up", "workers"): (["up", "--workers"], (*NUMBERS, "0")),
     **{

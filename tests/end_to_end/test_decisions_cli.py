@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -122,9 +123,9 @@ def house(server, tmp_path, monkeypatch, capsys) -> Iterator[House]:
         made.platform.kill()
 
 
-def rules(house: House) -> None:
+def rules(house: House, document: str = RULES) -> None:
     file = house.folder / "rules.yaml"
-    file.write_text(RULES)
+    file.write_text(document)
     house.told("rules", "apply", str(file))
 
 
@@ -264,7 +265,42 @@ def test_an_action_that_needs_approval_waits_for_it(house: House) -> None:
     assert (denied["state"], denied["reason"]) == ("dead", "denied: not today")
     (letter,) = house.told("dlq", "list")["dead_letters"]
     house.told("dlq", "redrive", letter["id"])
+    assert house.instructions()[0]["state"] == "awaiting-approval"
+    shown = house.told("approvals", "show", second["id"])
+    assert shown["events"][0]["data"]["speed_kmh"] == 13
+    path = f"http://{house.server.http}/v1/tenants/{house.tenant}/approvals"
+    with urlopen(path, timeout=WAIT_S) as answered:
+        newest = json.load(answered)["approvals"][0]
+    assert newest["verdict"] == "APPROVAL_VERDICT_WAITING"
+    with urlopen(Request(f"{path}/{second['id']}:approve", method="POST"), timeout=WAIT_S) as ended:
+        done = json.load(ended)
+    assert (done["verdict"], done["approver"]) == ("APPROVAL_VERDICT_APPROVED", "anyone")
     house.until(lambda: house.instructions()[0]["state"] == "done")
+
+
+def test_a_new_version_is_rolled_out_paused_and_rolled_back(house: House) -> None:
+    house.submit(coffee(), COFFEE)
+    rules(house)
+    changed = RULES.replace("cups: 2", "cups: 1").replace(
+        "  - rule: too-many", "    rollout: {steps: [{shadow: true}]}\n  - rule: too-many"
+    )
+    rules(house, changed)
+    house.publish(speed_kmh=12, level="jam")
+    status = house.told("rules", "rollout", "status", "slow")
+    assert (status["phase"], status["comparison"]["other"]) == ("progressing", 1)
+    (listed,) = [one for one in house.told("rules", "list")["rules"] if one["id"] == "slow"]
+    assert (listed["version"], listed["rollout"]["candidate_version"]) == (1, 2)
+    assert house.told("rules", "rollout", "hold", "slow")["phase"] == "held"
+    assert house.told("rules", "rollout", "promote", "slow")["phase"] == "promoted"
+    assert house.told("rules", "pause", "slow")["pause"]["resuming"] is False
+    house.publish(speed_kmh=13, level="jam")
+    assert house.told("rules", "show", "slow")["pause"]["waiting_events"] == 1
+    house.told("rules", "resume", "slow")
+    house.until(lambda: house.told("rules", "show", "slow")["pause"] is None)
+    assert house.told("rules", "rollback", "slow")["version"] == 3
+    house.publish(speed_kmh=14, level="jam")
+    slow = [one for one in house.instructions() if one["rule"] == "slow"]
+    assert [one["configuration"]["cups"] for one in slow] == [2, 1, 2]
 
 
 def test_an_application_that_lies_about_its_output_is_found_out(house: House) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -86,6 +88,17 @@ async def test_a_resumed_rule_decides_what_waits_in_order_and_then_what_comes(pa
     assert not (await pausing.rule()).HasField("pause")
     await pausing.send()
     assert pausing.decided() == [1, 2, 3, 4, 5]
+
+
+async def test_what_comes_in_the_transaction_in_which_a_pause_ends_is_decided_in_it(
+    pausing,
+) -> None:
+    """Else it would wait, and what comes after it would be decided before it."""
+    await pausing.pause()
+    await pausing.resume()
+    await asyncio.gather(pausing.pauses.work_off(), pausing.send())
+    assert pausing.decided() == [1]
+    assert not (await pausing.rule()).HasField("pause")
 
 
 async def test_a_resume_may_skip_what_waits_and_nothing_else(pausing) -> None:

@@ -160,8 +160,9 @@ async def test_steps_follow_each_other_by_time_and_by_decisions_and_operators_en
 
 async def test_a_repeated_promotion_moves_once(rolling) -> None:
     await rolling.begin()
-    assert (await rolling.promote(from_step=1)).step == 2
-    assert (await rolling.promote(from_step=1)).step == 2
+    for _ in range(2):
+        rollout = await rolling.promote(from_step=1)
+        assert (rollout.phase, rollout.step) == (pb.ROLLOUT_PHASE_PROGRESSING, 2)
     assert (await rolling.promote(full=True)).phase == pb.ROLLOUT_PHASE_PROMOTED
     assert (await rolling.promote(full=True)).phase == pb.ROLLOUT_PHASE_PROMOTED
 
@@ -203,6 +204,26 @@ async def test_failed_instructions_of_the_new_version_hold_it_until_it_is_promot
     await rolling.rollouts.advance()
     assert (await rolling.rollout()).phase == pb.ROLLOUT_PHASE_HELD
     assert (await rolling.promote()).phase == pb.ROLLOUT_PHASE_PROMOTED
+
+
+async def test_one_that_is_promoted_in_spite_of_a_hold_is_not_held_again_for_the_same(
+    rolling,
+) -> None:
+    """Outcomes are counted anew in each step."""
+    steps = "steps: [{share: 40}, {share: 50}], hold: {failed: {count: 1}}"
+    inside = key_in(range(4_000))
+    await rolling.begin(rollout=steps)
+    await rolling.send(inside)
+    await rolling.end(Performance.FAILED)
+    await rolling.rollouts.advance()
+    assert (await rolling.rollout()).phase == pb.ROLLOUT_PHASE_HELD
+    await rolling.promote()
+    await rolling.rollouts.advance()
+    assert (await rolling.rollout()).phase == pb.ROLLOUT_PHASE_PROGRESSING
+    await rolling.send(inside)
+    await rolling.end(Performance.FAILED)
+    await rolling.rollouts.advance()
+    assert (await rolling.rollout()).phase == pb.ROLLOUT_PHASE_HELD
 
 
 async def test_a_rule_that_begins_with_a_rollout_acts_for_its_share_alone(rolling) -> None:
