@@ -122,6 +122,28 @@ def test_units_are_agents_of_applications_where_a_server_decides() -> None:
     assert '--directory-hosts={"talk.example": "talk"}' in server.arguments
 
 
+def test_a_data_sharing_server_keeps_everything_on_the_nats_server_beside_it() -> None:
+    options = replace(OPTIONS, feeds="nats", feeds_port=7703)
+    server, nats, sharing, agent = plan_stack(options).programs
+    assert [one.name for one in (server, nats, sharing, agent)] == [
+        "server", "nats", "sharing", "agent",
+    ]  # fmt: skip
+    assert sharing.needs == {"nats"}
+    facts = {"nats": {"url": "nats://127.0.0.1:4", "monitoring": "http://127.0.0.1:5"}}
+    arguments = settled_arguments(sharing, facts)
+    assert {
+        "--feeds=nats://127.0.0.1:4",
+        "--feeds-monitoring=http://127.0.0.1:5",
+        "--feeds-replicas=1",
+        "--feeds-allow-fewer",
+        "--listen=127.0.0.1:7703",
+        "--http-listen=127.0.0.1:7704",
+    } <= set(arguments)
+    assert plan_stack(options).ports["--feeds-port"] == 7703
+    with pytest.raises(InvalidInput, match="there is: nats"):
+        plan_stack(replace(OPTIONS, feeds="kafka"))
+
+
 def test_links_lead_to_the_ports_of_pages_and_units() -> None:
     """Each unit at a name of its own, so that a browser keeps a session for each."""
     units = ("eu-west", "eu-north")
