@@ -34,7 +34,7 @@ _PARTITIONS = itertools.count()
 
 
 def _target(cluster: NatsCluster) -> JetStreamTarget:
-    return JetStreamTarget(servers=cluster.urls, monitoring=cluster.members[0].monitoring)
+    return JetStreamTarget(servers=cluster.urls, monitoring=[cluster.members[0].monitoring])
 
 
 async def decided_per_s(

@@ -47,8 +47,9 @@ def nats_program() -> Path:
 class NatsMember:
     """One nats-server with a fixed name, folder and ports, which can be started again."""
 
-    def __init__(self, name: str, folder: Path, *, port: int = 0) -> None:
+    def __init__(self, name: str, folder: Path, *, port: int = 0, sync_always: bool = True) -> None:
         """port: for clients; 0: any free one."""
+        self._sync = ", sync_interval: always" if sync_always else ""
         self.name = name
         self.folder = folder
         self.log = folder / "nats.log"
@@ -79,7 +80,7 @@ class NatsMember:
             f"server_name: {self.name}",
             f"listen: 127.0.0.1:{self.port}",
             f"http: 127.0.0.1:{self.monitoring_port}",
-            f'jetstream {{ store_dir: "{self.folder}", sync_interval: always }}',
+            f'jetstream {{ store_dir: "{self.folder}"{self._sync} }}',
         ]
         if routes:
             lines.append(
@@ -152,11 +153,15 @@ class NatsMember:
 class NatsCluster:
     """Members that know each other. A context manager; outside of it call `start` and `stop`."""
 
-    def __init__(self, folder: Path, *, members: int = 1, port: int = 0) -> None:
-        """port: of the only member, for clients."""
+    def __init__(
+        self, folder: Path, *, members: int = 1, port: int = 0, sync_always: bool = True
+    ) -> None:
+        """port: of the only member, for clients. sync_always False: for tests of who asks."""
         mark = secrets.token_hex(3)  # servers of two clusters must not be called the same
         self.members = [
-            NatsMember(f"n{number}-{mark}", folder / f"n{number}", port=port)
+            NatsMember(
+                f"n{number}-{mark}", folder / f"n{number}", port=port, sync_always=sync_always
+            )
             for number in range(1, members + 1)
         ]
 

@@ -84,12 +84,12 @@ class Settings(
         bool, Field(description="fewer than three: what was answered may be lost with a server")
     ] = False
     feeds_monitoring: Annotated[
-        str,
+        list[str],
         Field(
-            description="http://host:port of a NATS server's monitoring, which is asked whether it "
-            "syncs every write"
+            description="http://host:port of the NATS servers' monitoring, which is asked whether "
+            "they sync every write"
         ),
-    ] = ""
+    ] = []  # noqa: RUF012  # pydantic copies it
     feeds_allow_unsynced: Annotated[
         bool, Field(description="NATS servers are not asked whether they sync every write")
     ] = False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from console.local.nats_process import NatsCluster
-from control_plane.errors import Refused
+from control_plane.errors import Refused, StoreUnavailable
 from data_sharing.replication.jetstream import connection
 from data_sharing.replication.jetstream.changelog import JetStreamChangeLog
 from data_sharing.replication.jetstream.connection import JetStreamTarget
@@ -26,7 +27,7 @@ def servers(tmp_path_factory):
 def target(servers) -> JetStreamTarget:
     (member,) = servers.members
     return JetStreamTarget(
-        servers=servers.urls, replicas=1, allow_fewer=True, monitoring=member.monitoring
+        servers=servers.urls, replicas=1, allow_fewer=True, monitoring=[member.monitoring]
     )
 
 
@@ -54,6 +55,24 @@ async def test_a_changelog_that_is_there_is_the_same_one(changelog, target):
 async def test_fewer_replicas_than_three_have_to_be_wanted(target):
     with pytest.raises(Refused, match="--feeds-allow-fewer"):
         await connection.connected(JetStreamTarget(servers=target.servers, replicas=1))
+
+
+async def test_servers_that_do_not_say_how_they_sync_are_waited_for(target):
+    for silent in (["http://127.0.0.1:1"], ["http://127.0.0.1:1"] * 2):
+        with pytest.raises(StoreUnavailable, match="how it syncs"):
+            await connection.connected(replace(target, monitoring=silent))
+    both = replace(target, monitoring=["http://127.0.0.1:1", *target.monitoring])
+    await connection.close(await connection.connected(both))
+
+
+async def test_servers_that_do_not_sync_every_write_are_refused(target, tmp_path):
+    with NatsCluster(tmp_path / "lazy", sync_always=False) as lazy:
+        (member,) = lazy.members
+        other = replace(target, servers=lazy.urls, monitoring=[member.monitoring])
+        with pytest.raises(Refused, match="sync_interval"):
+            await connection.connected(other)
+        wanted = replace(other, allow_unsynced=True)
+        await connection.close(await connection.connected(wanted))
 
 
 async def test_servers_whose_sync_was_not_asked_have_to_be_wanted(target):

@@ -41,7 +41,7 @@ class JetStreamTarget:
     prefix: str = "homeport"  # of streams and subjects
     replicas: int = REPLICAS
     allow_fewer: bool = False  # fewer than REPLICAS are wanted
-    monitoring: str = ""  # http://host:port of a server's monitoring; empty: sync is not asked
+    monitoring: Sequence[str] = ()  # http://host:port of servers; none: sync is not asked
     allow_unsynced: bool = False  # whether servers sync is not asked, or they need not
     credentials: Path | None = None  # a NATS credentials file
     ca: Path | None = None  # PEM, of tls:// servers
@@ -55,8 +55,8 @@ class JetStreamTarget:
             )
         if not self.monitoring and not self.allow_unsynced:
             raise Refused(
-                "whether the NATS servers sync every write cannot be asked: name one's monitoring "
-                "address with --feeds-monitoring, or say --feeds-allow-unsynced"
+                "whether the NATS servers sync every write cannot be asked: name their monitoring "
+                "addresses with --feeds-monitoring, or say --feeds-allow-unsynced"
             )
 
 
@@ -99,7 +99,20 @@ async def connected(target: JetStreamTarget) -> Client:
     return client
 
 
-async def _check_sync(monitoring: str) -> None:
+async def _check_sync(monitoring: Sequence[str]) -> None:
+    """Of all that answer, and one has to. Raises Refused, StoreUnavailable."""
+    answers = [found for one in monitoring if (found := await _syncs_always(one)) is not None]
+    if not answers:
+        raise StoreUnavailable(f"none of {', '.join(monitoring)} says how it syncs")
+    if not all(answers):
+        raise Refused(
+            "a NATS server does not sync every write; set `sync_interval: always` in its "
+            "`jetstream` block, or say --feeds-allow-unsynced"
+        )
+
+
+async def _syncs_always(monitoring: str) -> bool | None:
+    """None: it does not answer."""
     try:
         timeout = aiohttp.ClientTimeout(total=CONNECT_S)
         async with (
@@ -107,14 +120,11 @@ async def _check_sync(monitoring: str) -> None:
             session.get(f"{monitoring.rstrip('/')}/varz") as answer,
         ):
             facts = msgspec.json.decode(await answer.read())
-    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-        raise StoreUnavailable(f"{monitoring} does not say how it syncs ({error})") from error
+    except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
+        log.warning("%s does not say how it syncs (%s)", monitoring, error)
+        return None
     config = (facts.get("jetstream") or {}).get("config") or {}
-    if not config.get("sync_always"):
-        raise Refused(
-            "the NATS server does not sync every write; set `sync_interval: always` in its "
-            "`jetstream` block, or say --feeds-allow-unsynced"
-        )
+    return bool(config.get("sync_always"))
 
 
 async def close(client: Client) -> None:
