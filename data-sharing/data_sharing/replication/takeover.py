@@ -108,8 +108,9 @@ class Takeover:
             )
         if state.sequence > end:
             raise Refused(
-                f"{self._path} has commits that the changelog does not have: NATS has lost some; "
-                "see docs/operations on feeds that were lost"
+                f"{self._path} has commits that the changelog does not have: NATS has lost some. To "
+                "go on with the file, start once with --feeds-detach, then with another "
+                "--feeds-prefix"
             )
 
     async def _move_in(self, db: sqlite3.Connection) -> str:
