@@ -108,8 +108,8 @@ class Takeover:
             )
         if state.sequence > end:
             raise Refused(
-                f"{self._path} has commits that the changelog does not have: NATS has lost some. To "
-                "go on with the file, start once with --feeds-detach, then with another "
+                f"{self._path} has commits that the changelog does not have: NATS has lost some. "
+                "To go on with the file, start once with --feeds-detach, then with another "
                 "--feeds-prefix"
             )
 
