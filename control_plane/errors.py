@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Self
 
 
 class ServiceError(Exception):
@@ -27,6 +28,13 @@ class ServiceError(Exception):
         self.message = message
         if retry_after_s is not None:
             self.retry_after_s = retry_after_s
+
+    def with_retry_after(self, retry_after_s: float) -> Self:
+        """The same error for one of many callers, whatever its class is made from."""
+        same = type(self).__new__(type(self), *self.args)
+        same.__dict__.update(self.__dict__)
+        same.retry_after_s = retry_after_s
+        return same
 
 
 class InvalidInput(ServiceError):

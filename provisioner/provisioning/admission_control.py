@@ -110,8 +110,7 @@ class AdmissionController:
 
     def with_retry_delay(self, error: E) -> E:
         """The same error for one client among many, with a delay of its own."""
-        delay_s = self._next_delay_s(error.retry_after_s or MIN_RETRY_S)
-        return type(error)(error.message, retry_after_s=delay_s)
+        return error.with_retry_after(self._next_delay_s(error.retry_after_s or MIN_RETRY_S))
 
     def _next_delay_s(self, min_s: float) -> float:
         """Of one more client that is to come back."""
