@@ -28,6 +28,7 @@ class Party(NamedTuple):
     caller: Caller
     tenant: str
     application: str  # the only one it may speak for; empty: any
+    is_person: bool = False  # who sees no more of what is governed than operators do
 
 
 class Callers:
@@ -48,7 +49,9 @@ class Callers:
 
     def of_context(self, context: aio.ServicerContext[Any, Any], tenant: str) -> Party:
         """Who is behind an ordinary call, which was checked before it came here."""
-        return party(self._control.caller(metadata_of(context), identity_of(context)), tenant)
+        found = party(self._control.caller(metadata_of(context), identity_of(context)), tenant)
+        reads_along = not found.application and found.caller.may(Role.VIEWER)
+        return found._replace(is_person=reads_along and not self._control.open)
 
     def counted_as(self, whose: Party, peer: str) -> str:
         """Whom limits of a caller are of: its name; its address where no credentials are asked

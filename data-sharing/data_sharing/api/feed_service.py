@@ -205,6 +205,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
             key=request.key,
             follow=request.follow,
             purpose=request.purpose,
+            by_operator=whose.is_person,
         )
         with self._open_tails.hold(whose.tenant, self._callers.counted_as(whose, context.peer())):
             start = await self._start(request, whose.tenant)

@@ -16,7 +16,7 @@ from data_sharing.instruction import OUTCOME_FEED
 from data_sharing.management.shown_records import ShownRecords
 from data_sharing.registry.access import caused, may_read, origin, readable
 from data_sharing.registry.catalogue import Catalogue
-from data_sharing.sharing.audience import Audience
+from data_sharing.sharing.audience import OPERATORS, Audience
 
 BEAT_S = 10.0
 LOOK_S = 1.0  # how soon a stream sees that the server stops
@@ -41,6 +41,7 @@ class Tail(NamedTuple):
     key: str = ""
     follow: bool = False
     purpose: str = ""  # of an operator
+    by_operator: bool = False  # who asks what the application gets, and is not it
 
 
 async def read_along(
@@ -117,12 +118,15 @@ def _shown(record: Record, tail: Tail, catalogue: Catalogue, shown: ShownRecords
     if not tail.application:
         found = shown.to_operator(record, tail.purpose)
     elif origin(catalogue, tenant=tail.tenant, feed=record.type) == tail.application:
-        return record
+        if not tail.by_operator:
+            return record
+        found = shown.to_operator(record, tail.purpose)
     else:
         access = may_read(
             catalogue, tenant=tail.tenant, application=tail.application, feed=record.type
         )
-        found = shown.to(record, Audience(frozenset((tail.application,)), access.purpose))
+        readers = {tail.application, *((OPERATORS,) if tail.by_operator else ())}
+        found = shown.to(record, Audience(frozenset(readers), access.purpose))
     return None if found is None else found.record
 
 

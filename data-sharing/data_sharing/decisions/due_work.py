@@ -17,6 +17,7 @@ from control_plane.printable import quoted
 from data_sharing.decisions import plan_store, worker_tables
 from data_sharing.decisions.decision_writer import DecisionCounts, DecisionWriter
 from data_sharing.decisions.due_turns import DueTurns
+from data_sharing.decisions.failure_log import log_failure
 from data_sharing.decisions.plan_store import PlansAt, PlanStore
 from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.plans.due_actions import advance
@@ -90,8 +91,8 @@ class DueWork:
             self._store_state(db)
         except (sqlite3.Error, ServiceError):
             raise
-        except Exception:  # of our own code, or a record that is none
-            log.exception("doing one by one what is due")
+        except Exception as error:  # noqa: BLE001  # of ours, or a record that is none
+            self._log("doing one by one what is due", error, {one.tenant for one in tried})
             db.execute("ROLLBACK TO due")
             self._forget()
             for one in tried:
@@ -108,8 +109,9 @@ class DueWork:
             self._store_state(db)
         except (sqlite3.Error, ServiceError):
             raise
-        except Exception:  # as above: this one alone is left for later
-            log.exception("%s cannot be done; it is tried again in 10 minutes", quoted(one))
+        except Exception as error:  # noqa: BLE001  # as above: this one is left for later
+            what = f"{_name_of(one)} cannot be done; it is tried again in 10 minutes"
+            self._log(what, error, {one.tenant})
             db.execute("ROLLBACK TO alone")
             self._forget()
             self._counts.failed += 1
@@ -119,6 +121,10 @@ class DueWork:
             else:
                 plan_store.postpone(db, *one, to_ms=later_ms)
         db.execute("RELEASE alone")
+
+    def _log(self, what: str, error: Exception, tenants: set[str]) -> None:
+        hidden = any(map(self._rules().policies.governs, tenants))
+        log_failure(log, what, error, hidden=hidden)
 
     def _timer(self, db: sqlite3.Connection, batch: WriteBatch, timer: Timer, now_ms: int) -> None:
         """A rule's timer comes back, once."""
@@ -146,3 +152,10 @@ class DueWork:
         for due in advanced.due:
             self._writer.action(db, batch, plan, due, now_ms)
         self._plans.put(advanced.plan, None, now_ms=now_ms)
+
+
+def _name_of(one: Timer | PlanName) -> str:
+    """For a log. Without the key of a timer, which may name a user."""
+    if isinstance(one, Timer):
+        return f"a {one.kind} timer of rule {quoted(one.rule)} of tenant {one.tenant}"
+    return f"plan {quoted(one.id)} of tenant {one.tenant}"

@@ -25,8 +25,8 @@ from data_sharing.rules.fields_read import feeds_of, key_expressions
 from data_sharing.sharing.audience import consumer_of
 from data_sharing.sharing.consent import MOST_OF_SUBJECT, Consent
 from data_sharing.sharing.fields import path_of
-from data_sharing.sharing.masks import pseudonym
-from data_sharing.sharing.policies import MOST_AUDIENCES
+from data_sharing.sharing.masks import masked, pseudonym
+from data_sharing.sharing.policies import MOST_AUDIENCES, GovernedFeed
 from data_sharing.sharing.policy import FeedPolicy
 
 MOST_POLICIES = 2_000  # of a tenant
@@ -205,9 +205,19 @@ class SharingRegistry:
             governed = policies.get(of.tenant, feed)
             if governed is None or _path(expression) != path_of(governed.policy.subject):
                 return None
-            hidden = pseudonym(consent.subject, governed.secret, of.audience.purpose)
-            keys |= {consent.subject, hidden}
+            keys |= _shown_as(consent.subject, governed, of.audience.purpose)
         return keys
+
+
+def _shown_as(subject: str, governed: GovernedFeed, purpose: str) -> set[str]:
+    """What a user is called at a key: the name, its pseudonym, or what a mask leaves of it."""
+    masks = [mask for grant in governed.policy.grants for mask in grant.masks.values()]
+    left = [masked(subject, mask, governed.secret, purpose) for mask in masks]
+    return {
+        subject,
+        pseudonym(subject, governed.secret, purpose),
+        *(one for one in left if isinstance(one, str)),
+    }
 
 
 def _path(expression: EventExpression) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from operator import attrgetter
 
 from control_plane import faultpoints
 from control_plane.errors import Conflict, ServiceError, Unavailable
+from control_plane.printable import quoted
 from control_plane.tracing.tracer import Tracer
 from data_sharing.database import Database
 from data_sharing.decisions import (
@@ -35,6 +36,7 @@ from data_sharing.decisions import (
 from data_sharing.decisions.consent_cache import ConsentCache
 from data_sharing.decisions.decision_writer import DecisionCounts, DecisionWriter
 from data_sharing.decisions.due_work import DueWork
+from data_sharing.decisions.failure_log import log_failure, said_of
 from data_sharing.decisions.history import EventOutcomes
 from data_sharing.decisions.instruction_factory import InstructionFactory
 from data_sharing.decisions.plan_store import PlansAt, PlanStore
@@ -48,6 +50,7 @@ from data_sharing.rules.results import NO_RESULT, EvaluationResult
 from data_sharing.rules.rollout import RolloutPhase
 from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
 from data_sharing.rules.ruleset import RuleSet
+from data_sharing.sharing.consent import ConsentsAsOf
 from data_sharing.sharing.policies import SharingPolicies
 from data_sharing.spans import begin_span, trace_within
 
@@ -186,8 +189,9 @@ class DecisionWorker:
                 decided = self._decide(db, some, accepted_ms, is_enough)
             except (sqlite3.Error, ServiceError):
                 raise
-            except Exception:  # of our own code: one event must not take others along
-                log.exception("deciding events one by one")
+            except Exception as error:  # noqa: BLE001  # of ours: others are not taken along
+                hidden = self.rules.policies.governs(tenant)
+                log_failure(log, "deciding events one by one", error, hidden=hidden)
                 db.execute("ROLLBACK TO deciding")
                 self.forget()
                 decided = 0
@@ -253,8 +257,7 @@ class DecisionWorker:
             self._decide(db, [event], now_ms, _never)
         except (sqlite3.Error, ServiceError):
             raise
-        except Exception as error:
-            log.exception("event %s of %s cannot be decided", event.id, event.source)
+        except Exception as error:  # noqa: BLE001  # as above
             db.execute("ROLLBACK TO alone")
             self.forget()
             self._put_undecided(db, event, "", error, now_ms)
@@ -264,13 +267,16 @@ class DecisionWorker:
         self, db: sqlite3.Connection, event: Event, rule: str, error: Exception, now_ms: int
     ) -> None:
         self.counts.failed += 1
+        hidden = self.rules.policies.governs(event.tenant)  # what rules keep of other feeds as well
+        what = f"event {quoted(event.id)} of {quoted(event.source)} cannot be decided"
+        log_failure(log, what, error, hidden=hidden)
         dead_letters.put_event(
             db,
             event.tenant,
             Cause(event.source, event.id, event.type, event.position),
             rule=rule,
             rule_version=0,
-            reason=f"it could not be decided: {self._said(event, error)}",
+            reason=f"it could not be decided: {said_of(error, hidden=hidden)}",
             now_ms=now_ms,
         )
 
@@ -291,8 +297,7 @@ class DecisionWorker:
             self._decide_by(db, event, rules)
         except (sqlite3.Error, ServiceError):
             raise
-        except Exception as error:  # of our own code: one event must not hold up those behind it
-            log.exception("event %s of %s cannot be decided", event.id, event.source)
+        except Exception as error:  # noqa: BLE001  # of ours: others are not held up
             db.execute("ROLLBACK TO waiting")
             self.forget()
             self._put_undecided(db, event, rule, error, self._wall_ms())
@@ -303,7 +308,7 @@ class DecisionWorker:
         plans = PlansAt(self.plans, now_ms)
         decided = rules.decide(
             event, now_ms=now_ms, state=self._state, plans=plans, explaining=True,
-            consents=self.consents,
+            consents=ConsentsAsOf(self.consents, event.position),
         )  # fmt: skip
         if decided.reads:
             reads = SharedReads(now_ms)
@@ -315,12 +320,6 @@ class DecisionWorker:
         if decided.outcomes or decided.shadow:
             history.add_judgements(db, _outcomes(event, now_ms, decided))
         self._store_state(db)
-
-    def _said(self, event: Event, error: Exception) -> str:
-        """What failed; of an event that not all may see, nothing that it says."""
-        name = type(error).__name__
-        governed = self.rules.policies.get(event.tenant, event.type) is not None
-        return name if governed else f"{name}: {error}"
 
     # -- time --------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 An application sees its own feeds as they are, and those of others as their policies let it, for the
 purpose that its manifest states. An operator states the purpose with the question. Consents are
-those that hold now.
+those that hold now, for events behind them.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ class ShownRecords:
         subject = view.subject_of(event)
         if not subject:
             return []
-        return self._database.read(lambda db: sharing_tables.consents_of(db, event.tenant, subject))
+        found = self._database.read(
+            lambda db: sharing_tables.consents_of(db, event.tenant, subject)
+        )
+        return [one for one in found if one.holds_at(event.position)]
 
 
 def _attributes(kept: bytes, selection: Selection) -> bytes:

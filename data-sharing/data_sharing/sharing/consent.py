@@ -67,6 +67,19 @@ class NoConsents:
 NO_CONSENTS = NoConsents()
 
 
+class ConsentsAsOf:
+    """Those that hold now and held when the event at a position was decided: a consent is for what
+    comes behind it, and what was withdrawn does not come back."""
+
+    __slots__ = ("_now", "_position")
+
+    def __init__(self, now: Consents, position: int) -> None:
+        self._now, self._position = now, position
+
+    def of(self, tenant: str, subject: str, /) -> Sequence[Consent]:
+        return [one for one in self._now.of(tenant, subject) if one.holds_at(self._position)]
+
+
 def allows(consents: Sequence[Consent], consumer: str, path: Path) -> bool:
     """Whether one of them lets the consumer read what is there."""
     return any(

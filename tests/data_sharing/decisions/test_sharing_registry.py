@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from control_plane.errors import NotFound, Refused
 from data_sharing.decisions import sharing_tables
 from data_sharing.decisions.sharing_registry import SharingRegistry
+from data_sharing.feeds.log_tables import record_at
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.sharing.consent import MOST_OF_SUBJECT, Consent
 from data_sharing.sharing.policy import FeedPolicy
@@ -115,6 +117,53 @@ async def test_what_is_not_at_the_users_key_is_forgotten_for_all(tmp_path: Path)
         await made.sharing.withdraw(TENANT, "k", lamp.id)
         await made.publish(4, key="ben")
         assert made.settings == [1, 3, 4]
+
+
+@pytest.mark.parametrize("mask", [{"prefix": 2}, "hash"])
+async def test_what_is_kept_by_a_masked_name_is_forgotten_as_well(
+    tmp_path: Path, mask: object
+) -> None:
+    by_user = RULE.replace("feed: traffic}", "feed: traffic, key: event.data.user}")
+    by_user = by_user.replace("{over: 1h,", "{over: 1h, key: event.data.user,")
+    masked = policy(fields=["/minutes"], masks={"/user": mask})
+    async with governed(tmp_path) as made:
+        made.rules(by_user)
+        await made.sharing.apply(TENANT, [msgspec.structs.replace(masked, subject="/user")])
+        _, lamp = await made.consent("anna")
+        for number, minutes in enumerate((1, 2)):
+            data = {"minutes": minutes, "user": "anna"}
+            await made.harness.publish(event(data, id=f"u{number}"))
+        assert made.settings == [1, 3]
+        await made.sharing.withdraw(TENANT, "anna", lamp.id)
+        await made.consent("anna")
+        await made.harness.publish(event({"minutes": 4, "user": "anna"}, id="u3"))
+        assert made.settings == [1, 3, 4]
+
+
+async def test_an_event_that_is_decided_again_is_shown_by_no_later_consent(
+    tmp_path: Path,
+) -> None:
+    """Nor one that waited for a paused rule: a consent is for what comes behind it."""
+    async with governed(tmp_path) as made:
+        made.rules(RULE)
+        await made.sharing.apply(TENANT, [policy()])
+        await made.publish(1)
+        await made.consent()
+        await made.publish(2)
+        assert made.settings == [2]
+
+        def again(db: sqlite3.Connection) -> None:
+            worker = made.harness.worker
+            for position in (1, 2):
+                record = record_at(db, TENANT, position)
+                assert record is not None
+                worker.decide_waiting(db, record.event(), worker.rules, "r")
+                worker.decide_again(db, record.event(), "r")
+
+        await made.harness.database.transact(again)
+        # The instruction of an event is one, whoever orders it again: the rule's window tells.
+        await made.publish(10)
+        assert made.settings[-1] == 2 * 3 + 10
 
 
 async def test_an_estimate_of_a_user_who_withdraws_is_forgotten(tmp_path: Path) -> None:
