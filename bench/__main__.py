@@ -10,6 +10,7 @@ import argparse
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -86,8 +87,11 @@ def main(words: Sequence[str], registry: Sequence[Measurement] = ALL) -> int:
                 done.append(one)
             except Skipped as reason:
                 skipped.append(f"{one.name}: skipped, {reason}")
-            except Failed as error:  # the others are worth having
+            except Failed as error:
                 failed.append(f"{one.name}: {error}")
+            except Exception as error:  # noqa: BLE001 - what the others found is worth having
+                failed.append(f"{one.name}: {type(error).__name__}: {error}")
+                traceback.print_exc()
     report.show(done, samples, console)
     for line in [*skipped, *failed]:
         print(line, file=sys.stderr)

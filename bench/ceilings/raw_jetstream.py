@@ -9,8 +9,10 @@ import time
 from collections.abc import Sequence
 
 from nats.aio.client import Client
+from nats.errors import NoRespondersError
 
 ANSWER_S = 60.0
+PAUSE_S = 0.02
 GROUPS = ((100, 10), (1_000, 2))  # events in a batch, and batches under way
 
 
@@ -23,6 +25,7 @@ async def events_per_s(
         "name": name, "subjects": [name], "storage": "file", "num_replicas": replicas,
         "allow_atomic": True,
     })  # fmt: skip
+    await _answered(client, name)
     starts = iter(range(0, len(events), size))
 
     async def publish() -> None:
@@ -45,6 +48,18 @@ async def events_per_s(
         return len(events) / (time.perf_counter() - began)
     finally:
         await _api(client, f"STREAM.DELETE.{name}", {})
+
+
+async def _answered(client: Client, name: str) -> None:
+    """Waits until the server that this client is connected to knows of the stream: another one has
+    made it. Raises TimeoutError."""
+    async with asyncio.timeout(ANSWER_S):
+        while True:
+            try:
+                await client.request(name, b"first", timeout=ANSWER_S)
+                return
+            except NoRespondersError:
+                await asyncio.sleep(PAUSE_S)
 
 
 async def _api(client: Client, what: str, body: dict[str, object]) -> None:

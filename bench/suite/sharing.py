@@ -208,7 +208,7 @@ SHARING = Measurement(
     name="publishing to deciding",
     ratios=(
         Ratio(key="decide_vs_sqlite_log", ours="decide_events_per_s",
-              ceiling="raw_sqlite_events_per_s", target=0.20),
+              ceiling="raw_sqlite_events_per_s", target=0.40),
         Ratio(key="governed_vs_open", ours="governed_events_per_s",
               ceiling="decide_events_per_s", target=0.80),
     ),

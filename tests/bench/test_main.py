@@ -1,0 +1,45 @@
+"""The run of all measurements: one that fails takes nothing of the others along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import main
+from bench.suite.measurement import Failed, Measurement, Ratio, Samples
+
+
+def measurement(name: str, run: Callable[[Samples], None]) -> Measurement:
+    """One ratio, `NAME_vs_NAME`, of what `run` adds."""
+    return Measurement(
+        name=name,
+        ratios=(Ratio(key=f"{name}_vs_ceiling", ours=name, ceiling=f"{name}_c", target=None),),
+        units={name: "calls/s", f"{name}_c": "calls/s"},
+        run=lambda samples, _rounds, _quick, _tick: run(samples),
+        steps=lambda rounds: rounds,
+    )
+
+
+def found(samples: Samples) -> None:
+    samples.add("good", 3.0)
+    samples.add("good_c", 6.0)
+
+
+@pytest.mark.parametrize("error", [Failed("a wrong answer"), OSError("no servers")])
+def test_one_that_fails_loses_nothing_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def breaks(_samples: Samples) -> None:
+        raise error
+
+    written = tmp_path / "found.json"
+    code = main(
+        ["--output", str(written)], [measurement("bad", breaks), measurement("good", found)]
+    )
+    assert code == 1
+    assert f"bad: {error}" in capsys.readouterr().err.replace("OSError: ", "")
+    ratios = json.loads(written.read_text())["ratios"]
+    assert [*ratios] == ["good_vs_ceiling"]
