@@ -61,7 +61,8 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
         on_etcd = stack.enter_context(provisioner(url, "auto", folder))["grpc"]
         embedded = f"embedded:{folder / 'embedded' / 'store.db'}"
         on_sqlite = stack.enter_context(provisioner(embedded, "auto", folder))["grpc"]
-        numbers, groups = IN_FLIGHT, GROUPS
+        numbers: Sequence[int] = IN_FLIGHT
+        groups: Sequence[int] = GROUPS
         for number in range(WARM_UP, rounds):
             kept = samples if number != WARM_UP else Samples()
             name, scale = secrets.token_hex(3), divisor(number, quick=quick)
