@@ -39,8 +39,23 @@ DECIDING = (
     "platform.end.after",  # its outcome is on disk, and not told
 )
 REPLICATING = (
-    "changelog.append.before",  # a transaction is decided, and the changelog does not have it
+    "changelog.capture.before",  # a transaction is decided, and its changes are not read yet
+    "changelog.append.before",  # they are, and the changelog does not have them
+    "changelog.batch.part",  # some messages of a large commit were sent, and not its last one
     "changelog.append.after",  # it has, and the file of this worker does not
+    "changelog.committed",  # the file has it, and no caller was answered
+)
+TAKING_OVER = (
+    "takeover.leased",  # the partition is this worker's, and nothing else is done
+    "takeover.restored",  # a snapshot is here, and is not the file yet
+    "takeover.applied",  # a commit is in the file, and others are missing
+    "takeover.begun",  # the term is in the changelog, and nobody is served
+)
+KEEPING_SNAPSHOTS = (
+    "snapshot.copied",  # the file is copied, and the changelog has no snapshot
+    "snapshot.put",  # it has one that no commit names
+    "snapshot.named",  # a commit names it, and those before it are kept
+    "snapshot.trimmed",  # they are not, and older snapshots are
 )
 SHARDS = (
     "shards.taken_over",
@@ -134,7 +149,7 @@ def armed(setting: str) -> Callable[[str], None]:
     known = (
         *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING,
         *CHECKING_DOMAINS, *NUMBERING, *IMPORTING, *ANSWERING, *LINKING, *DELIVERING, *INVITING,
-        *REPLICATING,
+        *REPLICATING, *TAKING_OVER, *KEEPING_SNAPSHOTS,
     )  # fmt: skip
     if label not in known:
         raise ValueError(f"{VARIABLE} names no fault point: {label}; there are {', '.join(known)}")

@@ -125,6 +125,9 @@ CASES = {
         "homeport_background_task_failing", 'task="ledger"', fires="1x200", quiet="0x200"
     ),
     "HomeportDatabaseAway": gauge("homeport_database_connected", fires="0x200", quiet="1x200"),
+    "HomeportChangelogAway": gauge(
+        "homeport_changelog_waiting_seconds", fires="0+60x200", quiet="0x200"
+    ),
     "HomeportSharingLagging": gauge(
         "homeport_feeds_waiting_seconds", fires="20x200", quiet="0.1x200"
     ),

@@ -14,6 +14,16 @@ from console.local.nats_process import NatsCluster, NatsMember
 WITHIN_S = 60.0
 
 
+def worker_arguments(cluster: NatsCluster, *, replicas: int, lease_s: float = 3.0) -> list[str]:
+    """Of a data-sharing server that keeps everything there."""
+    few = [] if replicas >= 3 else ["--feeds-allow-fewer"]
+    return [
+        *(f"--feeds={one}" for one in cluster.urls), f"--feeds-replicas={replicas}", *few,
+        *(f"--feeds-monitoring={one.monitoring}" for one in cluster.members),
+        f"--feeds-lease-s={lease_s:g}",
+    ]  # fmt: skip
+
+
 def leader_of(cluster: NatsCluster, stream: str) -> NatsMember:
     """The member that leads a stream, as those that run say. Raises AssertionError."""
     end = time.monotonic() + WITHIN_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -103,11 +103,12 @@ async def watched_sharing(
     faster: int,
     platform: bool = False,
     server_folder: Path | None = None,
+    arguments: Sequence[str] = (),
 ) -> AsyncIterator[WatchedSharing]:
     """faster: as Prometheus; platform: it is to look for one; server_folder: where the server has
-    its data, default: `folder`."""
+    its data, default: `folder`; arguments: of the server, besides."""
     with ExitStack() as stack:
-        server = stack.enter_context(SharingServer(server_folder or folder))
+        server = stack.enter_context(SharingServer(server_folder or folder, *arguments))
         async with grpc.aio.insecure_channel(server.address) as channel:
             made = WatchedSharing(folder, server, channel, stack)
             targets = {"homeport-share": [server.metrics]}

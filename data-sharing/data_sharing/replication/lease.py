@@ -66,6 +66,11 @@ class PartitionLease:
         self._monotonic = monotonic
         self._lease_s = lease_s
         self._sequence = 0
+        self._written_s = monotonic()
+
+    def age_s(self) -> float:
+        """How long ago this worker last wrote that it has the partition."""
+        return max(0.0, self._monotonic() - self._written_s)
 
     @property
     def pause_s(self) -> float:
@@ -84,6 +89,7 @@ class PartitionLease:
                 ):  # fmt: skip
                     after = 0 if found is None else found.sequence
                     self._sequence = await self._store.write(self._holder, after=after)
+                    self._written_s = self._monotonic()
                     return
                 if found.sequence != seen:
                     seen, since = found.sequence, now
@@ -101,6 +107,7 @@ class PartitionLease:
                 await asyncio.sleep(self.pause_s)
                 try:
                     self._sequence = await self._store.write(self._holder, after=self._sequence)
+                    self._written_s = self._monotonic()
                 except (StoreUnavailable, OutcomeUnknown) as error:
                     log.debug("the lease of a partition was not renewed: %s", error)
                 except NotLast:

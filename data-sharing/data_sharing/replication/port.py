@@ -29,6 +29,13 @@ class LastCommit(NamedTuple):
     head: CommitHead
 
 
+class Extent(NamedTuple):
+    """Which messages a changelog keeps. first == next: none."""
+
+    first: int  # sequence of the oldest one
+    next: int  # what the next one has at least; 1: nothing was ever written
+
+
 class ChangeLog(Protocol):
     """Of one partition. Errors of all: StoreUnavailable; of `append` also OutcomeUnknown, after
     which the same append may be repeated: what was written makes the repeat NotLast."""
@@ -50,6 +57,10 @@ class ChangeLog(Protocol):
 
     async def last(self) -> LastCommit | None:
         """The commit written last; None: there is none."""
+        ...
+
+    async def extent(self) -> Extent:
+        """What is kept now. Commits that were forgotten by somebody else show in it as well."""
         ...
 
     def read(self, after: int) -> AsyncIterator[Commit]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 
 from control_plane import faultpoints
@@ -26,6 +27,7 @@ from data_sharing.replication.port import ChangeLog, NotLast
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.1  # between two tries to reach the changelog
+OLD_ANSWERS = 100  # in turn, of a changelog that does not have this worker's commits: it lost them
 
 
 class Replica:
@@ -38,18 +40,20 @@ class Replica:
         owner: str,
         new_id: Callable[[], str],
         pause_s: float = PAUSE_S,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._changelog = changelog
         self._owner = owner
         self._new_id = new_id
         self._pause_s = pause_s
+        self._monotonic = monotonic
         self._tables: Sequence[CapturedTable] = ()
         self._layout = 0
         self._ended = asyncio.Event()
         self._why = ""
         self.sequence = 0  # of the last commit that is known
         self.snapshot = ""  # the newest one, which every commit names
-        self.waiting = False  # a transaction waits for a changelog that is away
+        self.waiting_since: float | None = None  # a transaction waits for the changelog; s
         self.commits = 0
         self.bytes = 0  # of commits that this worker has written
         self.retries = 0  # of writes that were not answered
@@ -74,6 +78,16 @@ class Replica:
         """Whether it writes nothing any more."""
         return self._ended.is_set()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a transaction waits for a changelog that is away."""
+        return self.waiting_since is not None
+
+    def waited_s(self) -> float:
+        """How long one has; 0: none does."""
+        since = self.waiting_since
+        return 0.0 if since is None else max(0.0, self._monotonic() - since)
+
     # -- the gate ----------------------------------------------------------------------
 
     async def ready(self, db: sqlite3.Connection) -> None:
@@ -86,6 +100,7 @@ class Replica:
             raise StoreUnavailable(f"this worker does not write any more: {self._why}")
 
     async def commit(self, db: sqlite3.Connection) -> None:
+        faultpoints.passing("changelog.capture.before")
         changes = change_capture.changes_of(db, self._tables)
         if not changes:
             return
@@ -117,17 +132,21 @@ class Replica:
     async def _append(self, messages: Sequence[bytes], name: str) -> int:
         """The commit's sequence, however long it takes. Raises StoreUnavailable: it is not there;
         OutcomeUnknown: it may be; both mean that this worker has ended."""
-        unknown = False
+        unknown, old_answers = False, 0
         try:
             while not self._ended.is_set():
                 try:
                     return await self._changelog.append(messages, after=self.sequence)
-                except NotLast:
+                except NotLast as error:
                     found = await self._own(name)
                     if found is not None:
                         return found
                     if self._ended.is_set():
                         break
+                    self._wait_on(error)
+                    old_answers += 1
+                    if old_answers >= OLD_ANSWERS:
+                        self.end("the changelog does not have commits that it had")
                 except OutcomeUnknown as error:
                     unknown = True
                     self._wait_on(error)
@@ -135,7 +154,7 @@ class Replica:
                     self._wait_on(error)
                 await self._pause()
         finally:
-            self.waiting = False
+            self.waiting_since = None
         if unknown:
             raise OutcomeUnknown(f"whether this was written is not known: {self._why}")
         raise StoreUnavailable(f"nothing was written: {self._why}; call again")
@@ -145,10 +164,12 @@ class Replica:
         ended, if somebody else has written; otherwise what was read was too old to say."""
         try:
             last = await self._changelog.last()
+            if last is None or last.sequence <= self.sequence:
+                if (await self._changelog.extent()).first > self.sequence > 0:
+                    self.end("its last commit was purged from the changelog")
+                return None
         except StoreUnavailable as error:
             self._wait_on(error)
-            return None
-        if last is None or last.sequence <= self.sequence:
             return None
         if last.head.id == name:
             return last.sequence
@@ -158,7 +179,7 @@ class Replica:
     def _wait_on(self, error: ServiceError) -> None:
         if not self.waiting:
             log.warning("transactions wait for the changelog: %s", error.message)
-        self.waiting = True
+            self.waiting_since = self._monotonic()
         self.retries += 1
 
     async def _pause(self) -> None:
@@ -177,6 +198,7 @@ class Replica:
         async for one in self._changelog.read(self.sequence):
             self._apply(db, one)
             count += 1
+            faultpoints.passing("takeover.applied")
         return count
 
     def _apply(self, db: sqlite3.Connection, one: Commit) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from control_plane import faultpoints
 from control_plane.errors import Unavailable
 from control_plane.private_files import make_private
 from data_sharing.database import Database
@@ -43,6 +44,19 @@ def copy_file(path: Path, copy: Path, *, sequence: int | None = None) -> int:
         return 0 if state is None else state.sequence
 
 
+def name_of(sequence: int, id: str) -> str:
+    """Of a snapshot that holds everything up to a commit."""
+    return f"{sequence}-{id}"
+
+
+async def is_covered(changelog: ChangeLog, snapshot: str) -> bool:
+    """Whether a snapshot and what the changelog keeps are all there is to know. Not, where somebody
+    else has made it forget commits. Raises StoreUnavailable."""
+    number, _, _ = snapshot.partition("-")
+    held = int(number) if number.isdigit() else 0
+    return (await changelog.extent()).first <= held + 1
+
+
 class Snapshots:
     """Of the file of one worker in its term. `run` is a task of the owner's. new_id: of one."""
 
@@ -71,10 +85,9 @@ class Snapshots:
         """Until cancelled."""
         while True:
             await asyncio.sleep(self._every_s)
-            if not self._is_due():
-                continue
             try:
-                await self.make()
+                if self._is_due() or not await is_covered(self._changelog, self._replica.snapshot):
+                    await self.make()
             except (Unavailable, OSError, sqlite3.Error) as error:
                 log.warning("no snapshot was made: %s", error)
 
@@ -89,14 +102,18 @@ class Snapshots:
         copy = self._path.with_name(self._path.name + ".snapshot")
         try:
             sequence = await asyncio.to_thread(copy_file, self._path, copy)
-            name = f"{sequence}-{self._new_id()}"
+            faultpoints.passing("snapshot.copied")
+            name = name_of(sequence, self._new_id())
             await self._changelog.put_snapshot(name, copy)
         finally:
             copy.unlink(missing_ok=True)
+        faultpoints.passing("snapshot.put")
         self._replica.snapshot = name
         # Whoever builds a copy reads the name in the last commit: one has to say it first.
         await self._database.transact(lambda db: replica_tables.note_snapshot(db, name))
+        faultpoints.passing("snapshot.named")
         await self._changelog.trim(sequence + 1)
+        faultpoints.passing("snapshot.trimmed")
         await self._changelog.remove_snapshots(name)
         self._told_bytes = told
         self.made += 1

@@ -12,8 +12,10 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
+from control_plane import faultpoints
 from control_plane.errors import HistoryGone, NotFound, Refused
 from control_plane.sqlite.connection import FileLock, connect
 from control_plane.sqlite.schema import Schema, migrate
@@ -22,7 +24,7 @@ from data_sharing.replication import replica_tables
 from data_sharing.replication.port import ChangeLog, LastCommit
 from data_sharing.replication.replica import Replica
 from data_sharing.replication.replica_tables import MOVING_IN, ReplicaState
-from data_sharing.replication.snapshots import copy_file
+from data_sharing.replication.snapshots import copy_file, is_covered, name_of
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +53,24 @@ class Takeover:
         """Makes the file whole and begins the worker's term; the number of the term. Raises
         Refused where the file is another database, and as Replica.begin_term."""
         lock = FileLock(self._path, "database")
+        restored = ""
         try:
             for _ in range(TRIES):
                 if await self._changelog.last() is not None and self._is_missing():
-                    await self._restore()
+                    restored = await self._restore()
                 try:
-                    return await self._begin(replica)
+                    number = await self._begin(replica)
+                    faultpoints.passing("takeover.begun")
+                    return number
                 except HistoryGone:
-                    log.warning("the file is older than the changelog: it is built anew")
-                    self._set_aside("old")
+                    if not restored:
+                        log.warning("the file is older than the changelog: it is built anew")
+                        self._set_aside("old")
+                        continue
+                    last = await self._changelog.last()
+                    if last is None or last.head.snapshot == restored:
+                        raise _lost(f"commits behind snapshot {restored} are gone") from None
+                    self._remove()  # a copy of what another worker has replaced meanwhile
             raise HistoryGone("the changelog went on faster than a copy could be built; try again")
         finally:
             lock.release()
@@ -71,6 +82,8 @@ class Takeover:
             state = replica_tables.state_of(db)
             last = await self._changelog.last()
             if state is None or (state.sequence == MOVING_IN and last is None):
+                if last is None and (await self._changelog.extent()).next > 1:
+                    raise _lost("all commits are gone")
                 if last is not None:
                     raise Refused(
                         f"{self._path} is a database of its own, and the changelog has another "
@@ -84,8 +97,14 @@ class Takeover:
             in_step = last is not None and state.sequence == last.sequence
             if in_step and last is not None and last.head.layout != replica.layout:
                 # Commits do not tell what a new version made of the tables.
-                name = f"layout-{self._new_id()}"
-                replica.snapshot = await self._put(name, sequence=state.sequence)
+                await self._keep_all(replica)
+            else:
+                await replica.catch_up(db)
+                if last is not None and not await is_covered(
+                    self._changelog, replica.snapshot or last.head.snapshot
+                ):
+                    log.warning("the changelog has forgotten commits that the file has")
+                    await self._keep_all(replica)
             return await replica.begin_term(db, self._wall_ms())
         finally:
             db.close()
@@ -119,6 +138,11 @@ class Takeover:
         replica_tables.set_state(db, ReplicaState(self._changelog.identity, MOVING_IN, name))
         return await self._put(name, sequence=0)
 
+    async def _keep_all(self, replica: Replica) -> None:
+        """A snapshot of the file, which the term's first commit names."""
+        name = name_of(replica.sequence, self._new_id())
+        replica.snapshot = await self._put(name, sequence=replica.sequence)
+
     async def _put(self, name: str, *, sequence: int) -> str:
         copy = self._path.with_name(self._path.name + ".snapshot")
         try:
@@ -133,28 +157,60 @@ class Takeover:
     def _is_missing(self) -> bool:
         return not self._path.exists()
 
-    async def _restore(self) -> None:
-        """The newest snapshot becomes the file. Raises HistoryGone, NotFound."""
-        for left in reversed(range(TRIES)):
+    async def _restore(self) -> str:
+        """The newest snapshot becomes the file; its name. Raises Refused."""
+        gone = ""
+        for _ in range(TRIES):
             last = await self._changelog.last()
             if last is None or not last.head.snapshot:
-                raise HistoryGone("the changelog has no snapshot to begin with")
+                raise _lost("no commit names a snapshot")
             part = self._path.with_name(self._path.name + ".part")
             try:
                 await self._changelog.get_snapshot(last.head.snapshot, part)
             except NotFound:
-                if not left:
-                    raise
+                gone = last.head.snapshot
                 continue  # a newer one has taken its place
+            faultpoints.passing("takeover.restored")
             os.chmod(part, 0o600)
             self._set_aside("old")
             os.replace(part, self._path)
             log.info("the database was built of snapshot %s", last.head.snapshot)
-            return
+            return last.head.snapshot
+        raise _lost(f"snapshot {gone} is gone")
+
+    def _remove(self) -> None:
+        for ending in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
 
     def _set_aside(self, ending: str) -> None:
-        """A file that is there is kept beside, until the next one is."""
+        """A file that is there is kept beside, until the next one is; of two the one with more."""
+        if _sequence_of(self._path.with_name(f"{self._path.name}.{ending}")) > _sequence_of(
+            self._path
+        ):
+            self._remove()
+            return
         for beside in ("", "-wal", "-shm"):
             file = self._path.with_name(self._path.name + beside)
             if file.exists():
                 os.replace(file, self._path.with_name(f"{self._path.name}.{ending}{beside}"))
+
+
+def _sequence_of(file: Path) -> int:
+    """Up to which commit a file has them; below all where it is none."""
+    if not file.exists():
+        return MOVING_IN - 1
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+            state = replica_tables.state_of(db)
+    except sqlite3.Error:
+        return MOVING_IN - 1
+    return MOVING_IN - 1 if state is None else state.sequence
+
+
+def _lost(what: str) -> Refused:
+    """Where the changelog is less than was written, and this file cannot make up for it."""
+    return Refused(
+        f"the changelog is not whole: {what}. Start a server whose file is whole: one that ran "
+        'last, or a file kept as sharing.db.old; where there is none, see "When something is '
+        'wrong" in docs/reference/feeds-on-nats.md'
+    )

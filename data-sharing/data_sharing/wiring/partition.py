@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from control_plane import faultpoints
 from control_plane.errors import InvalidInput, Refused, Unavailable
 from control_plane.sqlite.schema import Schema
 from control_plane.supervision import log_failure
@@ -39,6 +40,9 @@ class OpenedPartition:
 
     database: Database
     replica: Replica | None = None
+    lease: PartitionLease | None = None
+    snapshots: Snapshots | None = None
+    term: int = 0
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
 
 
@@ -122,6 +126,7 @@ async def _take_over(
 
     if not await _unless_stopped(acquire(), stop):
         return None
+    faultpoints.passing("takeover.leased")
     (changelog,), (lease,) = changelogs, leases
     replica = Replica(changelog, owner=owner, new_id=lambda: secrets.token_hex(12))
     keeping = asyncio.create_task(lease.run(replica.end), name="partition lease")
@@ -136,12 +141,16 @@ async def _take_over(
     number = await _until_available(lambda: takeover.begin(replica))
     log.info("term %d of partition %s begins", number, settings.feeds_partition)
     database = await Database.open(path, schemas, prepare=replica.prepare, gate=replica)
+    database.on_commit.append(lambda: faultpoints.passing("changelog.committed"))
     stack.push_async_callback(_closed, database, replica)
     snapshots = Snapshots(path, database, replica, changelog, new_id=new_id)
     stack.push_async_callback(_last_snapshot, snapshots, replica)
     return OpenedPartition(
         database=database,
         replica=replica,
+        lease=lease,
+        snapshots=snapshots,
+        term=number,
         tasks={"partition": replica.run, "snapshots": snapshots.run},
     )
 

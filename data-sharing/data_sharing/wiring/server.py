@@ -66,6 +66,7 @@ from data_sharing.api.http_approvals import HttpApprovals
 from data_sharing.api.http_events import HttpEvents
 from data_sharing.api.metrics import SharingMetrics
 from data_sharing.api.open_feeds import OpenFeeds
+from data_sharing.api.partition_metrics import PartitionMetrics
 from data_sharing.api.registry_service import RegistryService
 from data_sharing.clock import clock_of
 from data_sharing.decisions import tables as decision_tables
@@ -289,6 +290,7 @@ async def _serve(
                 loop_lag,
                 access,
                 quotas,
+                PartitionMetrics(opened.replica, opened.lease, opened.snapshots, opened.term),
             )
             await _run(
                 settings, stop, on_ready, server, http, metrics, feeds_served, retainer, deciding,

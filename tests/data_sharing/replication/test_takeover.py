@@ -2,69 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
-from contextlib import asynccontextmanager
-from pathlib import Path
-
 import pytest
 
 from control_plane.errors import Conflict, Refused
 from control_plane.sqlite.schema import Schema
 from data_sharing.database import Database
 from data_sharing.replication import replica_tables
-from data_sharing.replication.replica import Replica
-from data_sharing.replication.snapshots import Snapshots
-from data_sharing.replication.takeover import Takeover
 from tests.support.fakes.memory_changelog import MemoryChangeLog
-from tests.support.replicas import replica_of
+from tests.support.takeovers import NOTES, SCHEMAS, add, notes, worker
 
-NOTES = Schema(part="notes", steps=(("CREATE TABLE notes (text TEXT)",),))
 MORE_NOTES = Schema(
     part="notes",
     steps=(*NOTES.steps, ("ALTER TABLE notes ADD COLUMN more TEXT", "UPDATE notes SET more = 'x'")),
 )
-SCHEMAS = (NOTES, replica_tables.SCHEMA)
-_IDS = itertools.count()
-
-
-def new_id() -> str:
-    return str(next(_IDS))
 
 
 @pytest.fixture
 def changelog() -> MemoryChangeLog:
     return MemoryChangeLog()
-
-
-@asynccontextmanager
-async def worker(path: Path, changelog: MemoryChangeLog, schemas=SCHEMAS):
-    """(database, snapshots) of a worker in its term."""
-    replica: Replica = replica_of(changelog, f"w{new_id()}")
-    takeover = Takeover(path, schemas, changelog, new_id=new_id, wall_ms=lambda: 1)
-    await takeover.begin(replica)
-    database = await Database.open(path, schemas, prepare=replica.prepare, gate=replica)
-    try:
-        yield database, Snapshots(path, database, replica, changelog, new_id=new_id)
-    finally:
-        await database.close()
-
-
-async def add(database: Database, *texts: str) -> None:
-    for text in texts:
-        await database.transact(lambda db, one=text: _add(db, one))
-
-
-def _add(db, text: str) -> None:
-    db.execute("INSERT INTO notes (text) VALUES (?)", (text,))
-
-
-def notes(database: Database) -> list[str]:
-    return [
-        text
-        for (text,) in database.read(
-            lambda db: db.execute("SELECT text FROM notes ORDER BY rowid").fetchall()
-        )
-    ]
 
 
 async def test_a_worker_without_a_file_builds_it_of_the_changelog(changelog, tmp_path):

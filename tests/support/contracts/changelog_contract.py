@@ -97,6 +97,14 @@ class ChangeLogContract:
             await changelog.append(messages_of(changelog, "c9", change((1, "a"))), after=0)
         await changelog.append(messages_of(changelog, "c4", change()), after=sequences[-1])
 
+    async def test_it_says_what_it_keeps(self, changelog):
+        assert await changelog.extent() == (1, 1)
+        first = await changelog.append(messages_of(changelog, "c1", change((1, "a"))), after=0)
+        assert await changelog.extent() == (1, first + 1)
+        second = await changelog.append(messages_of(changelog, "c2", change()), after=first)
+        await changelog.trim(second)
+        assert await changelog.extent() == (second, second + 1)
+
     async def test_snapshots_are_kept_until_they_are_removed(self, changelog, tmp_path):
         file, back = tmp_path / "file", tmp_path / "back"
         for name in ("s1", "s2"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from control_plane.errors import HistoryGone, NotFound, OutcomeUnknown, StoreUnavailable
 from data_sharing.replication.commit import Commit, decode, head_of
-from data_sharing.replication.port import LastCommit, NotLast
+from data_sharing.replication.port import Extent, LastCommit, NotLast
 
 
 class MemoryChangeLog:
@@ -48,6 +48,18 @@ class MemoryChangeLog:
             return None
         sequence = max(self.commits)
         return LastCommit(sequence, head_of(self._message(sequence)))
+
+    async def extent(self) -> Extent:
+        if self.away:
+            raise StoreUnavailable("the changelog is away")
+        return Extent(self.first, self.first + len(self.messages))
+
+    def purge(self, *, keep_last: bool) -> None:
+        """As somebody does who is no worker: also what is needed."""
+        keep = self.commits[max(self.commits)] if keep_last else self.first + len(self.messages)
+        self.commits = {one: begin for one, begin in self.commits.items() if begin >= keep}
+        del self.messages[: keep - self.first]
+        self.first = keep
 
     async def read(self, after: int) -> AsyncIterator[Commit]:
         if self.away:

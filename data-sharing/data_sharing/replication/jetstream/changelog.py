@@ -21,7 +21,7 @@ from control_plane.errors import DataLoss, HistoryGone, NotFound, StoreUnavailab
 from data_sharing.replication.commit import Commit, decode, head_of
 from data_sharing.replication.jetstream.connection import JetStreamTarget
 from data_sharing.replication.jetstream.stream import Stream
-from data_sharing.replication.port import LastCommit
+from data_sharing.replication.port import Extent, LastCommit
 
 PIECE_BYTES = 512 << 10
 HEADERS_BYTES = 4 << 10  # left for headers of what the server takes as one message
@@ -74,11 +74,14 @@ class JetStreamChangeLog:
         found = await self._stream.last(self._heads)
         return None if found is None else LastCommit(found.sequence, head_of(found.data))
 
+    async def extent(self) -> Extent:
+        return Extent(*await self._stream.extent())
+
     async def read(self, after: int) -> AsyncIterator[Commit]:
         last = await self.last()
         if last is None or last.sequence <= after:
             return
-        if await self._stream.first_sequence() > after + 1:
+        if (await self.extent()).first > after + 1:
             raise HistoryGone("the changelog does not go back so far any more")
         pieces: list[bytes] = []
         async for message in self._stream.read(after + 1, last.sequence):

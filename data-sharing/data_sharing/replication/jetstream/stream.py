@@ -15,6 +15,7 @@ import msgspec
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from control_plane import faultpoints
 from control_plane.errors import OutcomeUnknown, Refused, StoreUnavailable
 from data_sharing.replication.jetstream.connection import REQUEST_S, request
 from data_sharing.replication.port import NotLast
@@ -101,6 +102,7 @@ class Stream:
             try:
                 for number, (at, piece) in enumerate(before, start=1):
                     await self._client.publish(at, piece, headers=_of_batch(batch, number))
+                    faultpoints.passing("changelog.batch.part")
             except (NatsError, OSError) as error:
                 # Without the message that commits it, a batch is nothing.
                 raise StoreUnavailable(f"NATS is away ({error})") from error
@@ -121,12 +123,13 @@ class Stream:
         found = answer["message"]
         return Message(found["subject"], found["seq"], base64.b64decode(found.get("data", "")))
 
-    async def first_sequence(self) -> int:
-        """Of the oldest message that is kept; one past the last where there is none."""
+    async def extent(self) -> tuple[int, int]:
+        """Sequence of the oldest message that is kept, one past the last where there is none; and
+        one past that of the last message that ever was."""
         answer = await self._api(f"STREAM.INFO.{self.name}")
         _raise_of(answer)
-        first: int = answer["state"]["first_seq"] or answer["state"]["last_seq"] + 1
-        return first
+        end = answer["state"]["last_seq"] + 1
+        return answer["state"]["first_seq"] or end, end
 
     async def read(self, first: int, last: int) -> AsyncIterator[Message]:
         """Messages from one sequence to another, in order. Any replica may answer; one that is
