@@ -166,14 +166,12 @@ class SharingMetrics(Collector):
             "homeport_decisions_failed", "Times a rule failed on an event, or was parked.",
             counts.failed,
         )  # fmt: skip
-        evicted = CounterMetricFamily(
-            "homeport_rules_evicted_events",
-            "Events that a window or join let go of for want of room.",
-            labels=["tenant", "rule"],
-        )
-        for (tenant, rule), count in sorted(counts.evicted.copy().items()):
-            evicted.add_metric([tenant, rule], count)
-        yield evicted
+        for what, text, by_rule in (
+            ("evicted", "Events that a window or join let go of for want of room.", counts.evicted),
+            ("late", "Events that came too late for a rule.", counts.late),
+            ("ahead", "Events too far ahead of the clock to make others late.", counts.ahead),
+        ):
+            yield _of_rules(f"homeport_rules_{what}_events", text, by_rule)
         yield from self._parking()
 
     def _backlog(self) -> Iterator[Metric]:
@@ -319,3 +317,10 @@ class SharingMetrics(Collector):
         for tenant, count in sorted(present.items()):
             platforms.add_metric([tenant], count)
         yield platforms
+
+
+def _of_rules(name: str, text: str, counts: Counter[tuple[str, str]]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=["tenant", "rule"])
+    for (tenant, rule), count in sorted(counts.copy().items()):
+        family.add_metric([tenant, rule], count)
+    return family

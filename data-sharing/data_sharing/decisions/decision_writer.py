@@ -48,6 +48,7 @@ class DecisionCounts:
     """What a process decided, transactions that were undone and repeated included."""
 
     __slots__ = (
+        "ahead",
         "decided",
         "evicted",
         "failed",
@@ -55,6 +56,7 @@ class DecisionCounts:
         "feeds",
         "fired",
         "group_seconds",
+        "late",
         "late_seconds",
         "parking",
     )
@@ -64,6 +66,8 @@ class DecisionCounts:
         self.fired = 0  # times that a rule did
         self.failed = 0  # times that a rule did on an event, or was parked
         self.evicted: Counter[tuple[str, str]] = Counter()  # events, by tenant and rule
+        self.late: Counter[tuple[str, str]] = Counter()  # that came too late; likewise
+        self.ahead: Counter[tuple[str, str]] = Counter()  # too far ahead of the clock; likewise
         self.feed_names = FeedNames()
         self.feeds: dict[FeedName, Histogram] = {}  # deciding one event each
         self.group_seconds = Histogram()  # deciding the events of one transaction
@@ -112,12 +116,16 @@ class DecisionWriter:
         for outcome in decided.outcomes:
             if outcome.verdict is RuleVerdict.FIRED:
                 self._fired(batch, tenant, outcome, instruction_ids, now_ms, event.position, cause)
-            elif outcome.verdict in _TO_DEAD_LETTERS:
+            elif outcome.verdict in _TO_DEAD_LETTERS or outcome.dead_letter:
                 self._failed(db, tenant, outcome, [cause], now_ms)
             elif outcome.verdict is RuleVerdict.PAUSED:
                 self._waits(db, tenant, outcome, cause, now_ms)
         for rule, count in decided.evicted:
             self._counts.evicted[tenant, rule] += count
+        for rule in decided.late:
+            self._counts.late[tenant, rule] += 1
+        for rule in decided.ahead:
+            self._counts.ahead[tenant, rule] += 1
         self._counts.add_parking(tenant, decided)
         _store_timers(db, decided)
 

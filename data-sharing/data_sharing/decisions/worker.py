@@ -284,7 +284,8 @@ class DecisionWorker:
         """Decides an event by one rule once more (empty: by all), in a transaction, as if it
         came now."""
         self.join_transaction(db)
-        self._decide_by(db, event, self.rules.alone(event.tenant, rule) if rule else self.rules)
+        rules = self.rules.alone(event.tenant, rule) if rule else self.rules
+        self._decide_by(db, event, rules, again=True)
 
     def decide_waiting(
         self, db: sqlite3.Connection, event: Event, rules: RuleSet, rule: str
@@ -303,12 +304,14 @@ class DecisionWorker:
             self._put_undecided(db, event, rule, error, self._wall_ms())
         db.execute("RELEASE waiting")
 
-    def _decide_by(self, db: sqlite3.Connection, event: Event, rules: RuleSet) -> None:
+    def _decide_by(
+        self, db: sqlite3.Connection, event: Event, rules: RuleSet, *, again: bool = False
+    ) -> None:
         now_ms = self._wall_ms()
         plans = PlansAt(self.plans, now_ms)
         decided = rules.decide(
             event, now_ms=now_ms, state=self._state, plans=plans, explaining=True,
-            consents=ConsentsAsOf(self.consents, event.position),
+            consents=ConsentsAsOf(self.consents, event.position), again=again,
         )  # fmt: skip
         if decided.reads:
             reads = SharedReads(now_ms)

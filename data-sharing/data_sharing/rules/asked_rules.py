@@ -80,6 +80,8 @@ def decided(
         timers=tuple(context.timers.values()),
         dropped=tuple(context.dropped),
         evicted=tuple(context.evicted.items()),
+        late=tuple(context.late),
+        ahead=tuple(context.ahead),
         parking=tuple(context.parking),
         shadow=shadow,
     )

@@ -27,6 +27,7 @@ from data_sharing.rules.joins import Join
 from data_sharing.rules.predicates import Conjunct
 from data_sharing.rules.rollout import ALWAYS, CANDIDATE, Activation
 from data_sharing.rules.spec import RuleSpec
+from data_sharing.rules.watermarks import Lateness
 from data_sharing.rules.windows import Window
 from data_sharing.sharing.audience import Audience
 
@@ -119,7 +120,7 @@ class CompiledRule:
     views: Mapping[tuple[str, str], EventView]
     read_forecasts: Mapping[str, tuple[str, ...]]
     forecasts: Mapping[str, Method]
-    late_ms: int
+    lateness: Lateness
     max_age_ms: int  # 0: any
     wait_ms: int  # 0: no debounce
     wait_at_most_ms: int
@@ -129,6 +130,11 @@ class CompiledRule:
     horizon_ms: int  # how long state can matter after the newest event
     warnings: tuple[str, ...] = ()
     activation: Activation = ALWAYS
+
+    @cached_property
+    def late_ms(self) -> int:
+        """How much older than the newest of its key an event may be."""
+        return self.lateness.allowed_ms
 
     @cached_property
     def id(self) -> str:

@@ -46,6 +46,7 @@ from data_sharing.rules.spec import (
     RuleSpec,
     WindowSpec,
 )
+from data_sharing.rules.watermarks import Lateness
 from data_sharing.rules.windows import Window
 
 _EVENT_ROOTS = frozenset(("event",))
@@ -121,7 +122,7 @@ class _Compiler:
     def compile(self, tenant: str, version: int, activation: Activation) -> CompiledRule:
         spec, reader = self._spec, self._reader
         check_shape(spec, self._faults)
-        late_ms = self._duration(spec.late, "late") or 0
+        lateness = self._lateness()
         max_age_ms = self._duration(spec.max_age, "max_age", least_ms=1_000)
         cooldown_ms = self._duration(spec.cooldown, "cooldown", least_ms=1)
         wait_ms, at_most_ms = self._debounce()
@@ -151,14 +152,14 @@ class _Compiler:
             views=reader.views(),
             read_forecasts={name: tuple(of) for name, of in reader.forecast_fields.items()},
             forecasts={name: self._forecasts[name].method for name in reader.forecast_fields},
-            late_ms=late_ms,
+            lateness=lateness,
             max_age_ms=max_age_ms or 0,
             wait_ms=wait_ms,
             wait_at_most_ms=at_most_ms,
             cooldown_ms=cooldown_ms or 0,
             retry_after_ms=retry_after_ms,
             retry_at_most_ms=retry_at_most_ms,
-            horizon_ms=max([*spans, cooldown_ms or 0, at_most_ms]) + late_ms,
+            horizon_ms=max([*spans, cooldown_ms or 0, at_most_ms]) + lateness.allowed_ms,
             warnings=tuple(self._faults.warnings),
             activation=activation,
         )
@@ -169,6 +170,16 @@ class _Compiler:
         with self._faults.gather(), within(self._at):
             return duration_ms(text, field, least_ms=least_ms)
         return None
+
+    def _lateness(self) -> Lateness:
+        given = self._spec.late
+        if isinstance(given, str):
+            return Lateness(allowed_ms=self._duration(given, "late") or 0)
+        return Lateness(
+            allowed_ms=self._duration(given.allowed, "late.allowed") or 0,
+            ahead_ms=self._duration(given.ahead, "late.ahead") or 0,
+            then=given.then,
+        )
 
     def _debounce(self) -> tuple[int, int]:
         given = self._spec.debounce

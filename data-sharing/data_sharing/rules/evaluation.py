@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from control_plane.expressions.expression import Fault
 from control_plane.printable import quoted
 from data_sharing.forecasts.forecast import is_number
+from data_sharing.forecasts.spec import shown as duration_text
 from data_sharing.rules.cell_cache import JoinState, RuleCell, StoredEvent, stored_event
 from data_sharing.rules.compiled import CompiledRule, FedWindow, Input
 from data_sharing.rules.condition_evaluator import ConditionEvaluator
@@ -49,7 +50,7 @@ def on_event(
     found: list[RuleResult] = []
     for one in inputs:
         found += evaluation.accept(one)
-    return evaluation.with_evictions(found)
+    return evaluation.with_notes(found)
 
 
 def on_timer(context: EvaluationContext, rule: CompiledRule, timer: Timer) -> list[RuleResult]:
@@ -67,9 +68,9 @@ class _RuleEvaluation:
 
     def __init__(self, context: EvaluationContext, rule: CompiledRule) -> None:
         self._context, self._rule = context, rule
-        self._late_counted = False
         self._states = RuleStateStore(context, rule)
         self._evictions: dict[str, int] = {}  # by key: ever
+        self._notes: dict[str, str] = {}  # by key: what is to be said of the event's time
         self.conditions = ConditionEvaluator(context, rule, self._states)
 
     def add_to_window(self, fed: FedWindow) -> RuleResult | None:
@@ -96,14 +97,15 @@ class _RuleEvaluation:
         if not isinstance(key, str):
             return None
         cell = self._states.get(key)
-        if self._states.is_late(cell):
-            return self._late(key, cell)
+        late = self._late(key, cell)
+        if late is not None:
+            return late
         state = self._states.window(cell, fed)
         start = window.start(event.time_ms) if window.every_ms else 0
         opens = bool(window.every_ms) and start not in state.open
         evicted = window.add(state, event.time_ms, None if value is None else float(value))
         if evicted < 0:
-            return self._late(key, cell)
+            return self._closed(key, cell)
         self._evict(cell, key, evicted)
         if opens and rule.spec.at_end_of == window.name:
             due_ms = start + window.every_ms + rule.late_ms
@@ -161,8 +163,10 @@ class _RuleEvaluation:
         if not rule.stateful:
             return self.conditions.evaluate(key, None, {one.name: [event]}, event.time_ms)
         cell = self._states.get(key)
-        if (rule.windows or rule.join) and self._states.is_late(cell):
-            return [self._late(key, cell)]
+        if rule.windows or rule.join:
+            late = self._late(key, cell)
+            if late is not None:
+                return [late]
         if rule.join is None:
             return self.conditions.evaluate(key, cell, {one.name: [event]}, event.time_ms)
         self._states.save(cell, key, event.time_ms)
@@ -275,26 +279,53 @@ class _RuleEvaluation:
             evicted = self._context.evicted
             evicted[self._rule.id] = evicted.get(self._rule.id, 0) + count
 
-    def with_evictions(self, found: list[RuleResult]) -> list[RuleResult]:
-        """Says so where the rule, at an outcome's key, has just let go of older events."""
-        if not self._evictions:
+    def with_notes(self, found: list[RuleResult]) -> list[RuleResult]:
+        """Says so where the rule, at an outcome's key, has just let go of older events, and where
+        the event is late or far ahead."""
+        if not (self._evictions or self._notes):
             return found
-        return [self._with_evictions(one) for one in found]
+        return [self._with_notes(one) for one in found]
 
-    def _with_evictions(self, one: RuleResult) -> RuleResult:
-        ever = self._evictions.get(one.outcome.key)
-        if ever is None:
-            return one
-        detail = f"older events made room, {ever:,} so far at this key (`limit`, `keep`)"
-        detail = f"{one.outcome.detail}; {detail}" if one.outcome.detail else detail
+    def _with_notes(self, one: RuleResult) -> RuleResult:
+        key = one.outcome.key
+        ever = self._evictions.get(key)
+        room = "" if ever is None else f"older events made room, {ever:,} so far at this key"
+        said = [one.outcome.detail, room and f"{room} (`limit`, `keep`)", self._notes.get(key, "")]
+        detail = "; ".join(filter(None, said))
         return replace(one, outcome=replace(one.outcome, detail=detail))
 
-    def _late(self, key: str, cell: RuleCell) -> RuleResult:
-        if not self._late_counted:
+    def _late(self, key: str, cell: RuleCell) -> RuleResult | None:
+        """None: the event is in time, or the rule decides late ones as well."""
+        context, lateness = self._context, self._rule.lateness
+        event = context.event
+        assert event is not None
+        if lateness.ahead_by(event.time_ms, context.now_ms):
+            context.ahead[self._rule.id] = None
+            ahead = duration_text(event.time_ms - context.now_ms)
+            self._notes[key] = f"{ahead} ahead of the clock, so that it makes no other event late"
+        late_ms = self._states.late_by(cell)
+        if not late_ms:
+            return None
+        behind = duration_text(late_ms + lateness.allowed_ms)
+        allowed = duration_text(lateness.allowed_ms)
+        detail = f"{behind} older than the newest event of its key; {allowed} are allowed (`late`)"
+        return self._too_late(key, cell, detail)
+
+    def _closed(self, key: str, cell: RuleCell) -> RuleResult | None:
+        return self._too_late(key, cell, "its window had ended")
+
+    def _too_late(self, key: str, cell: RuleCell, detail: str) -> RuleResult | None:
+        if self._rule.id not in self._context.late:
             cell.late += 1
-            self._late_counted = True
+            self._context.late[self._rule.id] = None
             self._states.save(cell, key, cell.newest_ms)
-        return self._result(RuleVerdict.LATE, key=key)
+        then = self._rule.lateness.then
+        if then == "decide" or self._context.again:
+            self._notes[key] = f"{detail}; decided by what is still kept"
+            return None
+        found = self._result(RuleVerdict.LATE, detail, key=key)
+        kept = replace(found.outcome, dead_letter=then == "dead_letter")
+        return replace(found, outcome=kept)
 
     def _result(
         self,

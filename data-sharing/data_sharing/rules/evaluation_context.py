@@ -55,8 +55,8 @@ class EvaluationContext:
     """What one decision shares: the event or none, the clock, state, plans, what it gathers."""
 
     __slots__ = (
-        "dropped", "event", "evicted", "explaining", "forecast_of", "now_ms", "parking", "plans",
-        "refs", "seals", "state", "timers",
+        "again", "ahead", "dropped", "event", "evicted", "explaining", "forecast_of", "late",
+        "now_ms", "parking", "plans", "refs", "seals", "state", "timers",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +68,7 @@ class EvaluationContext:
         explaining: bool,
         forecast_of: Callable[[CompiledRule, str, str], Forecast | None],
         seals: Mapping[tuple[str, str], str] = MappingProxyType({}),
+        again: bool = False,
     ) -> None:
         self.event = event
         self.now_ms = now_ms
@@ -76,6 +77,7 @@ class EvaluationContext:
         self.explaining = explaining
         self.forecast_of = forecast_of  # which rule reads it, its name, key
         self.seals = seals  # of rules that read what has a sharing policy, by tenant and slot
+        self.again = again  # somebody asks for it, although it was late
         # Of the event alone that is decided, if one is.
         self.refs: tuple[EventRef, ...] = ()
         if event is not None:
@@ -83,6 +85,8 @@ class EvaluationContext:
         self.timers: dict[str, Timer] = {}
         self.dropped: dict[str, None] = {}
         self.evicted: dict[str, int] = {}  # by rule: events let go for want of room
+        self.late: dict[str, None] = {}  # rules for which the event came too late
+        self.ahead: dict[str, None] = {}  # for which it is too far ahead of the clock
         self.parking: list[ParkingChange] = []
 
     def of_event(self, expression: EventExpression) -> Any:

@@ -100,6 +100,7 @@ class RuleOutcome(msgspec.Struct, frozen=True):
     effects: tuple[EffectOutcome, ...] = ()
     read: Mapping[str, Any] = {}  # of rules that fired: what `when` read, by path
     clauses: ClauseOutcome | None = None  # where explaining was asked for
+    dead_letter: bool = False  # the rule wants the event kept, although it did not decide it
 
 
 class Timer(NamedTuple):
@@ -146,15 +147,18 @@ class AudienceRead(NamedTuple):
 class EvaluationResult(msgspec.Struct, frozen=True):
     """outcomes: of the rules that the index found, in their order. effects: those to act on, in
     order. timers: to store; dropped: ids of timers that need not come back. evicted: rules, and
-    how many events each let go of for want of room. parking: what was parked or retried. reads:
-    who was shown what of an event whose feed has a sharing policy. shadow: of versions of rules
-    that do not act at their key."""
+    how many events each let go of for want of room. late and ahead: rules for which the event
+    came too late, or is too far ahead of the clock to make others late. parking: what was parked
+    or retried. reads: who was shown what of an event whose feed has a sharing policy. shadow: of
+    versions of rules that do not act at their key."""
 
     outcomes: tuple[RuleOutcome, ...] = ()
     effects: tuple[Effect, ...] = ()
     timers: tuple[Timer, ...] = ()
     dropped: tuple[str, ...] = ()
     evicted: tuple[tuple[str, int], ...] = ()
+    late: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
     parking: tuple[ParkingChange, ...] = ()
     reads: tuple[AudienceRead, ...] = ()
     shadow: tuple[RuleOutcome, ...] = ()

@@ -30,16 +30,18 @@ class RuleStateStore:
             return RuleCell(seal=seal)
         return cell
 
-    def is_late(self, cell: RuleCell) -> bool:
+    def late_by(self, cell: RuleCell) -> int:
+        """By how much the event is behind the key's watermark, in ms; 0: it is not late."""
         event = self._context.event
-        return event is not None and event.time_ms < cell.newest_ms - self._rule.late_ms
+        return 0 if event is None else self._rule.lateness.late_by(cell.newest_ms, event.time_ms)
 
     def save(self, cell: RuleCell, key: str, time_ms: int) -> None:
-        """Lets go of what is over, and has the cell stored. time_ms: of an event that it keeps.
-        Only those make others late, so that events which no rule of the set could match mean
-        the same as those which the index left out."""
+        """Lets go of what is over, and has the cell stored. time_ms: of an event that it keeps,
+        which counts as the newest unless it is too far ahead of the clock. Only those make others
+        late, so that events which no rule of the set could match mean the same as those which the
+        index left out."""
         rule = self._rule
-        cell.newest_ms = max(cell.newest_ms, time_ms)
+        cell.newest_ms = rule.lateness.newest(cell.newest_ms, time_ms, self._context.now_ms)
         for name in list(cell.windows):
             fed = rule.windows.get(name)
             if fed is None:

@@ -229,12 +229,15 @@ class RuleSet:
         explaining: bool = False,
         whole: bool = False,
         consents: Consents = NO_CONSENTS,
+        again: bool = False,
     ) -> EvaluationResult:
         """What follows from an event. With `explaining`, outcomes carry their clauses; with
         `whole`, rules are asked as well that the index leaves out: nothing else follows, but
-        each says why it did not match. consents: that hold for the event."""
+        each says why it did not match. consents: that hold for the event. again: somebody asks
+        for it, although it was late."""
         if (event.tenant, event.type) in self._audiences:
-            return self._decide_shown(event, now_ms, state, plans, explaining, whole, consents)
+            context = self._context(event, now_ms, state, plans, explaining, again)
+            return self._decide_shown(event, context, whole, consents)
         feed = self._feeds.get((event.tenant, event.type, None))
         if feed is None:
             return NO_RESULT
@@ -242,7 +245,7 @@ class RuleSet:
         touched = feed.index.subscriptions if whole else concerned
         if not touched and not feed.forecasts:
             return NO_RESULT
-        context = self._context(event, now_ms, state, plans, explaining)
+        context = self._context(event, now_ms, state, plans, explaining, again)
         for one in feed.forecasts:
             self._estimate(one, context)
         if not touched:
@@ -251,19 +254,11 @@ class RuleSet:
         return decided(asked(context, touched, left_out, {}), context)
 
     def _decide_shown(
-        self,
-        event: Event,
-        now_ms: int,
-        state: CellCache,
-        plans: Plans,
-        explaining: bool,
-        whole: bool,
-        consents: Consents,
+        self, event: Event, context: EvaluationContext, whole: bool, consents: Consents
     ) -> EvaluationResult:
         """What follows from an event whose feed has a policy: each audience decides by what it is
         shown of it, from the index on, and all of them together resolve what they want done."""
         tenant, name = event.tenant, event.type
-        context = self._context(event, now_ms, state, plans, explaining)
         shown: dict[Subscriber, Event] = {}
         left_out: set[Subscriber] = set()
         reads: list[AudienceRead] = []
@@ -316,7 +311,13 @@ class RuleSet:
         return decided(found, context, timer)
 
     def _context(
-        self, event: Event | None, now_ms: int, state: CellCache, plans: Plans, explaining: bool
+        self,
+        event: Event | None,
+        now_ms: int,
+        state: CellCache,
+        plans: Plans,
+        explaining: bool,
+        again: bool = False,
     ) -> EvaluationContext:
         def forecast_of(rule: CompiledRule, name: str, key: str) -> Forecast | None:
             one = self._forecasts.get((rule.tenant, name))
@@ -324,7 +325,9 @@ class RuleSet:
                 return None
             return _forecast(one, self._shape(one), key, now_ms, state)
 
-        return EvaluationContext(event, now_ms, state, plans, explaining, forecast_of, self._seals)
+        return EvaluationContext(
+            event, now_ms, state, plans, explaining, forecast_of, self._seals, again
+        )
 
     def may_tell(self, forecast: CompiledForecast, rule: CompiledRule) -> bool:
         """Whether the rule may read it: it is of a feed without a policy, or all whom the rule

@@ -9,7 +9,7 @@ import msgspec
 
 from data_sharing.forecasts.spec import duration_ms
 from data_sharing.rules.document_faults import FaultCollector, within
-from data_sharing.rules.spec import RolloutSpec, RuleSpec
+from data_sharing.rules.spec import LateSpec, RolloutSpec, RuleSpec
 
 ID = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}")
@@ -76,7 +76,7 @@ def check_shape(spec: RuleSpec, faults: FaultCollector) -> None:
         add(f"{at}.join", "several inputs need `join` with `within` and `consume`")
     if spec.join is not None and len(spec.watch) < 2:
         add(f"{at}.join", "needs two inputs at least")
-    if spec.late != "0s" and not spec.windows and spec.join is None:
+    if spec.late not in ("0s", LateSpec()) and not spec.windows and spec.join is None:
         add(f"{at}.late", "is for rules with windows or a join; others have max_age")
     for number, one in enumerate(spec.do):
         approval = None if one.invoke is None else one.invoke.approval

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.rules.watermarks import LateThen
 
 Value = str | int | float | bool  # text: CEL; anything else stands for itself
 
@@ -143,6 +144,14 @@ class RolloutSpec(_Strict, frozen=True, kw_only=True):
     hold: HoldSpec = HoldSpec()
 
 
+class LateSpec(_Strict, frozen=True, kw_only=True):
+    """Of events that come out of order, in a rule with windows or a join."""
+
+    allowed: str = "0s"  # how much older than the newest of its key an event may be
+    ahead: str = "5m"  # a time further ahead of the clock makes no other event late
+    then: LateThen = "drop"  # with what is too late
+
+
 class RuleSpec(_Strict, frozen=True, kw_only=True):
     """One rule. `watch`: inputs by the name that their event has in CEL."""
 
@@ -157,7 +166,7 @@ class RuleSpec(_Strict, frozen=True, kw_only=True):
     priority: int = 100  # 0 to 999; the greater wins where two rules change one field
     debounce: DebounceSpec | None = None
     cooldown: str | None = None  # not again for so long, per key and plan
-    late: str = "0s"  # how much older than the newest of its key an event may be
+    late: str | LateSpec = "0s"  # as a text: `allowed`
     max_age: str | None = None  # events older than this by the clock are not decided
     park_after: int = 10  # failures in a row, of one producer at one key
     park_wider_after: int = 10  # failing keys of a producer, or producers of the rule, in a row

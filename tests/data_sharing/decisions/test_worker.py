@@ -15,6 +15,7 @@ from data_sharing.decisions.history import DecisionKind
 from data_sharing.decisions.outbox import InstructionState
 from data_sharing.decisions.worker import PARTITION, DecisionWorker
 from data_sharing.event import Event
+from data_sharing.feeds import log_tables
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
 from data_sharing.rules.cell_cache import NEVER_MS, CellId, CellWrite
@@ -323,3 +324,26 @@ async def test_health_in_the_form_of_an_older_release_counts_as_none(harness) ->
     assert harness.worker.health(TENANT, "poison", 1).rows == {}
     await harness.publish(event({"minutes": 40}))
     assert len(harness.decisions()) == 1
+
+
+LATE = """
+rules:
+  - rule: count
+    watch: {e: {feed: traffic}}
+    windows: {w: {over: 1m}}
+    late: {allowed: 5s, then: dead_letter}
+    when: window.w.count > 0
+    do: [{invoke: {application: lamp, action: blink, config: {times: window.w.count}}}]
+"""
+
+
+async def test_a_late_event_that_is_a_dead_letter_is_decided_when_it_is_redriven(harness) -> None:
+    harness.rules(LATE)
+    await harness.publish(event(id="on-time"), event(id="late", time_ms=NOW_MS - 6_000))
+    (letter,) = harness.letters()
+    assert letter.reason.startswith("late: 6s older than the newest event of its key")
+    assert harness.worker.counts.late == {(TENANT, "count"): 1}
+    assert len(harness.instructions()) == 1
+    late = harness.read(lambda db: log_tables.record_at(db, TENANT, letter.event.position)).event()
+    await harness.database.transact(lambda db: harness.worker.decide_again(db, late, "count"))
+    assert [one.instruction.configuration for one in harness.instructions()] == [{"times": 1}] * 2
