@@ -1,10 +1,12 @@
-"""Live progress of a load on stderr; nothing where that is no terminal."""
+"""Live progress of a load on stderr; where that is no terminal, a line now and then."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
+from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -14,9 +16,12 @@ from simulation.load.latencies import Latencies
 from simulation.load.limits import WORDS, Limit, limit_of
 from simulation.load.settings import LoadSettings
 
+TOLD_EVERY_S = 30
+TOLD_EVERY_PREPARED = 500_000
 
-class LoadProgress:
-    """Shows nothing; what a terminal is shown is for its kinds."""
+
+class LoadProgress(Protocol):
+    """What hears how a load goes on."""
 
     def prepared(self, done: int) -> None:
         """So many known users have a home."""
@@ -25,7 +30,26 @@ class LoadProgress:
         """A second of the run is over."""
 
 
-class ShownProgress(LoadProgress):
+class ToldProgress:
+    """For logs: a line each half minute, and each half million known users."""
+
+    def __init__(self, console: Console, settings: LoadSettings) -> None:
+        self._console = console
+        self._settings = settings
+        self._told = 0  # half millions
+
+    def prepared(self, done: int) -> None:
+        if done // TOLD_EVERY_PREPARED > self._told:
+            self._told = done // TOLD_EVERY_PREPARED
+            self._console.print(f"known users with a home: {done:,}")
+
+    def passed(self, second: LoadSecond) -> None:
+        if (second.second + 1) % TOLD_EVERY_S == 0:
+            text = Text.from_markup(progress_lines(second, self._settings.duration_s))
+            self._console.print(text.plain.replace("\n", "   "))
+
+
+class ShownProgress:
     """Two lines that change: how it goes, and what limits it."""
 
     def __init__(self, live: Live, settings: LoadSettings) -> None:
@@ -62,7 +86,7 @@ def live_progress(settings: LoadSettings) -> Iterator[LoadProgress]:
     """Shown while inside."""
     console = console_for_notes()
     if not console.is_terminal:
-        yield LoadProgress()
+        yield ToldProgress(console, settings)
         return
     with Live(console=console, transient=True, refresh_per_second=4) as live:
         yield ShownProgress(live, settings)
