@@ -108,6 +108,23 @@ class JoinState(msgspec.Struct, array_like=True):
     awaiting: list[Awaiting] = msgspec.field(default_factory=list)
 
 
+class PartialMatch(msgspec.Struct, array_like=True):
+    """The first steps of a sequence, and what they wait for."""
+
+    events: dict[str, StoredEvent]  # by step, in their order
+    until_ms: int  # event time; what comes later is no part of it
+    due_ms: int = 0  # all steps were seen: when it fires, unless an event ends it; 0: not yet
+
+
+class SequenceState(msgspec.Struct, array_like=True):
+    """partials: in the order in which they began. ended_ms: up to where it is decided that nothing
+    came; -1: nowhere."""
+
+    shape: str
+    partials: list[PartialMatch] = msgspec.field(default_factory=list)
+    ended_ms: int = -1
+
+
 class Pending(msgspec.Struct, array_like=True):
     """A debounced match: the newest, and when the first came."""
 
@@ -128,6 +145,7 @@ class RuleCell(msgspec.Struct, array_like=True):
     evicted: int = 0  # events dropped for want of room, ever
     late: int = 0  # events that came too late, ever
     seal: str = ""  # of what the rule was shown (SharingPolicies.seal) when this was made
+    sequence: SequenceState | None = None
 
 
 _TYPES: dict[str, type[msgspec.Struct]] = {

@@ -24,6 +24,7 @@ from data_sharing.rules.cell_cache import CellId
 from data_sharing.rules.event_condition import event_condition
 from data_sharing.rules.event_view import EventExpression, EventView
 from data_sharing.rules.joins import Join
+from data_sharing.rules.patterns import Pattern
 from data_sharing.rules.predicates import Conjunct
 from data_sharing.rules.rollout import ALWAYS, CANDIDATE, Activation
 from data_sharing.rules.spec import RuleSpec
@@ -113,6 +114,7 @@ class CompiledRule:
     inputs: Mapping[str, Input]
     windows: Mapping[str, FedWindow]
     join: Join | None
+    pattern: Pattern | None
     plan_of: Expression | None
     when: Expression
     effects: tuple[Change | Invocation, ...]
@@ -163,7 +165,7 @@ class CompiledRule:
     @cached_property
     def stateful(self) -> bool:
         """Whether it has a cell at each key."""
-        return bool(self.windows or self.join or self.wait_ms or self.cooldown_ms)
+        return bool(self.windows or self.join or self.pattern or self.wait_ms or self.cooldown_ms)
 
     @cached_property
     def alone(self) -> bool:

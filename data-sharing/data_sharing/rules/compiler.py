@@ -28,6 +28,8 @@ from data_sharing.rules.document_faults import FaultCollector, within
 from data_sharing.rules.event_view import EventExpression
 from data_sharing.rules.expression_readers import EventReader, RuleReader, Schemas
 from data_sharing.rules.joins import Join
+from data_sharing.rules.pattern_compiler import PatternCompiler
+from data_sharing.rules.patterns import Pattern
 from data_sharing.rules.predicates import Conjunct, conjuncts_of
 from data_sharing.rules.rollout import ALWAYS, Activation
 from data_sharing.rules.shape import (
@@ -128,7 +130,8 @@ class _Compiler:
         wait_ms, at_most_ms = self._debounce()
         retry_after_ms, retry_at_most_ms = self._retry()
         when = reader.expression(spec.condition, "when", ValueType.BOOL)
-        inputs, windows, join = self._inputs(when), self._windows(), self._join()
+        pattern = PatternCompiler(spec, reader, self._faults, _shape).compile()
+        inputs, windows, join = self._inputs(when, pattern), self._windows(), self._join()
         plan_of = None
         if spec.plan is not None:
             plan_of = reader.expression(spec.plan.of, "plan.of", ValueType.STRING, ValueType.LIST)
@@ -137,6 +140,7 @@ class _Compiler:
         self._faults.raise_if_any()
         spans = [one.window.over_ms or 2 * one.window.every_ms for one in windows.values()]
         spans += [join.within_ms] if join else []
+        spans += [pattern.within_ms] if pattern else []
         return CompiledRule(
             tenant=tenant,
             spec=spec,
@@ -145,6 +149,7 @@ class _Compiler:
             inputs=inputs,
             windows=windows,
             join=join,
+            pattern=pattern,
             plan_of=plan_of,
             when=when,
             effects=effects,
@@ -202,16 +207,21 @@ class _Compiler:
             self._faults.add(f"{self._at}.retry_at_most", "is shorter than `retry_after`")
         return after_ms, at_most_ms or after_ms
 
-    def _inputs(self, when: Expression) -> dict[str, Input]:
+    def _inputs(self, when: Expression, pattern: Pattern | None) -> dict[str, Input]:
         inputs: dict[str, Input] = {}
         joined = len(self._spec.watch) > 1
+        parts = {} if pattern is None else {part.name: part for part in pattern.parts}
         cumulative = self._spec.join is not None and self._spec.join.consume == "cumulative"
         for name, one in self._spec.watch.items():
             reader = EventReader(one.feed, self._schemas, self._faults, f"{self._at}.watch.{name}")
             where = reader.optional(one.where, "where")
             conjuncts = _conjuncts(where)
             own = None
-            if joined and not one.absent and not cumulative:
+            if pattern is not None:  # `when` is asked of what a whole match has seen
+                part = parts.get(name)
+                if part is not None and part.condition is not None:
+                    conjuncts += conjuncts_of(part.condition.tree, frozenset((name,)))
+            elif joined and not one.absent and not cumulative:
                 own = self._reader.asked_alone(name)
                 conjuncts += () if own is None else conjuncts_of(own.tree, frozenset((name,)))
             elif not joined:

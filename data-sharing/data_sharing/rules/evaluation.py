@@ -28,6 +28,7 @@ from data_sharing.rules.evaluation_context import (
 from data_sharing.rules.joins import MOST_COMBINATIONS, Combination
 from data_sharing.rules.results import RuleVerdict, Timer
 from data_sharing.rules.rule_state_store import RuleStateStore
+from data_sharing.rules.sequence_evaluation import SequenceEvaluation
 from data_sharing.rules.windows import shown
 
 
@@ -48,8 +49,11 @@ def on_event(
         if failure is not None:
             return [failure]
     found: list[RuleResult] = []
-    for one in inputs:
-        found += evaluation.accept(one)
+    if rule.pattern is not None:
+        found += evaluation.accept_in_sequence(inputs)
+    else:
+        for one in inputs:
+            found += evaluation.accept(one)
     return evaluation.with_notes(found)
 
 
@@ -60,6 +64,7 @@ def on_timer(context: EvaluationContext, rule: CompiledRule, timer: Timer) -> li
         "window": evaluation.window_end,
         "debounce": evaluation.conditions.fire_debounced,
         "absent": evaluation.stayed_absent,
+        "sequence": evaluation.stayed_absent_after,
     }.get(timer.kind, lambda _: [])(timer)
 
 
@@ -142,6 +147,49 @@ class _RuleEvaluation:
 
     def accept(self, one: Input) -> list[RuleResult]:
         """The event as an input of the rule."""
+        rule, event = self._rule, self._context.event
+        assert event is not None
+        key = self._key_of(one)
+        if not isinstance(key, str):
+            return key
+        if not rule.stateful:
+            return self.conditions.evaluate(key, None, {one.name: [event]}, event.time_ms)
+        cell = self._states.get(key)
+        if rule.windows or rule.join:
+            late = self._late(key, cell)
+            if late is not None:
+                return [late]
+        if rule.join is None:
+            return self.conditions.evaluate(key, cell, {one.name: [event]}, event.time_ms)
+        self._states.save(cell, key, event.time_ms)
+        return self._join(one, key, cell, stored_event(event))
+
+    def accept_in_sequence(self, inputs: Sequence[Input]) -> list[RuleResult]:
+        """The event as inputs of a sequence, which takes it once however many watch its feed."""
+        found: list[RuleResult] = []
+        names: dict[str, list[str]] = {}
+        for one in inputs:
+            key = self._key_of(one)
+            if isinstance(key, str):
+                names.setdefault(key, []).append(one.name)
+            else:
+                found += key
+        for key, those in names.items():
+            cell = self._states.get(key)
+            late = self._late(key, cell)
+            found += self._sequence().accept(key, cell, those) if late is None else [late]
+        return found
+
+    def _sequence(self) -> SequenceEvaluation:
+        return SequenceEvaluation(
+            self._context, self._rule, self._states, self.conditions, self._evict, self._too_late
+        )
+
+    def stayed_absent_after(self, timer: Timer) -> list[RuleResult]:
+        return [] if self._rule.pattern is None else self._sequence().stayed_absent(timer)
+
+    def _key_of(self, one: Input) -> str | list[RuleResult]:
+        """At which key the event is one of that input; what there is to say where it is none."""
         context, rule = self._context, self._rule
         event = context.event
         assert event is not None
@@ -160,17 +208,7 @@ class _RuleEvaluation:
             counts = one.own.holds(rule.environment.bind({one.name: seen}))
             if counts is not True:
                 return self._not_counted(one, key, counts)
-        if not rule.stateful:
-            return self.conditions.evaluate(key, None, {one.name: [event]}, event.time_ms)
-        cell = self._states.get(key)
-        if rule.windows or rule.join:
-            late = self._late(key, cell)
-            if late is not None:
-                return [late]
-        if rule.join is None:
-            return self.conditions.evaluate(key, cell, {one.name: [event]}, event.time_ms)
-        self._states.save(cell, key, event.time_ms)
-        return self._join(one, key, cell, stored_event(event))
+        return key
 
     def _not_counted(self, one: Input, key: str, counts: Any) -> list[RuleResult]:
         if isinstance(counts, Fault):

@@ -41,7 +41,7 @@ def of_rule(rule: CompiledRule) -> Iterator[EventCost]:
     for part in parts:
         units = sum(one.units for one in _asked(part))
         if isinstance(part, Input):
-            units += decided
+            units += decided + _of_partial_matches(rule, part)
         place, values = _told_apart(part.conjuncts)
         yield EventCost(rule.id, part.feed, units, place, values)
 
@@ -111,6 +111,14 @@ def _decided(rule: CompiledRule) -> Iterator[Expression]:
         if isinstance(effect, Change):
             given += [effect.shift, effect.cancel]
         yield from (one for one in given if isinstance(one, Expression))
+
+
+def _of_partial_matches(rule: CompiledRule, part: Input) -> int:
+    """What is asked of an event for each partial match of its key, and for one that it begins."""
+    if rule.pattern is None:
+        return 0
+    asked = [one.condition for one in rule.pattern.parts if one.name == part.name]
+    return sum(one.units for one in asked if one is not None) * (rule.pattern.keep + 1)
 
 
 def _told_apart(conjuncts: Iterable[Conjunct]) -> tuple[str, tuple[str, ...]]:

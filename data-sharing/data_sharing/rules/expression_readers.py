@@ -80,6 +80,8 @@ class RuleReader:
         self.gives: dict[str, frozenset[str]] = {}
         self.forecast_fields: dict[str, dict[str, None]] = {}
         self._paths: dict[str, set[Path]] = {}  # read of events, by variable
+        parts = () if spec.sequence is None else spec.sequence.steps
+        self._unseen = {one.without for one in parts if one.step is None}
         self._operands = OperandCheck(self._operand, faults)
         self._roots: dict[str, FeedSchema] = {}
         cumulative = spec.join is not None and spec.join.consume == "cumulative"
@@ -111,6 +113,9 @@ class RuleReader:
             if path[0] in self.environment.variables:
                 self.reads.add(path[0])
                 self._paths.setdefault(path[0], set()).add(path[1:])
+            if path[0] in self._unseen and not field.startswith(f"{self._at}.sequence."):
+                said = f"cannot read {path[0]}: where the rule fires, none of its events came"
+                self._faults.add(field, said)
             self._note_path(path, field)
         for node, bound in walk(expression.tree):
             if isinstance(node, Ident) and node.name == "plan" and node.name not in bound:

@@ -54,6 +54,8 @@ def _of_part(part: Input | FedWindow) -> Iterator[EventExpression]:
 
 def _of_whole(rule: CompiledRule) -> Iterator[Expression]:
     yield rule.when
+    if rule.pattern is not None:
+        yield from (one.condition for one in rule.pattern.parts if one.condition is not None)
     if rule.plan_of is not None:
         yield rule.plan_of
     for effect in rule.effects:

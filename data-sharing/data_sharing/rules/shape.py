@@ -17,6 +17,7 @@ MOST_IN_DOCUMENT = 1_000  # rules, and as many forecasts
 MOST_RULE_BYTES = 16_384  # as JSON: what is compiled on the event loop in one go
 MOST_SETTINGS = 64  # of one effect
 MOST_INPUTS = 4
+MOST_STEP_INPUTS = 16  # of a sequence
 MOST_WINDOWS = 8
 MOST_EFFECTS = 16
 MOST_KEPT = 256  # per input and key in a join
@@ -56,8 +57,9 @@ def check_shape(spec: RuleSpec, faults: FaultCollector) -> None:
         if NAME.fullmatch(name) is None or (name in _RESERVED and name in spec.watch):
             add(f"{at}.{name}", "is no name for this, or means something else already")
     present = [name for name, one in spec.watch.items() if not one.absent]
-    if len(spec.watch) > MOST_INPUTS:
-        add(f"{at}.watch", f"{len(spec.watch)} inputs; at most {MOST_INPUTS}")
+    most = MOST_INPUTS if spec.sequence is None else MOST_STEP_INPUTS
+    if len(spec.watch) > most:
+        add(f"{at}.watch", f"{len(spec.watch)} inputs; at most {most}")
     if len(spec.windows) > MOST_WINDOWS:
         add(f"{at}.windows", f"{len(spec.windows)} windows; at most {MOST_WINDOWS}")
     if not 1 <= len(spec.do) <= MOST_EFFECTS:
@@ -72,12 +74,16 @@ def check_shape(spec: RuleSpec, faults: FaultCollector) -> None:
             add(f"{at}.max_age", "is for rules that decide at events; windows have `late`")
     elif not present:
         add(f"{at}.watch", "watches no feed; name one, or a window in at_end_of")
-    if len(spec.watch) > 1 and spec.join is None:
-        add(f"{at}.join", "several inputs need `join` with `within` and `consume`")
+    _check_pattern(spec, at, faults)
+    if len(spec.watch) > 1 and spec.join is None and spec.sequence is None:
+        add(f"{at}.join", "several inputs need `join` with `within` and `consume`, or `sequence`")
     if spec.join is not None and len(spec.watch) < 2:
         add(f"{at}.join", "needs two inputs at least")
-    if spec.late not in ("0s", LateSpec()) and not spec.windows and spec.join is None:
-        add(f"{at}.late", "is for rules with windows or a join; others have max_age")
+    ordered = spec.sequence is not None or spec.absent_for is not None
+    ordered = ordered or spec.join is not None or bool(spec.windows)
+    if spec.late not in ("0s", LateSpec()) and not ordered:
+        said = "is for rules with windows, a join, a sequence or absent_for; others have max_age"
+        add(f"{at}.late", said)
     for number, one in enumerate(spec.do):
         approval = None if one.invoke is None else one.invoke.approval
         if approval is not None and len(approval.by) > MOST_APPROVERS:
@@ -85,6 +91,27 @@ def check_shape(spec: RuleSpec, faults: FaultCollector) -> None:
             add(here, f"{len(approval.by)} names; at most {MOST_APPROVERS}")
     if spec.rollout is not None:
         _check_rollout(spec.rollout, f"{at}.rollout", faults)
+
+
+def _check_pattern(spec: RuleSpec, at: str, faults: FaultCollector) -> None:
+    add = faults.add
+    found = [
+        name
+        for name, given in (
+            ("join", spec.join), ("sequence", spec.sequence), ("absent_for", spec.absent_for),
+            ("at_end_of", spec.at_end_of),
+        )
+        if given is not None
+    ]  # fmt: skip
+    if len(found) > 1 and found != ["join", "at_end_of"]:
+        add(f"{at}.{found[1]}", f"goes with no `{found[0]}`: a rule has one of them")
+    if spec.absent_for is not None and len(spec.watch) != 1:
+        add(f"{at}.absent_for", "needs one input, of which no event comes for so long")
+    if spec.sequence is not None or spec.absent_for is not None:
+        for name, one in spec.watch.items():
+            if one.absent:
+                said = "`absent` is for joins; write `without` among the steps of a sequence"
+                add(f"{at}.watch.{name}.absent", said)
 
 
 def _check_rollout(rollout: RolloutSpec, at: str, faults: FaultCollector) -> None:

@@ -39,6 +39,22 @@ class JoinSpec(_Strict, frozen=True, kw_only=True):
     keep: int = 16  # events kept per input and key
 
 
+class PatternStepSpec(_Strict, frozen=True, kw_only=True):
+    """One part of a sequence: exactly one of `step` and `without`, each an input by its name."""
+
+    step: str | None = None  # the next of its events for which `when` holds is taken
+    without: str | None = None  # one of its events, here, ends the partial match
+    when: str | None = None  # CEL over this input's event and those of steps before it
+
+
+class SequenceSpec(_Strict, frozen=True, kw_only=True):
+    """Events of one key in this order, others in between left out of account."""
+
+    within: str  # from the first step's event to the last's
+    steps: list[PatternStepSpec]
+    keep: int = 16  # partial matches per key
+
+
 class WindowSpec(_Strict, frozen=True, kw_only=True):
     """Count and aggregates over events of a feed: `over` slides, `every` tumbles."""
 
@@ -160,6 +176,8 @@ class RuleSpec(_Strict, frozen=True, kw_only=True):
     do: list[EffectSpec]
     watch: dict[str, InputSpec] = {}
     join: JoinSpec | None = None
+    sequence: SequenceSpec | None = None
+    absent_for: str | None = None  # decide when no event came for so long after the last
     windows: dict[str, WindowSpec] = {}
     at_end_of: str | None = None  # a tumbling window: decide at its end, not at events
     plan: PlanSpec | None = None

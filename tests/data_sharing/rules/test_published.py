@@ -46,7 +46,14 @@ def test_published_schemas_are_those_that_are_read_by(name: str, schema: str) ->
     assert (REFERENCE / name).read_text() == schema, "run the module `published` again"
 
 
-@pytest.mark.parametrize("text", examples("rules.md") + examples("forecasts.md"))
+@pytest.mark.parametrize(
+    "text",
+    [
+        text
+        for page in ("rules", "rules-about-time", "forecasts")
+        for text in examples(f"{page}.md")
+    ],
+)
 def test_every_example_of_rules_compiles(text: str) -> None:
     valid(text, rules_schema())
     assert faults_of(text) == []
