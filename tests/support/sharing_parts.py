@@ -19,3 +19,8 @@ def disclosure(harness: DecisionHarness) -> Disclosure:
 
 def redaction(harness: DecisionHarness) -> Redaction:
     return Redaction(disclosure(harness))
+
+
+def never(tenant: str, rule: str, version: int) -> bool:
+    """No rule reads a feed with a policy."""
+    return False

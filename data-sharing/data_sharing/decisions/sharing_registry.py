@@ -2,8 +2,9 @@
 decision worker.
 
 So an event and what its user decides have an order: an event that is decided after a consent was
-withdrawn is not shown. What rules and forecasts remember of a user who withdraws is deleted in the
-same transaction, and what they remember of a feed whose policy changes.
+withdrawn is not shown. What rules and forecasts remember of a user who withdraws is forgotten in
+the same transaction, and what they remember of a feed whose policy changes: deleted where that is
+at the keys of the user, else dead by another seal, and deleted after it (`Forgetting`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from data_sharing.database import Database
 from data_sharing.decisions import sharing_tables
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.feeds.log_tables import bounds
+from data_sharing.rules.cell_cache import CellId
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.event_view import EventExpression
 from data_sharing.rules.fields_read import feeds_of, key_expressions
@@ -26,14 +28,15 @@ from data_sharing.sharing.audience import consumer_of
 from data_sharing.sharing.consent import MOST_OF_SUBJECT, Consent
 from data_sharing.sharing.fields import path_of
 from data_sharing.sharing.masks import masked, pseudonym
-from data_sharing.sharing.policies import MOST_AUDIENCES, GovernedFeed
+from data_sharing.sharing.policies import MOST_AUDIENCES, GovernedFeed, Memory
 from data_sharing.sharing.policy import FeedPolicy
 
 MOST_POLICIES = 2_000  # of a tenant
 
 
 class SharingRegistry:
-    """new_id: of a consent, new at each call; new_secret: 32 bytes; wall_ms: Unix ms."""
+    """new_id: of a consent, new at each call; new_secret: 32 bytes; wall_ms: Unix ms. suspended:
+    of a tenant, memories whose rules and forecasts do not decide, but may again."""
 
     def __init__(
         self,
@@ -43,9 +46,11 @@ class SharingRegistry:
         wall_ms: Callable[[], int],
         new_id: Callable[[], str],
         new_secret: Callable[[], bytes],
+        suspended: Callable[[str], list[Memory]] = lambda tenant: [],
     ) -> None:
         self._database, self._worker = database, worker
         self._wall_ms, self._new_id, self._new_secret = wall_ms, new_id, new_secret
+        self._suspended = suspended
         self._worker.use_policies(database.read(sharing_tables.policies))
 
     # -- policies ----------------------------------------------------------------------
@@ -85,13 +90,19 @@ class SharingRegistry:
         policies = sharing_tables.policies(db)
         rules = self._worker.rules
         changed = set(rules.policies.changed(policies))
-        for rule in rules.rules.values():
-            if any((rule.tenant, feed) in changed for feed in feeds_of(rule)):
-                sharing_tables.forget_state(db, rule.tenant, "rule", rule.state, None)
-        for one in rules.forecasts.values():
-            if (one.tenant, one.spec.feed) in changed:
-                sharing_tables.forget_state(db, one.tenant, "forecast", one.spec.forecast, None)
-        self._worker.use_policies(policies)
+        memories = [
+            Memory(rule.tenant, "rule", rule.state)
+            for rule in rules.rules.values()
+            if any((rule.tenant, feed) in changed for feed in feeds_of(rule))
+        ]
+        memories += [
+            Memory(one.tenant, "forecast", one.spec.forecast)
+            for one in rules.forecasts.values()
+            if (one.tenant, one.spec.feed) in changed
+        ]
+        for tenant in sorted({tenant for tenant, _ in changed}):
+            memories += self._suspended(tenant)
+        self._worker.use_policies(policies.with_resets(sharing_tables.reset(db, memories)))
 
     def _check_audiences(self, tenant: str, feed: str) -> None:
         rules = self._worker.rules
@@ -159,22 +170,33 @@ class SharingRegistry:
             )
             sharing_tables.put_consent(db, ended)
             self._forget(db, ended)
-            self._worker.forget()
+            self._worker.consents.drop(tenant, subject)
             return ended
 
         return await self._database.transact(work)
 
     def _forget(self, db: sqlite3.Connection, consent: Consent) -> None:
-        """What is remembered of the user where the consent may have shown it."""
+        """What is remembered of the user where the consent may have shown it: at the user's keys,
+        or all of a memory that is not kept by the user, or that nobody knows enough of."""
         rules, tenant = self._worker.rules, consent.tenant
+        of_user, memories = list[CellId](), self._suspended(tenant)
         for rule in rules.rules.values():
             if rule.tenant == tenant and (feeds := self._shown(rule, feeds_of(rule), consent)):
+                memory = Memory(tenant, "rule", rule.state)
                 keys = self._keys(rule, feeds, consent)
-                sharing_tables.forget_state(db, tenant, "rule", rule.state, keys)
+                memories += [] if keys is not None else [memory]
+                of_user += [CellId(*memory, key) for key in keys or ()]
         for one in rules.forecasts.values():
             if one.tenant == tenant and self._shown(one, {one.spec.feed}, consent):
+                memory = Memory(tenant, "forecast", one.spec.forecast)
                 keys = self._keys(one, {one.spec.feed}, consent)
-                sharing_tables.forget_state(db, tenant, "forecast", one.spec.forecast, keys)
+                memories += [] if keys is not None else [memory]
+                of_user += [CellId(*memory, key) for key in keys or ()]
+        sharing_tables.delete_cells(db, of_user)
+        self._worker.drop_cells(of_user)
+        if memories:
+            made = sharing_tables.reset(db, memories)
+            self._worker.use_policies(rules.policies.with_resets(made))
 
     def _shown(
         self, of: CompiledRule | CompiledForecast, feeds: set[str], consent: Consent

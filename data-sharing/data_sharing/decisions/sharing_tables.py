@@ -12,8 +12,9 @@ from typing import NamedTuple
 import msgspec
 
 from control_plane.sqlite.schema import Schema
+from data_sharing.rules.cell_cache import CellId
 from data_sharing.sharing.consent import Consent
-from data_sharing.sharing.policies import GovernedFeed, SharingPolicies
+from data_sharing.sharing.policies import GovernedFeed, Memory, SharingPolicies
 from data_sharing.sharing.policy import FeedPolicy
 
 SCHEMA = Schema(
@@ -35,6 +36,14 @@ SCHEMA = Schema(
                  reader TEXT NOT NULL, purpose TEXT NOT NULL, field TEXT NOT NULL,
                  events INTEGER NOT NULL,
                  PRIMARY KEY (tenant, day, feed, reader, purpose, field)) WITHOUT ROWID""",
+        ),
+        (
+            """CREATE TABLE memory_resets (
+                 tenant TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+                 number INTEGER NOT NULL, swept_to TEXT, PRIMARY KEY (tenant, kind, name))
+               WITHOUT ROWID""",
+            "CREATE INDEX memory_resets_to_sweep ON memory_resets (number)"
+            " WHERE swept_to IS NOT NULL",
         ),
     ),
 )
@@ -73,7 +82,8 @@ def policies(db: sqlite3.Connection) -> SharingPolicies:
         " JOIN sharing_secrets s ON s.tenant = p.tenant"
     )
     return SharingPolicies(
-        {(tenant, feed): GovernedFeed.of(_policy(body), key) for tenant, feed, body, key in rows}
+        {(tenant, feed): GovernedFeed.of(_policy(body), key) for tenant, feed, body, key in rows},
+        resets(db),
     )
 
 
@@ -216,15 +226,54 @@ def trim_reads(db: sqlite3.Connection, before_day: int, limit: int) -> int:
 # -- what is forgotten -----------------------------------------------------------------
 
 
-def forget_state(
-    db: sqlite3.Connection, tenant: str, kind: str, name: str, keys: Iterable[str] | None
-) -> None:
-    """What a rule or forecast remembers, at these keys; None: at all."""
-    at = [(tenant, kind, name)]
-    if keys is None:
-        db.executemany("DELETE FROM cells WHERE tenant = ? AND kind = ? AND name = ?", at)
-        return
+def resets(db: sqlite3.Connection) -> dict[Memory, int]:
+    """The newest of each memory."""
+    rows = db.execute("SELECT tenant, kind, name, number FROM memory_resets")
+    return {Memory(*row[:3]): row[3] for row in rows}
+
+
+def reset(db: sqlite3.Connection, memories: Iterable[Memory]) -> dict[Memory, int]:
+    """They begin anew: what they keep is dead from here on, and is deleted bit by bit."""
+    (last,) = db.execute("SELECT coalesce(max(number), 0) FROM memory_resets").fetchone()
+    made = {memory: last + n for n, memory in enumerate(dict.fromkeys(memories), start=1)}
     db.executemany(
-        "DELETE FROM cells WHERE tenant = ? AND kind = ? AND name = ? AND key = ?",
-        [(tenant, kind, name, key) for key in keys],
+        "INSERT OR REPLACE INTO memory_resets VALUES (?, ?, ?, ?, '')",
+        [(*memory, number) for memory, number in made.items()],
+    )
+    return made
+
+
+def first_to_sweep(db: sqlite3.Connection) -> tuple[Memory, str] | None:
+    """A memory with cells that are dead, and the key behind which they may be."""
+    row = db.execute(
+        "SELECT tenant, kind, name, swept_to FROM memory_resets WHERE swept_to IS NOT NULL"
+        " ORDER BY number LIMIT 1"
+    ).fetchone()
+    return (Memory(*row[:3]), row[3]) if row else None
+
+
+def set_swept(db: sqlite3.Connection, memory: Memory, to: str | None) -> None:
+    """No cell up to this key is dead; None: none at all."""
+    db.execute(
+        "UPDATE memory_resets SET swept_to = ? WHERE tenant = ? AND kind = ? AND name = ?",
+        (to, *memory),
+    )
+
+
+def cells_behind(
+    db: sqlite3.Connection, memory: Memory, key: str, limit: int
+) -> list[tuple[str, bytes]]:
+    """(key, content) of what a memory keeps, by key. The empty key comes first."""
+    rows = db.execute(
+        "SELECT key, content FROM cells WHERE tenant = ? AND kind = ? AND name = ? AND key >= ?"
+        " ORDER BY key LIMIT ?",
+        (*memory, key, limit),
+    )
+    return rows.fetchall()
+
+
+def delete_cells(db: sqlite3.Connection, cells: Iterable[CellId]) -> None:
+    """These alone."""
+    db.executemany(
+        "DELETE FROM cells WHERE tenant = ? AND kind = ? AND name = ? AND key = ?", cells
     )

@@ -17,17 +17,15 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 
 from control_plane import faultpoints
 from control_plane.errors import Conflict, ServiceError, Unavailable
-from control_plane.printable import quoted
 from control_plane.tracing.tracer import Tracer
 from data_sharing.database import Database
 from data_sharing.decisions import (
-    dead_letters,
     history,
     plan_store,
     sharing_tables,
@@ -36,7 +34,7 @@ from data_sharing.decisions import (
 from data_sharing.decisions.consent_cache import ConsentCache
 from data_sharing.decisions.decision_writer import DecisionCounts, DecisionWriter
 from data_sharing.decisions.due_work import DueWork
-from data_sharing.decisions.failure_log import log_failure, said_of
+from data_sharing.decisions.failure_log import log_failure, put_undecided
 from data_sharing.decisions.history import EventOutcomes
 from data_sharing.decisions.instruction_factory import InstructionFactory
 from data_sharing.decisions.plan_store import PlansAt, PlanStore
@@ -44,7 +42,6 @@ from data_sharing.decisions.shared_reads import SharedReads
 from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import accepted_ms_of
-from data_sharing.instruction import Cause
 from data_sharing.rules.cell_cache import CellCache, CellId, decoded
 from data_sharing.rules.results import NO_RESULT, EvaluationResult
 from data_sharing.rules.rollout import RolloutPhase
@@ -131,9 +128,16 @@ class DecisionWorker:
 
     def use_policies(self, policies: SharingPolicies) -> None:
         """Shows rules and forecasts by these, from the next event on."""
-        self._policies_known = True
-        if self.rules.policies.changed(policies):
+        self._policies_known, before = True, self.rules.policies
+        if before.changed(policies):
             self.replace_rules(self.rules.with_policies(policies))
+        elif before.reset_since(policies):  # what is in memory is read by its seal
+            self.rules = self.rules.with_policies(policies)
+
+    def drop_cells(self, cells: Iterable[CellId]) -> None:
+        """They are deleted in the running transaction."""
+        for cell in cells:
+            self._state.drop(cell)
 
     def join_transaction(self, db: sqlite3.Connection) -> None:
         """Everything reads and writes over the connection of this transaction. Raises Conflict
@@ -268,17 +272,7 @@ class DecisionWorker:
     ) -> None:
         self.counts.failed += 1
         hidden = self.rules.policies.governs(event.tenant)  # what rules keep of other feeds as well
-        what = f"event {quoted(event.id)} of {quoted(event.source)} cannot be decided"
-        log_failure(log, what, error, hidden=hidden)
-        dead_letters.put_event(
-            db,
-            event.tenant,
-            Cause(event.source, event.id, event.type, event.position),
-            rule=rule,
-            rule_version=0,
-            reason=f"it could not be decided: {said_of(error, hidden=hidden)}",
-            now_ms=now_ms,
-        )
+        put_undecided(db, event, rule, error, hidden=hidden, now_ms=now_ms)
 
     def decide_again(self, db: sqlite3.Connection, event: Event, rule: str) -> None:
         """Decides an event by one rule once more (empty: by all), in a transaction, as if it
@@ -360,8 +354,7 @@ class DecisionWorker:
             return worker_tables.expire(db, self._wall_ms(), limit)
 
         gone = await self._database.transact(work)
-        for cell in gone:
-            self._state.drop(cell)
+        self.drop_cells(gone)
         return len(gone)
 
     def _count_parked(self, db: sqlite3.Connection) -> None:

@@ -87,9 +87,7 @@ class AppendInside(Protocol):
 class OutcomeEvents:
     """`record` is an OutcomeRecorder's RecordEvent."""
 
-    def __init__(
-        self, log: AppendInside, governed: Governed = lambda tenant, rule, version: False
-    ) -> None:
+    def __init__(self, log: AppendInside, governed: Governed) -> None:
         self._log, self._governed = log, governed
 
     def record(

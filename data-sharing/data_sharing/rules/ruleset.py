@@ -15,12 +15,12 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from control_plane.expressions.expression import Fault
 from data_sharing.event import Event
-from data_sharing.forecasts.forecast import Forecast, is_number
+from data_sharing.forecasts.forecast import Forecast
 from data_sharing.rules.asked_rules import asked, count_failures, decided, health_of, parked, paused
-from data_sharing.rules.cell_cache import CellCache, CellId
+from data_sharing.rules.cell_cache import CellCache
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
+from data_sharing.rules.estimating import known_at, take_in
 from data_sharing.rules.evaluation import on_timer
 from data_sharing.rules.evaluation_context import EvaluationContext, Plans
 from data_sharing.rules.feed_subscribers import (
@@ -39,7 +39,7 @@ from data_sharing.rules.results import NO_RESULT, AudienceRead, EvaluationResult
 from data_sharing.rules.rollout import CANDIDATE
 from data_sharing.sharing.audience import Audience
 from data_sharing.sharing.consent import NO_CONSENTS, Consents
-from data_sharing.sharing.policies import OPEN, SharingPolicies
+from data_sharing.sharing.policies import OPEN, Memory, SharingPolicies
 
 
 class RuleSet:
@@ -60,6 +60,7 @@ class RuleSet:
         # Of feeds that have a policy: who sees them, each in its own way.
         self._audiences: dict[tuple[str, str], tuple[Audience, ...]] = {}
         self._seals: dict[tuple[str, str], str] = {}
+        self._shapes: dict[Memory, str] = {}  # of forecasts, as they are asked for
         self._change(rules, forecasts, (), ())
 
     @property
@@ -87,7 +88,7 @@ class RuleSet:
         """The versions of one rule as they decide here: shown the same, and with forecasts to read,
         which they do not feed."""
         made = type(self)(self.versions(tenant, rule_id), policies=self.policies)
-        made._forecasts = self._forecasts
+        made._forecasts, made._shapes = self._forecasts, self._shapes
         return made
 
     def resumed(self, tenant: str, rule_id: str) -> Self:
@@ -129,6 +130,10 @@ class RuleSet:
         )  # fmt: skip
         made.policies = policies
         made._change(rules, forecasts, (), ())
+        for memory in self.policies.reset_since(policies):
+            rule = made._states.get((memory.tenant, memory.name))
+            if memory.kind == "rule" and rule is not None:
+                made._seal(rule)
         return made
 
     def _copied(self) -> Self:
@@ -137,6 +142,7 @@ class RuleSet:
         made._rules, made._forecasts = self._rules.copy(), self._forecasts.copy()
         made._feeds, made._audiences = self._feeds.copy(), self._audiences.copy()
         made._seals, made._states = self._seals.copy(), self._states.copy()
+        made._shapes = {}
         return made
 
     def _change(
@@ -186,9 +192,7 @@ class RuleSet:
             for place in places_of(self.policies, rule):
                 removed[place].append(rule)
         for rule in new:
-            seal = self.policies.seal(rule.tenant, feeds_of(rule), rule.audience)
-            if seal:
-                self._seals[rule.tenant, rule.slot] = seal
+            self._seal(rule)
             for number, part in enumerate(parts_of(rule)):
                 place = place_of(self.policies, rule.tenant, part.feed, rule.audience)
                 added[place].append(Subscriber(rule, part, number))
@@ -203,6 +207,13 @@ class RuleSet:
                 (Subscription(each, each.part.conjuncts) for each in added[place]), gone
             )
             self._keep(place, FeedSubscribers(index, subscribers, feed.forecasts))
+
+    def _seal(self, rule: CompiledRule) -> None:
+        memory = Memory(rule.tenant, "rule", rule.state)
+        seal = self.policies.seal(memory, feeds_of(rule), rule.audience)
+        self._seals.pop((rule.tenant, rule.slot), None)
+        if seal:
+            self._seals[rule.tenant, rule.slot] = seal
 
     def _keep(self, place: Place, feed: FeedSubscribers) -> None:
         if feed.empty:
@@ -247,7 +258,7 @@ class RuleSet:
             return NO_RESULT
         context = self._context(event, now_ms, state, plans, explaining, again)
         for one in feed.forecasts:
-            self._estimate(one, context)
+            take_in(one, self.shape(one), context)
         if not touched:
             return NO_RESULT
         left_out = feed.index.subscriptions.keys() - concerned if whole else set()
@@ -270,7 +281,7 @@ class RuleSet:
                 continue
             context.event, selection = seen
             for one in feed.forecasts:
-                self._estimate(one, context)
+                take_in(one, self.shape(one), context)
             concerned = feed.index.touched(context.event)
             touched = feed.index.subscriptions if whole else concerned
             if whole:
@@ -323,7 +334,7 @@ class RuleSet:
             one = self._forecasts.get((rule.tenant, name))
             if one is None or not self.may_tell(one, rule):
                 return None
-            return _forecast(one, self._shape(one), key, now_ms, state)
+            return known_at(one, self.shape(one), key, now_ms, state)
 
         return EvaluationContext(
             event, now_ms, state, plans, explaining, forecast_of, self._seals, again
@@ -335,35 +346,21 @@ class RuleSet:
         governed = self.policies.get(forecast.tenant, forecast.spec.feed)
         return governed is None or rule.audience.within(forecast.audience)
 
-    def _shape(self, one: CompiledForecast) -> str:
+    def shape(self, one: CompiledForecast) -> str:
         """Of its state: of another way to estimate, or of other fields, it is another."""
-        if not self.policies:
-            return one.method.shape
-        seal = self.policies.seal(one.tenant, (one.spec.feed,), one.audience)
-        return f"{one.method.shape}/{seal}" if seal else one.method.shape
+        memory = Memory(one.tenant, "forecast", one.spec.forecast)
+        found = self._shapes.get(memory)
+        if found is None:
+            seal = self.policies.seal(memory, (one.spec.feed,), one.audience)
+            found = f"{one.method.shape}/{seal}" if seal else one.method.shape
+            self._shapes[memory] = found
+        return found
 
-    def _estimate(self, one: CompiledForecast, context: EvaluationContext) -> None:
-        """Takes the event into a forecast. One that lacks the value or the key is left out."""
-        event, state = context.event, context.state
-        assert event is not None
-        if one.where is not None and context.of_event(one.where) is not True:
-            return
-        value, key = context.of_event(one.value), context.of_event(one.key)
-        if isinstance(value, Fault) or not is_number(value) or not isinstance(key, str):
-            return
-        shape = self._shape(one)
-        found = _forecast(one, shape, key, context.now_ms, state) or Forecast.new(one.method)
-        found.shape = shape
-        found.add(float(value), event.time_ms, one.method)
-        expires_ms = found.last_ms + one.method.forget_ms
-        state.put(CellId(one.tenant, "forecast", one.spec.forecast, key), found, expires_ms)
-
-
-def _forecast(
-    one: CompiledForecast, shape: str, key: str, now_ms: int, state: CellCache
-) -> Forecast | None:
-    """What is known at the key; nothing where it was made otherwise or is forgotten."""
-    found: Forecast | None = state.get(CellId(one.tenant, "forecast", one.spec.forecast, key))
-    if found is None or found.shape != shape:
-        return None
-    return None if now_ms > found.last_ms + one.method.forget_ms else found
+    def mark(self, memory: Memory) -> str | None:
+        """What of a memory that is in force is alive has this: the seal of a rule's, the shape of a
+        forecast's. None: it is not in force."""
+        if memory.kind == "forecast":
+            one = self._forecasts.get((memory.tenant, memory.name))
+            return None if one is None else self.shape(one)
+        rule = self._states.get((memory.tenant, memory.name))
+        return None if rule is None else self._seals.get((rule.tenant, rule.slot), "")

@@ -32,13 +32,40 @@ class GovernedFeed(NamedTuple):
         return cls(policy, secret, blake2b(_encode(policy), digest_size=8).hexdigest())
 
 
-class SharingPolicies:
-    """By tenant and feed."""
+class Memory(NamedTuple):
+    """What a rule or forecast keeps. kind: "rule" or "forecast"; name: of its state."""
 
-    def __init__(self, governed: Mapping[tuple[str, str], GovernedFeed] | None = None) -> None:
+    tenant: str
+    kind: str
+    name: str
+
+
+class SharingPolicies:
+    """By tenant and feed. resets: of memories that begin anew, by the number of the newest one:
+    what they kept before is dead, though it may still be there."""
+
+    def __init__(
+        self,
+        governed: Mapping[tuple[str, str], GovernedFeed] | None = None,
+        resets: Mapping[Memory, int] | None = None,
+    ) -> None:
         self._governed = dict(governed or {})
+        self._resets = dict(resets or {})
         self._tenants = frozenset(tenant for tenant, _ in self._governed)
         self._views: dict[tuple[str, str, Audience], FieldView] = {}
+
+    def with_resets(self, resets: Mapping[Memory, int]) -> SharingPolicies:
+        """These as well; the same policies, with the views that are made already."""
+        made = SharingPolicies({}, self._resets | dict(resets))
+        made._governed, made._tenants, made._views = self._governed, self._tenants, self._views
+        return made
+
+    def reset_since(self, other: SharingPolicies) -> frozenset[Memory]:
+        """The memories that have begun anew there and not here, or the other way about."""
+        mine, theirs = self._resets, other._resets
+        if mine is theirs:
+            return frozenset()
+        return frozenset(one for one, _ in mine.items() ^ theirs.items())
 
     def __bool__(self) -> bool:
         return bool(self._governed)
@@ -77,18 +104,24 @@ class SharingPolicies:
             self._views[place] = found
         return found
 
-    def seal(self, tenant: str, feeds: Iterable[str], audience: Audience) -> str:
-        """Changes with what an audience may be shown of any of these feeds; empty: all are open.
-        What was kept under another seal must not be read."""
+    def seal(self, memory: Memory, feeds: Iterable[str], audience: Audience) -> str:
+        """Changes with what an audience may be shown of any of these feeds, and with each reset;
+        empty: all are open, and there was none. What was kept under another seal must not be
+        read."""
+        tenant, reset = memory.tenant, self._resets.get(memory)
         prints = [
             (feed, governed.print)
             for feed in sorted(set(feeds))
             if (governed := self._governed.get((tenant, feed))) is not None
         ]
-        if not prints:
+        if not prints and reset is None:
             return ""
-        said = _encode([prints, sorted(audience.readers), audience.purpose])
+        said = _encode([prints, sorted(audience.readers), audience.purpose, *_given(reset)])
         return blake2b(said, digest_size=8).hexdigest()
+
+
+def _given(reset: int | None) -> tuple[int, ...]:
+    return () if reset is None else (reset,)
 
 
 OPEN = SharingPolicies()

@@ -28,12 +28,14 @@ from data_sharing.database import Database
 from data_sharing.decisions import outbox, rule_tables
 from data_sharing.decisions.action_users import ActionUsers
 from data_sharing.decisions.disclosure import Disclosure, FindSpec
+from data_sharing.decisions.forgetting import Forgetting
 from data_sharing.decisions.instruction_factory import FindVersion, InstructionFactory
 from data_sharing.decisions.pauses import Pauses
 from data_sharing.decisions.retention import DecisionRetention
 from data_sharing.decisions.rollouts import Rollouts
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.sharing_registry import SharingRegistry
+from data_sharing.decisions.suspended_memories import suspended_memories
 from data_sharing.decisions.worker import PARTITION, DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.outcome_events import OutcomeEvents
@@ -61,6 +63,7 @@ class Deciding:
     retention: DecisionRetention
     rollouts: Rollouts
     pauses: Pauses
+    forgetting: Forgetting
     platforms: PlatformService
     rules: RuleService
     plans: PlanService
@@ -87,6 +90,7 @@ class Deciding:
             group.create_task(keep("decision retention", self.retention.run)),
             group.create_task(keep("rollouts", self.rollouts.run)),
             group.create_task(keep("paused rules", self.pauses.run)),
+            group.create_task(keep("forgetting", self.forgetting.run, ends_on=(Conflict,))),
         ]
 
 
@@ -123,6 +127,7 @@ async def build_deciding(
         wall_ms=wall_ms,
         new_id=lambda: f"k-{secrets.token_hex(10)}",
         new_secret=lambda: secrets.token_bytes(32),
+        suspended=lambda tenant: suspended_memories(database, rules.suspended, tenant),
     )
     disclosure = Disclosure(lambda: worker.rules, spec_finder(database))
     redaction = Redaction(disclosure)
@@ -176,6 +181,7 @@ async def build_deciding(
         platforms=platforms,
         rollouts=rollouts,
         pauses=pauses,
+        forgetting=Forgetting(database, worker),
         rules=RuleService(rules, rollouts, pauses, worker, offload, callers, redaction),
         plans=PlanService(planning, database, callers, wall_ms=wall_ms),
         decisions=DecisionService(

@@ -25,7 +25,7 @@ from data_sharing.registry.manifest import Consumed, Manifest, Produced
 from data_sharing.registry.manifest_reader import read_manifest
 from tests.support.decisions_harness import TENANT, DecisionHarness, decision_harness, event
 from tests.support.instructions import NOW_MS
-from tests.support.sharing_parts import shown_records
+from tests.support.sharing_parts import never, shown_records
 
 MESSAGES = "homeport-messages"
 
@@ -115,7 +115,7 @@ async def performed(tmp_path: Path) -> AsyncIterator[DecisionHarness]:
         feeds = (MESSAGE_FEED, CLICK_FEED, "traffic", "frost")
         await harness.publish(*(event(id=feed, feed=feed) for feed in feeds))
         await harness.publish(event(id="later", feed="switched"))
-        outcomes = OutcomeEvents(harness.log)
+        outcomes = OutcomeEvents(harness.log, never)
         for _ in range(2):  # an outcome has an instruction of its own performed; the others stay
             for stored in harness.instructions():
                 done = Performed(
@@ -168,7 +168,7 @@ async def test_who_goes_by_many_outcomes_of_others_lets_others_work_and_is_told_
     performed: DecisionHarness,
 ) -> None:
     await performed.publish(*(event(id=f"t{n}", feed="traffic") for n in range(300)))
-    outcomes = OutcomeEvents(performed.log)
+    outcomes = OutcomeEvents(performed.log, never)
     stored = performed.instructions()[2:]
     for one in stored:
         done = Performed(

@@ -2,87 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from control_plane.errors import NotFound, Refused
 from data_sharing.decisions import sharing_tables
-from data_sharing.decisions.sharing_registry import SharingRegistry
 from data_sharing.feeds.log_tables import record_at
-from data_sharing.rules.ruleset import RuleSet
-from data_sharing.sharing.consent import MOST_OF_SUBJECT, Consent
-from data_sharing.sharing.policy import FeedPolicy
-from tests.support.decisions_harness import DecisionHarness, decision_harness, event
-from tests.support.rule_harness import TENANT, rules_of
-
-PURPOSE = "Be on time."
-RULE = """
-rules:
-  - rule: r
-    purpose: Be on time.
-    watch: {traffic: {feed: traffic}}
-    windows: {w: {over: 1h, value: event.data.minutes}}
-    when: window.w.count > 0
-    do: [{invoke: {application: lamp, action: blink, config: {times: int(window.w.sum)}}}]
-"""
-
-
-def policy(**more: Any) -> FeedPolicy:
-    grant = {
-        "purpose": PURPOSE, "fields": ["/minutes", "key"], "applications": ["lamp"],
-        "tenant": ["rules"],
-    } | more  # fmt: skip
-    return msgspec.convert({"feed": "traffic", "grants": [grant]}, FeedPolicy)
-
-
-class Governed:
-    """A worker with a policy for its feed, and consents."""
-
-    def __init__(self, harness: DecisionHarness) -> None:
-        self.harness = harness
-        numbers = itertools.count(1)
-        self.sharing = SharingRegistry(
-            harness.database,
-            harness.worker,
-            wall_ms=harness.clock,
-            new_id=lambda: f"k-{next(numbers)}",
-            new_secret=lambda: b"s" * 32,
-        )
-        self._events = itertools.count(1)
-
-    def rules(self, text: str) -> None:
-        worker, found = self.harness.worker, rules_of(text)
-        worker.replace_rules(
-            RuleSet(found.rules.values(), found.forecasts.values(), worker.rules.policies)
-        )
-
-    async def consent(self, subject: str = "k") -> list[Consent]:
-        return [
-            await self.sharing.give(TENANT, subject=subject, consumer=who, purpose=PURPOSE)
-            for who in ("", "lamp")
-        ]
-
-    async def publish(self, minutes: int = 1, key: str = "k") -> None:
-        await self.harness.publish(
-            event({"minutes": minutes, "name": "Anna"}, id=f"e{next(self._events)}", key=key)
-        )
-
-    @property
-    def settings(self) -> list[Any]:
-        return [one.instruction.configuration["times"] for one in self.harness.instructions()]
-
-
-@asynccontextmanager
-async def governed(tmp_path: Path) -> AsyncIterator[Governed]:
-    async with decision_harness(tmp_path) as harness:
-        yield Governed(harness)
+from data_sharing.sharing.consent import MOST_OF_SUBJECT
+from tests.support.consenting_users import PURPOSE, RULE, governed, policy
+from tests.support.decisions_harness import event
+from tests.support.rule_harness import TENANT
 
 
 async def test_withdrawn_consent_stops_the_next_decision_and_forgets(tmp_path: Path) -> None:
@@ -242,24 +174,6 @@ async def test_a_policy_that_could_not_be_written_is_not_in_force(tmp_path: Path
             await made.sharing.apply(TENANT, broken)
         await made.publish()
         assert made.settings == [1]
-
-
-async def test_state_of_a_policys_time_is_deleted_when_it_changes(tmp_path: Path) -> None:
-    async with governed(tmp_path) as made:
-        made.rules(RULE)
-        await made.publish(7)
-
-        def cells() -> int:
-            count: int = made.harness.read(
-                lambda db: db.execute("SELECT count(*) FROM cells WHERE kind = 'rule'").fetchone()
-            )[0]
-            return count
-
-        assert cells() == 1
-        await made.sharing.apply(TENANT, [policy(basis="contract")])
-        assert cells() == 0
-        await made.publish(1)
-        assert made.settings == [7, 1]
 
 
 async def test_who_was_shown_what_is_counted_by_day(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from data_sharing.feeds.port import Candidate
 from data_sharing.instruction import OUTCOME_FEED, Performance, Performed
 from tests.support.decisions_harness import TENANT, decision_harness, tables
 from tests.support.instructions import NOW_MS, RING
+from tests.support.sharing_parts import never
 
 STORED = StoredInstruction(
     row=1, instruction=replace(RING, tenant=TENANT), state=InstructionState.SENT, platform="hub",
@@ -67,14 +68,33 @@ class FakeLog:
 def test_an_outcome_is_appended_in_the_transaction_that_records_it() -> None:
     log = FakeLog()
     with tables() as db:
-        OutcomeEvents(log).record(db, STORED, DONE)
+        OutcomeEvents(log, never).record(db, STORED, DONE)
     assert [one.event.id for one in log.appended] == ["i-1/2"]
+
+
+def test_what_an_application_says_of_what_a_policy_covers_is_not_told() -> None:
+    log = FakeLog()
+    asked: list[tuple[str, str, int]] = []
+
+    def governed(tenant: str, rule: str, version: int) -> bool:
+        asked.append((tenant, rule, version))
+        return True
+
+    said = dataclasses.replace(DONE, message="it was 77317")
+    with tables() as db:
+        OutcomeEvents(log, governed).record(db, STORED, said)
+    (one,) = log.appended
+    assert (one.event.data["status"], one.event.data["output"]) == ("done", None)
+    assert b"77317" not in one.content
+    assert b"40" not in one.content.replace(str(NOW_MS).encode(), b"")
+    what = STORED.instruction
+    assert asked == [(what.tenant, what.rule, what.rule_version)]
 
 
 async def test_rules_decide_it_there_once_and_readers_are_woken(tmp_path: Path) -> None:
     async with decision_harness(tmp_path) as harness:
         harness.rules(COUNTING)
-        events = OutcomeEvents(harness.log)
+        events = OutcomeEvents(harness.log, never)
         for _ in range(2):
             await harness.database.transact(lambda db: events.record(db, STORED, DONE))
         assert [one.instruction.application for one in harness.instructions()] == ["lamp"]

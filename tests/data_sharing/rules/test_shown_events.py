@@ -11,7 +11,7 @@ import pytest
 from data_sharing.rules.results import EvaluationResult
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.sharing.consent import Consent
-from data_sharing.sharing.policies import GovernedFeed, SharingPolicies
+from data_sharing.sharing.policies import GovernedFeed, Memory, SharingPolicies
 from data_sharing.sharing.policy import FeedPolicy
 from tests.support.rule_harness import TENANT, RuleHarness, rules_of, verdicts
 
@@ -217,6 +217,34 @@ def test_a_forecast_tells_those_alone_for_whom_it_is_made(more: str, expected: A
     saving = grant("/minutes", "key", purpose="Save.")
     made = harness(text, policies(grant("/minutes", "key"), saving))
     assert configs(made.event("traffic", {"minutes": 50})) == expected
+
+
+def test_what_a_forecast_was_made_of_under_another_policy_is_not_told() -> None:
+    more = ", purpose: Be on time., readers: [lamp]"
+    text = rule("has(forecast.f.count)", FORECAST.format(more=more), "{n: forecast.f.count}")
+    made = harness(text, policies(grant("/minutes", "key", "/name")))
+    made.event("traffic", {"minutes": 50})
+    assert configs(made.event("traffic", {"minutes": 50})) == [{"n": 2}]
+    made.store()
+    made.restart(made.rules.with_policies(policies(grant("/minutes", "key"))))
+    assert configs(made.event("traffic", {"minutes": 50})) == [{"n": 1}]
+
+
+def test_a_memory_that_begins_anew_has_nothing_of_before() -> None:
+    more = ", purpose: Be on time., readers: [lamp]"
+    text = rule(
+        "window.w.count > 0 && has(forecast.f.count)", WINDOW + FORECAST.format(more=more),
+        "{w: window.w.count, f: forecast.f.count}",
+    )  # fmt: skip
+    made = harness(text, policies(grant("/minutes", "key")))
+    made.event("traffic", {"minutes": 50})
+    for number, (kind, name, expected) in enumerate(
+        [("rule", "r", {"w": 1, "f": 2}), ("forecast", "f", {"w": 2, "f": 1})], start=1
+    ):
+        made.store()
+        resets = {Memory(TENANT, kind, name): number}
+        made.restart(made.rules.with_policies(made.rules.policies.with_resets(resets)))
+        assert configs(made.event("traffic", {"minutes": 50})) == [expected]
 
 
 def test_a_rule_that_changes_plans_tells_them() -> None:
