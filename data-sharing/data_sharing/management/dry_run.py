@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from control_plane.errors import InvalidInput
+from data_sharing.calendars.zoned_time import is_rfc3339
 from data_sharing.event import Event
 from data_sharing.feed_key import MAX_KEY_BYTES, key_text
 from data_sharing.feeds.attributes import extension_text, holds_nul, parse_time, shown
 from data_sharing.management.simulator import SimulatedStep, Simulator
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
-from data_sharing.plans.zoned_time import is_rfc3339
 from data_sharing.rules.ruleset import RuleSet
 
 SAMPLES = "/samples"  # the source of an event that has none

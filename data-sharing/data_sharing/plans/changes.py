@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
+from data_sharing.calendars.timing import nearest_occurrence, shown
 from data_sharing.plans.plan import EVERY, EventPlan, Setting
-from data_sharing.plans.timing import nearest_occurrence, shown
 from data_sharing.rules.effects import USER_PRIORITY, Cause, EventRef, PlanChange
 
 LONGEST_SHIFT_MS = 366 * 86_400_000

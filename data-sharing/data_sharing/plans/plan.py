@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
+from data_sharing.calendars.timing import Timing
 from data_sharing.forecasts.spec import duration_ms
 from data_sharing.plans.spec import PlanSpec, offset_ms, timing
-from data_sharing.plans.timing import Timing
 
 EVERY = ""  # key of settings that are for every occurrence
 

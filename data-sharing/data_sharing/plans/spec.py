@@ -5,17 +5,15 @@ it. docs/reference/plans.md explains every field.
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 
 from control_plane.errors import InvalidInput
-from control_plane.printable import quoted
+from data_sharing.calendars.timing import Timing, timing_as_stored, timing_of
+from data_sharing.calendars.zones import check_zone, zone_of
 from data_sharing.documents import read_as, value_of
 from data_sharing.forecasts.spec import duration_ms
-from data_sharing.plans.timing import Timing, timing_as_stored, timing_of
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -64,28 +62,6 @@ def timing(spec: PlanSpec, last_ms: int | None = None) -> Timing:
     """Of a plan that was checked when it was made. last_ms: of its timing, where that is known:
     what COUNT comes to takes long to work out."""
     return timing_as_stored(spec.at, zone_of(spec.zone), spec.repeats, spec.except_at, last_ms)
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """The names of the IANA database that mean a zone. What else a system keeps beside them is
-    none: `right/` counts leap seconds, which nothing here does, `localtime` is whatever the
-    machine is set to, and `Factory` says that nothing is."""
-    return frozenset(available_timezones()) - {"localtime", "Factory"}
-
-
-def check_zone(name: str) -> None:
-    """Raises InvalidInput where it is no zone of the IANA database."""
-    if name not in _zones():
-        raise InvalidInput("zone", f"zone: {quoted(name)} is no IANA time zone, as Europe/Berlin")
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """Of a plan that was checked. Raises InvalidInput."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput("zone", f"zone: {quoted(name)} is no IANA time zone") from None
 
 
 def check(spec: PlanSpec) -> None:

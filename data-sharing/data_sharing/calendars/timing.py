@@ -15,9 +15,9 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import islice, takewhile
 
 from control_plane.errors import InvalidInput
-from data_sharing.plans.recurrence import Recurrence, parts_against, recurrence_of
-from data_sharing.plans.recurrence_rule import RecurrenceRule, check_rule, parse_rule
-from data_sharing.plans.zoned_time import (
+from data_sharing.calendars.recurrence import Recurrence, parts_against, recurrence_of
+from data_sharing.calendars.recurrence_rule import RecurrenceRule, check_rule, parse_rule
+from data_sharing.calendars.zoned_time import (
     DAY_MS,
     LAST_YEAR,
     GivenTime,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from control_plane.errors import InvalidInput
-from data_sharing.plans.recurrence_rule import (
+from data_sharing.calendars.recurrence_rule import (
     MOST_TEXT,
     Frequency,
     Weekday,

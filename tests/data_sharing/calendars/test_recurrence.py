@@ -12,11 +12,11 @@ from dateutil.rrule import rrulestr
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from data_sharing.plans import day_pattern
-from data_sharing.plans.recurrence import recurrence_of
-from data_sharing.plans.recurrence_rule import check_rule, parse_rule
-from data_sharing.plans.timing import timing_as_stored, timing_of
-from data_sharing.plans.zoned_time import LAST_YEAR, unix_ms
+from data_sharing.calendars import day_pattern
+from data_sharing.calendars.recurrence import recurrence_of
+from data_sharing.calendars.recurrence_rule import check_rule, parse_rule
+from data_sharing.calendars.timing import timing_as_stored, timing_of
+from data_sharing.calendars.zoned_time import LAST_YEAR, unix_ms
 from tests.support.recurrence_oracle import DAYS, occurrences
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from control_plane.errors import InvalidInput
-from data_sharing.plans.timing import (
+from data_sharing.calendars.timing import (
     MOST_EXCEPTIONS,
     nearest_occurrence,
     timing_as_stored,
     timing_of,
 )
-from data_sharing.plans.zoned_time import DAY_MS
+from data_sharing.calendars.zoned_time import DAY_MS
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import groupby, pairwise
 
-from data_sharing.plans.day_pattern import (
+from data_sharing.calendars.day_pattern import (
     MONTH_BEGINS,
     DayPattern,
     days_of,
@@ -25,8 +25,8 @@ from data_sharing.plans.day_pattern import (
     pattern_of,
     week_year,
 )
-from data_sharing.plans.recurrence_rule import Frequency, RecurrenceRule
-from data_sharing.plans.zoned_time import LAST_YEAR
+from data_sharing.calendars.recurrence_rule import Frequency, RecurrenceRule
+from data_sharing.calendars.zoned_time import LAST_YEAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

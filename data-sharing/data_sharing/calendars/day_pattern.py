@@ -13,7 +13,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
-from data_sharing.plans.recurrence_rule import Frequency, RecurrenceRule, Weekday
+from data_sharing.calendars.recurrence_rule import Frequency, RecurrenceRule, Weekday
 
 _NONE: frozenset[int] = frozenset()
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
-from data_sharing.plans.timing import timing_as_stored, timing_of
-from data_sharing.plans.zoned_time import read_time
+from data_sharing.calendars.timing import timing_as_stored, timing_of
+from data_sharing.calendars.zoned_time import read_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NONE_OF_RFC_3339 = [

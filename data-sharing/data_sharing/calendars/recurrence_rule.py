@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from control_plane.errors import InvalidInput
-from data_sharing.plans.zoned_time import LAST_YEAR, naive_utc, unix_ms
+from data_sharing.calendars.zoned_time import LAST_YEAR, naive_utc, unix_ms
 
 MOST_INTERVAL = 1_000
 MOST_COUNT = 10_000
