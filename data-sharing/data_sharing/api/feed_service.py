@@ -15,7 +15,6 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from control_plane.auth.callers import Caller
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied, ServiceError
 from control_plane.quotas.open_streams import OpenStreams
 from control_plane.quotas.quotas import Quotas
@@ -154,8 +153,11 @@ class FeedService(pb_grpc.FeedServiceServicer):
         async def take_in() -> None:
             try:
                 async for payload in requests:
-                    await self._log.room()
-                    await under_way.put(self._begin(payload, caller, peer))
+                    tenant, envelopes = read_batch(payload)
+                    whose = party(caller, tenant)
+                    await self._log.room(whose.tenant)
+                    count_events(self._quotas, whose.tenant, len(envelopes), len(payload), peer)
+                    await under_way.put(self._publish(whose, envelopes))
             except Exception as error:  # noqa: BLE001  # goes to whoever waits for the answers
                 await under_way.put(error)
             except asyncio.CancelledError:
@@ -174,14 +176,6 @@ class FeedService(pb_grpc.FeedServiceServicer):
             await intake
         finally:
             intake.cancel()
-
-    def _begin(
-        self, payload: bytes, caller: Caller, peer: str | None
-    ) -> asyncio.Future[Sequence[Answer]]:
-        tenant, envelopes = read_batch(payload)
-        whose = party(caller, tenant)
-        count_events(self._quotas, whose.tenant, len(envelopes), len(payload), peer)
-        return self._publish(whose, envelopes)
 
     def _publish(
         self, whose: Party, envelopes: Iterable[Envelope | Refusal]

@@ -94,11 +94,12 @@ class FeedLog(Protocol):
 
     def append(self, candidates: Sequence[Candidate]) -> asyncio.Future[Sequence[Appended]]:
         """Keeps events, of one or several tenants; an answer for each once all are durable.
-        Appends are kept in the order of the calls. Exhausted, at once, where too many wait."""
+        Of each tenant appends are kept in the order of the calls. Exhausted, at once, where too
+        many of a tenant or one of its producers wait, or of all."""
         ...
 
-    async def room(self) -> None:
-        """Waits until an append right after would not be Exhausted."""
+    async def room(self, tenant: str) -> None:
+        """Waits until an append of a producer of whom nothing waits would not be Exhausted."""
         ...
 
     async def read(

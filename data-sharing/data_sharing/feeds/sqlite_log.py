@@ -5,56 +5,48 @@ follower, if there is one, is called inside that transaction with the events tha
 decides, and what it writes is on disk together with the events or not at all.
 
 Deciding runs on the event loop's thread. So a transaction ends by the clock: what it has not come
-to waits for a later one, and tenants whose events wait behind it go first.
+to waits for a later one. In it tenants have turns that follow what deciding their events took and
+their weights, and while several tenants publish, transactions are short: who publishes little
+waits for the one under way, and is in the next.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import islice
-from typing import TypeAlias
+from itertools import groupby, islice
+from typing import NamedTuple, TypeAlias
 
-from control_plane.errors import Exhausted
+from control_plane.errors import ServiceError
 from control_plane.histogram import SIZES, Histogram
 from data_sharing.database import Database
 from data_sharing.event import Event
 from data_sharing.feeds import log_tables
-from data_sharing.feeds.backlog import Backlog, FeedName
+from data_sharing.feeds.append_queue import AppendQueue, Part, WaitingAppend, WaitingLimits
+from data_sharing.feeds.backlog import Backlog
 from data_sharing.feeds.port import Appended, Candidate, LogBounds, Page, Retention
 
 Follower: TypeAlias = Callable[[sqlite3.Connection, Sequence[Event], Callable[[], bool]], int]
 """Gets new events, in order, with their positions, inside their transaction, and whether to stop,
 which it asks after each. How many of them it has decided, from the first on: one at least. What it
-raises undoes the events of the whole group, and their producers are told to try again."""
+raises undoes the whole group; who had an event in it that failed is told to try again."""
 
 # In one transaction, about. Not all that a few producers keep under way: while one group is
 # synced, those whose events were in the group before it make their next.
 EVENTS_AT_ONCE = 2_000
 LARGE_BYTES = 4_096  # an event of so much counts for more than one, as rules take longer with it:
 BYTES_AS_EVENT = 64  # one for each so many
-MAX_WAITING_BYTES = 64 << 20
 DECIDING_S = 0.05  # in one transaction; 2,000 events take as long where each takes 25 µs
+SHARED_S = 0.004  # in one transaction while several tenants publish, or twice what its sync takes
+TURN_S = 0.002  # of one tenant, while others wait
+SHARED_FOR_S = 10.0  # since somebody else has published
 
 
-@dataclass(eq=False)
-class _Waiting:
-    candidates: Sequence[Candidate]
-    answer: asyncio.Future[Sequence[Appended]]
-    size: int  # bytes
-    since: float  # monotonic s
-    weight: int  # in events, of which a transaction takes EVENTS_AT_ONCE
-    feeds: Mapping[FeedName, int]  # how many events of each
-    kept: list[Appended] = field(default_factory=list)  # of those that are on disk, the first ones
-
-    @cached_property
-    def tenants(self) -> set[str]:
-        return {one.event.tenant for one in self.candidates}
+def _one(_: str) -> float:
+    return 1.0
 
 
 class SqliteFeedLog:
@@ -66,23 +58,24 @@ class SqliteFeedLog:
         *,
         wall_ms: Callable[[], int],
         follower: Follower | None = None,
-        max_waiting_bytes: int = MAX_WAITING_BYTES,
+        limits: WaitingLimits | None = None,
+        weight_of: Callable[[str], float] = _one,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._wall_ms = wall_ms
         self._follower = follower
-        self._max_waiting_bytes = max_waiting_bytes
         self._monotonic = monotonic
-        self._waiting: deque[_Waiting] = deque()
-        self._taken: list[_Waiting] = []  # into the group under way
+        self._queue = AppendQueue(limits or WaitingLimits(), weight_of)
+        self._taken: dict[WaitingAppend, None] = {}  # into the group under way
         self._fresh = 0  # events of that group that were not there
-        self._most = EVENTS_AT_ONCE  # events that the next group takes
-        self._cut = ""  # whose event the clock left to a later group; empty: nobody's
+        self._failed: WaitingAppend | None = None  # its events ended that group
+        self._sync_s = 0.0  # what a transaction takes beyond deciding, lately
+        self._decided_at = 0.0
+        self._latest, self._other_at = "", -math.inf  # who published last, and when another did
         self._busy = False
         self._growth = asyncio.Event()  # replaced whenever a log has grown
         self._told = asyncio.Event()  # replaced whenever appends were answered
-        self.waiting_bytes = 0
         self.backlog = Backlog()
         self.accepted = 0  # events
         self.duplicates = 0
@@ -104,22 +97,24 @@ class SqliteFeedLog:
             self._growth.set()
             self._growth = asyncio.Event()
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Of events that wait to be kept."""
+        return self._queue.bytes
+
     def append(self, candidates: Sequence[Candidate]) -> asyncio.Future[Sequence[Appended]]:
-        answer: asyncio.Future[Sequence[Appended]] = asyncio.get_running_loop().create_future()
-        sizes = [len(one.content) for one in candidates]
-        size = log_tables.OVERHEAD_BYTES * len(candidates) + sum(sizes)
-        if self.waiting_bytes > self._max_waiting_bytes:
-            answer.set_exception(
-                Exhausted("too many events wait to be kept; slow down", retry_after_s=0.5)
-            )
-            return answer
-        if not sizes or max(sizes) < LARGE_BYTES:
-            return self._enqueue(candidates, answer, size, len(candidates))
-        # Large events are decided in several transactions, between which others have their turn.
-        parts = [
-            self._enqueue(part, asyncio.get_running_loop().create_future(), size, weight)
-            for part, size, weight in _parts(candidates)
-        ]
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Sequence[Appended]] = loop.create_future()
+        parts = list(_parts(candidates))
+        for one in parts:
+            full = self._queue.why_full(one.tenant, one.by_producer)
+            if full is not None:
+                answer.set_exception(full)
+                return answer
+        if len(parts) == 1:
+            return self._enqueue(parts[0], answer)
+        # Events of several tenants wait each among those of theirs.
+        answers = [self._enqueue(one, loop.create_future()) for one in parts]
 
         def join(done: asyncio.Future[list[Sequence[Appended]]]) -> None:
             if answer.done():
@@ -131,20 +126,24 @@ class SqliteFeedLog:
             else:
                 answer.set_result([one for part in done.result() for one in part])
 
-        asyncio.gather(*parts).add_done_callback(join)
+        asyncio.gather(*answers).add_done_callback(join)
         return answer
 
     def _enqueue(
-        self,
-        candidates: Sequence[Candidate],
-        answer: asyncio.Future[Sequence[Appended]],
-        size: int,
-        weight: int,
+        self, part: _Part, answer: asyncio.Future[Sequence[Appended]]
     ) -> asyncio.Future[Sequence[Appended]]:
-        self.waiting_bytes += size
         now = self._monotonic()
-        feeds = self.backlog.begin((one.event for one in candidates), now)
-        self._waiting.append(_Waiting(candidates, answer, size, now, weight, feeds))
+        if part.tenant != self._latest:
+            if self._latest:
+                self._other_at = now
+            self._latest = part.tenant
+        feeds = self.backlog.begin((one.event for one in part.candidates), now)
+        self._queue.add(
+            WaitingAppend(
+                tenant=part.tenant, candidates=part.candidates, answer=answer, size=part.size,
+                by_producer=part.by_producer, weights=part.weights, since=now, feeds=feeds,
+            )
+        )  # fmt: skip
         if not self._busy:
             self._start()
         return answer
@@ -155,8 +154,8 @@ class SqliteFeedLog:
         waiting = self.backlog.waiting(self._monotonic()).values()
         return max((one.seconds for one in waiting), default=0.0)
 
-    async def room(self) -> None:
-        while self.waiting_bytes > self._max_waiting_bytes:
+    async def room(self, tenant: str) -> None:
+        while not self._queue.has_room(tenant):
             await self._told.wait()
 
     async def read(
@@ -203,30 +202,57 @@ class SqliteFeedLog:
     def _start(self) -> None:
         self._busy = True
         self._began = self._monotonic()
-        self._taken, self._fresh, self._cut = [], 0, ""
+        self._taken, self._fresh, self._failed = {}, 0, None
         self._database.submit(self._take).add_done_callback(self._tell)
 
-    def _take(self, db: sqlite3.Connection) -> Sequence[Appended]:
-        """Inside the transaction: everything that has gathered, within bounds, as far as there is
-        time for it."""
-        weight = 0
-        gathered: list[Candidate] = []
-        while self._waiting and len(gathered) < self._most:
-            if weight and weight + self._waiting[0].weight > EVENTS_AT_ONCE:
-                break
-            one = self._waiting.popleft()
-            self._taken.append(one)
-            weight += one.weight
-            gathered += one.candidates[len(one.kept) :]
-        del gathered[self._most :]
-        until = self._monotonic() + DECIDING_S
-        appended, self._fresh = self._write(db, gathered, lambda: self._monotonic() >= until)
-        if len(appended) < len(gathered):
-            self._cut = gathered[len(appended)].event.tenant
-            self._most = 2 * len(appended)  # more would be written for nothing
-        else:
-            self._most = min(2 * self._most, EVENTS_AT_ONCE)
-        return appended
+    def _seconds(self, now: float) -> float:
+        """For how long the next transaction decides. Whoever publishes little waits for the one
+        that is under way and for its own; so they are short while there is anybody else."""
+        if now - self._other_at > SHARED_FOR_S:
+            return DECIDING_S
+        return min(DECIDING_S, max(SHARED_S, 2 * self._sync_s))
+
+    def _take(self, db: sqlite3.Connection) -> int:
+        """Inside the transaction: of those who wait, in turns, as far as there is time for it. How
+        many events."""
+        now = self._monotonic()
+        until = now + self._seconds(now)
+        events, weight = 0, EVENTS_AT_ONCE
+        while self._queue.tenants and weight > 0 and (not events or now < until):
+            tenant = self._queue.next_tenant()
+            end = min(until, now + TURN_S) if self._queue.tenants > 1 else until
+            parts = self._queue.take(tenant, seconds=end - now, weight=weight)
+            if not parts:
+                continue  # it was all answered before, with a failure
+            kept = self._turn(db, parts, end)
+            events += kept
+            weight -= sum(part.weight for part in parts)
+            cut_after = end - now if kept < sum(part.events for part in parts) else None
+            began, now = now, self._monotonic()
+            self._queue.charge(tenant, kept, now - began, cut_after=cut_after)
+        self._decided_at = now
+        return events
+
+    def _turn(self, db: sqlite3.Connection, parts: Sequence[Part], end: float) -> int:
+        """Keeps and decides events of one tenant until then; how many."""
+        self._taken.update((one, None) for one, *_ in parts)
+        candidates = [
+            candidate
+            for one, count, _ in parts
+            for candidate in one.candidates[len(one.kept) : len(one.kept) + count]
+        ]
+        self._failed = parts[0].append
+        appended, fresh = self._write(db, candidates, lambda: self._monotonic() >= end)
+        self._failed = None
+        self._fresh += fresh
+        start = 0
+        for one, count, _ in parts:
+            one.kept += appended[start : start + count]
+            start += count
+        for one, *_ in reversed(parts):
+            if not one.is_whole:
+                self._queue.put_back(one)
+        return len(appended)
 
     def _write(
         self,
@@ -246,26 +272,30 @@ class SqliteFeedLog:
             appended = appended[: next(islice(places, decided, None))]
         return appended, decided
 
-    def _tell(self, done: asyncio.Future[Sequence[Appended]]) -> None:
-        taken, fresh = self._taken, self._fresh
+    def _tell(self, done: asyncio.Future[int]) -> None:
+        now = self._monotonic()
         failure = None if done.cancelled() else done.exception()
-        if done.cancelled() or (failure is not None and not taken):
-            # The transaction never began; nobody's events were taken.
-            taken = list(self._waiting)
-            self._waiting.clear()
-        events = 0
-        if failure is None and not done.cancelled():
-            events = len(done.result())
-            taken = self._share_out(taken, done.result())
-        for one in taken:
-            self.waiting_bytes -= one.size
+        is_kept = failure is None and not done.cancelled()
+        events, fresh = (done.result() if is_kept else 0), self._fresh
+        ended: list[WaitingAppend]
+        if done.cancelled() or (failure is not None and not self._taken):
+            ended = self._queue.clear()  # the transaction never began
+        elif is_kept:
+            ended = [one for one in self._taken if one.is_whole]
+            self._sync_s = (self._sync_s + max(0.0, now - self._decided_at)) / 2
+        else:
+            ended = self._undone(failure)
+        for one in self._taken:
+            one.durable = len(one.kept)
+        for one in ended:
+            self._queue.end(one)
             self.backlog.end(one.feeds)
         self._told.set()
         self._told = asyncio.Event()
         self._busy = False
-        if self._waiting:
+        if self._queue:
             self._start()  # before anybody has an answer and works on
-        for one in taken:
+        for one in ended:
             if one.answer.done():
                 pass
             elif done.cancelled():
@@ -274,8 +304,8 @@ class SqliteFeedLog:
                 one.answer.set_exception(failure)
             else:
                 one.answer.set_result(one.kept)
-        if failure is None and not done.cancelled():
-            self.append_seconds.observe(self._monotonic() - self._began)
+        if is_kept:
+            self.append_seconds.observe(now - self._began)
             self.append_events.observe(events)
             self.duplicates += events - fresh
             self.accepted += fresh
@@ -283,50 +313,46 @@ class SqliteFeedLog:
                 self._growth.set()
                 self._growth = asyncio.Event()
 
-    def _share_out(self, taken: Sequence[_Waiting], appended: Sequence[Appended]) -> list[_Waiting]:
-        """Those that are whole now; the others wait on, in front, and where the clock has ended
-        the group, behind other tenants."""
-        whole: list[_Waiting] = []
-        rest: list[_Waiting] = []
-        start = 0
-        for one in taken:
-            end = start + len(one.candidates) - len(one.kept)
-            one.kept += appended[start:end]
-            start = end
-            (whole if len(one.kept) == len(one.candidates) else rest).append(one)
-        self._waiting.extendleft(reversed(rest))
-        if self._cut:
-            self._let_others_go_first(self._cut)
-        return whole
-
-    def _let_others_go_first(self, tenant: str) -> None:
-        """Each tenant's events stay in order; an append may have several tenants' events."""
-        held = {tenant}
-        first: list[_Waiting] = []
-        behind: list[_Waiting] = []
-        for one in self._waiting:
-            tenants = one.tenants
-            if held.isdisjoint(tenants):
-                first.append(one)
-            else:
-                held |= tenants
-                behind.append(one)
-        self._waiting = deque([*first, *behind])
+    def _undone(self, failure: BaseException | None) -> list[WaitingAppend]:
+        """Nothing of the group is on disk. Who fails with it: all of it where the database does;
+        where deciding does, those of the tenant whose events it was at, and the others wait on."""
+        at = self._failed
+        for one in self._taken:
+            del one.kept[one.durable :]
+        if at is None or isinstance(failure, ServiceError | sqlite3.Error):
+            return list(self._taken)
+        for one in reversed(self._taken):
+            if one.tenant != at.tenant and not one.is_queued:
+                self._queue.put_back(one)
+        return [one for one in self._taken if one.tenant == at.tenant]
 
 
 def _never() -> bool:
     return False
 
 
-def _parts(candidates: Sequence[Candidate]) -> Iterator[tuple[Sequence[Candidate], int, int]]:
-    """Runs of events that a transaction takes, one event at least, with size and weight."""
-    start = size = weight = 0
-    for place, one in enumerate(candidates):
-        length = len(one.content)
-        own = 1 if length < LARGE_BYTES else length // BYTES_AS_EVENT
-        if weight + own > EVENTS_AT_ONCE and place > start:
-            yield candidates[start:place], size, weight
-            start, size, weight = place, 0, 0
-        size += log_tables.OVERHEAD_BYTES + length
-        weight += own
-    yield candidates[start:], size, weight
+class _Part(NamedTuple):
+    """Events of one tenant, their bytes, those by source; weights: as of WaitingAppend."""
+
+    tenant: str
+    candidates: Sequence[Candidate]
+    size: int
+    by_producer: Mapping[str, int]
+    weights: Sequence[int]
+
+
+def _parts(candidates: Sequence[Candidate]) -> Iterator[_Part]:
+    """Runs of events of one tenant."""
+    for tenant, run in groupby(candidates, key=lambda one: one.event.tenant):
+        those = list(run)
+        by_producer: dict[str, int] = {}
+        size = 0
+        weights: list[int] = []
+        for one in those:
+            length = len(one.content)
+            own = log_tables.OVERHEAD_BYTES + length
+            size += own
+            weights.append(1 if length < LARGE_BYTES else length // BYTES_AS_EVENT)
+            source = one.event.source
+            by_producer[source] = by_producer.get(source, 0) + own
+        yield _Part(tenant, those, size, by_producer, weights if max(weights) > 1 else ())

@@ -17,7 +17,13 @@ from data_sharing.database import Database
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import SCHEMA
 from data_sharing.feeds.port import Appended, Candidate
-from data_sharing.feeds.sqlite_log import DECIDING_S, EVENTS_AT_ONCE, SqliteFeedLog
+from data_sharing.feeds.sqlite_log import (
+    DECIDING_S,
+    EVENTS_AT_ONCE,
+    SHARED_FOR_S,
+    SHARED_S,
+    SqliteFeedLog,
+)
 from tests.support.contracts.feed_log_contract import Clock, candidate, read_all
 
 NOTES = Schema(part="notes", steps=(("CREATE TABLE notes (tenant TEXT, position INTEGER)",),))
@@ -129,6 +135,49 @@ async def test_another_tenant_does_not_wait_for_the_costly_events_of_one(databas
     await asyncio.gather(costly, more, other, third)
     assert max(follower.decided.index(name) for name in ("other1", "third1")) < 10
     assert [name for name in follower.decided if name[0] == "e"] == [f"e{n}" for n in range(100)]
+
+
+async def test_whoever_has_thousands_waiting_lets_others_in_with_the_next_transaction(database):
+    follower = CostlyFollower(cheap=0.0005)
+    log = log_of(database, follower)
+    many = [log.append(numbered(500, f"e{n}-")) for n in range(20)]
+    other = [log.append([candidate(f"other{n}", tenant="bank")]) for n in range(3)]
+    await asyncio.gather(*other)
+    before = len(follower.decided)
+    await asyncio.gather(*many)
+    assert before <= 2 * DECIDING_S / 0.0005
+    assert max(follower.seconds) <= SHARED_S + 0.0005 + 1e-9, "short while others publish"
+
+
+async def test_tenants_have_shares_by_what_deciding_takes_and_by_their_weights(database):
+    costs = {f"slow{n}": 0.001 for n in range(2_000)}
+    follower = CostlyFollower(costs, cheap=0.0001)
+    log = SqliteFeedLog(
+        database, wall_ms=Clock(), follower=follower.follow, monotonic=follower.monotonic,
+        weight_of={"shop": 1.0, "bank": 1.0, "town": 2.0}.__getitem__,
+    )  # fmt: skip
+    slow = log.append(numbered(2_000, "slow"))
+    quick = log.append(numbered(9_000, "quick", "bank"))
+    double = log.append(numbered(18_000, "double", "town"))
+    await asyncio.wait([slow, quick, double], return_when=asyncio.FIRST_COMPLETED)
+    spent = {
+        prefix: sum(costs.get(one, 0.0001) for one in follower.decided if one.startswith(prefix))
+        for prefix in ("slow", "quick", "double")
+    }
+    assert spent["quick"] == pytest.approx(spent["slow"], rel=0.1)
+    assert spent["double"] == pytest.approx(2 * spent["slow"], rel=0.1)
+    await asyncio.gather(slow, quick, double)
+
+
+async def test_a_tenant_that_is_alone_has_all_the_time(database):
+    follower = CostlyFollower(cheap=DECIDING_S / EVENTS_AT_ONCE)
+    log = log_of(database, follower)
+    await log.append(numbered(1, tenant="bank"))
+    await log.append(numbered(1))
+    follower.now += SHARED_FOR_S + 1
+    follower.groups.clear()
+    await log.append(numbered(4_000, "alone"))
+    assert len(follower.groups) <= 6
 
 
 async def test_a_failure_behind_a_cut_fails_its_append_and_nobody_elses(database):

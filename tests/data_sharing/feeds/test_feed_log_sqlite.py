@@ -4,10 +4,12 @@ into the same transaction."""
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from control_plane.errors import Exhausted
 from control_plane.sqlite.schema import Schema
 from data_sharing.database import Database
+from data_sharing.feeds.append_queue import WaitingLimits
 from data_sharing.feeds.log_tables import POSITION_BITS, SCHEMA, record_at
 from data_sharing.feeds.port import Appended
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
@@ -90,13 +92,63 @@ async def test_what_a_follower_raises_undoes_its_events_and_no_others(database, 
 
 
 async def test_more_than_may_wait_is_refused_at_once_until_there_is_room(database, clock):
-    log = SqliteFeedLog(database, wall_ms=clock, max_waiting_bytes=10_000)
+    log = SqliteFeedLog(database, wall_ms=clock, limits=WaitingLimits(of_tenant=10_000))
     kept = [log.append([candidate(name, size=9_000)]) for name in ("a", "b")]
     with pytest.raises(Exhausted):
         await log.append([candidate("c")])
-    await log.room()
+    await log.room("shop")
     assert await log.append([candidate("c")]) == [Appended(3, False)]
     assert all(one.done() for one in kept)
+
+
+async def test_who_has_filled_its_bytes_is_refused_and_others_are_not(database, clock):
+    limits = WaitingLimits(of_all=50_000, of_tenant=40_000, of_producer=20_000)
+    log = SqliteFeedLog(database, wall_ms=clock, limits=limits)
+
+    def handed_in(name: str, tenant: str = "shop", source: str = "/pos"):
+        one = candidate(name, tenant=tenant, size=15_000)
+        return log.append([replace(one, event=replace(one.event, source=source))])
+
+    kept = [handed_in(name) for name in "ab"]
+    with pytest.raises(Exhausted, match="of one producer"):
+        await handed_in("c")
+    kept += [handed_in("c", source="/web")]
+    with pytest.raises(Exhausted, match="of tenant shop") as refused:
+        await handed_in("d", source="/app")
+    assert refused.value.retry_after_s
+    kept += [handed_in("a", "bank")]
+    kept += [handed_in("a", "town"), handed_in("a", "city")]  # whoever has little waiting
+    for one in kept:
+        await one
+    await handed_in("d")
+    assert log.waiting_bytes == 0
+
+
+async def test_what_fails_of_one_tenant_takes_nothing_of_others_along(database, clock):
+    def follow(db, events, is_enough):
+        if any(one.id == "poison" for one in events):
+            raise ValueError("stop")
+        db.executemany("INSERT INTO notes VALUES (?)", [(one.position,) for one in events])
+        return len(events)
+
+    log = SqliteFeedLog(database, wall_ms=clock, follower=follow)
+    await log.append([candidate("x")])
+    before = [
+        log.append([candidate(f"{tenant}{n}", tenant=tenant)])
+        for n in range(3)
+        for tenant in ("bank", "town")
+    ]
+    poison = log.append([candidate("poison")])
+    after = [log.append([candidate("more", tenant=tenant)]) for tenant in ("bank", "town")]
+    with pytest.raises(ValueError, match="stop"):
+        await poison
+    for one in before + after:
+        assert not (await one)[0].duplicate
+    for tenant in ("bank", "town"):
+        found = [one.id for one in await read_all(log, tenant)]
+        assert found == [f"{tenant}0", f"{tenant}1", f"{tenant}2", "more"]
+    assert database.read(lambda db: db.execute("SELECT count(*) FROM notes").fetchone()) == (9,)
+    assert log.waiting_bytes == 0
 
 
 @pytest.mark.parametrize("position", [0, -1, 2**40, 2**62, 2**63 - 1, -(2**63)])
