@@ -68,6 +68,9 @@ OURS: dict[str, tuple[type[ServiceSettings], dict[str, str]]] = {
         **_SERVERS, "http_listen": _LISTEN, "data_dir": "its volume", "compiled_dir": "its volume",
         "signing_key": "`keys.signingSecret`", "clock_file": _OF_DEMOS,
         **_STORE, "store": "`sharing.tenantQuotas`",
+        "feeds": "`sharing.feeds.servers`", "feeds_monitoring": "`sharing.feeds.monitoring`",
+        "feeds_credentials": "`sharing.feeds.credentialsSecret`",
+        "feeds_ca": "`sharing.feeds.caSecret`",
     }),
     "platform": (PlatformSettings, {
         "name": "`platform.name`", "server": "`platform.server`", "data_dir": "its volume",

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from console.local.etcd_process import free_ports
@@ -47,8 +48,17 @@ def nats_program() -> Path:
 class NatsMember:
     """One nats-server with a fixed name, folder and ports, which can be started again."""
 
-    def __init__(self, name: str, folder: Path, *, port: int = 0, sync_always: bool = True) -> None:
-        """port: for clients; 0: any free one."""
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        port: int = 0,
+        sync_always: bool = True,
+        settings: Sequence[str] = (),
+    ) -> None:
+        """port: for clients; 0: any free one; settings: further lines of its file."""
+        self._settings = settings
         self._sync = ", sync_interval: always" if sync_always else ""
         self.name = name
         self.folder = folder
@@ -82,6 +92,7 @@ class NatsMember:
             f"http: 127.0.0.1:{self.monitoring_port}",
             f'jetstream {{ store_dir: "{self.folder}"{self._sync} }}',
         ]
+        lines += self._settings
         if routes:
             lines.append(
                 f"cluster {{ name: homeport, listen: 127.0.0.1:{self.cluster_port},"
@@ -154,13 +165,24 @@ class NatsCluster:
     """Members that know each other. A context manager; outside of it call `start` and `stop`."""
 
     def __init__(
-        self, folder: Path, *, members: int = 1, port: int = 0, sync_always: bool = True
+        self,
+        folder: Path,
+        *,
+        members: int = 1,
+        port: int = 0,
+        sync_always: bool = True,
+        settings: Sequence[str] = (),
     ) -> None:
-        """port: of the only member, for clients. sync_always False: for tests of who asks."""
+        """port: of the only member, for clients. sync_always False: for tests of who asks.
+        settings: further lines of their files."""
         mark = secrets.token_hex(3)  # servers of two clusters must not be called the same
         self.members = [
             NatsMember(
-                f"n{number}-{mark}", folder / f"n{number}", port=port, sync_always=sync_always
+                f"n{number}-{mark}",
+                folder / f"n{number}",
+                port=port,
+                sync_always=sync_always,
+                settings=settings,
             )
             for number in range(1, members + 1)
         ]

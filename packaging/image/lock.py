@@ -70,7 +70,7 @@ LOCKS = (
     Lock(
         file=FOLDER / "requirements.lock",
         what="What is installed in the image, besides Homeport itself.",
-        extras=("sip", "tracing"),
+        extras=("nats", "sip", "tracing"),
         plain=True,
     ),
     Lock(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.geo.database import bundled_path
+from tests.support.clocks import an_hour
 from tests.support.fault_harness import FaultHarness, fault_harness
 from tests.support.measurements import lines_of
 
@@ -80,25 +81,6 @@ async def test_agents_that_die_and_flap_lose_nobody(tmp_path, record, arguments,
     assert outcome.verdict.broken == 0, outcome.verdict
     assert outcome.measured.failed == 0, outcome.measured.errors
     assert (moves > 0) is bool(arguments), f"{moves} moves"
-
-
-def an_hour(sign: str) -> dict[str, str]:
-    """The environment of a program whose wall clock shall be off. Its monotonic clock stays
-    true, as it does when NTP or an operator sets the other one."""
-    found = [
-        library
-        for pattern in ("lib/*/faketime/libfaketimeMT.so.1", "lib/faketime/libfaketimeMT.so.1")
-        for library in Path("/usr").glob(pattern)
-    ]
-    if not found:
-        pytest.skip("no libfaketime here; Debian: apt install faketime")
-    # Not the `faketime` command: it waits for a child, which outlives it when it is killed.
-    return {
-        "LD_PRELOAD": str(found[0]),
-        "FAKETIME": f"{sign}1h",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
 
 
 @pytest.mark.parametrize("who", ["a provisioner", "client processes"])

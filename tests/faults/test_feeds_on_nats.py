@@ -11,10 +11,7 @@ import pytest
 
 from console.local.nats_process import NatsCluster
 from tests.support.decision_run import BATCH, Publishing
-from tests.support.fault_harness import Outcome
-from tests.support.judge.verdict import Verdict
-from tests.support.measurements import Measured
-from tests.support.nats_servers import beside, leader_of
+from tests.support.nats_servers import beside, leader_of, outcome_of, worker_arguments
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -23,25 +20,10 @@ AWAY_S = 60.0
 PAUSE_S = 0.5  # between two batches
 
 
-def worker(cluster: NatsCluster, replicas: int) -> list[str]:
-    """Arguments of one that keeps everything there."""
-    few = [] if replicas >= 3 else ["--feeds-allow-fewer"]
-    return [
-        *(f"--feeds={one}" for one in cluster.urls), f"--feeds-replicas={replicas}", *few,
-        *(f"--feeds-monitoring={one.monitoring}" for one in cluster.members),
-    ]  # fmt: skip
-
-
 def begun(over: threading.Event, run: Publishing) -> None:
     """Waits until some batches were answered."""
     while len(run.answered) < 5 and not over.wait(0.1):
         pass
-
-
-def outcome_of(run: Publishing) -> Outcome:
-    measured = Measured(requests=run.batches, failed=0, writes=run.answered)
-    measured.calls = [(at, at, "publish", False) for at in run.answered]
-    return Outcome(verdict=Verdict(), measured=measured)
 
 
 def reference(folder: Path, count: int) -> dict[str, object]:
@@ -65,7 +47,8 @@ def test_the_leader_is_killed_every_20_s(tmp_path: Path, record) -> None:
 
     with NatsCluster(tmp_path / "nats", members=3) as cluster:
         run = Publishing(
-            tmp_path / "first", count, arguments=worker(cluster, 3), within_s=120.0,
+            tmp_path / "first", count, arguments=worker_arguments(cluster, replicas=3),
+            within_s=120.0,
             pause_s=PAUSE_S, batch=BATCH // 10,
         )  # fmt: skip
         with beside(lambda over: kill_leaders(over, cluster, run)):
@@ -99,7 +82,8 @@ def test_nats_is_away_for_60_s(tmp_path: Path, record) -> None:
 
     with NatsCluster(tmp_path / "nats") as cluster:
         run = Publishing(
-            tmp_path / "first", count, arguments=worker(cluster, 1), within_s=180.0,
+            tmp_path / "first", count, arguments=worker_arguments(cluster, replicas=1),
+            within_s=180.0,
             pause_s=PAUSE_S, batch=BATCH // 10,
         )  # fmt: skip
         with beside(lambda over: be_away(over, cluster, run)):

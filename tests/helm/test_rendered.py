@@ -94,6 +94,8 @@ def secrets() -> Mapping[str, Mapping[str, bytes]]:
         "peppers": {"peppers.json": b'{"peppers":[{"epoch":1,"secret":"%s"}]}' % key},
         "signing": {"signing.key": key},
         "geo": {"geo.mmdb": bundled_path().read_bytes()},
+        "nats-user": {"user.creds": b"-----BEGIN NATS USER JWT-----"},
+        "nats-ca": {"ca.crt": tls["ca.crt"]},
         "jwks": {"jwks.json": b'{"keys": []}'},
     }
     return {**named, **{one: named[name] for one, name in IN_EXAMPLES.items()}}

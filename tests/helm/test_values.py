@@ -73,6 +73,10 @@ REFUSED: list[Any] = [
     ),
     pytest.param({**BASE, "platform": {"enabled": True}}, "platform.server", id="no-sharing"),
     pytest.param(
+        {**BASE, "sharing": {"enabled": True, "feeds": {"servers": ["nats://n:4222"]}}},
+        "keys.signingSecret", id="feeds-on-nats-with-a-key-in-each-volume",
+    ),
+    pytest.param(
         {**BASE, "provisioner": {"settings": {"http_listen": "0.0.0.0:1"}}}, "http_listen",
         id="http-at-a-port-that-the-chart-does-not-know",
     ),

@@ -76,6 +76,15 @@ HOMEPORT: dict[str, dict[str, Any]] = {
         "wrappingSecret": "wrapping", "masterSecret": "master", "signingSecret": "signing",
         "pepperSecret": "peppers",
     }},
+    "feeds-on-nats": SHARING | {
+        "keys": {"signingSecret": "signing"},
+        "sharing": {"enabled": True, "settings": {"feeds_partition": "west"}, "feeds": {
+            "servers": ["tls://nats-0.nats:4222", "tls://nats-1.nats:4222"],
+            "monitoring": ["http://nats-0.nats:8222"], "pods": 3,
+            "credentialsSecret": "nats-user", "caSecret": "nats-ca",
+        }},
+        "networkPolicy": {"egress": {"enabled": True}},
+    },
     "a-passphrase": SHARING | {"keys": {"passphraseSecret": "passphrase"}},
     "units-and-geo": BASE | {
         "units": {"caSecret": "ca", "certificateSecret": "tls"},

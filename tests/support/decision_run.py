@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,7 @@ class Publishing:
         self._environment = environment
         self.deaths = 0
         self.batches = 0
+        self.ended: int | None = None  # exit code of the server that ran last
 
     def _server(self, environment: Mapping[str, str] | None) -> SharingServer:
         # The events' times are fixed, and must not come to be too old with the years.
@@ -150,21 +152,59 @@ class Publishing:
         """Of the server that runs, or ran last."""
         return self._folders[self.deaths % len(self._folders)]
 
-    def run(self, *, kill_at: set[int] = frozenset(), plan: str = PLAN) -> None:
-        """`kill_at`: numbers of batches at which the server is killed while it has them."""
+    def run(
+        self,
+        *,
+        kill_at: set[int] = frozenset(),
+        plan: str = PLAN,
+        kill_at_end: bool = False,
+        with_server: Callable[[SharingServer], None] = lambda server: None,
+        before_end: Callable[[SharingServer], None] = lambda server: None,
+    ) -> None:
+        """`kill_at`: numbers of batches at which the server is killed while it has them.
+        kill_at_end: it does not stop in order. with_server: called before anything is
+        published; before_end: when all is."""
         server = self._server(None).__enter__()
         self._set_up(server, plan)
         if self._environment:
             server.__exit__()
-            server = self._server(self._environment).__enter__()
-        self._publish(server, 0, kill_at)
+            server = self._armed()
+        with_server(server)
+        self._publish(server, 0, kill_at, kill_at_end=kill_at_end, before_end=before_end)
 
-    def go_on(self, start: int) -> None:
+    def _armed(self) -> SharingServer:
+        """A server in the environment; its successor, where it has killed itself before it
+        served."""
+        server = self._server(self._environment)
+        try:
+            return server.__enter__()
+        except AssertionError:
+            if server.process.returncode != -signal.SIGKILL:
+                raise
+        self.deaths += 1
+        return self._server(None).__enter__()
+
+    def go_on(
+        self,
+        start: int,
+        *,
+        kill_at_end: bool = False,
+        with_server: Callable[[SharingServer], None] = lambda server: None,
+        before_end: Callable[[SharingServer], None] = lambda server: None,
+    ) -> None:
         """The same from event `start` on, on what another run has left."""
-        self._publish(self._server(None).__enter__(), start, frozenset())
+        server = self._server(self._environment).__enter__()
+        with_server(server)
+        self._publish(server, start, frozenset(), kill_at_end=kill_at_end, before_end=before_end)
 
     def _publish(
-        self, server: SharingServer, first: int, kill_at: set[int] | frozenset[int]
+        self,
+        server: SharingServer,
+        first: int,
+        kill_at: set[int] | frozenset[int],
+        *,
+        kill_at_end: bool,
+        before_end: Callable[[SharingServer], None],
     ) -> None:
         try:
             for start in range(first, self.count, self._size):
@@ -172,8 +212,12 @@ class Publishing:
                 self.batches += 1
                 self.answered.append(time.monotonic())
                 time.sleep(self._pause_s)
+            before_end(server)
+            if kill_at_end:
+                server.kill()
         finally:
             server.__exit__()
+            self.ended = server.process.returncode
 
     def _batch(self, server: SharingServer, start: int, *, kill: bool) -> SharingServer:
         numbers = range(start, min(start + self._size, self.count))
@@ -202,6 +246,18 @@ class Publishing:
                 continue
             self.deaths += 1
             server = self._server(None).__enter__()
+
+    @staticmethod
+    def send(server: SharingServer, numbers: range, *, within_s: float) -> grpc.StatusCode | None:
+        """What one batch was answered; None: it is kept."""
+        request = feeds.PublishBatchRequest(events=map(reading, numbers))
+        with grpc.insecure_channel(server.address) as channel:
+            try:
+                feed_pb2_grpc.FeedServiceStub(channel).PublishBatch(request, timeout=within_s)
+            except grpc.RpcError as error:
+                code: grpc.StatusCode = error.code()  # type: ignore[attr-defined]
+                return code
+        return None
 
     def _set_up(self, server: SharingServer, plan: str) -> None:
         with grpc.insecure_channel(server.address) as channel:

@@ -10,6 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from console.local.nats_process import NatsCluster, NatsMember
+from tests.support.decision_run import Publishing
+from tests.support.fault_harness import Outcome
+from tests.support.judge.verdict import Verdict
+from tests.support.measurements import Measured
 
 WITHIN_S = 60.0
 
@@ -48,6 +52,17 @@ def _leader(member: NatsMember, stream: str) -> str:
             if one["name"] == stream:
                 return str(one.get("cluster", {}).get("leader", ""))
     return ""
+
+
+def outcome_of(run: Publishing, before: Outcome | None = None) -> Outcome:
+    """What a run came to, and those before it."""
+    measured = Measured(requests=run.batches, failed=0, writes=run.answered)
+    measured.calls = [(at, at, "publish", False) for at in run.answered]
+    verdict = Verdict()
+    if before is not None:
+        measured.requests += before.measured.requests
+        verdict = before.verdict
+    return Outcome(verdict=verdict, measured=measured)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What a server whose feeds are on NATS tells Prometheus of its partition: commits that wait, the
 lease, snapshots. One that keeps everything on its disk has no values of these; one that waits for
-its turn tells nothing at all.
+its turn tells that alone.
 
 Collected when scraped, from plain numbers.
 """
@@ -34,6 +34,7 @@ class PartitionMetrics(Collector):
         self._term = term
 
     def collect(self) -> Iterator[Metric]:
+        yield _waiting(None if self._lease is None else 0.0)
         replica, lease, snapshots = self._replica, self._lease, self._snapshots
         yield GaugeMetricFamily(
             "homeport_changelog_waiting_seconds",
@@ -70,3 +71,18 @@ class PartitionMetrics(Collector):
             "Of the server that has the partition; grows with each.",
             None if lease is None else self._term,
         )
+
+
+class WaitingForPartition(Collector):
+    """Of a server that waits for its turn, or takes over."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield _waiting(1.0)
+
+
+def _waiting(value: float | None) -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "homeport_partition_standby",
+        "1 while this server waits until its partition is its own, and serves nobody.",
+        value,
+    )

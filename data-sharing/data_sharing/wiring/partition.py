@@ -18,7 +18,9 @@ from typing import Any
 from control_plane import faultpoints
 from control_plane.errors import InvalidInput, Refused, Unavailable
 from control_plane.sqlite.schema import Schema
-from control_plane.supervision import log_failure
+from control_plane.supervision import Supervisor, log_failure
+from control_plane.telemetry.endpoint import MetricsEndpoint, Readiness
+from data_sharing.api.partition_metrics import WaitingForPartition
 from data_sharing.database import Database
 from data_sharing.replication import replica_tables
 from data_sharing.replication.lease import Holder, PartitionLease
@@ -53,8 +55,10 @@ async def opened_partition(
     *,
     stop: asyncio.Event,
     wall_ms: Callable[[], int],
+    supervisor: Supervisor,
 ) -> AsyncIterator[OpenedPartition | None]:
-    """None: told to stop before it was this server's turn. Raises ServiceError."""
+    """None: told to stop before it was this server's turn; until then it is alive, not ready, and
+    tells Prometheus that it waits. Raises ServiceError."""
     if not settings.feeds:
         database = await Database.open(settings.database_file, schemas)
         try:
@@ -64,7 +68,22 @@ async def opened_partition(
             await database.close()
         return
     async with AsyncExitStack() as stack:
-        yield await _take_over(settings, schemas, stack, stop, wall_ms)
+        async with _told_as_waiting(settings.metrics_listen, supervisor):
+            opened = await _take_over(settings, schemas, stack, stop, wall_ms)
+        yield opened
+
+
+@asynccontextmanager
+async def _told_as_waiting(listen: str, supervisor: Supervisor) -> AsyncIterator[None]:
+    """Whoever looks whether the process is alive must not end one that waits for hours."""
+    endpoint = MetricsEndpoint(
+        listen, WaitingForPartition(), supervisor, ready=lambda: Readiness.NOT_READY
+    )
+    endpoint.__enter__()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(endpoint.__exit__, None, None, None)
 
 
 async def _be_alone(database: Database, *, detach: bool) -> None:

@@ -165,7 +165,9 @@ async def _serve(
     )
     # The same certificate for HTTP: tokens come in there, too.
     tls = serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
-    async with opened_partition(settings, SCHEMAS, stop=stop, wall_ms=wall_ms) as opened:
+    async with opened_partition(
+        settings, SCHEMAS, stop=stop, wall_ms=wall_ms, supervisor=supervisor
+    ) as opened:
         if opened is None:
             return
         database = opened.database

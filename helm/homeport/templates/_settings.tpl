@@ -117,7 +117,7 @@
 {{- /* Of those volumes, the key that is mounted alone: a CA's Secret may hold private keys as well. */ -}}
 {{- define "homeport.provisionerKeys" -}}
 {{- $store := fromJson (include "homeport.store" .) -}}
-{{- toJson (dict "store-password" $store.passwordKey "store-ca" $store.caKey "unit-ca" .Values.units.caKey) -}}
+{{- toJson (dict "store-password" $store.passwordKey "store-ca" $store.caKey "unit-ca" .Values.units.caKey "feeds-ca" .Values.sharing.feeds.caKey) -}}
 {{- end -}}
 
 {{- /* The same of the data-sharing server. */ -}}
@@ -127,6 +127,10 @@
 {{- with .Values.keys.wrappingSecret }}{{ $_ := set $found "wrapping" . }}{{ end -}}
 {{- with .Values.keys.passphraseSecret }}{{ $_ := set $found "passphrase" . }}{{ end -}}
 {{- with .Values.keys.signingSecret }}{{ $_ := set $found "signing" . }}{{ end -}}
+{{- if .Values.sharing.feeds.servers -}}
+{{- with .Values.sharing.feeds.credentialsSecret }}{{ $_ := set $found "feeds-credentials" . }}{{ end -}}
+{{- with .Values.sharing.feeds.caSecret }}{{ $_ := set $found "feeds-ca" . }}{{ end -}}
+{{- end -}}
 {{- toJson $found -}}
 {{- end -}}
 
@@ -137,6 +141,15 @@
 {{- if .signingSecret }}{{ $_ := set $all "signing_key" (printf "/etc/homeport/signing/%s" .signingKey) }}{{ end -}}
 {{- if .wrappingSecret }}{{ $_ := set $all "key_wrapping_file" (printf "/etc/homeport/wrapping/%s" .wrappingKey) }}{{ end -}}
 {{- if .passphraseSecret }}{{ $_ := set $all "key_wrapping_passphrase_file" (printf "/etc/homeport/passphrase/%s" .passphraseKey) }}{{ end -}}
+{{- end -}}
+{{- with .Values.sharing.feeds -}}
+{{- if .servers -}}
+{{- if not $.Values.keys.signingSecret }}{{ fail "sharing.feeds.servers needs keys.signingSecret: whichever pod serves signs with the same key" }}{{ end -}}
+{{- $_ := set $all "feeds" .servers -}}
+{{- if .monitoring }}{{ $_ := set $all "feeds_monitoring" .monitoring }}{{ end -}}
+{{- if .credentialsSecret }}{{ $_ := set $all "feeds_credentials" (printf "/etc/homeport/feeds-credentials/%s" .credentialsKey) }}{{ end -}}
+{{- if .caSecret }}{{ $_ := set $all "feeds_ca" (printf "/etc/homeport/feeds-ca/%s" .caKey) }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- toToml (merge $all (fromJson (include "homeport.access" .)) .Values.sharing.settings) -}}
 {{- end -}}
