@@ -1,8 +1,8 @@
-"""Writes the OpenAPI 3.1 document of the HTTP routes, or with --check says that it has drifted.
+"""Writes the OpenAPI 3.1 documents of the HTTP routes, or with --check says that they have drifted.
 
 Schemas come from the messages as their JSON mapping has them, words from the comments of proto/,
-paths from the table of routes. It is served by provisioning servers at /openapi.json, and is the
-same in docs/reference.
+paths from the tables of routes. That of provisioning is served by its servers at /openapi.json, and
+is the same in docs/reference; that of approvals is there alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,12 @@ from control_plane.auth.method_access import access_of
 from control_plane.auth.roles import Role
 from control_plane.http_serving.request_parts import camel
 from control_plane.http_serving.routes import Route
+from data_sharing.api.http_approvals import ROUTES as APPROVALS
 from provisioner.api.client_lines import MOST_LINES, NDJSON
 from provisioner.api.http_routes import OPENAPI, ROUTES
 
 PROTO = Path(__file__).resolve().parent
-PAGES = (
-    PROTO.parent / "provisioner" / "api" / "openapi.json",
-    PROTO.parent / "docs" / "reference" / "openapi.json",
-)
+REFERENCE = PROTO.parent / "docs" / "reference"
 _WIDE = (
     FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_FIXED64,
     FieldDescriptor.TYPE_SFIXED64, FieldDescriptor.TYPE_SINT64,
@@ -75,6 +73,12 @@ _ABOUT = (
     "with JSON as protobuf maps it. Times are strings, 64-bit numbers as well; names of fields are "
     "taken in lower camel case and as the contract writes them. Percent-encode what a client id "
     "has beside unreserved characters, a colon before the name of an action as well."
+)
+_ABOUT_APPROVALS = (
+    "Instructions that wait for a person, on the port of a data-sharing server that takes events: "
+    "the methods of ApprovalService, with JSON as protobuf maps it. Times are strings, 64-bit "
+    "numbers as well. No purpose is stated here, so of feeds with a sharing policy no event is "
+    "shown."
 )
 
 
@@ -132,6 +136,8 @@ def schemas(messages: Iterable[Descriptor], words: Words) -> dict[str, Any]:
         for field in message.fields:
             properties[field.json_name] = _field_schema(field, words)
             inner = field.message_type
+            if inner is not None and inner.GetOptions().map_entry:
+                inner = inner.fields_by_name["value"].message_type
             if inner is not None and inner.full_name not in _KNOWN:
                 todo.append(inner)
         found[message.name] = {"type": "object", "properties": properties}
@@ -143,6 +149,9 @@ def schemas(messages: Iterable[Descriptor], words: Words) -> dict[str, Any]:
 def _field_schema(field: FieldDescriptor, words: Words) -> dict[str, Any]:
     one = _value_schema(field)
     schema = {"type": "array", "items": one} if field.is_repeated else one
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        values = _value_schema(field.message_type.fields_by_name["value"])
+        schema = {"type": "object", "additionalProperties": values}
     said = words.of(field.full_name)
     if field.containing_oneof is not None and not field.has_presence:
         said = said or field.containing_oneof.name
@@ -232,18 +241,26 @@ def _parts(path: str) -> Iterator[str]:
             yield name
 
 
-def document() -> dict[str, Any]:
-    """The whole."""
+def document(
+    routes: Sequence[Route] = ROUTES, title: str = "Homeport provisioning", about: str = _ABOUT
+) -> dict[str, Any]:
+    """The whole, of these routes."""
     words = Words()
     paths: dict[str, Any] = {}
-    for route in ROUTES:
+    for route in routes:
         paths.setdefault(route.path, {})[route.verb.lower()] = operation(route, words)
+    bearer = {"type": "http", "scheme": "bearer"}
+    key = {
+        "type": "apiKey", "in": "header", "name": "Homeport-Client-Key",
+        "description": "32 random bytes in base64url, the client's own",
+    }  # fmt: skip
+    served = routes is ROUTES
     json_status = {"schema": {"$ref": "#/components/schemas/Status"}}
     after = {"description": "seconds", "schema": {"type": "integer"}}
-    messages = [one.DESCRIPTOR for route in ROUTES for one in (route.request, route.response)]
+    messages = [one.DESCRIPTOR for route in routes for one in (route.request, route.response)]
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Homeport provisioning", "version": "1", "description": _ABOUT},
+        "info": {"title": title, "version": "1", "description": about},
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
@@ -256,27 +273,40 @@ def document() -> dict[str, Any]:
                 }
                 for code, said in _ERRORS.items()
             },
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "clientKey": {
-                    "type": "apiKey", "in": "header", "name": "Homeport-Client-Key",
-                    "description": "32 random bytes in base64url, the client's own",
-                },
-            },
+            "securitySchemes": {"bearer": bearer, **({"clientKey": key} if served else {})},
         },
-        "externalDocs": {"url": OPENAPI, "description": "this document, as a server has it"},
+        **({"externalDocs": {"url": OPENAPI, "description": "this document, as a server has it"}}
+           if served else {}),
     }  # fmt: skip
+
+
+def pages() -> dict[Path, str]:
+    """What is written where."""
+    provisioning = _text(document())
+    approvals = _text(document(APPROVALS, "Homeport approvals", _ABOUT_APPROVALS))
+    return {
+        PROTO.parent / "provisioner" / "api" / "openapi.json": provisioning,
+        REFERENCE / "openapi.json": provisioning,
+        REFERENCE / "openapi-approvals.json": approvals,
+    }
+
+
+def _text(found: dict[str, Any]) -> str:
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--check", action="store_true", help="write nothing; fail on drift")
     check = arguments.parse_args().check
-    fresh = json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
-    stale = [one for one in PAGES if not one.exists() or one.read_text(encoding="utf-8") != fresh]
+    stale = {
+        page: text
+        for page, text in pages().items()
+        if not page.exists() or page.read_text(encoding="utf-8") != text
+    }
     if not check:
-        for page in stale:
-            page.write_text(fresh, encoding="utf-8")
+        for page, text in stale.items():
+            page.write_text(text, encoding="utf-8")
         return 0
     for page in stale:
         where = page.relative_to(PROTO.parent)

@@ -128,6 +128,22 @@ async def test_instructions_that_nobody_performs_are_told_until_a_platform_does(
         assert [one["state"] for one in await on.instructions()] == ["done"]
 
 
+@pytest.mark.fires("HomeportApprovalsWaiting")
+async def test_what_nobody_approves_is_told_until_somebody_decides(tmp_path: Path) -> None:
+    alert = "HomeportApprovalsWaiting"
+    async with watched_sharing(tmp_path, faster=10 * FASTER) as on:
+        await on.submit(traffic())
+        await on.submit(coffee(), COFFEE)
+        asking = rules(rule("slow", "t.data.speed_kmh < 30"))
+        await on.apply(asking.replace("deadline: 1h", "deadline: 1h\n          approval: {}"))
+        assert alert not in on.prometheus.firing()
+        await on.publish(speed_kmh=10)
+        await fires(on.prometheus, alert)
+        (asked,) = (await on.operate("approvals", "list"))["approvals"]
+        await on.operate("approvals", "reject", asked["instruction"]["id"])
+        await ends(on.prometheus, alert)
+
+
 @pytest.mark.fires("HomeportInstructionsOverdue")
 async def test_instructions_that_a_platform_holds_are_told_until_it_is_started_again(
     tmp_path: Path,

@@ -140,6 +140,9 @@ CASES = {
     "HomeportInstructionsOverdue": gauge(
         "homeport_instructions_overdue", fires="3x200", quiet="0x200"
     ),
+    "HomeportApprovalsWaiting": gauge(
+        "homeport_approvals_oldest_age_seconds", 'tenant="t"', fires="2000x200", quiet="900x200"
+    ),
     "HomeportSandboxFailures": Case(
         fires={f'homeport_sandbox_ended_total{{end="done", {S}}}': "0+10x200",
                f'homeport_sandbox_ended_total{{end="trapped", {S}}}': "0+10x200"},

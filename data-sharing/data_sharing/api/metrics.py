@@ -32,6 +32,7 @@ from data_sharing.feeds.backlog import MOST_FEEDS_TOLD
 from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.retention import Retainer
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
+from data_sharing.management.waiting_approvals import MOST_TENANTS, WaitingApprovals
 from data_sharing.rules.results import ParkingChangeKind
 from data_sharing.rules.rollout import LIVE
 from data_sharing.rules.rule_health import ParkingScope
@@ -52,6 +53,7 @@ class SharingMetrics(Collector):
         worker: DecisionWorker,
         dispatcher: Dispatcher,
         pool: ProcessPool,
+        approvals: WaitingApprovals,
         tenant_records: TenantQuotaRecords | None = None,
     ) -> None:
         """tenant_records None: there is no store."""
@@ -63,6 +65,7 @@ class SharingMetrics(Collector):
         self._worker = worker
         self._dispatcher = dispatcher
         self._pool = pool
+        self._approvals = approvals
         self._tenant_records = tenant_records
         self._version = version("homeport-server")
 
@@ -258,6 +261,23 @@ class SharingMetrics(Collector):
             age.add_metric([], records.status.age_s)
         yield age
 
+    def _waiting_approvals(self) -> Iterator[Metric]:
+        waiting = GaugeMetricFamily(
+            "homeport_approvals_waiting",
+            f"Instructions that wait for a person; of {MOST_TENANTS:,} tenants.",
+            labels=["tenant"],
+        )
+        oldest = GaugeMetricFamily(
+            "homeport_approvals_oldest_age_seconds",
+            f"How long the first of them has waited; of {MOST_TENANTS:,} tenants.",
+            labels=["tenant"],
+        )
+        for one in self._approvals.tenants:
+            waiting.add_metric([one.tenant], one.count)
+            oldest.add_metric([one.tenant], one.oldest_s)
+        yield waiting
+        yield oldest
+
     def _offloading(self) -> Iterator[Metric]:
         tasks = CounterMetricFamily(
             "homeport_offload_tasks", "Submissions checked in child processes, by how that ended.",
@@ -310,6 +330,7 @@ class SharingMetrics(Collector):
             "How long ago the oldest of them was decided; 0: there is none.",
             dispatcher.oldest_s(),
         )
+        yield from self._waiting_approvals()
         platforms = GaugeMetricFamily(
             "homeport_platforms_connected", "Platforms that are present.", labels=["tenant"]
         )

@@ -29,6 +29,10 @@ SCHEMA = Schema(
             "CREATE INDEX approvals_of_tenant ON approvals (tenant, verdict, row)",
             "CREATE INDEX approvals_by_time ON approvals (asked_ms)",
         ),
+        (
+            "CREATE INDEX approvals_waiting ON approvals (tenant, asked_ms)"
+            " WHERE verdict = 'waiting'",
+        ),
     ),
 )
 RETIRED = "retired"  # the revision of a rule that decides no more
@@ -141,6 +145,16 @@ def page(
         (tenant, *(one.value for one in verdicts), before, limit),
     )
     return [_approval(row) for row in rows]
+
+
+def waiting(db: sqlite3.Connection, limit: int) -> list[tuple[str, int, int]]:
+    """(tenant, how many wait, since when the first of them: Unix ms) of at most so many tenants."""
+    rows = db.execute(
+        "SELECT tenant, count(*), min(asked_ms) FROM approvals INDEXED BY approvals_waiting"
+        " WHERE verdict = 'waiting' GROUP BY tenant ORDER BY tenant LIMIT ?",
+        (limit,),
+    )
+    return rows.fetchall()
 
 
 def trim(db: sqlite3.Connection, limit: int) -> int:

@@ -46,6 +46,7 @@ from data_sharing.management.approvals import Approvals
 from data_sharing.management.operator_actions import OperatorActions
 from data_sharing.management.planning import Planning
 from data_sharing.management.shown_records import ShownRecords
+from data_sharing.management.waiting_approvals import WaitingApprovals
 from data_sharing.registry.access import origin
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.registry import Registry
@@ -64,6 +65,7 @@ class Deciding:
     rollouts: Rollouts
     pauses: Pauses
     forgetting: Forgetting
+    waiting_approvals: WaitingApprovals
     platforms: PlatformService
     rules: RuleService
     plans: PlanService
@@ -90,6 +92,7 @@ class Deciding:
             group.create_task(keep("decision retention", self.retention.run)),
             group.create_task(keep("rollouts", self.rollouts.run)),
             group.create_task(keep("paused rules", self.pauses.run)),
+            group.create_task(keep("waiting approvals", self.waiting_approvals.run)),
             group.create_task(keep("forgetting", self.forgetting.run, ends_on=(Conflict,))),
         ]
 
@@ -182,6 +185,7 @@ async def build_deciding(
         rollouts=rollouts,
         pauses=pauses,
         forgetting=Forgetting(database, worker),
+        waiting_approvals=WaitingApprovals(database, wall_ms=wall_ms),
         rules=RuleService(rules, rollouts, pauses, worker, offload, callers, redaction),
         plans=PlanService(planning, database, callers, wall_ms=wall_ms),
         decisions=DecisionService(

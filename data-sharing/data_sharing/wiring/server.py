@@ -280,6 +280,7 @@ async def _serve(
                 deciding.worker,
                 deciding.dispatcher,
                 pool,
+                deciding.waiting_approvals,
                 records,
             )
             loop_lag = EventLoopLag(clock=time.monotonic)

@@ -18,6 +18,7 @@ from data_sharing.feeds.intake import Intake
 from data_sharing.feeds.port import Retention
 from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.retention import Retainer
+from data_sharing.management.waiting_approvals import WaitingApprovals
 from data_sharing.signing import SigningKey
 from tests.support.decisions_harness import (
     CATALOGUE,
@@ -46,7 +47,9 @@ async def harness(tmp_path: Path) -> AsyncIterator[DecisionHarness]:
         yield made
 
 
-def collector(harness: DecisionHarness) -> SharingMetrics:
+def collector(
+    harness: DecisionHarness, approvals: WaitingApprovals | None = None
+) -> SharingMetrics:
     feeds = OpenFeeds(CATALOGUE)
     dispatcher = Dispatcher(
         harness.database, SigningKey.of(b"k" * 32),
@@ -63,6 +66,7 @@ def collector(harness: DecisionHarness) -> SharingMetrics:
         harness.worker,
         dispatcher,
         ProcessPool("tests.support.costly_tasks:TASKS", workers=1),
+        approvals or WaitingApprovals(harness.database, wall_ms=harness.clock),
     )
 
 
@@ -156,3 +160,35 @@ async def test_each_feed_tells_how_long_its_events_take_and_what_waits(harness) 
     assert told["events_total", TENANT, "traffic"] == 4
     assert told["event_duration_seconds_count", TENANT, "traffic"] == 4
     assert told["event_duration_seconds_sum", TENANT, "traffic"] > 0
+
+
+ASKS = """
+rules:
+  - rule: asks
+    watch: {e: {feed: traffic}}
+    when: "true"
+    do: [{invoke: {application: lamp, action: unlock}}]
+"""
+
+
+async def test_approvals_that_wait_are_counted_with_how_long(harness: DecisionHarness) -> None:
+    waiting = WaitingApprovals(harness.database, wall_ms=harness.clock)
+
+    def told() -> list[tuple[str, dict[str, str], float]]:
+        return [
+            (one.name, one.labels, one.value)
+            for family in collector(harness, waiting).collect()
+            for one in family.samples
+            if one.name.startswith("homeport_approvals_")
+        ]
+
+    waiting.look()
+    assert told() == []
+    harness.rules(ASKS)
+    await harness.publish(event(id="e1"), event(id="e2"))
+    harness.clock.now_ms += 90_000
+    waiting.look()
+    assert told() == [
+        ("homeport_approvals_waiting", {"tenant": TENANT}, 2),
+        ("homeport_approvals_oldest_age_seconds", {"tenant": TENANT}, 90),
+    ]
