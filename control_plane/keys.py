@@ -28,6 +28,7 @@ JOBS = (ROOT + "jobs/").encode()
 TENANTS = (ROOT + "tenants/").encode()
 TENANTS_FENCE = (ROOT + "tenants-fence").encode()  # rewritten when one is to be removed
 POLICIES = (ROOT + "policies/").encode()  # who may live where (docs/reference/policy.md)
+POLICIES_FENCE = (ROOT + "policies-fence").encode()  # rewritten when one is applied
 POLICY_VERSIONS = (ROOT + "policy-versions/").encode()
 KEY_RING = (ROOT + "keys/ring").encode()
 ENROLMENT_GROUPS = (ROOT + "enrolment/groups/").encode()

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from control_plane import faultpoints, keys
 from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.fleet.raised_fence import raise_fence
 from control_plane.fleet.records import decode_tenant, encode_tenant
 from control_plane.fleet.unit import DEFAULT_TENANT, TenantSpec
 from control_plane.fleet.unit import TenantRemoval as Mark
@@ -133,7 +134,7 @@ class TenantRemover:
                 revision = result.revision
                 faultpoints.passing("tenants.marked")
             for cluster in self._clusters:
-                await _raise_fence(cluster, revision)
+                await raise_fence(cluster, keys.TENANTS_FENCE, revision)
             return revision
         raise Conflict(f"tenant {tenant_id} keeps changing under this request; try again")
 
@@ -182,21 +183,3 @@ class TenantRemover:
 
 def _all(prefix: bytes) -> Delete:
     return Delete(prefix, prefix=True)
-
-
-async def _raise_fence(cluster: Store, revision: int) -> None:
-    """Has the fence of an assignment cluster ask for tenants as of `revision` of the control
-    data, or a later one."""
-    for _ in range(ATTEMPTS):
-        pair = await cluster.get(keys.TENANTS_FENCE)
-        if pair is not None and int(pair.value or b"0") >= revision:
-            return
-        result = await cluster.commit(
-            Txn(
-                compares=[unchanged(keys.TENANTS_FENCE, pair.mod_revision if pair else 0)],
-                then=[Put(keys.TENANTS_FENCE, b"%d" % revision)],
-            )
-        )
-        if result.succeeded:
-            return
-    raise Conflict("others keep removing tenants; try again")

@@ -25,23 +25,36 @@ from provisioner.policy.compiling import compile_policy
 
 log = logging.getLogger(__name__)
 
+HEARD_S = 1.0  # that a change is waited for
+READ_S = 0.5  # and then that it is compiled, while nobody gets a home here
 COMPILE_S = 60.0  # for one policy, with room for a machine that is busy with other things
 
 
 class FollowedPolicies:
     """One per server; `start` reads everything once, or `restore` takes over an earlier view;
     `run` follows. default: what holds where a tenant has no policy, or its policy says nothing.
-    wall: Unix seconds."""
+    wall: Unix seconds. heard_s, read_s: how long `heard` waits for a change, and then for what it
+    brought to be compiled."""
 
     def __init__(
-        self, store: Store, default: PlacementPolicy, *, wall: Callable[[], float]
+        self,
+        store: Store,
+        default: PlacementPolicy,
+        *,
+        wall: Callable[[], float],
+        heard_s: float = HEARD_S,
+        read_s: float = READ_S,
     ) -> None:
+        self._heard_s = heard_s
+        self._read_s = read_s
         self._default = default
         self.wall = wall
         self._compiled: dict[str, CompiledPolicy] = {}
         self._unknown: dict[str, PlacementPolicy] = {}  # of tenants whose policy was never read
         self._behind: dict[str, str] = {}
         self._changed: dict[str, PolicyRecord | None] = {}
+        self._being_read = ""  # the tenant whose policy is being compiled
+        self.overdue: set[str] = set()  # tenants whose newest policy was waited for in vain
         self._awake = asyncio.Event()
         self._progress = asyncio.Condition()
         self.replica = Replica(
@@ -98,6 +111,22 @@ class FollowedPolicies:
             return False
         return True
 
+    async def heard(self, revision: int) -> bool:
+        """Whether the policies are known as of a revision of the store, in bounds: what was heard
+        of is compiled, but for the tenants that are `overdue` then."""
+        if not await self.replica.wait_for_revision(revision, timeout_s=self._heard_s):
+            return False
+        try:
+            async with asyncio.timeout(self._read_s), self._progress:
+                await self._progress.wait_for(lambda: not self._unread())
+        except TimeoutError:
+            self.overdue.update(self._unread())
+        return True
+
+    def _unread(self) -> set[str]:
+        """Tenants of whom something was heard that is not compiled yet."""
+        return {*self._changed, self._being_read} - {""}
+
     # -- its life ----------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -126,7 +155,13 @@ class FollowedPolicies:
         self._awake.clear()
         while self._changed:
             tenant, record = self._changed.popitem()
-            await self._take(tenant, record)
+            self._being_read = tenant
+            try:
+                await self._take(tenant, record)
+            finally:
+                self._being_read = ""
+            if tenant not in self._changed:
+                self.overdue.discard(tenant)
             async with self._progress:
                 self._progress.notify_all()
 

@@ -1,16 +1,19 @@
 """PolicyRegistry: writes tenants' policies, and keeps the versions before.
 
 A change compares the version that it was made from and the tenant's record, in the transaction
-that writes it: two operators never overwrite each other, and no policy outlives its tenant.
+that writes it: two operators never overwrite each other, and no policy outlives its tenant. The
+fence of policies is rewritten with it, so that no home is given by the version before
+(provisioner.ledger.policy_fence).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound
+from control_plane.fleet.raised_fence import raise_fence
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.store.port import Delete, Operation, Put, Store, Txn, range_all, unchanged
 from provisioner.applied_policies.record import PolicyRecord, decode_policy, encode_policy
@@ -27,11 +30,18 @@ class KeptPolicy:
 
 
 class PolicyRegistry:
-    """Over one store. wall: Unix seconds. Raises StoreUnavailable and OutcomeUnknown besides what
-    is said."""
+    """Over one store. wall: Unix seconds. assignment_clusters: stores with assignments that are not
+    this one. Raises StoreUnavailable and OutcomeUnknown besides what is said."""
 
-    def __init__(self, store: Store, *, wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        wall: Callable[[], float],
+        assignment_clusters: Sequence[Store] = (),
+    ) -> None:
         self._store = store
+        self._clusters = assignment_clusters
         self._wall = wall
 
     async def read(self, tenant: str, version: int = 0) -> KeptPolicy:
@@ -47,7 +57,9 @@ class PolicyRegistry:
         return KeptPolicy(record=None if pair is None else decode_policy(pair), versions=versions)
 
     async def apply(self, tenant: str, document: str, *, base_version: int) -> PolicyRecord:
-        """Writes a checked document as the next version. Raises Conflict; NotFound."""
+        """Writes a checked document as the next version. Raises Conflict; NotFound. Where an
+        assignment cluster is away that could not be told (StoreUnavailable, OutcomeUnknown), it
+        stands all the same."""
         key, of_tenant = keys.policy(tenant), keys.tenant(tenant)
         owner, pair = await self._store.get(of_tenant), await self._store.get(key)
         if owner is None and tenant != DEFAULT_TENANT.id:
@@ -63,6 +75,7 @@ class PolicyRegistry:
         writes: list[Operation] = [
             Put(key, value),
             Put(keys.policy_version(tenant, record.version), value),
+            Put(keys.POLICIES_FENCE, b""),
         ]
         if record.version > KEPT_VERSIONS:
             writes.append(Delete(keys.policy_version(tenant, record.version - KEPT_VERSIONS)))
@@ -80,4 +93,6 @@ class PolicyRegistry:
                 f"tenant {tenant} or its policy changed under this request; read it again and "
                 "reapply your change"
             )
+        for cluster in self._clusters:
+            await raise_fence(cluster, keys.POLICIES_FENCE, result.revision)
         return record

@@ -31,7 +31,7 @@ LEFT_BEHIND = (
     keys.BOOTSTRAP_TOKENS, keys.DIRECTORY_PROOFS, keys.DIRECTORY_CODES,
     keys.INVITATIONS, keys.DOMAIN_CHECKER,
 )  # fmt: skip
-_ONCE = frozenset({keys.RELEASED, keys.KEY_RING, keys.RESTORING})
+_ONCE = frozenset({keys.RELEASED, keys.KEY_RING, keys.RESTORING, keys.POLICIES_FENCE})
 
 
 def is_left_behind(key: bytes) -> bool:

@@ -19,8 +19,8 @@ class Batch:
     """Filled by one commit queue, committed whole or not at all."""
 
     __slots__ = (
-        "accounts", "changes", "claims", "expired", "keys", "refused", "releases", "settled",
-        "without_room",
+        "accounts", "changes", "claims", "expired", "keys", "refused", "releases", "rerouted",
+        "settled",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Batch:
         self.accounts: Sequence[Account] = ()  # every account touched, once
         self.expired: list[Operation] = []  # met on the way: nobody waits for them any more
         self.refused: list[tuple[Operation, ServiceError]] = []  # met on the way: not to be made
-        self.without_room: list[Claim] = []  # met on the way: their unit has no slot for them
+        self.rerouted: list[Claim] = []  # met on the way: no slot there, or a replaced policy
         self.settled = False  # everybody in it is told, is about to be, or waits again
 
     def deliver(self, revision: int, start: int, end: int) -> bool:
@@ -65,8 +65,8 @@ def gather(
 ) -> Batch:
     """Takes the next batch off the queue: as many operations as the store's limit on lists
     lets in, each tenant's in turn. now: monotonic seconds; fixed_compares: what a batch compares
-    whatever is in it; refusal: why the client of a key may not be made, None: nobody has to be
-    asked about."""
+    whatever is in it; refusal: why the client of a key may not be given a home, None: nobody has to
+    be asked about."""
     batch = Batch()
     changes = batch.changes
     compares = writes = MAX_OPERATIONS - fixed_compares
@@ -81,9 +81,10 @@ def gather(
                 break
             if (
                 account.adopted
-                and refusal is None
+                and (refusal is None or refusal(operation.key) is None)
                 and operation.expires_at >= now
                 and account.usage + change[0] < account.grant
+                and operation.is_current()
             ):
                 batch.keys.add(operation.key)
                 batch.claims.append(operation)
@@ -111,15 +112,16 @@ def gather(
         if operation.expires_at < now:
             batch.expired.append(operation)
             continue
-        if refusal is not None and claim is not None and not claim.revision:
+        if refusal is not None and claim is not None:
             why_not = refusal(claim.key)
             if why_not is not None:
                 batch.refused.append((claim, why_not))
                 continue
         if claim is not None:
             taken = change[0] if change is not None else 0
-            if not account.adopted or account.usage + taken >= account.grant:
-                batch.without_room.append(claim)
+            full = not account.adopted or account.usage + taken >= account.grant
+            if full or not claim.is_current():
+                batch.rerouted.append(claim)
                 continue
             batch.claims.append(claim)
             if change is None:

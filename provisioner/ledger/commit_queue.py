@@ -125,14 +125,14 @@ class CommitQueue:
 
     def _gather(self) -> Batch:
         """The next batch; answers those who waited too long, and reroutes those whose unit
-        has no room left."""
+        has no room left, or who were decided by a policy that was replaced."""
         rules = self._rules
         batch = gather(self._waiting, self._clock(), rules.fixed_compares, rules.refusal)
         for operation in batch.expired:
             self._fail(operation, Unavailable("the store was too slow; try again"))
         for operation, error in batch.refused:
             self._fail(operation, error)
-        for claim in batch.without_room:
+        for claim in batch.rerouted:
             self._release_reservation(claim)
             tell(self._reroute, claim)
         return batch

@@ -15,9 +15,9 @@ from control_plane.errors import ServiceError
 from control_plane.store.port import Compare, Store, TxnResult
 from provisioner.ledger import transactions
 from provisioner.ledger.account import Account
+from provisioner.ledger.fences import NO_FENCES, Fences
 from provisioner.ledger.operations import Operation
 from provisioner.ledger.session import Session
-from provisioner.ledger.tenant_fence import TenantFence
 
 RefreshAccounts = Callable[[Sequence[Account]], Awaitable[None]]
 
@@ -49,8 +49,8 @@ class CommitRules(Protocol):
 
     @property
     def refusal(self) -> Callable[[bytes], ServiceError | None] | None:
-        """Why the client of an assignment's key may not be made, as of what the batch compares;
-        None: nobody has to be asked about."""
+        """Why the client of an assignment's key may not be given a home, as of what the batch
+        compares; None: nobody has to be asked about."""
         ...
 
     def fence_key(self, unit: str) -> bytes:
@@ -82,24 +82,24 @@ class CommitRules(Protocol):
 
 
 class StoreCommitRules:
-    """Everything is in one store: the session, each unit's fence and that of tenants suffice.
-    tenants None: no clients are made, but only moved."""
+    """Everything is in one store: the session, each unit's fence and those of what others decide
+    suffice."""
 
     route = None
     fence_key = staticmethod(keys.fence)
 
-    def __init__(self, store: Store, session: Session, tenants: TenantFence | None = None) -> None:
+    def __init__(self, store: Store, session: Session, fences: Fences = NO_FENCES) -> None:
         self._store = store
         self._session = session
-        self._tenants = tenants
-        self.refusal = None if tenants is None else tenants.refusal
-        self.fixed_compares = 1 if tenants is None else 2
+        self._fences = fences
+        self.refusal = fences.refusal if fences else None
+        self.fixed_compares = 1 + len(fences)
 
     def compares(self) -> Sequence[Compare]:
-        return () if self._tenants is None else (self._tenants.compare,)
+        return self._fences.compares()
 
     def outdated(self, compares: Sequence[Compare], result: TxnResult) -> bool:
-        """Decided by tenants as they were before one of them was to be removed."""
+        """Decided by tenants or policies as they were before one of them changed."""
         return any_outdated(compares, result)
 
     def unregistered(self, accounts: Sequence[Account]) -> Sequence[Account]:
@@ -116,8 +116,7 @@ class StoreCommitRules:
         if not transactions.session_stands(result, session.revision):
             return False
         transactions.accept_snapshot(session.id, accounts, result)
-        if self._tenants is not None:
-            await self._tenants.adopt(await self._store.get(keys.TENANTS_FENCE))
+        await self._fences.adopt(self._store)
         return True
 
 

@@ -62,6 +62,11 @@ class Claim(Operation):
         """The unit it should go to as things stand, or why there is none. May be asked
         again when that unit turns out to be full."""
 
+    def is_current(self) -> bool:
+        """Whether `choose` would still go by what it went by: the tenant's policy. One that is not
+        is asked again before it is written."""
+        return True
+
     @abstractmethod
     def assigned(self, revision: int) -> None:
         """A is durable, at the store's `revision`."""

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from control_plane.store.port import Store
 from control_plane.supervision import Supervisor
 from provisioner.ledger.commit_rules import StoreCommitRules
+from provisioner.ledger.fences import NO_FENCES, Fences
 from provisioner.ledger.reclaim import reclaim_expired_sessions
 from provisioner.ledger.reservation_rules import StoreReservationRules
 from provisioner.ledger.session import Session
 from provisioner.ledger.store_ledger import COMMIT_QUEUES, LedgerRules, StoreLedger
-from provisioner.ledger.tenant_fence import TenantFence
 
 
 def single_store_ledger(
@@ -23,14 +23,14 @@ def single_store_ledger(
     supervisor: Supervisor,
     session_ttl_s: int = 5,
     queues: int = COMMIT_QUEUES,
-    tenants: TenantFence | None = None,
+    fences: Fences = NO_FENCES,
 ) -> StoreLedger:
     """Not started. clock, jitter, supervisor, queues: as StoreLedger. new_id: provisioner ids that
-    were never used before. tenants: as StoreCommitRules."""
+    were never used before. fences: as StoreCommitRules."""
     session = Session(store, ttl_s=session_ttl_s, new_id=new_id, alone=True)
     rules = LedgerRules(
         control=store,
-        commit=StoreCommitRules(store, session, tenants),
+        commit=StoreCommitRules(store, session, fences),
         reservations=StoreReservationRules(store, session),
         lookups=None,
         reclaim=lambda damaged: reclaim_expired_sessions(store, damaged),

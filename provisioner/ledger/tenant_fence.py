@@ -9,16 +9,12 @@ compares an earlier fence, and is refused.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 
 from control_plane import keys
 from control_plane.errors import Refused, ServiceError
-from control_plane.printable import quoted
-from control_plane.store.damaged import shown_key
 from control_plane.store.port import Compare, KeyValue, unchanged
-
-log = logging.getLogger(__name__)
+from provisioner.ledger.fences import revision_asked
 
 
 class TenantFence:
@@ -34,26 +30,15 @@ class TenantFence:
         self.compare: Compare = unchanged(keys.TENANTS_FENCE, 0)
 
     async def adopt(self, found: KeyValue | None) -> None:
-        """Takes over what stands in the store, once the tenants are known as of it. Where that
-        takes too long it is left as it was, and batches go on being refused."""
         revision = found.mod_revision if found is not None else 0
         if found is not None and revision != self.compare.operand:
-            # In an assignment cluster it names the revision of the control data.
-            try:
-                needed = int(found.value) if found.value else revision
-            except ValueError:
-                log.error(
-                    "the record %s is damaged: %s is no revision; no client is made while it is",
-                    shown_key(found.key), quoted(found.value),
-                )  # fmt: skip
-                return
-            if not await self._heard(needed):
+            needed = revision_asked(found)
+            if needed is None or not await self._heard(needed):
                 return
         self.compare = unchanged(keys.TENANTS_FENCE, revision)
 
     def refusal(self, assignment_key: bytes) -> ServiceError | None:
-        """Why this client may not be made. Where no tenant was ever removed, as far as is known,
-        nothing is asked."""
+        # Where no tenant was ever removed, as far as is known, nothing is asked.
         if not self.compare.operand:
             return None
         tenant = assignment_key[len(keys.ASSIGNMENTS) :].partition(b"/")[0].decode()

@@ -98,13 +98,16 @@ Outcome: TypeAlias = Moved | Superseded | NotMoved
 
 class MoveOperation(Move):
     """See the module. `outcome` is set once. find(request): where it should go, as things
-    stand; lease: of its departure; held: the hold that stands beside the assignment."""
+    stand; policy_of(tenant): the revision of the policy that it goes by; lease: of its departure;
+    held: the hold that stands beside the assignment."""
 
     __slots__ = (
         "_at_ms",
         "_find",
         "_held",
         "_lease",
+        "_policy",
+        "_policy_of",
         "guards",
         "outcome",
         "request",
@@ -117,6 +120,7 @@ class MoveOperation(Move):
         source: Account,
         *,
         find: Callable[[MoveRequest], MoveTarget | ServiceError],
+        policy_of: Callable[[str], int],
         lease: int,
         held: KeyValue | None,
         at_ms: int,
@@ -131,6 +135,8 @@ class MoveOperation(Move):
         self.guards: Sequence[port.Compare] = ()
         self.writes: Sequence[port.Operation] = ()
         self._find = find
+        self._policy_of = policy_of
+        self._policy = 0
         self._lease = lease
         self._held = held
         self._at_ms = at_ms
@@ -142,6 +148,7 @@ class MoveOperation(Move):
         target = self._find(self.request)
         if isinstance(target, ServiceError):
             return target
+        self._policy = target.policy
         account, request, record = target.account, self.request, self.request.record
         unit, epoch = account.unit, record.epoch + 1
         home = request.home if request.home != unit else ""
@@ -171,6 +178,9 @@ class MoveOperation(Move):
                 hold(request.tenant.id, request.client_id, unit, until_ms=until_ms),
             )
         return account
+
+    def is_current(self) -> bool:
+        return self._policy_of(self.request.tenant.id) == self._policy
 
     def assigned(self, revision: int) -> None:
         epoch = self.request.record.epoch + 1

@@ -197,6 +197,7 @@ class Mover:
             request,
             ledger.account(request.record.unit),
             find=self._find,
+            policy_of=self._policies.revision_of,
             lease=lease,
             held=await self._held(request),
             at_ms=int(self._wall() * 1000),

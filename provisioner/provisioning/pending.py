@@ -76,7 +76,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
 
     proof: what its caller showed of being the client; receiver: what `reply` and `fail` answer;
     joined: those who asked for the same client while this was under way; checked_store: whether
-    the store was asked for an assignment of it.
+    the store was asked for an assignment of it; policy: the revision by which `choose` chose last.
     """
 
     __slots__ = (
@@ -89,6 +89,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         "joined",
         "location",
         "plain",
+        "policy",
         "proof",
         "receiver",
         "tenant",
@@ -150,9 +151,9 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         account = placer.accounts[choice.unit_index]
         location = self.location
         why = placer.provenance(choice, location)
-        revision = placer.policies.revision_of(self.tenant.id)
+        self.policy = placer.policies.revision_of(self.tenant.id)
         self.value = encode_assignment(
-            account.unit, 1, self.at_ms, location.cell, revision, why=why,
+            account.unit, 1, self.at_ms, location.cell, self.policy, why=why,
             key=self.proof.bound_key,
         )  # fmt: skip
         if self.tenant.hold_s > 0:
@@ -165,6 +166,9 @@ class PendingProvision(Claim, Generic[ReceiverT]):
             self.guards = (port.unchanged(consumes.key, consumes.mod_revision),)
             self.writes = (*self.writes, port.Delete(consumes.key))
         return account
+
+    def is_current(self) -> bool:
+        return self.flow.placer.policies.revision_of(self.tenant.id) == self.policy
 
     def assigned(self, revision: int) -> None:
         self.flow.assigned(self)

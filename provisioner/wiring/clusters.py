@@ -20,6 +20,7 @@ from control_plane.store.port import Store
 from control_plane.supervision import Supervisor
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.departure_lease import DepartureLease
+from provisioner.ledger.fences import Fences
 from provisioner.ledger.holds import HoldConfirmer, StoreHoldConfirmer
 from provisioner.ledger.port import Ledger
 from provisioner.ledger.sharded.client_keys import ShardedReader
@@ -28,7 +29,6 @@ from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import COMMIT_QUEUES
-from provisioner.ledger.tenant_fence import TenantFence
 from provisioner.provisioning.key_binding import FindStore, RecordStore
 from provisioner.settings import Settings
 from provisioner.shards.clusters import (
@@ -87,9 +87,9 @@ def provisioning_ledger(
     cluster_set: ClusterSet | None,
     rng: random.Random,
     supervisor: Supervisor,
-    new_fence: Callable[[], TenantFence],
+    new_fences: Callable[[], Fences],
 ) -> Ledger:
-    """The ledger of provisioning, over whichever it is. new_fence: one for each store with
+    """The ledger of provisioning, over whichever it is. new_fences: those of each store with
     assignments."""
     cache = cluster_set.shard_map_cache if cluster_set is not None else None
     return _ledger(
@@ -101,7 +101,7 @@ def provisioning_ledger(
         supervisor,
         kind="p",
         queues=COMMIT_QUEUES,
-        new_fence=new_fence,
+        new_fences=new_fences,
     )
 
 
@@ -111,12 +111,24 @@ def moves_ledger(
     cluster_set: ClusterSet | None,
     rng: random.Random,
     supervisor: Supervisor,
+    new_fences: Callable[[], Fences],
 ) -> Ledger:
-    """A ledger of moves, with one commit queue, for a move writes the usage of two units."""
+    """A ledger of moves, with one commit queue, for a move writes the usage of two units.
+    new_fences: as `provisioning_ledger`."""
     cache = None
     if cluster_set is not None:
         cache = ShardMapCache(store, cluster_set.shard_map_cache.map)
-    return _ledger(settings, store, cluster_set, cache, rng, supervisor, kind="m", queues=1)
+    return _ledger(
+        settings,
+        store,
+        cluster_set,
+        cache,
+        rng,
+        supervisor,
+        kind="m",
+        queues=1,
+        new_fences=new_fences,
+    )
 
 
 def _ledger(
@@ -129,9 +141,9 @@ def _ledger(
     *,
     kind: str,
     queues: int,
-    new_fence: Callable[[], TenantFence] | None = None,
+    new_fences: Callable[[], Fences],
 ) -> Ledger:
-    """kind: what its sessions' names begin with; new_fence None: it makes no clients."""
+    """kind: what its sessions' names begin with."""
 
     def jitter() -> float:
         return rng.uniform(0.05, 0.5)
@@ -145,7 +157,7 @@ def _ledger(
             supervisor=supervisor,
             session_ttl_s=settings.session_ttl_s,
             queues=queues,
-            tenants=None if new_fence is None else new_fence(),
+            fences=new_fences(),
         )
     # Before the dot: the server, the same in every cluster; see ShardMover.begin.
     server = f"{kind}-{secrets.token_hex(6)}"
@@ -159,7 +171,7 @@ def _ledger(
         supervisor=supervisor,
         session_ttl_s=settings.session_ttl_s,
         queues=queues,
-        new_fence=new_fence,
+        new_fences=new_fences,
     )
 
 

@@ -14,6 +14,7 @@ from control_plane.fleet.lifecycle import LossPolicy
 from control_plane.fleet.transitions import Transitions
 from control_plane.handoff.orders import OrderIssuer
 from control_plane.supervision import Supervisor
+from provisioner.ledger.fences import Fences
 from provisioner.ledger.hold_expiry import HoldExpiry
 from provisioner.ledger.holds import HoldConfirmer
 from provisioner.moves.dialing import unit_dialer
@@ -24,7 +25,7 @@ from provisioner.moves.job_store import JobStore
 from provisioner.moves.mover import Mover
 from provisioner.settings import Settings
 from provisioner.wiring.clusters import Departures, hold_confirmer, moves_ledger
-from provisioner.wiring.state import ServerState
+from provisioner.wiring.state import ServerState, policy_fence
 from provisioner.wiring.tasks import Task
 
 
@@ -94,7 +95,14 @@ def build_moving(
     )
     mover = Mover(
         state.client_keys,
-        new_ledger=lambda: moves_ledger(settings, store, state.cluster_set, rng, supervisor),
+        new_ledger=lambda: moves_ledger(
+            settings,
+            store,
+            state.cluster_set,
+            rng,
+            supervisor,
+            lambda: Fences(policy_fence(state.policies)),
+        ),
         policies=state.hooked,
         hooks=state.hooked,
         fleet=fleet_view.fleet,

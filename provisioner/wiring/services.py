@@ -250,7 +250,11 @@ def build_services(
         callers,
     )
     policy_service = PolicyService(
-        PolicyRegistry(store, wall=time.time),
+        PolicyRegistry(
+            store,
+            wall=time.time,
+            assignment_clusters=tuple(cluster_set.clusters.values()) if cluster_set else (),
+        ),
         state.policies,
         fleet_view,
         state.client_keys,

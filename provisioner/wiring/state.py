@@ -26,6 +26,8 @@ from control_plane.supervision import Supervisor
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
+from provisioner.ledger.fences import Fences
+from provisioner.ledger.policy_fence import PolicyFence
 from provisioner.ledger.port import Ledger
 from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.ledger.sharded.cluster_counts import ClusterCounts
@@ -115,15 +117,18 @@ async def read_state(
     )
     cluster_set = await open_cluster_set(settings, store, statistics, stop, stack)
     fleet_view = FleetView(store, clock=time.monotonic, longest_ticket_s=settings.longest_ticket_s)
+    policies = FollowedPolicies(store, PlacementPolicy(nowhere=settings.nowhere), wall=time.time)
     ledger = provisioning_ledger(
         settings,
         store,
         cluster_set,
         rng,
         supervisor,
-        lambda: TenantFence(heard=fleet_view.heard_of_tenants, closed=fleet_view.takes_no_clients),
+        lambda: Fences(
+            TenantFence(heard=fleet_view.heard_of_tenants, closed=fleet_view.takes_no_clients),
+            policy_fence(policies),
+        ),
     )
-    policies = FollowedPolicies(store, PlacementPolicy(nowhere=settings.nowhere), wall=time.time)
     used = await begin(store, snapshot, ring, ledger, fleet_view, policies)
     groups = EnrolmentGroups(store, wrapping, random=secrets.token_bytes, wall=time.time)
     if used is None:
@@ -174,3 +179,8 @@ async def read_state(
         store_status=store_status,
         keeper=keeper,
     )
+
+
+def policy_fence(policies: FollowedPolicies) -> PolicyFence:
+    """One for a store with assignments."""
+    return PolicyFence(heard=policies.heard, overdue=policies.overdue)

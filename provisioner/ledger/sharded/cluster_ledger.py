@@ -12,6 +12,7 @@ from collections.abc import Callable
 from control_plane.store.port import Store
 from control_plane.supervision import Supervisor
 from provisioner.ledger.account import Account
+from provisioner.ledger.fences import NO_FENCES, Fences
 from provisioner.ledger.operations import Claim, Lookup, Operation
 from provisioner.ledger.session import Session
 from provisioner.ledger.sharded.commit_rules import ClusterCommitRules
@@ -23,7 +24,6 @@ from provisioner.ledger.sharded.shard_routes import (
     ShardRoute,
 )
 from provisioner.ledger.store_ledger import COMMIT_QUEUES, LedgerRules, StoreLedger
-from provisioner.ledger.tenant_fence import TenantFence
 
 
 def cluster_ledger(
@@ -41,15 +41,15 @@ def cluster_ledger(
     supervisor: Supervisor,
     session_ttl_s: int = 5,
     queues: int = COMMIT_QUEUES,
-    tenants: TenantFence | None = None,
+    fences: Fences = NO_FENCES,
 ) -> StoreLedger:
     """store: the cluster. forward, forward_lookup: take what belongs to another cluster, or
-    to none for a moment. tenants: as ClusterCommitRules. The rest as StoreLedger."""
+    to none for a moment. fences: as ClusterCommitRules. The rest as StoreLedger."""
     session = Session(store, ttl_s=session_ttl_s, new_id=lambda: f"{new_id()}@{route.cluster}")
     rules = LedgerRules(
         control=control,
         commit=ClusterCommitRules(
-            store, control, session, route, ClusterWriteRoute(route, forward), tenants
+            store, control, session, route, ClusterWriteRoute(route, forward), fences
         ),
         reservations=ClusterReservationRules(store, control, session),
         lookups=ClusterLookupRules(route, forward_lookup),

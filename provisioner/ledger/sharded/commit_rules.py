@@ -16,10 +16,10 @@ from control_plane.store.port import Compare, OutcomeUnknown, Store, TxnResult
 from provisioner.ledger import transactions
 from provisioner.ledger.account import Account
 from provisioner.ledger.commit_rules import RefreshAccounts, WriteRoute, any_outdated
+from provisioner.ledger.fences import NO_FENCES, Fences
 from provisioner.ledger.session import Session
 from provisioner.ledger.sharded import cross_cluster_transactions
 from provisioner.ledger.sharded.shard_routes import ShardRoute
-from provisioner.ledger.tenant_fence import TenantFence
 
 READS = 3  # of accounts whose gate had to be updated first
 REGISTER_ATTEMPTS = 10
@@ -27,7 +27,7 @@ REGISTER_ATTEMPTS = 10
 
 class ClusterCommitRules:
     """CommitRules of one cluster. store: the cluster; shards: its shards; route: of its
-    operations; tenants None: no clients are made, but only moved."""
+    operations."""
 
     fence_key = staticmethod(keys.gate)
 
@@ -38,23 +38,22 @@ class ClusterCommitRules:
         session: Session,
         shards: ShardRoute,
         route: WriteRoute,
-        tenants: TenantFence | None = None,
+        fences: Fences = NO_FENCES,
     ) -> None:
         self._store = store
         self._control = control
         self._session = session
         self._shards = shards
         self.route = route
-        self._tenants = tenants
-        self.refusal = None if tenants is None else tenants.refusal
-        self.fixed_compares = 2 if tenants is None else 3
+        self._fences = fences
+        self.refusal = fences.refusal if fences else None
+        self.fixed_compares = 2 + len(fences)
 
     def compares(self) -> Sequence[Compare]:
-        tenants = self._tenants
-        return (self._shards.epoch, *(() if tenants is None else (tenants.compare,)))
+        return (self._shards.epoch, *self._fences.compares())
 
     def outdated(self, compares: Sequence[Compare], result: TxnResult) -> bool:
-        """Decided by an old map, or by tenants as they were before one was to be removed."""
+        """Decided by an old map, or by tenants or policies as they were before one changed."""
         return any_outdated(compares, result)
 
     def unregistered(self, accounts: Sequence[Account]) -> Sequence[Account]:
@@ -93,8 +92,7 @@ class ClusterCommitRules:
             if not transactions.session_stands(here, session.revision):
                 return False
             await self._shards.accept_epoch(cross_cluster_transactions.epoch_read(here))
-            if self._tenants is not None:
-                await self._tenants.adopt(await self._store.get(keys.TENANTS_FENCE))
+            await self._fences.adopt(self._store)
             try:
                 control = await self._control.commit(cross_cluster_transactions.read_control(units))
             except ServiceError:

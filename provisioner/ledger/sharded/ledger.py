@@ -20,6 +20,7 @@ from control_plane.supervision import Supervisor
 from control_plane.tracing.tracer import Tracer
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
+from provisioner.ledger.fences import Fences
 from provisioner.ledger.operations import Claim, Lookup, Move, Operation, Release
 from provisioner.ledger.port import LedgerCounts
 from provisioner.ledger.reclaim import Reclaimer, reclaim_expired_sessions
@@ -29,7 +30,6 @@ from provisioner.ledger.sharded.deferred_operations import DeferredOperations
 from provisioner.ledger.sharded.frozen_shards import FrozenShards
 from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.ledger.store_ledger import COMMIT_QUEUES, StoreLedger
-from provisioner.ledger.tenant_fence import TenantFence
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.filters import PolicySource
 from provisioner.placement.fleet import PlacementFleet
@@ -72,7 +72,7 @@ class ShardedLedger:
         supervisor: Supervisor,
         session_ttl_s: int = 5,
         queues: int = COMMIT_QUEUES,
-        new_fence: Callable[[], TenantFence] | None = None,
+        new_fences: Callable[[], Fences] = Fences,
     ) -> None:
         self._clock = clock
         self._supervisor = supervisor
@@ -97,7 +97,7 @@ class ShardedLedger:
                 supervisor=supervisor,
                 session_ttl_s=session_ttl_s,
                 queues=queues,
-                tenants=None if new_fence is None else new_fence(),
+                fences=new_fences(),
             )
             for name, store in clusters.items()
         }

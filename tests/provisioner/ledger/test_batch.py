@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from control_plane import keys
+from control_plane.errors import Refused
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.port import MAX_OPERATIONS, Delete, unchanged
 from control_plane.turns import Turns
@@ -74,14 +75,14 @@ def test_claims_beyond_the_grant_are_told_apart():
     at = account(grant=3, usage=1)
     waiting = queue(claim(f"c{n}", at) for n in range(4))
     batch = gather(waiting, NOW, fixed_compares=1)
-    assert (len(batch.claims), len(batch.without_room), len(waiting)) == (2, 2, 0)
+    assert (len(batch.claims), len(batch.rerouted), len(waiting)) == (2, 2, 0)
 
 
 def test_without_an_adopted_fence_nobody_is_added_and_clients_may_leave():
     at = account()
     at.adopted = False
     batch = gather(queue([claim("new", at), release("old", at)]), NOW, fixed_compares=1)
-    assert (len(batch.claims), len(batch.without_room), len(batch.releases)) == (0, 1, 1)
+    assert (len(batch.claims), len(batch.rerouted), len(batch.releases)) == (0, 1, 1)
 
 
 def test_who_does_not_wait_any_more_is_not_written():
@@ -176,3 +177,36 @@ def test_answers_leave_in_parts_and_each_of_them_once(part: int):
         start, parts = start + part, parts + 1
     assert told == [keys.assignment("t", name) for name in "acdef"]
     assert parts == -(-6 // part)
+
+
+class Outdated(ShownClaim):
+    """One that was decided by what was replaced."""
+
+    def is_current(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_who_was_decided_by_what_was_replaced_is_asked_again(plain):
+    at = account()
+    late = Outdated()
+    late.key, late.account, late.expires_at = keys.assignment("t", "late"), at, 99.0
+    late.plain = plain
+    batch = gather(queue([claim("first", at), late, claim("last", at)]), NOW, fixed_compares=1)
+    assert ([one.key for one in batch.claims], batch.rerouted) == (
+        [keys.assignment("t", "first"), keys.assignment("t", "last")],
+        [late],
+    )
+
+
+def test_who_is_refused_is_left_out_among_many():
+    at = account()
+    refused = keys.assignment("t", "c1")
+    batch = gather(
+        queue(claim(f"c{n}", at) for n in range(3)),
+        NOW,
+        1,
+        lambda key: Refused("not this one") if key == refused else None,
+    )
+    assert [one.key for one, _ in batch.refused] == [refused]
+    assert len(batch.claims) == 2

@@ -21,6 +21,7 @@ from control_plane.fleet.unit import TenantId, TenantSpec
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, KeyValue, Put, Store, Txn
 from control_plane.store.replica import Replica
+from provisioner.ledger.fences import Fences
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import StoreLedger
 from provisioner.ledger.tenant_fence import TenantFence
@@ -63,7 +64,7 @@ async def server(
         jitter=lambda: 0.0,
         new_id=lambda: f"p{next(names)}",
         supervisor=FailFast(),
-        tenants=fence if fenced else None,
+        fences=Fences(fence) if fenced else Fences(),
     )
     await ledger.start()
     ledger.follow(["a"])

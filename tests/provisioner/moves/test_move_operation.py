@@ -57,6 +57,7 @@ def operation(of: MoveRequest, target: MoveTarget | Exhausted, held: KeyValue | 
         of,
         Account(unit="dublin"),
         find=lambda asked: target,
+        policy_of=lambda tenant: 0,
         lease=77,
         held=held,
         at_ms=2_000,

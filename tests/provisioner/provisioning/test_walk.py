@@ -53,6 +53,7 @@ LEAVES = frozenset(
     {
         "provisioner.ledger.account",  # what is held at a unit: numbers
         "provisioner.ledger.assignment",  # an assignment as bytes and back
+        "provisioner.placement.filters",  # by what a client is placed: values
         "provisioner.placement.occupancy",  # room and load by unit: numbers
         "provisioner.provisioning.client_proof",  # what a call shows, held against a record
         "provisioner.provisioning.response_encoding",  # an answer as bytes
