@@ -138,6 +138,7 @@ class DueWork:
             state=self._state,
             plans=PlansAt(self._plans, at_ms),
             explaining=True,
+            clock_ms=now_ms,
         )
         self._writer.timer(db, batch, timer, decided, at_ms=at_ms, now_ms=now_ms)
 

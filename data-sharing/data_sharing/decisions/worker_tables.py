@@ -144,7 +144,7 @@ def rename_health(db: sqlite3.Connection, tenant: str, rule: str, to: str) -> No
 def delete_rule(db: sqlite3.Connection, tenant: str, rule: str) -> None:
     """What a rule remembers, and its timers. rule: the name of its state."""
     db.execute(
-        "DELETE FROM cells WHERE tenant = ? AND kind IN ('rule', 'health') AND name = ?",
+        "DELETE FROM cells WHERE tenant = ? AND kind IN ('rule', 'health', 'limit') AND name = ?",
         (tenant, rule),
     )
     db.execute("DELETE FROM timers WHERE tenant = ? AND rule = ?", (tenant, rule))

@@ -24,7 +24,8 @@ NEVER_MS = 1 << 62
 
 
 class CellId(NamedTuple):
-    """name: of the rule or forecast. kind: "rule", "forecast", "health" or "rollout"."""
+    """name: of the rule or forecast. kind: "rule", "forecast", "health", "rollout" or
+    "limit"."""
 
     tenant: str
     kind: str
@@ -125,6 +126,20 @@ class SequenceState(msgspec.Struct, array_like=True):
     ended_ms: int = -1
 
 
+class Deferred(msgspec.Struct, array_like=True):
+    """A firing that waits for the rule's hours."""
+
+    due_ms: int
+    plan_id: str
+    events: dict[str, list[StoredEvent]]
+
+
+class LimitCell(msgspec.Struct, array_like=True):
+    """When a rule fired of late, at all keys; ascending."""
+
+    fired_ms: list[int] = msgspec.field(default_factory=list)
+
+
 class Pending(msgspec.Struct, array_like=True):
     """A debounced match: the newest, and when the first came."""
 
@@ -146,10 +161,13 @@ class RuleCell(msgspec.Struct, array_like=True):
     late: int = 0  # events that came too late, ever
     seal: str = ""  # of what the rule was shown (SharingPolicies.seal) when this was made
     sequence: SequenceState | None = None
+    limited_ms: list[int] = msgspec.field(default_factory=list)  # firings that limits count
+    deferred: list[Deferred] = msgspec.field(default_factory=list)  # oldest first
 
 
 _TYPES: dict[str, type[msgspec.Struct]] = {
     "rule": RuleCell, "forecast": Forecast, "health": RuleHealth, "rollout": RolloutCounts,
+    "limit": LimitCell,
 }  # fmt: skip
 _DECODERS = {kind: msgspec.msgpack.Decoder(of) for kind, of in _TYPES.items()}
 _ENCODER = msgspec.msgpack.Encoder()

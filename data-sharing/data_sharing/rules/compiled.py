@@ -15,6 +15,7 @@ from control_plane.expressions.direct import Direct
 from control_plane.expressions.environment import Environment
 from control_plane.expressions.expression import Expression
 from control_plane.expressions.tree import Call, Node, Path, paths_read
+from data_sharing.calendars.active_hours import ActiveHours
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Method
 from data_sharing.forecasts.spec import ForecastSpec
@@ -26,6 +27,7 @@ from data_sharing.rules.event_view import EventExpression, EventView
 from data_sharing.rules.joins import Join
 from data_sharing.rules.patterns import Pattern
 from data_sharing.rules.predicates import Conjunct
+from data_sharing.rules.rate_limits import RateLimit
 from data_sharing.rules.rollout import ALWAYS, CANDIDATE, Activation
 from data_sharing.rules.spec import RuleSpec
 from data_sharing.rules.watermarks import Lateness
@@ -127,6 +129,8 @@ class CompiledRule:
     wait_ms: int  # 0: no debounce
     wait_at_most_ms: int
     cooldown_ms: int
+    limits: tuple[RateLimit, ...]
+    hours: ActiveHours | None  # None: any time
     retry_after_ms: int  # of what is parked
     retry_at_most_ms: int
     horizon_ms: int  # how long state can matter after the newest event
@@ -165,7 +169,8 @@ class CompiledRule:
     @cached_property
     def stateful(self) -> bool:
         """Whether it has a cell at each key."""
-        return bool(self.windows or self.join or self.pattern or self.wait_ms or self.cooldown_ms)
+        kept = self.windows or self.join or self.pattern or self.limits or self.hours
+        return bool(kept or self.wait_ms or self.cooldown_ms)
 
     @cached_property
     def alone(self) -> bool:

@@ -27,6 +27,7 @@ from data_sharing.rules.compiled import (
 from data_sharing.rules.document_faults import FaultCollector, within
 from data_sharing.rules.event_view import EventExpression
 from data_sharing.rules.expression_readers import EventReader, RuleReader, Schemas
+from data_sharing.rules.hold_back_compiler import compile_hours, compile_limits
 from data_sharing.rules.joins import Join
 from data_sharing.rules.pattern_compiler import PatternCompiler
 from data_sharing.rules.patterns import Pattern
@@ -137,10 +138,13 @@ class _Compiler:
             plan_of = reader.expression(spec.plan.of, "plan.of", ValueType.STRING, ValueType.LIST)
             reader.forbid(plan_of, "plan.of", "plan", "window", "forecast")
         effects = tuple(self._effects())
+        limits = compile_limits(spec.limits, self._faults, self._at)
+        hours = compile_hours(spec.active_hours, self._faults, f"{self._at}.active_hours")
         self._faults.raise_if_any()
         spans = [one.window.over_ms or 2 * one.window.every_ms for one in windows.values()]
         spans += [join.within_ms] if join else []
         spans += [pattern.within_ms] if pattern else []
+        spans += [one.per_ms for one in limits]
         return CompiledRule(
             tenant=tenant,
             spec=spec,
@@ -162,6 +166,8 @@ class _Compiler:
             wait_ms=wait_ms,
             wait_at_most_ms=at_most_ms,
             cooldown_ms=cooldown_ms or 0,
+            limits=limits,
+            hours=hours,
             retry_after_ms=retry_after_ms,
             retry_at_most_ms=retry_at_most_ms,
             horizon_ms=max([*spans, cooldown_ms or 0, at_most_ms]) + lateness.allowed_ms,

@@ -26,6 +26,7 @@ from data_sharing.rules.evaluation_context import (
     rule_result,
     stored_events,
 )
+from data_sharing.rules.hold_backs import HoldBacks
 from data_sharing.rules.results import ClauseOutcome, RuleVerdict, Timer
 from data_sharing.rules.rule_state_store import RuleStateStore
 
@@ -56,6 +57,7 @@ class ConditionEvaluator:
         self, context: EvaluationContext, rule: CompiledRule, cells: RuleStateStore
     ) -> None:
         self._context, self._rule, self._states = context, rule, cells
+        self._hold_backs = HoldBacks(context, rule, cells)
 
     def evaluate(
         self,
@@ -130,16 +132,21 @@ class ConditionEvaluator:
             )
             self._states.save(cell, key, cell.newest_ms)
             return self._outcome(RuleVerdict.PENDING, match, consumed=consumed)
-        return self._fire(cell, match, timer, consumed)
+        return self._fire(cell, events, match, timer, consumed)
 
     def _fire(
         self,
         cell: RuleCell | None,
+        events: Mapping[str, Sequence[Event | StoredEvent]],
         match: Match,
         timer: Timer | None,
         consumed: tuple[EventRef, ...] = (),
     ) -> RuleResult:
         rule = self._rule
+        held = self._hold_backs.check(cell, match.key, match.plan_id, events)
+        if held is not None:
+            used = consumed if held.verdict is RuleVerdict.DEFERRED else ()
+            return self._outcome(held.verdict, match, held.detail, consumed=used)
         cause = Cause(
             rule=rule.id,
             rule_version=rule.version,
@@ -156,31 +163,57 @@ class ConditionEvaluator:
             cell.fired_ms[match.plan_id] = self._context.now_ms
             _bound(cell.fired_ms)
             self._states.save(cell, match.key, cell.newest_ms)
+        self._hold_backs.count(cell, match.key)
         return self._outcome(RuleVerdict.FIRED, match, consumed=consumed, effects=effects)
 
     def fire_debounced(self, timer: Timer) -> list[RuleResult]:
         """`when` held at its newest match and is not asked again; effects see what is now."""
-        rule, cell = self._rule, self._states.get(timer.key)
+        cell = self._states.get(timer.key)
         pending = cell.pending.get(timer.token)
         if pending is None or pending.due_ms > timer.due_ms:
             return []
         del cell.pending[timer.token]
         self._states.save(cell, timer.key, cell.newest_ms)
-        times = [one.time_ms for events in pending.events.values() for one in events]
+        return [self._fire_kept(cell, pending.events, timer.token, timer)]
+
+    def fire_deferred(self, timer: Timer) -> list[RuleResult]:
+        """The rule's hours have begun: what was deferred to them fires, the oldest first."""
+        rule, cell = self._rule, self._states.get(timer.key)
+        due = [one for one in cell.deferred if one.due_ms <= timer.due_ms]
+        if not due:
+            return []
+        cell.deferred = [one for one in cell.deferred if one.due_ms > timer.due_ms]
+        self._states.save(cell, timer.key, cell.newest_ms)
+        found: list[RuleResult] = []
+        for one in due:
+            last_ms = cell.fired_ms.get(one.plan_id)
+            if last_ms is not None and self._context.now_ms - last_ms < rule.cooldown_ms:
+                refs = refs_of(one.events)
+                found.append(self._result(RuleVerdict.COOLDOWN, key=timer.key, events=refs))
+            else:
+                found.append(self._fire_kept(cell, one.events, one.plan_id, timer))
+        return found
+
+    def _fire_kept(
+        self, cell: RuleCell, events: dict[str, list[StoredEvent]], plan_id: str, timer: Timer
+    ) -> RuleResult:
+        """Events for which `when` held."""
+        rule = self._rule
+        times = [one.time_ms for those in events.values() for one in those]
         at_ms = max(times, default=cell.newest_ms)
-        values = self._values(timer.key, cell, pending.events, at_ms, None)
-        refs = refs_of(pending.events)
+        values = self._values(timer.key, cell, events, at_ms, None)
+        refs = refs_of(events)
         plan = None
         if rule.plan_of is not None:
             plans = self._plans(values)
             same = () if isinstance(plans, Fault) else plans
-            plan = next((one for one in same if one and one.id == timer.token), None)
+            plan = next((one for one in same if one and one.id == plan_id), None)
             if plan is None:
-                return [self._result(RuleVerdict.NO_PLAN, key=timer.key, events=refs)]
+                return self._result(RuleVerdict.NO_PLAN, key=timer.key, events=refs)
             values["plan"] = plan.fields
         bindings = rule.environment.bind(values)
         match = Match(timer.key, refs, plan, bindings, explanation.read(rule, values))
-        return [self._fire(cell, match, timer)]
+        return self._fire(cell, events, match, timer)
 
     def _values(
         self,

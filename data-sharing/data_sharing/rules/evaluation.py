@@ -63,6 +63,7 @@ def on_timer(context: EvaluationContext, rule: CompiledRule, timer: Timer) -> li
     return {
         "window": evaluation.window_end,
         "debounce": evaluation.conditions.fire_debounced,
+        "deferred": evaluation.conditions.fire_deferred,
         "absent": evaluation.stayed_absent,
         "sequence": evaluation.stayed_absent_after,
     }.get(timer.kind, lambda _: [])(timer)

@@ -55,8 +55,8 @@ class EvaluationContext:
     """What one decision shares: the event or none, the clock, state, plans, what it gathers."""
 
     __slots__ = (
-        "again", "ahead", "dropped", "event", "evicted", "explaining", "forecast_of", "late",
-        "now_ms", "parking", "plans", "refs", "seals", "state", "timers",
+        "again", "ahead", "clock_ms", "dropped", "event", "evicted", "explaining", "forecast_of",
+        "late", "now_ms", "parking", "plans", "refs", "seals", "state", "timers",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +72,7 @@ class EvaluationContext:
     ) -> None:
         self.event = event
         self.now_ms = now_ms
+        self.clock_ms = now_ms  # for what may happen now; later where a timer was noticed late
         self.state = state
         self.plans = plans
         self.explaining = explaining

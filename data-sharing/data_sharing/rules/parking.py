@@ -47,6 +47,9 @@ _JUDGED = (
     RuleVerdict.NOT_MATCHED,
     RuleVerdict.PENDING,
     RuleVerdict.COOLDOWN,
+    RuleVerdict.LIMITED,
+    RuleVerdict.QUIET_HOURS,
+    RuleVerdict.DEFERRED,
 )
 _UNKNOWN = ""  # producer
 

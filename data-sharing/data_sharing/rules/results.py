@@ -26,6 +26,9 @@ class RuleVerdict(StrEnum):
     WAITING = "waiting"  # a join still lacks events, or waits whether one stays absent
     PENDING = "pending"  # debounce: fires when nothing further matches
     COOLDOWN = "cooldown"  # it fired too recently
+    LIMITED = "limited"  # it fired too often of late
+    QUIET_HOURS = "quiet-hours"  # it is outside the rule's hours
+    DEFERRED = "deferred"  # likewise, and fires when they open
     LATE = "late"  # the event is older than the newest of its key by more than allowed
     TOO_OLD = "too-old"  # the event is older by the clock than the rule wants
     NO_KEY = "no-key"  # the event lacks what the rule's key is made of
@@ -109,7 +112,7 @@ class Timer(NamedTuple):
 
     tenant: str
     rule: str
-    kind: str  # window, debounce, absent
+    kind: str  # window, debounce, absent, sequence, deferred
     key: str
     token: str  # tells timers of one key apart
     due_ms: int

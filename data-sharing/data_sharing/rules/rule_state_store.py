@@ -49,6 +49,7 @@ class RuleStateStore:
             elif name != rule.spec.at_end_of:  # its windows go when they have ended
                 fed.window.prune(cell.windows[name], cell.newest_ms, rule.late_ms)
         newest_ms = max(self._context.now_ms, cell.newest_ms)
+        newest_ms = max([newest_ms, *(one.due_ms for one in cell.deferred)])
         cell.expires_ms = newest_ms + 2 * rule.horizon_ms + _SLACK_MS
         name_of = CellId(rule.tenant, "rule", rule.state, key)
         self._context.state.put(name_of, cell, cell.expires_ms)

@@ -302,13 +302,16 @@ class RuleSet:
         state: CellCache,
         plans: Plans,
         explaining: bool = False,
+        clock_ms: int = 0,
     ) -> EvaluationResult:
         """What follows from a timer. One that means nothing any more decides nothing; one of what
-        is parked comes again when that is retried."""
+        is parked comes again when that is retried. clock_ms: when it was noticed, if that was
+        later; hours of rules go by it."""
         rule = self._states.get((timer.tenant, timer.rule))
         if rule is None:
             return NO_RESULT
         context = self._context(None, now_ms, state, plans, explaining)
+        context.clock_ms = max(now_ms, clock_ms)
         if rule.activation.paused:
             return EvaluationResult(outcomes=(paused(context, rule).outcome,))
         health = health_of(rule, state)

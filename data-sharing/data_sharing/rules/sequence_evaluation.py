@@ -33,7 +33,14 @@ from data_sharing.rules.patterns import Advance, Pattern, PatternPart
 from data_sharing.rules.results import RuleVerdict, Timer
 from data_sharing.rules.rule_state_store import RuleStateStore
 
-_HELD = (RuleVerdict.FIRED, RuleVerdict.PENDING, RuleVerdict.COOLDOWN)
+_HELD = (
+    RuleVerdict.FIRED,
+    RuleVerdict.PENDING,
+    RuleVerdict.COOLDOWN,
+    RuleVerdict.LIMITED,
+    RuleVerdict.QUIET_HOURS,
+    RuleVerdict.DEFERRED,
+)  # `when` did hold
 
 
 class SequenceEvaluation:

@@ -82,6 +82,36 @@ class DebounceSpec(_Strict, frozen=True, kw_only=True):
     at_most: str | None = None
 
 
+class LimitSpec(_Strict, frozen=True, kw_only=True):
+    """Fires at most so often in any stretch of that length."""
+
+    at_most: int
+    per: str
+    of: Literal["key", "rule"] = "key"  # at each key, or at all of them together
+
+
+class OpenHoursSpec(_Strict, frozen=True, kw_only=True):
+    """`from` and `to` on `days`, or `starts` and `lasts`, as often as it `repeats`."""
+
+    days: list[str] = []  # MO, TU, WE, TH, FR, SA, SU; empty: each
+    begin: str | None = msgspec.field(default=None, name="from")  # local: 08:00
+    end: str | None = msgspec.field(default=None, name="to")  # of the next day, if not after it
+    starts: str | None = None  # as `at` of a plan
+    lasts: str | None = None
+    repeats: str | None = None  # RFC 5545, as of a plan, without COUNT
+
+
+class ActiveHoursSpec(_Strict, frozen=True, kw_only=True):
+    """When the rule may fire; what becomes of a firing at another time."""
+
+    open: list[OpenHoursSpec] = []
+    zone: str = "UTC"  # IANA time zone
+    closed_on: list[str] = []  # dates on which it is not open at all
+    open_on: list[str] = []  # dates on which it is all day
+    outside: Literal["drop", "defer"] = "drop"
+    fold: Literal["latest", "all"] = "latest"  # of what is deferred at one key, for one plan
+
+
 class ChangeSpec(_Strict, frozen=True, kw_only=True):
     """Modifies the plan. shift: a duration from its planned time, so that doing it twice moves
     it once. config: by action and field."""
@@ -184,6 +214,8 @@ class RuleSpec(_Strict, frozen=True, kw_only=True):
     priority: int = 100  # 0 to 999; the greater wins where two rules change one field
     debounce: DebounceSpec | None = None
     cooldown: str | None = None  # not again for so long, per key and plan
+    limits: list[LimitSpec] = []
+    active_hours: ActiveHoursSpec | None = None
     late: str | LateSpec = "0s"  # as a text: `allowed`
     max_age: str | None = None  # events older than this by the clock are not decided
     park_after: int = 10  # failures in a row, of one producer at one key
