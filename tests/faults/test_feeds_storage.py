@@ -132,7 +132,7 @@ def what_it_says(folder: Path, arguments: list[str]) -> str:
     folder.mkdir()
     server = SharingServer(folder, *arguments, *TIMES)
     try:
-        assert server.process.wait(WITHIN_S) != 0
+        until(lambda: server.process.poll() is not None, server.log)
         return server.log()
     finally:
         server.kill()
@@ -164,8 +164,8 @@ async def _last(client: nats.NATS) -> int:
     return int(json.loads(answer.data)["state"]["last_seq"])
 
 
-def until(holds) -> None:
+def until(holds, said=lambda: "") -> None:
     end = time.monotonic() + WITHIN_S
     while not holds():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, said()
         time.sleep(0.2)

@@ -202,7 +202,7 @@ class Replica:
         return count
 
     def _apply(self, db: sqlite3.Connection, one: Commit) -> None:
-        if one.head.layout != self._layout:
+        if one.head.layout != self._layout and not replica_tables.is_note(one.changes):
             raise Conflict(
                 f"the commit at {one.sequence} was made by another version of Homeport; run that "
                 "one until it has stopped by itself, then this one"

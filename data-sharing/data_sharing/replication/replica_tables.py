@@ -4,9 +4,11 @@ and the terms of the workers that had the partition. Functions of a connection."
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from control_plane.sqlite.schema import Schema
+from data_sharing.replication.commit import TableChange
 
 SCHEMA = Schema(
     part="replication",
@@ -64,6 +66,12 @@ def begin_term(db: sqlite3.Connection, owner: str, now_ms: int) -> int:
     number: int = row[0]
     db.execute("DELETE FROM terms WHERE number <= ?", (number - MOST_TERMS,))
     return number
+
+
+def is_note(changes: Sequence[TableChange]) -> bool:
+    """Whether a commit says which snapshot is the newest, and no more: that is the same in every
+    version, and the last that one leaves when it stops in order."""
+    return [one.table for one in changes] == ["newest_snapshot"]
 
 
 def note_snapshot(db: sqlite3.Connection, name: str) -> None:

@@ -169,3 +169,17 @@ async def test_a_new_version_does_not_make_commits_of_the_one_before(changelog, 
     with pytest.raises(Conflict, match="another version"):
         async with worker(tmp_path / "b" / "db", changelog, (MORE_NOTES, replica_tables.SCHEMA)):
             pass
+
+
+async def test_a_new_version_begins_with_the_snapshot_that_the_one_before_left(changelog, tmp_path):
+    """Where its file is missing, and where it is older than that."""
+    newer = (MORE_NOTES, replica_tables.SCHEMA)
+    async with worker(tmp_path / "b" / "db", changelog) as (database, _):
+        await add(database, "one")
+    async with worker(tmp_path / "a" / "db", changelog) as (database, snapshots):
+        await add(database, "two")
+        await snapshots.make()
+    for folder, expected in (("b", ["one", "two"]), ("c", ["one", "two", "b"])):
+        async with worker(tmp_path / folder / "db", changelog, newer) as (database, _):
+            assert notes(database) == expected
+            await add(database, folder)
