@@ -26,3 +26,11 @@ class Event(msgspec.Struct, frozen=True):
     subject: str = ""  # CloudEvents `subject`
     position: int = 0  # in its log, growing by one; 0: not in a log yet
     trace: str = ""  # which it came in with (data_sharing.spans); not known once it was kept
+    correlation: str = ""  # the flow that it is of, where something says so
+    causation: str = ""  # id of the event or instruction that led to it; empty: not known
+    hops: int = 0  # decisions that came before it in its flow
+
+    @property
+    def correlation_id(self) -> str:
+        """The flow that it is of: with an event that names none, one begins."""
+        return self.correlation or self.id

@@ -78,8 +78,26 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     modification: Mapping[str, Any] | None = None  # how the plan had been changed by then
     causes: tuple[Cause, ...] = ()
     trace: str = ""  # of the decision (data_sharing.spans); empty: none
+    decision: str = ""  # that ordered it
+    correlation: str = ""  # the flow that it is of
+    hops: int = 0  # decisions in its flow up to it, its own included
     caused_by: tuple[str, ...] = ()  # applications whose events were among the causes, by name;
     # not signed, for it says who may read the outcome, and nothing to a platform
+
+
+def outcome_id(instruction: str, attempt: int) -> str:
+    """Of the event that tells an outcome."""
+    return f"{instruction}/{attempt}"
+
+
+def instruction_of_outcome(name: str) -> str:
+    """The instruction that such an event, or the instruction itself, is named after; empty: it is
+    no name of either.
+
+    >>> instruction_of_outcome("i-7/2"), instruction_of_outcome("i-7"), instruction_of_outcome("e7")
+    ('i-7', 'i-7', '')
+    """
+    return name.partition("/")[0] if name.startswith("i-") else ""
 
 
 class Performance(StrEnum):

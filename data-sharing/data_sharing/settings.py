@@ -132,6 +132,10 @@ class Settings(
     keep_decisions_s: Annotated[
         float, Field(gt=0, description="how long decisions and ended instructions are kept, s")
     ] = 30 * 86_400.0
+    max_hops: Annotated[
+        int,
+        Field(ge=1, le=1_000, description="how many decisions may follow on one another in a flow"),
+    ] = 16
     signing_key: Annotated[
         Path | None,
         Field(description="signs instructions; made where it is not; default: in data_dir"),

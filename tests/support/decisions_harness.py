@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from data_sharing.correlation import Correlation, extensions_of
 from data_sharing.database import Database, Schema
-from data_sharing.decisions import dead_letters, history, outbox
+from data_sharing.decisions import ancestry_tables, dead_letters, history, outbox
 from data_sharing.decisions import tables as decision_tables
 from data_sharing.decisions.dead_letters import DeadLetter
 from data_sharing.decisions.history import Decision
@@ -98,6 +99,11 @@ def event(
     )  # fmt: skip
 
 
+def _attributes(one: Event) -> bytes:
+    told = extensions_of(Correlation(one.correlation, one.causation, one.hops))
+    return msgspec.json.encode(told) if told else b""
+
+
 class DecisionHarness:
     """`rules` replaces what decides, `publish` appends events and has them decided. monotonic: s,
     by which transactions end."""
@@ -118,8 +124,9 @@ class DecisionHarness:
             monotonic=monotonic,
         )
         self.log = SqliteFeedLog(
-            database, wall_ms=clock, follower=self.worker.follow, monotonic=monotonic
-        )
+            database, wall_ms=clock, follower=self.worker.follow, monotonic=monotonic,
+            ancestry=ancestry_tables,
+        )  # fmt: skip
 
     def rules(self, text: str, *, version: int = 1) -> None:
         self.worker.replace_rules(rules_of(text, version=version))
@@ -127,7 +134,14 @@ class DecisionHarness:
     async def publish(self, *events: Event) -> list[Appended]:
         return list(
             await self.log.append(
-                [Candidate(event=one, content=msgspec.json.encode(one.data)) for one in events]
+                [
+                    Candidate(
+                        event=one,
+                        content=msgspec.json.encode(one.data),
+                        attributes=_attributes(one),
+                    )
+                    for one in events
+                ]
             )
         )
 

@@ -99,6 +99,10 @@ GOOD = (
     _case("unset-attributes", given={"subject": UNSET, "time": UNSET, "dataschema": UNSET}),
     _case("extensions", given={"traceparent": "00-ab-01", "a1": "x", "comparesto": ""}),
     _case("extensions-of-other-types", given={"level": 3, "low": -(2**31), "urgent": True}),
+    _case("a-flow", given={"correlationid": "flow-1", "causationid": "order 7", "homeporthops": 3}),
+    _case("a-flow-that-is-a-number", given={"correlationid": 7, "causationid": True}),
+    _case("hops-as-text", given={"homeporthops": "12"}),
+    _case("a-flow-that-is-not-there", given={"correlationid": UNSET, "causationid": UNSET}),
     _case("a-long-name", given={"a" * 20: "x"}),
     _case("a-schema", given={"dataschema": "https://example.org/s#v1"}),
     _case("a-source-with-all-parts", given={"source": "//x.example:1/a%20b?q=1#f"}),
@@ -160,6 +164,13 @@ REFUSED = (
     _case("a-noncharacter-in-the-id", given={"id": "a\ufdd0"}, refused="id"),
     _case("the-last-noncharacter", given={"subject": "\U0010ffff"}, refused="subject"),
     _case("a-control-character-in-an-extension", given={"a": "x\x7f"}, refused="a"),
+    *(
+        _case(f"empty-{name}", given={name: ""}, refused=name)
+        for name in ("correlationid", "causationid", "homeporthops")
+    ),
+    _case("a-long-flow", given={"correlationid": "é" * 257}, refused="correlationid"),
+    _case("hops-below-zero", given={"homeporthops": -1}, refused="homeporthops"),
+    _case("hops-that-are-no-number", given={"homeporthops": "1e1"}, refused="homeporthops"),
     _case("a-long-id", given={"id": "x" * 513}, refused="id"),
     _case("an-id-long-in-bytes", given={"id": "é" * 257}, refused="id"),
     *(

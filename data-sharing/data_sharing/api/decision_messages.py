@@ -36,6 +36,9 @@ def decision_to_proto(decision: Decision) -> pb.Decision:
         effects_json=_encode(decision.effects).decode(),
         instruction_ids=decision.instructions,
         late_ms=decision.late_ms,
+        correlation_id=decision.correlation,
+        timer_id=decision.timer,
+        hops=decision.hops,
     )
 
 
@@ -66,10 +69,16 @@ def instruction_to_proto(stored: StoredInstruction, platform: str = "") -> pb.In
         attempts=stored.outcome.attempt if stored.outcome else stored.attempt,
         outcome=None if stored.outcome is None else outcome_to_proto(stored.outcome),
         reason=stored.reason,
+        decision_id=what.decision,
+        correlation_id=what.correlation,
+        hops=what.hops,
     )
 
 
-def letter_to_proto(letter: DeadLetter, stored: StoredInstruction | None) -> pb.DeadLetter:
+def letter_to_proto(
+    letter: DeadLetter, stored: StoredInstruction | None, correlation: str = ""
+) -> pb.DeadLetter:
+    """correlation: the flow that its event is of, as far as whoever asks may see it."""
     return pb.DeadLetter(
         dead_letter_id=letter.id,
         tenant=letter.tenant,
@@ -81,6 +90,7 @@ def letter_to_proto(letter: DeadLetter, stored: StoredInstruction | None) -> pb.
         rule_version=letter.rule_version,
         instruction=None if stored is None else instruction_to_proto(stored),
         redrive_time=None if letter.redriven_ms is None else timestamp(letter.redriven_ms),
+        correlation_id=correlation if stored is None else stored.instruction.correlation,
     )
 
 

@@ -24,6 +24,7 @@ from data_sharing.decisions.dead_letters import DeadLetter
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.feeds.log_tables import record_at
 from data_sharing.management.approvals import Approvals
 from data_sharing.management.explanations import (
     Explanation,
@@ -194,4 +195,14 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
             if letter.instruction
             else None
         )
-        return self._redaction.letter(letter_to_proto(letter, stored))
+        return self._redaction.letter(letter_to_proto(letter, stored, self._flow_of(letter)))
+
+    def _flow_of(self, letter: DeadLetter) -> str:
+        """That the event of a letter is of; of an event that not all may see, its own id."""
+        event = letter.event
+        if event is None or not event.position:
+            return ""
+        if self._worker.rules.policies.get(letter.tenant, event.type) is not None:
+            return event.id
+        record = self._database.read(lambda db: record_at(db, letter.tenant, event.position))
+        return "" if record is None else record.event().correlation_id

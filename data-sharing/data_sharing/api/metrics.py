@@ -172,6 +172,11 @@ class SharingMetrics(Collector):
         for what, text, by_rule in (
             ("evicted", "Events that a window or join let go of for want of room.", counts.evicted),
             ("late", "Events that came too late for a rule.", counts.late),
+            (
+                "looped",
+                "Times a rule did not fire, for it would have gone on a loop.",
+                counts.loops,
+            ),
             ("ahead", "Events too far ahead of the clock to make others late.", counts.ahead),
         ):
             yield _of_rules(f"homeport_rules_{what}_events", text, by_rule)

@@ -6,11 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_sharing.decisions.history import Decision, DecisionKind
-from data_sharing.decisions.instruction_factory import cause_of
-from data_sharing.instruction import Cause, instruction_id
+from data_sharing.decisions.instruction_factory import cause_of, planned_id
+from data_sharing.instruction import Cause, Instruction, instruction_id
 from data_sharing.plans.due_actions import DueAction
 from data_sharing.rules.effects import PlanChange
 from data_sharing.rules.results import EffectOutcome, RuleOutcome
+
+
+def rule_decision_id(
+    tenant: str, outcome: RuleOutcome, *, now_ms: int, position: int, cause: Cause | None
+) -> str:
+    """Of the decision that a rule fires. A function of what caused it."""
+    names = [part for one in _causes(outcome, cause) for part in (one.source, one.id)]
+    by_time_ms = 0 if position else now_ms
+    made_of = (tenant, outcome.rule, outcome.version, outcome.plan_id, position, by_time_ms)
+    return instruction_id(*made_of, *names).replace("i-", "c-", 1)
+
+
+def _causes(outcome: RuleOutcome, cause: Cause | None) -> tuple[Cause, ...]:
+    if outcome.events:
+        return tuple(cause_of(ref) for ref in outcome.events)
+    return () if cause is None else (cause,)
 
 
 def rule_fired(
@@ -25,14 +41,10 @@ def rule_fired(
 ) -> Decision:
     """A rule that fired. Its id is a function of what caused it. instruction_ids: by those of their
     effects; position: of the event, 0 where time did it."""
-    named = [cause_of(ref) for ref in outcome.events]
-    causes = tuple(named) if named else ((cause,) if cause is not None else ())
-    by_time_ms = 0 if position else now_ms
-    names = [part for one in causes for part in (one.source, one.id)]
-    made_of = (tenant, outcome.rule, outcome.version, outcome.plan_id, position, by_time_ms)
+    name = rule_decision_id(tenant, outcome, now_ms=now_ms, position=position, cause=cause)
     effects = tuple(_effect(one) for one in outcome.effects)
     return Decision(
-        id=instruction_id(*made_of, *names).replace("i-", "c-", 1),
+        id=name,
         tenant=tenant,
         kind=DecisionKind.RULE,
         time_ms=now_ms,
@@ -41,7 +53,7 @@ def rule_fired(
         rule=outcome.rule,
         rule_version=outcome.version,
         plan=outcome.plan_id,
-        causes=causes,
+        causes=_causes(outcome, cause),
         effects=effects,
         instructions=tuple(
             instruction_ids[one.effect.id]
@@ -49,26 +61,30 @@ def rule_fired(
             if one.effect.id in instruction_ids
         ),
         late_ms=late_ms,
+        correlation=outcome.correlation or name,
+        timer=next((one.effect.cause.timer for one in outcome.effects), ""),
+        hops=outcome.hops + 1,
     )
 
 
-def action_due(
-    due: DueAction, causes: tuple[Cause, ...], instructions: tuple[str, ...], now_ms: int
-) -> Decision:
-    """An action of a plan that fell due, or is too late to be wanted."""
+def action_due(due: DueAction, instruction: Instruction | None, now_ms: int) -> Decision:
+    """An action of a plan that fell due, or is too late to be wanted: then there is no
+    instruction."""
     what = f"{due.name}: {due.application} {due.action}"
     late = f"{due.late_ms / 1000:.1f} s after it was due"
     return Decision(
-        id=f"c-{due.id}",
+        id=planned_id(due),
         tenant=due.tenant,
         kind=DecisionKind.MISSED if due.skipped else DecisionKind.PLANNED,
         time_ms=now_ms,
         summary=f"{what} is not wanted any more, {late}" if due.skipped else f"{what} is due",
         plan=due.plan_id,
-        causes=causes,
+        causes=() if instruction is None else instruction.causes,
         effects=({"does": "invoke", "of": what, "to": due.config},),
-        instructions=instructions,
+        instructions=() if instruction is None else (instruction.id,),
         late_ms=due.late_ms,
+        correlation=planned_id(due) if instruction is None else instruction.correlation,
+        hops=1 if instruction is None else instruction.hops,
     )
 
 

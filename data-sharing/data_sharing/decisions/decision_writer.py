@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -17,6 +16,7 @@ from data_sharing.decisions import (
     dead_letters,
     decision_records,
     history,
+    loops,
     pause_tables,
     worker_tables,
 )
@@ -41,7 +41,7 @@ from data_sharing.rules.rule_health import ParkingScope
 
 EVENT_SECONDS = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0)
 """Of deciding one event: few, as each feed has them."""
-_TO_DEAD_LETTERS = (RuleVerdict.ERROR, RuleVerdict.PARKED)
+_TO_DEAD_LETTERS = (RuleVerdict.ERROR, RuleVerdict.PARKED, RuleVerdict.LOOP)
 
 
 class DecisionCounts:
@@ -58,6 +58,7 @@ class DecisionCounts:
         "group_seconds",
         "late",
         "late_seconds",
+        "loops",
         "parking",
     )
 
@@ -68,6 +69,7 @@ class DecisionCounts:
         self.evicted: Counter[tuple[str, str]] = Counter()  # events, by tenant and rule
         self.late: Counter[tuple[str, str]] = Counter()  # that came too late; likewise
         self.ahead: Counter[tuple[str, str]] = Counter()  # too far ahead of the clock; likewise
+        self.loops: Counter[tuple[str, str]] = Counter()  # that were cut; likewise
         self.feed_names = FeedNames()
         self.feeds: dict[FeedName, Histogram] = {}  # deciding one event each
         self.group_seconds = Histogram()  # deciding the events of one transaction
@@ -106,8 +108,9 @@ class DecisionWriter:
         decided: EvaluationResult,
         now_ms: int,
         trace: str = "",
-    ) -> None:
-        """What came of an event. trace: which instructions are of."""
+    ) -> EvaluationResult:
+        """What came of an event. trace: which instructions are of. The same, told in full."""
+        decided = self._looped(db, event.tenant, decided)
         cause = Cause(event.source, event.id, event.type, event.position)
         tenant = event.tenant
         instruction_ids = self._effects(
@@ -128,6 +131,15 @@ class DecisionWriter:
             self._counts.ahead[tenant, rule] += 1
         self._counts.add_parking(tenant, decided)
         _store_timers(db, decided)
+        return decided
+
+    def _looped(
+        self, db: sqlite3.Connection, tenant: str, decided: EvaluationResult
+    ) -> EvaluationResult:
+        """Where a loop was cut, with the rules in it."""
+        for rule in decided.loops:
+            self._counts.loops[tenant, rule] += 1
+        return loops.told(db, tenant, decided) if decided.loops else decided
 
     def timer(
         self,
@@ -141,6 +153,7 @@ class DecisionWriter:
     ) -> None:
         """What came of a rule's timer. at_ms: when it counts as having come; now_ms: when it
         was noticed."""
+        decided = self._looped(db, timer.tenant, decided)
         instruction_ids = self._effects(
             db, batch, decided.effects, at_ms, None, outcomes=decided.outcomes
         )
@@ -153,7 +166,7 @@ class DecisionWriter:
                 history.put_timer_judgements(
                     db, decision_id, at_ms, decided.outcomes, decided.shadow
                 )
-            elif outcome.verdict is RuleVerdict.ERROR:
+            elif outcome.verdict in (RuleVerdict.ERROR, RuleVerdict.LOOP):
                 self._failed(db, timer.tenant, outcome, map(cause_of, outcome.events), at_ms)
             elif outcome.verdict is RuleVerdict.PAUSED:
                 pause_tables.add_timer(db, outcome.rule, timer)
@@ -170,12 +183,11 @@ class DecisionWriter:
     ) -> None:
         """An action of a plan fell due, or is too late to be wanted."""
         if due.skipped:
-            batch.decisions.append(decision_records.action_due(due, (), (), now_ms))
+            batch.decisions.append(decision_records.action_due(due, None, now_ms))
             return
         new = self._instructions.of_plan(db, plan, due, now_ms)
         batch.instructions.append(new)
-        causes, ids = new.instruction.causes, (new.instruction.id,)
-        batch.decisions.append(decision_records.action_due(due, causes, ids, now_ms))
+        batch.decisions.append(decision_records.action_due(due, new.instruction, now_ms))
 
     def _effects(
         self,
@@ -190,15 +202,23 @@ class DecisionWriter:
         """Carries them out; ids of instructions by those of their effects. outcomes: that they are
         of."""
         instruction_ids: dict[str, str] = {}
+        ordered_by = {each.effect.id: one for one in outcomes for each in one.effects}
         for effect in effects:
             if isinstance(effect, PlanChange):
                 self._change_plan(db, effect, now_ms, cause)
                 continue
             names = [(one.source, one.id) for one in effect.cause.events]
             origins = self._instructions.origins(db, effect.tenant, names, cause)
-            new = self._instructions.of_effect(effect, now_ms, trace, caused_by=origins)
+            outcome = ordered_by[effect.id]
+            decision = decision_records.rule_decision_id(
+                effect.tenant, outcome, now_ms=now_ms, cause=cause,
+                position=0 if cause is None else cause.position,
+            )  # fmt: skip
+            new = self._instructions.of_effect(
+                effect, now_ms, trace, caused_by=origins, decision=decision
+            )
             if new.needs_approval:
-                new = new._replace(read=_read_for(effect, outcomes))
+                new = new._replace(read=outcome.read)
             batch.instructions.append(new)
             instruction_ids[effect.id] = new.instruction.id
         return instruction_ids
@@ -264,14 +284,6 @@ class DecisionWriter:
                 db, tenant, cause, rule=outcome.rule, rule_version=outcome.version,
                 reason=f"{outcome.verdict.value}: {outcome.detail}", now_ms=now_ms,
             )  # fmt: skip
-
-
-def _read_for(effect: Effect, outcomes: Sequence[RuleOutcome]) -> Mapping[str, Any]:
-    """What the condition of the rule that wants it has read."""
-    for outcome in outcomes:
-        if any(one.effect.id == effect.id for one in outcome.effects):
-            return outcome.read
-    return {}
 
 
 def _store_timers(db: sqlite3.Connection, decided: EvaluationResult) -> None:

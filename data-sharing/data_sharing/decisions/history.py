@@ -65,6 +65,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     effects: tuple[dict[str, Any], ...] = ()
     instructions: tuple[str, ...] = ()
     late_ms: int = 0
+    correlation: str = ""  # the flow that it is of
+    timer: str = ""  # id of the timer that was due, and when, where no event did it
+    hops: int = 0  # decisions in its flow up to it, its own included
 
 
 class Judgement(msgspec.Struct, array_like=True, frozen=True):

@@ -9,6 +9,7 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from data_sharing.correlation import UNKNOWN, Correlation
 from data_sharing.decisions import plan_store
 from data_sharing.decisions.action_schemas import compiled_schema
 from data_sharing.feeds.log_tables import type_named
@@ -30,6 +31,11 @@ MOST_CAUSES = 32  # named in an instruction; the history has all
 def cause_of(ref: EventRef) -> Cause:
     """An event as an instruction names it."""
     return Cause(source=ref.source, id=ref.id, position=ref.position)
+
+
+def planned_id(due: DueAction) -> str:
+    """Of the decision that an action of a plan is."""
+    return f"c-{due.id}"
 
 
 class NewInstruction(NamedTuple):
@@ -70,10 +76,16 @@ class InstructionFactory:
         return tuple(sorted(found - {""}))
 
     def of_effect(
-        self, effect: Invoke, now_ms: int, trace: str = "", *, caused_by: tuple[str, ...] = ()
+        self,
+        effect: Invoke,
+        now_ms: int,
+        trace: str = "",
+        *,
+        caused_by: tuple[str, ...] = (),
+        decision: str = "",
     ) -> NewInstruction:
         """A rule has an application perform something now. trace: of its decision. caused_by:
-        the origins of its events."""
+        the origins of its events. decision: its id."""
         return self._new(
             id=f"i-{effect.id}",
             tenant=effect.tenant,
@@ -90,13 +102,16 @@ class InstructionFactory:
             caused_by=caused_by,
             trace=trace,
             asked=effect.approval,
+            decision=decision,
+            correlation=effect.cause.correlation or decision,
+            hops=effect.cause.hops + 1,
         )
 
     def of_plan(
         self, db: sqlite3.Connection, plan: EventPlan, due: DueAction, now_ms: int
     ) -> NewInstruction:
         """An action of a plan fell due. Its causes are the events that had changed the plan."""
-        modification, causes = _modification(db, plan, due.occurrence_ms)
+        modification, causes, flow = _modification(db, plan, due.occurrence_ms)
         return self._new(
             id=f"i-{due.id}",
             tenant=due.tenant,
@@ -110,6 +125,9 @@ class InstructionFactory:
             modification=modification,
             causes=causes[:MOST_CAUSES],
             caused_by=self.origins(db, due.tenant, [(one.source, one.id) for one in causes]),
+            decision=planned_id(due),
+            correlation=flow.correlation or planned_id(due),
+            hops=flow.hops + 1,
         )
 
     def _new(
@@ -131,6 +149,9 @@ class InstructionFactory:
         modification: Mapping[str, Any] | None = None,
         trace: str = "",
         asked: ApprovalTerms | None = None,
+        decision: str = "",
+        correlation: str = "",
+        hops: int = 0,
     ) -> NewInstruction:
         """asked: the terms of an approval that the rule asks for."""
         version = self._find(tenant, application, "")
@@ -155,6 +176,9 @@ class InstructionFactory:
             causes=causes,
             trace=trace,
             caused_by=caused_by,
+            decision=decision,
+            correlation=correlation,
+            hops=hops,
         )
         terms = [] if asked is None else [asked]
         terms += [found.approval] if found is not None and found.needs_approval else []
@@ -185,13 +209,22 @@ def _fault(
 
 def _modification(
     db: sqlite3.Connection, plan: EventPlan, planned_ms: int
-) -> tuple[dict[str, Any] | None, tuple[Cause, ...]]:
-    """How the occurrence had been changed by now, and because of which events."""
+) -> tuple[dict[str, Any] | None, tuple[Cause, ...], Correlation]:
+    """How the occurrence had been changed by now, because of which events, and the flow of the
+    newest change by a rule, with the most decisions that led to any."""
     fields: dict[str, Any] = {}
     causes: dict[tuple[str, str], Cause] = {}
+    newest_ms, flow = 0, UNKNOWN
     for field, setting in sorted(plan.effective(planned_ms).items()):
         fields[field] = {"value": setting.value, "by": setting.by, "change": setting.change}
         record = plan_store.change(db, plan.tenant, plan.id, setting.change)
         for ref in record.cause.refs if record is not None else ():
             causes[ref.source, ref.id] = cause_of(ref)
-    return fields or None, tuple(causes.values())
+        if record is not None and record.cause.rule:
+            newer = record.at_ms >= newest_ms
+            newest_ms = max(newest_ms, record.at_ms)
+            flow = Correlation(
+                record.cause.correlation if newer else flow.correlation,
+                hops=max(flow.hops, record.cause.hops + 1),
+            )
+    return fields or None, tuple(causes.values()), flow

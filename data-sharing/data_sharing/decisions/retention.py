@@ -14,6 +14,7 @@ from collections.abc import Callable
 from control_plane.errors import Unavailable
 from data_sharing.database import Database
 from data_sharing.decisions import (
+    ancestry_tables,
     approval_tables,
     dead_letters,
     history,
@@ -73,6 +74,7 @@ class DecisionRetention:
         gone += sharing_tables.trim_reads(db, first_day, ROWS_AT_ONCE)
         for tenant, trimmed in db.execute("SELECT tenant, trimmed FROM feed_logs").fetchall():
             gone += history.trim_events(db, tenant, trimmed, ROWS_AT_ONCE)
+            gone += ancestry_tables.trim(db, tenant, trimmed, ROWS_AT_ONCE)
             gone += dead_letters.trim_events(db, tenant, trimmed, ROWS_AT_ONCE)
             gone += pause_tables.trim_events(db, tenant, trimmed, ROWS_AT_ONCE)
         return gone

@@ -100,8 +100,9 @@ class RuleRegistry:
             self.suspended |= {(tenant, slot): why.message for slot, why in errors.items()}
         for (tenant, name), why in self.suspended.items():
             log.warning("%s of tenant %s is suspended: %s", name, tenant, why)
+        before = self._worker.rules
         self._worker.replace_rules(
-            RuleSet(compiled, compiled_forecasts, self._worker.rules.policies)
+            RuleSet(compiled, compiled_forecasts, before.policies, before.most_hops)
         )
 
     def follow(self, catalogue: Catalogue) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from control_plane.sqlite.schema import Schema
 from data_sharing.decisions import (
+    ancestry_tables,
     approval_tables,
     dead_letters,
     history,
@@ -27,4 +28,5 @@ SCHEMAS: tuple[Schema, ...] = (
     approval_tables.SCHEMA,
     dead_letters.SCHEMA,
     sharing_tables.SCHEMA,
+    ancestry_tables.SCHEMA,
 )

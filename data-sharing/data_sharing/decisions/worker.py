@@ -46,7 +46,7 @@ from data_sharing.rules.cell_cache import CellCache, CellId, decoded
 from data_sharing.rules.results import NO_RESULT, EvaluationResult
 from data_sharing.rules.rollout import RolloutPhase
 from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
-from data_sharing.rules.ruleset import RuleSet
+from data_sharing.rules.ruleset import MOST_HOPS, RuleSet
 from data_sharing.sharing.consent import ConsentsAsOf
 from data_sharing.sharing.policies import SharingPolicies
 from data_sharing.spans import begin_span, trace_within
@@ -74,6 +74,7 @@ class DecisionWorker:
         *,
         wall_ms: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
+        most_hops: int = MOST_HOPS,
     ) -> None:
         self._database = database
         self._wall_ms = wall_ms
@@ -82,7 +83,7 @@ class DecisionWorker:
         self.plans = PlanStore()
         self.consents = ConsentCache()
         self._policies_known = False
-        self.rules = RuleSet()
+        self.rules = RuleSet(most_hops=most_hops)
         self.tracer: Tracer | None = None  # of decisions; None: nothing is traced
         self.fence = 0
         self.counts = DecisionCounts()
@@ -237,7 +238,8 @@ class DecisionWorker:
             if decided.reads:
                 reads.add(event, decided)
             if decided is not NO_RESULT:
-                write_event(db, batch, event, decided, now_ms, trace_within(span, trace))
+                trace = trace_within(span, trace)
+                decided = write_event(db, batch, event, decided, now_ms, trace)
                 if decided.outcomes or decided.shadow:
                     batch.outcomes.append(_outcomes(event, now_ms, decided))
             if span is not None:
@@ -312,7 +314,7 @@ class DecisionWorker:
             reads.add(event, decided)
             reads.write(db)
         batch = WriteBatch()
-        self._writer.event(db, batch, event, decided, now_ms)
+        decided = self._writer.event(db, batch, event, decided, now_ms)
         batch.write(db)
         if decided.outcomes or decided.shadow:
             history.add_judgements(db, _outcomes(event, now_ms, decided))

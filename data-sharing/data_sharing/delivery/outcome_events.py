@@ -12,10 +12,11 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from data_sharing.correlation import Correlation, extensions_of
 from data_sharing.decisions.outbox import StoredInstruction
 from data_sharing.event import Event
 from data_sharing.feeds.port import Candidate
-from data_sharing.instruction import OUTCOME_FEED, Instruction, Performed
+from data_sharing.instruction import OUTCOME_FEED, Instruction, Performed, outcome_id
 from data_sharing.spans import extensions_of_trace
 
 SOURCE = "/homeport/decisions"
@@ -48,19 +49,22 @@ def outcome_event(stored: StoredInstruction, performed: Performed) -> Candidate:
     event = Event(
         tenant=what.tenant,
         source=SOURCE,
-        id=f"{what.id}/{performed.attempt}",
+        id=outcome_id(what.id, performed.attempt),
         type=OUTCOME_FEED,
         key=what.plan or what.id,
         time_ms=performed.ended_at_ms,
         data=data,
         subject=what.application,
         trace=what.trace,
+        correlation=what.correlation,
+        causation=what.id,
+        hops=what.hops,
     )
-    extensions = extensions_of_trace(what.trace) if what.trace else None
+    told = extensions_of(Correlation(what.correlation, what.id, what.hops))
+    if what.trace:
+        told |= extensions_of_trace(what.trace)
     return Candidate(
-        event=event,
-        content=msgspec.json.encode(data),
-        attributes=msgspec.json.encode(extensions) if extensions else b"",
+        event=event, content=msgspec.json.encode(data), attributes=msgspec.json.encode(told)
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from data_sharing.correlation import UNKNOWN, WrongCorrelation, read_correlation
 from data_sharing.event import Event
 from data_sharing.feed_key import MAX_KEY_BYTES, key_text
 from data_sharing.feeds.attributes import (
@@ -116,7 +117,7 @@ class Intake:
             time_ms = now_ms
         elif not now_ms - self._late_ms <= time_ms <= now_ms + self._ahead_ms:
             return self._implausible(time_ms, now_ms)
-        attributes, trace = b"", ""
+        attributes, trace, correlation = b"", "", UNKNOWN
         if envelope.datacontenttype or envelope.dataschema or envelope.extensions:
             kept = _attributes(envelope.datacontenttype, envelope.dataschema, envelope.extensions)
             if isinstance(kept, Refusal):
@@ -124,6 +125,10 @@ class Intake:
             attributes = kept
             if envelope.extensions:
                 trace = trace_of_extensions(envelope.extensions)
+                try:
+                    correlation = read_correlation(envelope.extensions)
+                except WrongCorrelation as error:
+                    return Refusal("INVALID_ARGUMENT", error.field, str(error))
             if len(content) + len(attributes) > self._event_bytes:
                 return self._too_large()
         too_much = feed.schema.too_much_work(content)
@@ -149,7 +154,7 @@ class Intake:
         if key is None:
             return _no_key(feed)
         return Candidate(
-            Event(tenant, source, name, type_, key, time_ms, data, subject, 0, trace),
+            Event(tenant, source, name, type_, key, time_ms, data, subject, 0, trace, *correlation),
             content,
             attributes,
         )

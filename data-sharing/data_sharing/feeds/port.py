@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from data_sharing.correlation import kept_correlation
 from data_sharing.event import Event
 
 
@@ -50,6 +51,7 @@ class Record(NamedTuple):
 
     def event(self) -> Event:
         """With its data decoded."""
+        said = kept_correlation(self.attributes)
         return Event(
             tenant=self.tenant,
             source=self.source,
@@ -60,6 +62,9 @@ class Record(NamedTuple):
             data=msgspec.json.decode(self.content),
             subject=self.subject,
             position=self.position,
+            correlation=said.correlation,
+            causation=said.causation,
+            hops=said.hops,
         )
 
 

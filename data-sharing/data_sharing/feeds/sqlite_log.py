@@ -16,9 +16,9 @@ import asyncio
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from control_plane.errors import ServiceError
 from control_plane.histogram import SIZES, Histogram
@@ -33,6 +33,19 @@ Follower: TypeAlias = Callable[[sqlite3.Connection, Sequence[Event], Callable[[]
 """Gets new events, in order, with their positions, inside their transaction, and whether to stop,
 which it asks after each. How many of them it has decided, from the first on: one at least. What it
 raises undoes the whole group; who had an event in it that failed is told to try again."""
+
+
+class Ancestry(Protocol):
+    """What is known of the causes that events name."""
+
+    def inherited(self, db: sqlite3.Connection, candidate: Candidate, /) -> Candidate:
+        """An event that is to be kept, with what it has from its cause."""
+        ...
+
+    def put_caused(self, db: sqlite3.Connection, events: Iterable[Event], /) -> None:
+        """Keeps which of them name a cause."""
+        ...
+
 
 # In one transaction, about. Not all that a few producers keep under way: while one group is
 # synced, those whose events were in the group before it make their next.
@@ -61,8 +74,10 @@ class SqliteFeedLog:
         limits: WaitingLimits | None = None,
         weight_of: Callable[[str], float] = _one,
         monotonic: Callable[[], float] = time.monotonic,
+        ancestry: Ancestry | None = None,
     ) -> None:
         self._database = database
+        self._ancestry = ancestry
         self._wall_ms = wall_ms
         self._follower = follower
         self._monotonic = monotonic
@@ -262,10 +277,17 @@ class SqliteFeedLog:
     ) -> tuple[Sequence[Appended], int]:
         """Where each is, of the first ones, up to the one that there was no time to decide; and
         how many of them were not there."""
+        ancestry = self._ancestry
+        if ancestry is not None and any(one.event.causation for one in candidates):
+            candidates = [
+                ancestry.inherited(db, one) if one.event.causation else one for one in candidates
+            ]
         appended, fresh = log_tables.write(db, candidates, self._wall_ms())
         if self._follower is None or not fresh:
             return appended, len(fresh)
         decided = self._follower(db, fresh, is_enough)
+        if ancestry is not None:
+            ancestry.put_caused(db, fresh[:decided])
         if decided < len(fresh):
             log_tables.take_back(db, fresh[decided:])
             places = (place for place, one in enumerate(appended) if not one.duplicate)

@@ -40,15 +40,20 @@ class CauseRecord(msgspec.Struct, array_like=True, frozen=True):
     timer: str = ""
     user: str = ""
     note: str = ""
+    hops: int = 0
+    correlation: str = ""
 
     @classmethod
     def of(cls, cause: Cause) -> CauseRecord:
         events = tuple((one.source, one.id, one.position) for one in cause.events)
-        return cls(cause.rule, cause.rule_version, events, cause.timer, cause.user, cause.note)
+        return cls(
+            cause.rule, cause.rule_version, events, cause.timer, cause.user, cause.note,
+            cause.hops, cause.correlation,
+        )  # fmt: skip
 
     @property
     def refs(self) -> tuple[EventRef, ...]:
-        return tuple(EventRef(*one) for one in self.events)
+        return tuple(EventRef(*one, self.hops, self.correlation) for one in self.events)
 
     @property
     def by(self) -> str:

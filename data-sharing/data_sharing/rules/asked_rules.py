@@ -82,6 +82,7 @@ def decided(
         evicted=tuple(context.evicted.items()),
         late=tuple(context.late),
         ahead=tuple(context.ahead),
+        loops=tuple(context.loops),
         parking=tuple(context.parking),
         shadow=shadow,
     )

@@ -53,16 +53,22 @@ class StoredEvent(msgspec.Struct, array_like=True, frozen=True):
     time_ms: int
     position: int
     data: dict[str, Any]
+    hops: int = 0
+    correlation: str = ""
+
+    @property
+    def correlation_id(self) -> str:
+        return self.correlation or self.id
 
     @property
     def ref(self) -> EventRef:
-        return EventRef(self.source, self.id, self.position)
+        return EventRef(self.source, self.id, self.position, self.hops, self.correlation_id)
 
 
 def stored_event(event: Event) -> StoredEvent:
     return StoredEvent(
         event.source, event.id, event.type, event.key, event.subject, event.time_ms,
-        event.position, dict(event.data),
+        event.position, dict(event.data), event.hops, event.correlation,
     )  # fmt: skip
 
 
@@ -74,9 +80,11 @@ class Sum(msgspec.Struct, array_like=True):
     total: float = 0.0
     least: float = 0.0
     most: float = 0.0
+    hops: int = 0  # the most that an event of it has
 
-    def add(self, value: float | None) -> None:
+    def add(self, value: float | None, hops: int = 0) -> None:
         self.count += 1
+        self.hops = max(self.hops, hops)
         if value is None:
             return
         self.least = min(self.least, value) if self.valued else value

@@ -22,9 +22,11 @@ from data_sharing.rules.effects import Cause, EventRef, PlanView
 from data_sharing.rules.evaluation_context import (
     EvaluationContext,
     RuleResult,
+    cause_of,
     refs_of,
     rule_result,
     stored_events,
+    went_too_far,
 )
 from data_sharing.rules.hold_backs import HoldBacks
 from data_sharing.rules.results import ClauseOutcome, RuleVerdict, Timer
@@ -143,28 +145,29 @@ class ConditionEvaluator:
         consumed: tuple[EventRef, ...] = (),
     ) -> RuleResult:
         rule = self._rule
+        due = "" if timer is None else f"{timer.id}@{timer.due_ms}"
+        cause = cause_of(self._context, rule, match.events, due)
+        too_far = went_too_far(self._context, rule, cause)
+        if too_far:
+            return self._outcome(RuleVerdict.LOOP, match, too_far, cause=cause)
         held = self._hold_backs.check(cell, match.key, match.plan_id, events)
         if held is not None:
             used = consumed if held.verdict is RuleVerdict.DEFERRED else ()
             return self._outcome(held.verdict, match, held.detail, consumed=used)
-        cause = Cause(
-            rule=rule.id,
-            rule_version=rule.version,
-            events=match.events,
-            timer="" if timer is None else f"{timer.id}@{timer.due_ms}",
-        )
         try:
             effects = requested_effects(
                 rule, match.bindings, match.plan, cause, self._context.now_ms
             )
         except EffectFailed as error:
-            return self._outcome(RuleVerdict.ERROR, match, f"do: {error}")
+            return self._outcome(RuleVerdict.ERROR, match, f"do: {error}", cause=cause)
         if rule.cooldown_ms and cell is not None:
             cell.fired_ms[match.plan_id] = self._context.now_ms
             _bound(cell.fired_ms)
             self._states.save(cell, match.key, cell.newest_ms)
         self._hold_backs.count(cell, match.key)
-        return self._outcome(RuleVerdict.FIRED, match, consumed=consumed, effects=effects)
+        return self._outcome(
+            RuleVerdict.FIRED, match, consumed=consumed, effects=effects, cause=cause
+        )
 
     def fire_debounced(self, timer: Timer) -> list[RuleResult]:
         """`when` held at its newest match and is not asked again; effects see what is now."""
@@ -300,12 +303,13 @@ class ConditionEvaluator:
         *,
         consumed: tuple[EventRef, ...] = (),
         effects: Sequence[RequestedEffect] = (),
+        cause: Cause | None = None,
     ) -> RuleResult:
         """Where it held."""
         return rule_result(
             self._context, self._rule, verdict, detail, key=match.key, plan=match.plan,
             events=match.events, consumed=consumed, effects=effects, read=match.read,
-            clauses=match.clauses,
+            clauses=match.clauses, cause=cause,
         )  # fmt: skip
 
 

@@ -18,11 +18,14 @@ USER_PRIORITY = 1_000  # a user's own change stands against every rule (0 to 999
 
 
 class EventRef(NamedTuple):
-    """Names an event; position in its log, 0 where unknown."""
+    """Names an event; position in its log, 0 where unknown. hops: decisions that came before it;
+    correlation: the flow that it is of, empty where unknown."""
 
     source: str
     id: str
     position: int = 0
+    hops: int = 0
+    correlation: str = ""
 
 
 class Cause(NamedTuple):
@@ -35,6 +38,8 @@ class Cause(NamedTuple):
     user: str = ""
     note: str = ""
     undoes: str = ""  # id of the change that this takes back
+    hops: int = 0  # decisions that came before
+    correlation: str = ""  # the flow that it is of; empty: one begins
 
 
 class PlanChange(msgspec.Struct, frozen=True):

@@ -109,7 +109,8 @@ class _RuleEvaluation:
         state = self._states.window(cell, fed)
         start = window.start(event.time_ms) if window.every_ms else 0
         opens = bool(window.every_ms) and start not in state.open
-        evicted = window.add(state, event.time_ms, None if value is None else float(value))
+        number = None if value is None else float(value)
+        evicted = window.add(state, event.time_ms, number, event.hops)
         if evicted < 0:
             return self._closed(key, cell)
         self._evict(cell, key, evicted)
@@ -140,6 +141,7 @@ class _RuleEvaluation:
         self._states.save(cell, timer.key, cell.newest_ms)
         if total is None:
             return []
+        self._context.hops = total.hops
         end_ms = start + fed.window.every_ms
         ended = {fed.window.name: shown(total, start, end_ms)}
         return self.conditions.evaluate(timer.key, cell, {}, end_ms - 1, ended=ended, timer=timer)

@@ -30,6 +30,7 @@ class RuleVerdict(StrEnum):
     QUIET_HOURS = "quiet-hours"  # it is outside the rule's hours
     DEFERRED = "deferred"  # likewise, and fires when they open
     LATE = "late"  # the event is older than the newest of its key by more than allowed
+    LOOP = "loop"  # too many decisions have followed on one another, so it does not fire
     TOO_OLD = "too-old"  # the event is older by the clock than the rule wants
     NO_KEY = "no-key"  # the event lacks what the rule's key is made of
     NO_PLAN = "no-plan"  # nobody has a plan that the rule looks at
@@ -103,6 +104,8 @@ class RuleOutcome(msgspec.Struct, frozen=True):
     effects: tuple[EffectOutcome, ...] = ()
     read: Mapping[str, Any] = {}  # of rules that fired: what `when` read, by path
     clauses: ClauseOutcome | None = None  # where explaining was asked for
+    hops: int = 0  # decisions that came before, where it fired
+    correlation: str = ""  # the flow that it is of, likewise; empty: one begins
     dead_letter: bool = False  # the rule wants the event kept, although it did not decide it
 
 
@@ -151,9 +154,10 @@ class EvaluationResult(msgspec.Struct, frozen=True):
     """outcomes: of the rules that the index found, in their order. effects: those to act on, in
     order. timers: to store; dropped: ids of timers that need not come back. evicted: rules, and
     how many events each let go of for want of room. late and ahead: rules for which the event
-    came too late, or is too far ahead of the clock to make others late. parking: what was parked
-    or retried. reads: who was shown what of an event whose feed has a sharing policy. shadow: of
-    versions of rules that do not act at their key."""
+    came too late, or is too far ahead of the clock to make others late. loops: rules that may not
+    fire, because too many decisions followed on one another. parking: what was parked or retried.
+    reads: who was shown what of an event whose feed has a sharing policy. shadow: of versions of
+    rules that do not act at their key."""
 
     outcomes: tuple[RuleOutcome, ...] = ()
     effects: tuple[Effect, ...] = ()
@@ -162,6 +166,7 @@ class EvaluationResult(msgspec.Struct, frozen=True):
     evicted: tuple[tuple[str, int], ...] = ()
     late: tuple[str, ...] = ()
     ahead: tuple[str, ...] = ()
+    loops: tuple[str, ...] = ()
     parking: tuple[ParkingChange, ...] = ()
     reads: tuple[AudienceRead, ...] = ()
     shadow: tuple[RuleOutcome, ...] = ()

@@ -41,6 +41,8 @@ from data_sharing.sharing.audience import Audience
 from data_sharing.sharing.consent import NO_CONSENTS, Consents
 from data_sharing.sharing.policies import OPEN, Memory, SharingPolicies
 
+MOST_HOPS = 16  # decisions that follow on one another, where nothing else is set
+
 
 class RuleSet:
     """Immutable; `with_changes` makes the next one, sharing what did not change."""
@@ -50,9 +52,12 @@ class RuleSet:
         rules: Iterable[CompiledRule] = (),
         forecasts: Iterable[CompiledForecast] = (),
         policies: SharingPolicies = OPEN,
+        most_hops: int = MOST_HOPS,
     ) -> None:
-        """policies: by which rules and forecasts are shown events."""
+        """policies: by which rules and forecasts are shown events. most_hops: decisions that may
+        follow on one another."""
         self.policies = policies
+        self.most_hops = most_hops
         self._rules: dict[tuple[str, str], CompiledRule] = {}
         self._states: dict[tuple[str, str], CompiledRule] = {}  # by tenant and their timers' name
         self._forecasts: dict[tuple[str, str], CompiledForecast] = {}
@@ -87,7 +92,7 @@ class RuleSet:
     def alone(self, tenant: str, rule_id: str) -> Self:
         """The versions of one rule as they decide here: shown the same, and with forecasts to read,
         which they do not feed."""
-        made = type(self)(self.versions(tenant, rule_id), policies=self.policies)
+        made = type(self)(self.versions(tenant, rule_id), (), self.policies, self.most_hops)
         made._forecasts, made._shapes = self._forecasts, self._shapes
         return made
 
@@ -138,7 +143,7 @@ class RuleSet:
 
     def _copied(self) -> Self:
         made = type(self).__new__(type(self))
-        made.policies = self.policies
+        made.policies, made.most_hops = self.policies, self.most_hops
         made._rules, made._forecasts = self._rules.copy(), self._forecasts.copy()
         made._feeds, made._audiences = self._feeds.copy(), self._audiences.copy()
         made._seals, made._states = self._seals.copy(), self._states.copy()
@@ -245,7 +250,7 @@ class RuleSet:
         """What follows from an event. With `explaining`, outcomes carry their clauses; with
         `whole`, rules are asked as well that the index leaves out: nothing else follows, but
         each says why it did not match. consents: that hold for the event. again: somebody asks
-        for it, although it was late."""
+        for it, although it was late or is in a loop."""
         if (event.tenant, event.type) in self._audiences:
             context = self._context(event, now_ms, state, plans, explaining, again)
             return self._decide_shown(event, context, whole, consents)
@@ -270,6 +275,8 @@ class RuleSet:
         """What follows from an event whose feed has a policy: each audience decides by what it is
         shown of it, from the index on, and all of them together resolve what they want done."""
         tenant, name = event.tenant, event.type
+        # What a producer calls its flow is not for all who may see that the event was there.
+        context.refs = tuple(one._replace(correlation=one.id) for one in context.refs)
         shown: dict[Subscriber, Event] = {}
         left_out: set[Subscriber] = set()
         reads: list[AudienceRead] = []
@@ -340,8 +347,9 @@ class RuleSet:
             return known_at(one, self.shape(one), key, now_ms, state)
 
         return EvaluationContext(
-            event, now_ms, state, plans, explaining, forecast_of, self._seals, again
-        )
+            event, now_ms, state, plans, explaining, forecast_of, self._seals, again,
+            self.most_hops,
+        )  # fmt: skip
 
     def may_tell(self, forecast: CompiledForecast, rule: CompiledRule) -> bool:
         """Whether the rule may read it: it is of a feed without a policy, or all whom the rule

@@ -16,9 +16,14 @@ from data_sharing.event import Event
 from data_sharing.rules import explanation
 from data_sharing.rules.compiled import CompiledRule, Input
 from data_sharing.rules.effect_builder import EffectFailed, RequestedEffect, requested_effects
-from data_sharing.rules.effects import Cause
 from data_sharing.rules.evaluation import on_event
-from data_sharing.rules.evaluation_context import EvaluationContext, RuleResult, rule_result
+from data_sharing.rules.evaluation_context import (
+    EvaluationContext,
+    RuleResult,
+    cause_of,
+    rule_result,
+    went_too_far,
+)
 from data_sharing.rules.results import RuleVerdict
 
 
@@ -45,16 +50,27 @@ def on_event_alone(context: EvaluationContext, rule: CompiledRule, one: Input) -
         read = explanation.read_by(clauses)
     else:
         clauses, read = None, explanation.read(rule, values)
-    cause = Cause(rule.id, rule.version, context.refs)
-    verdict, detail = RuleVerdict.FIRED, ""
+    cause = cause_of(context, rule, context.refs)
+    verdict, detail = RuleVerdict.FIRED, went_too_far(context, rule, cause)
     effects: Sequence[RequestedEffect] = ()
-    try:
-        effects = requested_effects(rule, bindings, None, cause, context.now_ms)
-    except EffectFailed as error:
-        verdict, detail = RuleVerdict.ERROR, f"do: {error}"
+    if detail:
+        verdict = RuleVerdict.LOOP
+    else:
+        try:
+            effects = requested_effects(rule, bindings, None, cause, context.now_ms)
+        except EffectFailed as error:
+            verdict, detail = RuleVerdict.ERROR, f"do: {error}"
     return [
         rule_result(
-            context, rule, verdict, detail, key=key, effects=effects, read=read, clauses=clauses
+            context,
+            rule,
+            verdict,
+            detail,
+            key=key,
+            effects=effects,
+            read=read,
+            clauses=clauses,
+            cause=cause,
         )
     ]
 

@@ -32,7 +32,7 @@ class Window:
         """Of the tumbling window that holds the time."""
         return time_ms - time_ms % self.every_ms
 
-    def add(self, state: WindowState, time_ms: int, value: float | None) -> int:
+    def add(self, state: WindowState, time_ms: int, value: float | None, hops: int = 0) -> int:
         """Returns how many events were dropped to make room, -1 where this one came after its
         tumbling window was closed."""
         if self.over_ms:
@@ -47,7 +47,7 @@ class Window:
         found = state.open.get(start)
         if found is None:
             found = state.open[start] = Sum()
-        found.add(value)
+        found.add(value, hops)
         if len(state.open) > MOST_OPEN:
             return state.open.pop(min(state.open)).count
         return 0

@@ -88,6 +88,7 @@ class Selection:
             event.subject if self.subject else "",
             event.position,
             event.trace,
+            hops=event.hops,
         )
 
     def _shown(self, value: Any, node: _Node) -> Any:

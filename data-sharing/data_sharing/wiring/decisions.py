@@ -25,7 +25,7 @@ from data_sharing.api.redaction import Redaction
 from data_sharing.api.rule_service import RuleService
 from data_sharing.api.sharing_service import SharingService
 from data_sharing.database import Database
-from data_sharing.decisions import outbox, rule_tables
+from data_sharing.decisions import ancestry_tables, outbox, rule_tables
 from data_sharing.decisions.action_users import ActionUsers
 from data_sharing.decisions.disclosure import Disclosure, FindSpec
 from data_sharing.decisions.forgetting import Forgetting
@@ -106,6 +106,7 @@ async def build_deciding(
     signing_key: Path,
     wrapping: Wrapping,
     keep_decisions_s: float,
+    max_hops: int,
     wall_ms: Callable[[], int],
 ) -> Deciding:
     """With a worker that has taken its partition over. wall_ms: Unix ms."""
@@ -115,11 +116,14 @@ async def build_deciding(
         return origin(registry.catalogue, tenant=tenant, feed=feed)
 
     worker = DecisionWorker(
-        database, InstructionFactory(find_version, find_origin), wall_ms=wall_ms
-    )
+        database, InstructionFactory(find_version, find_origin), wall_ms=wall_ms,
+        most_hops=max_hops,
+    )  # fmt: skip
     await worker.start()
     # The worker decides inside the transaction that keeps the events.
-    feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
+    feed_log = SqliteFeedLog(
+        database, wall_ms=wall_ms, follower=worker.follow, ancestry=ancestry_tables
+    )
     rules = RuleRegistry(database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms)
     rollouts = Rollouts(database, rules, worker, wall_ms=wall_ms)
     pauses = Pauses(database, rules, worker, wall_ms=wall_ms)

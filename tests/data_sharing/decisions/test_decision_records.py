@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from data_sharing.decisions.decision_records import action_due, rule_fired
 from data_sharing.decisions.history import DecisionKind
-from data_sharing.instruction import Cause
+from data_sharing.instruction import Cause, Instruction
 from data_sharing.plans.due_actions import DueAction
 from data_sharing.rules.effects import Cause as EffectCause
 from data_sharing.rules.effects import EventRef, Invoke, PlanChange
@@ -80,9 +80,15 @@ def due(skipped: bool) -> DueAction:
 
 
 def test_an_action_of_a_plan_is_due_or_too_late() -> None:
-    done = action_due(due(skipped=False), (), ("i-a1",), NOW_MS + 1_500)
-    assert (done.id, done.kind) == ("c-a1", DecisionKind.PLANNED)
+    ordered = Instruction(
+        id="i-a1", tenant="home", application="lamp", version="1", artifact="a", action="blink",
+        configuration={}, deadline_ms=NOW_MS, idempotent=True, decided_at_ms=NOW_MS,
+        correlation="flow", hops=2,
+    )  # fmt: skip
+    done = action_due(due(skipped=False), ordered, NOW_MS + 1_500)
+    assert (done.id, done.kind, done.instructions) == ("c-a1", DecisionKind.PLANNED, ("i-a1",))
+    assert (done.correlation, done.hops) == ("flow", 2)
     assert done.summary == "light: lamp blink is due"
-    missed = action_due(due(skipped=True), (), (), NOW_MS + 1_500)
+    missed = action_due(due(skipped=True), None, NOW_MS + 1_500)
     assert missed.kind is DecisionKind.MISSED
     assert missed.summary == "light: lamp blink is not wanted any more, 1.5 s after it was due"

@@ -184,6 +184,9 @@ class Decision(_message.Message):
     INSTRUCTION_IDS_FIELD_NUMBER: _builtins.int
     LATE_MS_FIELD_NUMBER: _builtins.int
     VALUES_HIDDEN_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    TIMER_ID_FIELD_NUMBER: _builtins.int
+    HOPS_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     tenant: _builtins.str
     kind: Global___DecisionKind.ValueType
@@ -200,6 +203,12 @@ class Decision(_message.Message):
     """after the instant it was due"""
     values_hidden: _builtins.bool
     """a sharing policy hides from operators what the rule reads"""
+    correlation_id: _builtins.str
+    """the flow that it is of; empty: it was decided by an older release"""
+    timer_id: _builtins.str
+    """of the timer that was due, and when, where no event did it"""
+    hops: _builtins.int
+    """decisions in its flow up to it, its own included"""
     @_builtins.property
     def decide_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -222,10 +231,13 @@ class Decision(_message.Message):
         instruction_ids: _abc.Iterable[_builtins.str] | None = ...,
         late_ms: _builtins.int = ...,
         values_hidden: _builtins.bool = ...,
+        correlation_id: _builtins.str = ...,
+        timer_id: _builtins.str = ...,
+        hops: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "decide_time", b"decide_time", "decision_id", b"decision_id", "effects_json", b"effects_json", "instruction_ids", b"instruction_ids", "kind", b"kind", "late_ms", b"late_ms", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "summary", b"summary", "tenant", b"tenant", "values_hidden", b"values_hidden"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "correlation_id", b"correlation_id", "decide_time", b"decide_time", "decision_id", b"decision_id", "effects_json", b"effects_json", "hops", b"hops", "instruction_ids", b"instruction_ids", "kind", b"kind", "late_ms", b"late_ms", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "summary", b"summary", "tenant", b"tenant", "timer_id", b"timer_id", "values_hidden", b"values_hidden"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -486,6 +498,9 @@ class Instruction(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     VALUES_HIDDEN_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    HOPS_FIELD_NUMBER: _builtins.int
     instruction_id: _builtins.str
     tenant: _builtins.str
     application: _builtins.str
@@ -505,6 +520,12 @@ class Instruction(_message.Message):
     """why it waits or died; often empty"""
     values_hidden: _builtins.bool
     """a sharing policy hides from operators what the rule reads"""
+    decision_id: _builtins.str
+    """that ordered it"""
+    correlation_id: _builtins.str
+    """the flow that it is of"""
+    hops: _builtins.int
+    """decisions in its flow up to it, its own included"""
     @_builtins.property
     def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventName]: ...
     @_builtins.property
@@ -537,10 +558,13 @@ class Instruction(_message.Message):
         outcome: Global___Outcome | None = ...,
         reason: _builtins.str = ...,
         values_hidden: _builtins.bool = ...,
+        decision_id: _builtins.str = ...,
+        correlation_id: _builtins.str = ...,
+        hops: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline_time", b"deadline_time", "decide_time", b"decide_time", "outcome", b"outcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "application", b"application", "attempts", b"attempts", "causes", b"causes", "config_json", b"config_json", "deadline_time", b"deadline_time", "decide_time", b"decide_time", "instruction_id", b"instruction_id", "modification_json", b"modification_json", "outcome", b"outcome", "plan_id", b"plan_id", "platform", b"platform", "reason", b"reason", "rule_id", b"rule_id", "rule_version", b"rule_version", "state", b"state", "tenant", b"tenant", "values_hidden", b"values_hidden", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "application", b"application", "attempts", b"attempts", "causes", b"causes", "config_json", b"config_json", "correlation_id", b"correlation_id", "deadline_time", b"deadline_time", "decide_time", b"decide_time", "decision_id", b"decision_id", "hops", b"hops", "instruction_id", b"instruction_id", "modification_json", b"modification_json", "outcome", b"outcome", "plan_id", b"plan_id", "platform", b"platform", "reason", b"reason", "rule_id", b"rule_id", "rule_version", b"rule_version", "state", b"state", "tenant", b"tenant", "values_hidden", b"values_hidden", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -711,6 +735,7 @@ class DeadLetter(_message.Message):
     INSTRUCTION_FIELD_NUMBER: _builtins.int
     REDRIVE_TIME_FIELD_NUMBER: _builtins.int
     VALUES_HIDDEN_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
     dead_letter_id: _builtins.str
     tenant: _builtins.str
     kind: Global___DeadLetterKind.ValueType
@@ -721,6 +746,8 @@ class DeadLetter(_message.Message):
     rule_version: _builtins.int
     values_hidden: _builtins.bool
     """a sharing policy hides from operators what the rule reads"""
+    correlation_id: _builtins.str
+    """the flow that it is of; empty: not known"""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -749,10 +776,11 @@ class DeadLetter(_message.Message):
         instruction: Global___Instruction | None = ...,
         redrive_time: _timestamp_pb2.Timestamp | None = ...,
         values_hidden: _builtins.bool = ...,
+        correlation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "event", b"event", "instruction", b"instruction", "redrive_time", b"redrive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dead_letter_id", b"dead_letter_id", "event", b"event", "instruction", b"instruction", "kind", b"kind", "reason", b"reason", "redrive_time", b"redrive_time", "rule_id", b"rule_id", "rule_version", b"rule_version", "tenant", b"tenant", "values_hidden", b"values_hidden"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "create_time", b"create_time", "dead_letter_id", b"dead_letter_id", "event", b"event", "instruction", b"instruction", "kind", b"kind", "reason", b"reason", "redrive_time", b"redrive_time", "rule_id", b"rule_id", "rule_version", b"rule_version", "tenant", b"tenant", "values_hidden", b"values_hidden"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
