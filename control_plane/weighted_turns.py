@@ -85,6 +85,10 @@ class WeightedTurns(Generic[T]):
             del self._lines[key]
         return entry
 
+    def waiting_of(self, key: str) -> Iterator[T]:
+        """The entries of a key, the next one first."""
+        yield from self._lines.get(key, ())
+
     def charge(self, key: str, cost: float) -> None:
         """What serving the key has cost, 0 or more."""
         self._tags[key] = self._tags.get(key, self._now) + cost / self._weight_of(key)

@@ -146,6 +146,20 @@ class AppendQueue:
                 break
         return parts
 
+    def waits(self, tenant: str) -> bool:
+        """Whether anything of a tenant is to be taken."""
+        return any(not one.over for one in self._turns.waiting_of(tenant))
+
+    def takes_longer(self, tenant: str, seconds: float) -> bool:
+        """Whether what waits of a tenant is thought to take longer than that."""
+        each = self._event_s.get(tenant, CHEAP_S)
+        for one in self._turns.waiting_of(tenant):
+            if not one.over:
+                seconds -= each * (len(one.candidates) - len(one.kept))
+            if seconds < 0:
+                return True
+        return False
+
     def put_back(self, one: WaitingAppend) -> None:
         """It has events left, and goes on before the others of its tenant."""
         one.is_queued = True

@@ -13,7 +13,6 @@ waits for the one under way, and is in the next.
 from __future__ import annotations
 
 import asyncio
-import math
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from data_sharing.event import Event
 from data_sharing.feeds import log_tables
 from data_sharing.feeds.append_queue import AppendQueue, Part, WaitingAppend, WaitingLimits
 from data_sharing.feeds.backlog import Backlog
+from data_sharing.feeds.deciding_turns import DecidingTurns, Publishing
 from data_sharing.feeds.port import Appended, Candidate, LogBounds, Page, Retention
 
 Follower: TypeAlias = Callable[[sqlite3.Connection, Sequence[Event], Callable[[], bool]], int]
@@ -47,15 +47,8 @@ class Ancestry(Protocol):
         ...
 
 
-# In one transaction, about. Not all that a few producers keep under way: while one group is
-# synced, those whose events were in the group before it make their next.
-EVENTS_AT_ONCE = 2_000
 LARGE_BYTES = 4_096  # an event of so much counts for more than one, as rules take longer with it:
 BYTES_AS_EVENT = 64  # one for each so many
-DECIDING_S = 0.05  # in one transaction; 2,000 events take as long where each takes 25 µs
-SHARED_S = 0.004  # in one transaction while several tenants publish, or twice what its sync takes
-TURN_S = 0.002  # of one tenant, while others wait
-SHARED_FOR_S = 10.0  # since somebody else has published
 
 
 def _one(_: str) -> float:
@@ -85,9 +78,7 @@ class SqliteFeedLog:
         self._taken: dict[WaitingAppend, None] = {}  # into the group under way
         self._fresh = 0  # events of that group that were not there
         self._failed: WaitingAppend | None = None  # its events ended that group
-        self._sync_s = 0.0  # what a transaction takes beyond deciding, lately
-        self._decided_at = 0.0
-        self._latest, self._other_at = "", -math.inf  # who published last, and when another did
+        self._publishing = Publishing()
         self._busy = False
         self._growth = asyncio.Event()  # replaced whenever a log has grown
         self._told = asyncio.Event()  # replaced whenever appends were answered
@@ -148,10 +139,7 @@ class SqliteFeedLog:
         self, part: _Part, answer: asyncio.Future[Sequence[Appended]]
     ) -> asyncio.Future[Sequence[Appended]]:
         now = self._monotonic()
-        if part.tenant != self._latest:
-            if self._latest:
-                self._other_at = now
-            self._latest = part.tenant
+        self._publishing.note(part.tenant, now)
         feeds = self.backlog.begin((one.event for one in part.candidates), now)
         self._queue.add(
             WaitingAppend(
@@ -220,33 +208,16 @@ class SqliteFeedLog:
         self._taken, self._fresh, self._failed = {}, 0, None
         self._database.submit(self._take).add_done_callback(self._tell)
 
-    def _seconds(self, now: float) -> float:
-        """For how long the next transaction decides. Whoever publishes little waits for the one
-        that is under way and for its own; so they are short while there is anybody else."""
-        if now - self._other_at > SHARED_FOR_S:
-            return DECIDING_S
-        return min(DECIDING_S, max(SHARED_S, 2 * self._sync_s))
-
     def _take(self, db: sqlite3.Connection) -> int:
         """Inside the transaction: of those who wait, in turns, as far as there is time for it. How
         many events."""
         now = self._monotonic()
-        until = now + self._seconds(now)
-        events, weight = 0, EVENTS_AT_ONCE
-        while self._queue.tenants and weight > 0 and (not events or now < until):
-            tenant = self._queue.next_tenant()
-            end = min(until, now + TURN_S) if self._queue.tenants > 1 else until
-            parts = self._queue.take(tenant, seconds=end - now, weight=weight)
-            if not parts:
-                continue  # it was all answered before, with a failure
-            kept = self._turn(db, parts, end)
-            events += kept
-            weight -= sum(part.weight for part in parts)
-            cut_after = end - now if kept < sum(part.events for part in parts) else None
-            began, now = now, self._monotonic()
-            self._queue.charge(tenant, kept, now - began, cut_after=cut_after)
-        self._decided_at = now
-        return events
+        turns = DecidingTurns(self._queue, now + self._publishing.seconds(now))
+        while (turn := turns.next(now)) is not None:
+            kept = self._turn(db, turn.parts, turn.end)
+            now = self._monotonic()
+            turns.done(turn, kept, now)
+        return turns.events
 
     def _turn(self, db: sqlite3.Connection, parts: Sequence[Part], end: float) -> int:
         """Keeps and decides events of one tenant until then; how many."""
@@ -304,7 +275,6 @@ class SqliteFeedLog:
             ended = self._queue.clear()  # the transaction never began
         elif is_kept:
             ended = [one for one in self._taken if one.is_whole]
-            self._sync_s = (self._sync_s + max(0.0, now - self._decided_at)) / 2
         else:
             ended = self._undone(failure)
         for one in self._taken:

@@ -15,15 +15,10 @@ from hypothesis import strategies as st
 from control_plane.sqlite.schema import Schema
 from data_sharing.database import Database
 from data_sharing.event import Event
+from data_sharing.feeds.deciding_turns import DECIDING_S, EVENTS_AT_ONCE, SHARED_FOR_S, SHARED_S
 from data_sharing.feeds.log_tables import SCHEMA
 from data_sharing.feeds.port import Appended, Candidate
-from data_sharing.feeds.sqlite_log import (
-    DECIDING_S,
-    EVENTS_AT_ONCE,
-    SHARED_FOR_S,
-    SHARED_S,
-    SqliteFeedLog,
-)
+from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from tests.support.contracts.feed_log_contract import Clock, candidate, read_all
 
 NOTES = Schema(part="notes", steps=(("CREATE TABLE notes (tenant TEXT, position INTEGER)",),))
