@@ -127,11 +127,11 @@ class PartialMatch(msgspec.Struct, array_like=True):
 
 class SequenceState(msgspec.Struct, array_like=True):
     """partials: in the order in which they began. ended_ms: up to where it is decided that nothing
-    came; -1: nowhere."""
+    came."""
 
     shape: str
     partials: list[PartialMatch] = msgspec.field(default_factory=list)
-    ended_ms: int = -1
+    ended_ms: int = 0
 
 
 class Deferred(msgspec.Struct, array_like=True):

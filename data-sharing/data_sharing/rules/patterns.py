@@ -92,7 +92,7 @@ class Pattern:
         found = Advance([], [], [], [])
         left: list[PartialMatch] = []
         for one in state.partials:
-            if event.time_ms > one.until_ms:
+            if event.time_ms > one.until_ms - (one.due_ms > 0):  # absence is over at its end
                 left.append(one)
                 continue
             step = self.steps[len(one.events)] if len(one.events) < len(self.steps) else None
@@ -148,7 +148,7 @@ class Pattern:
             return None
         until_ms = event.time_ms + self.within_ms
         if self.silence and any(
-            event.time_ms < first_of(one).time_ms <= until_ms for one in state.partials
+            event.time_ms < first_of(one).time_ms < until_ms for one in state.partials
         ):
             return None  # one that came before it has ended its silence
         waits = self.awaits and len(self.steps) == 1

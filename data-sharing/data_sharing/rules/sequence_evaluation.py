@@ -74,8 +74,8 @@ class SequenceEvaluation:
             self._rule.late_ms,
         )
         state = self._state(cell)
-        if pattern.silence and event.time_ms <= state.ended_ms:
-            said = f"that nothing came until {_at(state.ended_ms)} was decided before it"
+        if pattern.silence and event.time_ms < state.ended_ms:
+            said = f"that nothing came before {_at(state.ended_ms)} was decided before it"
             late = self._too_late(key, cell, said)
             if late is not None:
                 return [late]
@@ -149,7 +149,7 @@ class SequenceEvaluation:
                 self._drop_timer(key, one)
         self._states.save(cell, key, cell.newest_ms)
         absent = [part.name for part in pattern.without[-1]] or [pattern.steps[0].name]
-        said = f"no {' and no '.join(absent)} came until {_at(match.until_ms)}"
+        said = f"no {' and no '.join(absent)} came before {_at(match.until_ms)}"
         said += f", which was to be decided at {_at(match.due_ms)}"
         return [self._with_detail(one, said) for one in judged]
 
@@ -205,7 +205,7 @@ class SequenceEvaluation:
         if one.due_ms:
             absent = pattern.without[-1] or pattern.steps
             unless = " or ".join(self._wanted(part) for part in absent)
-            return f"seen {names}; fires at {_at(one.due_ms)} unless {unless} comes until {until}"
+            return f"seen {names}; fires at {_at(one.due_ms)} unless {unless} comes before {until}"
         step = pattern.steps[seen]
         said = f"seen {names}; waits for step {seen + 1} of {len(pattern.steps)}, "
         said += f"{self._wanted(step)}, until {until}"
