@@ -186,8 +186,8 @@ def try_out(
     events: Annotated[
         Path,
         typer.Argument(
-            help="Sample events, NDJSON, a CloudEvent a line; `key` says what it is about. - reads "
-            "stdin, as for every file here.",
+            help="Sample events, NDJSON, a CloudEvent a line; `key` says what it is about. A line "
+            '{"wait": "30m"} lets time pass. - reads stdin, as for every file here.',
             metavar="EVENTS|-",
         ),
     ],

@@ -16,6 +16,7 @@ from data_sharing.calendars.zoned_time import is_rfc3339
 from data_sharing.event import Event
 from data_sharing.feed_key import MAX_KEY_BYTES, key_text
 from data_sharing.feeds.attributes import extension_text, holds_nul, parse_time, shown
+from data_sharing.forecasts.spec import duration_ms
 from data_sharing.management.simulator import SimulatedStep, Simulator
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
@@ -40,13 +41,17 @@ def dry_run_rules(
     key_of: KeyOf = lambda feed, event: None,
 ) -> list[SimulatedStep]:
     """events: in the CloudEvents JSON format; `id` and `source` may be left out, and `key` says
-    what it is about where `key_of` does not. Raises InvalidInput naming what is no event or plan.
-    """
-    samples: list[Event] = []
+    what it is about where `key_of` does not. `{"wait": "30m"}` lets time pass instead. Raises
+    InvalidInput naming what is no event or plan."""
+    samples: list[Event | int] = []  # an event, or until when nothing comes
+    after_ms = 0
     for place, one in enumerate(events):
-        after_ms = samples[-1].time_ms if samples else 0
-        samples.append(_event(tenant, one, place, key_of, after_ms))
-    start_ms = samples[0].time_ms if samples else 0
+        sample = _until_ms(one, place, after_ms)
+        if sample is None:
+            sample = _event(tenant, one, place, key_of, after_ms)
+        after_ms = _time_of(sample)
+        samples.append(sample)
+    start_ms = _time_of(samples[0]) if samples else 0
     made = [created(tenant, _plan(one, place), start_ms) for place, one in enumerate(plans)]
     simulator = Simulator(rules, made, start_ms, explaining=True, whole=True)
     steps: list[SimulatedStep] = []
@@ -58,10 +63,12 @@ def dry_run_rules(
             steps.append(one)
             due_left -= 1
 
-    for event in samples:
-        advance_to(event.time_ms, event.time_ms)
-        steps.append(simulator.event(event, event.time_ms))
-    last_ms = max(simulator.now_ms, max((one.time_ms for one in samples), default=0))
+    for sample in samples:
+        time_ms = _time_of(sample)
+        advance_to(time_ms, time_ms)
+        if isinstance(sample, Event):
+            steps.append(simulator.event(sample, time_ms))
+    last_ms = max(simulator.now_ms, max(map(_time_of, samples), default=0))
     advance_to(last_ms + LONGEST_AFTER_MS, last_ms + DAY_MS)
     return steps
 
@@ -72,6 +79,26 @@ def _plan(given: Mapping[str, Any], place: int) -> Any:
     except InvalidInput as error:
         field = f"plans[{place}].{error.field}"
         raise InvalidInput(field, f"plans[{place}]: {error.message}") from None
+
+
+def _time_of(sample: Event | int) -> int:
+    return sample.time_ms if isinstance(sample, Event) else sample
+
+
+def _until_ms(given: Mapping[str, Any], place: int, after_ms: int) -> int | None:
+    """None: it is an event, or is to be one."""
+    if not isinstance(given, Mapping) or "wait" not in given or "type" in given:
+        return None
+    field = f"events[{place}]"
+    if len(given) > 1 or not isinstance(given["wait"], str):
+        raise InvalidInput(f"{field}.wait", f'{field}: write {{"wait": "30m"}}, and nothing else')
+    try:
+        until_ms = after_ms + duration_ms(given["wait"], "wait")
+    except InvalidInput as error:
+        raise InvalidInput(f"{field}.wait", f"{field}.{error.message}") from None
+    if until_ms >= END_MS:
+        raise InvalidInput(f"{field}.wait", f"{field}.wait: is past the year 2398")
+    return until_ms
 
 
 def _event(

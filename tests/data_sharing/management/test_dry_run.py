@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -181,3 +182,23 @@ def test_a_time_at_which_nothing_can_be_decided_is_refused(time: Any) -> None:
         with pytest.raises(InvalidInput) as refused:
             verdicts({**SLOW, "time": time}, plans=(plan,))
         assert refused.value.field == "events[0].time"
+
+
+def test_samples_may_let_time_pass() -> None:
+    """What comes after has that time, unless it says another."""
+    bare = {name: value for name, value in SLOW.items() if name != "time"}
+    steps = dry_run_rules(rules_of(BLINK), TENANT, events=[SLOW, {"wait": "10m"}, bare])
+    assert [one.at_ms - steps[0].at_ms for one in steps] == [0, 300_000, 600_000, 900_000]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"wait": "soon"}, 'events[1].wait: "soon" is no duration'),
+        ({"wait": 5}, "events[1]: write"),
+        ({"wait": "5m", "data": {}}, "events[1]: write"),
+    ],
+)
+def test_a_wait_that_is_none_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(said)):
+        dry_run_rules(rules_of(BLINK), TENANT, events=[SLOW, given])

@@ -707,7 +707,7 @@ class TestRulesRequest(_message.Message):
     document: _builtins.str
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """CloudEvents in the JSON format, as text, in order; at most 64 KiB each"""
+        """CloudEvents in the JSON format, or {"wait": "30m"}, as text, in order; at most 64 KiB each"""
 
     @_builtins.property
     def plans(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
