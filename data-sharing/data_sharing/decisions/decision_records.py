@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from data_sharing.decisions.history import Decision, DecisionKind
 from data_sharing.decisions.instruction_factory import cause_of, planned_id
 from data_sharing.instruction import Cause, Instruction, instruction_id
@@ -65,6 +67,15 @@ def rule_fired(
         timer=next((one.effect.cause.timer for one in outcome.effects), ""),
         hops=outcome.hops + 1,
     )
+
+
+def rule_held_back(tenant: str, outcome: RuleOutcome, *, now_ms: int, late_ms: int) -> Decision:
+    """A rule that time would have made fire, and that its hours or limits kept from it."""
+    found = rule_fired(
+        tenant, outcome, {}, now_ms=now_ms, position=0, cause=None, late_ms=late_ms
+    )  # fmt: skip
+    said = f"rule {outcome.rule} did not fire ({outcome.verdict.value}): {outcome.detail}"
+    return replace(found, summary=said)
 
 
 def action_due(due: DueAction, instruction: Instruction | None, now_ms: int) -> Decision:

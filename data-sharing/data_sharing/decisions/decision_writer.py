@@ -42,6 +42,7 @@ from data_sharing.rules.rule_health import ParkingScope
 EVENT_SECONDS = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0)
 """Of deciding one event: few, as each feed has them."""
 _TO_DEAD_LETTERS = (RuleVerdict.ERROR, RuleVerdict.PARKED, RuleVerdict.LOOP)
+_HELD_BACK = (RuleVerdict.QUIET_HOURS, RuleVerdict.DEFERRED, RuleVerdict.LIMITED)
 
 
 class DecisionCounts:
@@ -158,14 +159,20 @@ class DecisionWriter:
             db, batch, decided.effects, at_ms, None, outcomes=decided.outcomes
         )
         for outcome in decided.outcomes:
+            late_ms = max(0, now_ms - timer.due_ms)
             if outcome.verdict is RuleVerdict.FIRED:
                 decision_id = self._fired(
-                    batch, timer.tenant, outcome, instruction_ids, at_ms, 0, None,
-                    late_ms=max(0, now_ms - timer.due_ms),
-                )  # fmt: skip
+                    batch, timer.tenant, outcome, instruction_ids, at_ms, 0, None, late_ms=late_ms
+                )
                 history.put_timer_judgements(
                     db, decision_id, at_ms, decided.outcomes, decided.shadow
                 )
+            elif outcome.verdict in _HELD_BACK:  # no event tells of it
+                held = decision_records.rule_held_back(
+                    timer.tenant, outcome, now_ms=at_ms, late_ms=late_ms
+                )
+                batch.decisions.append(held)
+                history.put_timer_judgements(db, held.id, at_ms, decided.outcomes, decided.shadow)
             elif outcome.verdict in (RuleVerdict.ERROR, RuleVerdict.LOOP):
                 self._failed(db, timer.tenant, outcome, map(cause_of, outcome.events), at_ms)
             elif outcome.verdict is RuleVerdict.PAUSED:

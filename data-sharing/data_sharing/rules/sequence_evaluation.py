@@ -40,6 +40,7 @@ _HELD = (
     RuleVerdict.LIMITED,
     RuleVerdict.QUIET_HOURS,
     RuleVerdict.DEFERRED,
+    RuleVerdict.LOOP,
 )  # `when` did hold
 
 

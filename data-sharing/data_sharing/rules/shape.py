@@ -105,6 +105,13 @@ def _check_pattern(spec: RuleSpec, at: str, faults: FaultCollector) -> None:
     ]  # fmt: skip
     if len(found) > 1 and found != ["join", "at_end_of"]:
         add(f"{at}.{found[1]}", f"goes with no `{found[0]}`: a rule has one of them")
+    if (
+        spec.at_end_of is not None
+        and spec.active_hours is not None
+        and spec.active_hours.outside == "defer"
+    ):
+        said = "cannot be deferred with `at_end_of`: what the window held is gone when hours open"
+        add(f"{at}.active_hours.outside", said)
     if spec.absent_for is not None and len(spec.watch) != 1:
         add(f"{at}.absent_for", "needs one input, of which no event comes for so long")
     if spec.sequence is not None or spec.absent_for is not None:
