@@ -278,7 +278,7 @@ class SharingMetrics(Collector):
             labels=["tenant"],
         )
         for one in self._approvals.tenants:
-            waiting.add_metric([one.tenant], one.count)
+            waiting.add_metric([one.tenant], one.instructions)
             oldest.add_metric([one.tenant], one.oldest_s)
         yield waiting
         yield oldest

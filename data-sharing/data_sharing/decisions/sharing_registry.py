@@ -27,7 +27,7 @@ from data_sharing.rules.fields_read import feeds_of, key_expressions
 from data_sharing.sharing.audience import consumer_of
 from data_sharing.sharing.consent import MOST_OF_SUBJECT, Consent
 from data_sharing.sharing.fields import path_of
-from data_sharing.sharing.masks import masked, pseudonym
+from data_sharing.sharing.masks import Pseudonyms, masked
 from data_sharing.sharing.policies import MOST_AUDIENCES, GovernedFeed, Memory
 from data_sharing.sharing.policy import FeedPolicy
 
@@ -234,10 +234,11 @@ class SharingRegistry:
 def _shown_as(subject: str, governed: GovernedFeed, purpose: str) -> set[str]:
     """What a user is called at a key: the name, its pseudonym, or what a mask leaves of it."""
     masks = [mask for grant in governed.policy.grants for mask in grant.masks.values()]
-    left = [masked(subject, mask, governed.secret, purpose) for mask in masks]
+    pseudonyms = Pseudonyms(governed.secret, purpose)
+    left = [masked(subject, mask, pseudonyms) for mask in masks]
     return {
         subject,
-        pseudonym(subject, governed.secret, purpose),
+        pseudonyms.of(subject),
         *(one for one in left if isinstance(one, str)),
     }
 

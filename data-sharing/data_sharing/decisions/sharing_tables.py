@@ -6,7 +6,7 @@ that is decided have an order.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -52,6 +52,16 @@ MOST_READ_ROWS = 10_000  # of a tenant and day; what more there is counts as of 
 _encode = msgspec.msgpack.Encoder().encode
 _policy = msgspec.msgpack.Decoder(FeedPolicy).decode
 _consent = msgspec.msgpack.Decoder(Consent).decode
+
+SUBJECTS_AT_ONCE = 100
+_OF_ONE = (
+    "SELECT subject, body FROM consents WHERE tenant = ? AND subject = ? AND withdrawn = 0"
+    " ORDER BY row"
+)
+_OF_ALL = (
+    "SELECT subject, body FROM consents WHERE tenant = ? AND withdrawn = 0"
+    f" AND subject IN ({', '.join('?' * SUBJECTS_AT_ONCE)}) ORDER BY subject, withdrawn, row"
+)
 
 
 class PolicyRow(NamedTuple):
@@ -120,6 +130,21 @@ def consents_of(db: sqlite3.Connection, tenant: str, subject: str) -> list[Conse
         (tenant, subject),
     )
     return [_consent(body) for (body,) in rows]
+
+
+def consents_of_all(
+    db: sqlite3.Connection, tenant: str, subjects: Sequence[str]
+) -> dict[str, list[Consent]]:
+    """Of these users, those that hold; who has none is left out."""
+    found: dict[str, list[Consent]] = {}
+    for start in range(0, len(subjects), SUBJECTS_AT_ONCE):
+        some = list(subjects[start : start + SUBJECTS_AT_ONCE])
+        # As many as ever, so that the statement is known to SQLite.
+        filled = some + some[:1] * (SUBJECTS_AT_ONCE - len(some)) if len(some) > 1 else some
+        rows = db.execute(_OF_ONE if len(some) == 1 else _OF_ALL, (tenant, *filled))
+        for subject, body in rows:
+            found.setdefault(subject, []).append(_consent(body))
+    return found
 
 
 def consents_at(db: sqlite3.Connection, tenant: str, subject: str, position: int) -> list[Consent]:

@@ -226,6 +226,10 @@ class DecisionWorker:
         decide, state, plans = self.rules.decide, self._state, PlansAt(self.plans, now_ms)
         write_event, time_event = self._writer.event, self.counts.time_event
         consents, reads = self.consents, SharedReads(now_ms)
+        policies = self.rules.policies
+        if events and policies.governs(events[0].tenant):
+            tenant = events[0].tenant
+            consents.load(tenant, policies.subjects(tenant, events))
         batch = WriteBatch()
         began = time.monotonic()
         count = 0

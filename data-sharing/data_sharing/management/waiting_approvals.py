@@ -17,7 +17,7 @@ class Waiting(NamedTuple):
     """Of one tenant. oldest_s: for how long the first of them has waited."""
 
     tenant: str
-    count: int
+    instructions: int
     oldest_s: float
 
 

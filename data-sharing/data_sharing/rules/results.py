@@ -14,7 +14,7 @@ import msgspec
 from data_sharing.forecasts.spec import shown
 from data_sharing.rules.effects import Effect, EventRef, Invoke
 from data_sharing.rules.rule_health import ParkingScope
-from data_sharing.sharing.audience import Audience
+from data_sharing.sharing.field_view import AudienceRead
 
 
 class RuleVerdict(StrEnum):
@@ -141,13 +141,6 @@ class ParkingChange(NamedTuple):
     rule: str
     kind: ParkingChangeKind
     scope: ParkingScope
-
-
-class AudienceRead(NamedTuple):
-    """fields: that it was shown of the event, for people."""
-
-    audience: Audience
-    fields: tuple[str, ...]
 
 
 class EvaluationResult(msgspec.Struct, frozen=True):

@@ -9,11 +9,10 @@ newest event decided before it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import replace as dataclass_replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Self
-
-from msgspec.structs import replace
 
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast
@@ -35,8 +34,9 @@ from data_sharing.rules.feed_subscribers import (
 from data_sharing.rules.fields_read import feeds_of
 from data_sharing.rules.index import Subscription
 from data_sharing.rules.parking import parked_row
-from data_sharing.rules.results import NO_RESULT, AudienceRead, EvaluationResult, Timer
+from data_sharing.rules.results import NO_RESULT, EvaluationResult, Timer
 from data_sharing.rules.rollout import CANDIDATE
+from data_sharing.rules.shown_decision import Seer, decided_shown
 from data_sharing.sharing.audience import Audience
 from data_sharing.sharing.consent import NO_CONSENTS, Consents
 from data_sharing.sharing.policies import OPEN, Memory, SharingPolicies
@@ -66,6 +66,7 @@ class RuleSet:
         self._audiences: dict[tuple[str, str], tuple[Audience, ...]] = {}
         self._seals: dict[tuple[str, str], str] = {}
         self._shapes: dict[Memory, str] = {}  # of forecasts, as they are asked for
+        self._seers: dict[tuple[str, str], Sequence[Seer]] = {}  # of feeds, likewise
         self._change(rules, forecasts, (), ())
 
     @property
@@ -99,7 +100,7 @@ class RuleSet:
     def resumed(self, tenant: str, rule_id: str) -> Self:
         """With all versions of that rule deciding."""
         return self.with_changes(
-            dataclass_replace(one, activation=dataclass_replace(one.activation, paused=False))
+            replace(one, activation=replace(one.activation, paused=False))
             for one in self.versions(tenant, rule_id)
         )
 
@@ -147,7 +148,7 @@ class RuleSet:
         made._rules, made._forecasts = self._rules.copy(), self._forecasts.copy()
         made._feeds, made._audiences = self._feeds.copy(), self._audiences.copy()
         made._seals, made._states = self._seals.copy(), self._states.copy()
-        made._shapes = {}
+        made._shapes, made._seers = {}, {}
         return made
 
     def _change(
@@ -252,8 +253,9 @@ class RuleSet:
         each says why it did not match. consents: that hold for the event. again: somebody asks
         for it, although it was late or is in a loop."""
         if (event.tenant, event.type) in self._audiences:
-            context = self._context(event, now_ms, state, plans, explaining, again)
-            return self._decide_shown(event, context, whole, consents)
+            make = partial(self._context, event, now_ms, state, plans, explaining, again)
+            seers = self._seers_of(event.tenant, event.type)
+            return decided_shown(event, seers, make, self.shape, whole=whole, consents=consents)
         feed = self._feeds.get((event.tenant, event.type, None))
         if feed is None:
             return NO_RESULT
@@ -269,37 +271,16 @@ class RuleSet:
         left_out = feed.index.subscriptions.keys() - concerned if whole else set()
         return decided(asked(context, touched, left_out, {}), context)
 
-    def _decide_shown(
-        self, event: Event, context: EvaluationContext, whole: bool, consents: Consents
-    ) -> EvaluationResult:
-        """What follows from an event whose feed has a policy: each audience decides by what it is
-        shown of it, from the index on, and all of them together resolve what they want done."""
-        tenant, name = event.tenant, event.type
-        # What a producer calls its flow is not for all who may see that the event was there.
-        context.refs = tuple(one._replace(correlation=one.id) for one in context.refs)
-        shown: dict[Subscriber, Event] = {}
-        left_out: set[Subscriber] = set()
-        reads: list[AudienceRead] = []
-        for audience in self._audiences[tenant, name]:
-            feed = self._feeds[tenant, name, audience]
-            view = self.policies.view(tenant, name, audience)
-            seen = None if view is None else view.of(event, consents)
-            if seen is None:
-                continue
-            context.event, selection = seen
-            for one in feed.forecasts:
-                take_in(one, self.shape(one), context)
-            concerned = feed.index.touched(context.event)
-            touched = feed.index.subscriptions if whole else concerned
-            if whole:
-                left_out |= feed.index.subscriptions.keys() - concerned
-            shown.update(dict.fromkeys(touched, context.event))
-            if touched or feed.forecasts:
-                reads.append(AudienceRead(audience, selection.fields))
-        if not reads:
-            return NO_RESULT
-        result = decided(asked(context, shown, left_out, shown), context)
-        return replace(result, reads=tuple(reads))
+    def _seers_of(self, tenant: str, name: str) -> Sequence[Seer]:
+        """Who sees a feed that has a policy, each in its own way."""
+        found = self._seers.get((tenant, name))
+        if found is None:
+            found = self._seers[tenant, name] = [
+                Seer(self._feeds[tenant, name, audience], view)
+                for audience in self._audiences[tenant, name]
+                if (view := self.policies.view(tenant, name, audience)) is not None
+            ]
+        return found
 
     def due(
         self,

@@ -8,6 +8,7 @@ holds for events behind the position it was given at, up to that at which it was
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol
 
 import msgspec
@@ -51,6 +52,25 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(map(path_of, self.fields))
 
 
+class Terms:
+    """What some consents of a user say, less whose they are and since when: for all that say the
+    same there is one object, so that it is quickly found what they show."""
+
+    __slots__ = ()
+
+
+class HeldConsents(tuple[Consent, ...]):
+    """Those of a user that hold. terms: of all of them."""
+
+    terms: Terms
+
+    @classmethod
+    def of(cls, consents: Sequence[Consent], terms: Terms) -> HeldConsents:
+        made = cls(consents)
+        made.terms = terms
+        return made
+
+
 class Consents(Protocol):
     """Those that hold for an event that is decided."""
 
@@ -78,6 +98,10 @@ class ConsentsAsOf:
 
     def of(self, tenant: str, subject: str, /) -> Sequence[Consent]:
         return [one for one in self._now.of(tenant, subject) if one.holds_at(self._position)]
+
+
+what_of = attrgetter("consumer", "purpose", "feed", "fields")
+"""What a consent says, less whose it is."""
 
 
 def allows(consents: Sequence[Consent], consumer: str, path: Path) -> bool:

@@ -11,19 +11,33 @@ pseudonym, `subject` empty. An event of which nothing is shown does not exist fo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from data_sharing.event import Event
 from data_sharing.sharing.audience import Audience, consumer_of
-from data_sharing.sharing.consent import Consent, Consents, allows
-from data_sharing.sharing.fields import DATA, KEY, SUBJECT, Path, covers, field_of, path_of
-from data_sharing.sharing.masks import HIDDEN, masked, pseudonym
+from data_sharing.sharing.consent import Consent, Consents, HeldConsents, Terms, allows, what_of
+from data_sharing.sharing.fields import (
+    DATA,
+    KEY,
+    SUBJECT,
+    Path,
+    covers,
+    field_of,
+    path_of,
+    subject_at,
+)
+from data_sharing.sharing.masks import HIDDEN, Pseudonyms, masked
 from data_sharing.sharing.policy import FeedPolicy, GrantSpec, MaskSpec
 
 MOST_SELECTIONS = 256  # of one view, by what users have consented to
-_what = attrgetter("consumer", "purpose", "feed", "fields")
 Action = MaskSpec | None  # None: shown as it is; "drop": hidden
+
+
+class AudienceRead(NamedTuple):
+    """fields: that it is shown of an event, for people."""
+
+    audience: Audience
+    fields: tuple[str, ...]
 
 
 class _Grant(NamedTuple):
@@ -41,22 +55,35 @@ class _Node(NamedTuple):
 
 
 class Selection:
-    """What is shown under some consents."""
+    """What is shown under some consents to an audience."""
 
-    __slots__ = ("_actions", "_data", "_purpose", "_secret", "fields", "key", "subject")
+    __slots__ = ("_actions", "_data", "_others", "_plain", "_pseudonyms", "key", "read", "subject")
 
-    def __init__(self, actions: Mapping[Path, Action], secret: bytes, purpose: str) -> None:
+    def __init__(
+        self, actions: Mapping[Path, Action], pseudonyms: Pseudonyms, audience: Audience
+    ) -> None:
         self._actions = actions
-        self._secret, self._purpose = secret, purpose
+        self._pseudonyms = pseudonyms
         self._data = _tree(actions, DATA)
+        # Where fields are shown one by one: those that are as they are, and what is else.
+        one_by_one = self._data.action == "drop"
+        below = self._data.below.items() if one_by_one else ()
+        self._plain = tuple(name for name, one in below if not one.below and one.action is None)
+        self._others = tuple((name, one) for name, one in below if name not in self._plain)
         self.key = actions.get(KEY, "drop") is None
         self.subject = actions.get(SUBJECT, "drop") is None
-        # What is shown, for people; of what is masked, how.
-        self.fields = tuple(
+        # To whom, and what for people; of what is masked, how.
+        fields = tuple(
             f"{field_of(path)} ({_said(action)})" if action else field_of(path)
             for path, action in sorted(actions.items())
             if action != "drop"
         )
+        self.read = AudienceRead(audience, fields)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What is shown, for people."""
+        return self.read.fields
 
     def action(self, path: Path) -> Action:
         """What becomes of what is there."""
@@ -69,11 +96,19 @@ class Selection:
 
     def data_of(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """What is shown of it."""
+        if self._plain or self._others:
+            plain = {name: data[name] for name in self._plain if name in data}
+            for name, node in self._others:
+                if name in data:
+                    shown = self._shown(data[name], node)
+                    if shown is not HIDDEN:
+                        plain[name] = shown
+            return plain
         found = self._shown(data, self._data)
         return found if found is not HIDDEN else {}
 
     def key_of(self, key: str) -> str:
-        return key if self.key else pseudonym(key, self._secret, self._purpose)
+        return key if self.key else self._pseudonyms.of(key)
 
     def event_of(self, event: Event) -> Event:
         """The event as it is shown."""
@@ -97,7 +132,7 @@ class Selection:
                 return value
             if node.action == "drop":
                 return HIDDEN
-            return masked(value, node.action, self._secret, self._purpose)
+            return masked(value, node.action, self._pseudonyms)
         if not isinstance(value, Mapping):
             # What is in a list is shown with all of it, or not at all.
             return value if node.action is None and not isinstance(value, list) else HIDDEN
@@ -122,7 +157,8 @@ class FieldView:
     """Of one feed for one audience. secret: the tenant's, for pseudonyms."""
 
     def __init__(self, policy: FeedPolicy, audience: Audience, secret: bytes) -> None:
-        self._feed, self._purpose, self._secret = policy.feed, audience.purpose, secret
+        self._feed, self._audience = policy.feed, audience
+        self._pseudonyms = Pseudonyms(secret, audience.purpose)
         self._subject = path_of(policy.subject)
         self._grants: dict[str, tuple[_Grant, ...]] = {
             reader: tuple(_granted(policy.grants, reader, audience.purpose))
@@ -134,7 +170,7 @@ class FieldView:
             for reader, grants in self._grants.items()
             if any(one.needs_consent for one in grants)
         )
-        self._selections: dict[tuple[Any, ...], Selection | None] = {}
+        self._selections: dict[Terms | tuple[Any, ...], Selection | None] = {}
         self.widest = self._select(None)  # what consents can show at most; None: nothing
 
     def of(self, event: Event, consents: Consents) -> tuple[Event, Selection] | None:
@@ -153,14 +189,15 @@ class FieldView:
         """What is shown of events of a user who has consented to this. None: nothing."""
         if self.widest is None:
             return None
-        key = tuple(map(_what, consents))
+        key: Terms | tuple[Any, ...]
+        key = consents.terms if type(consents) is HeldConsents else tuple(map(what_of, consents))
         if key in self._selections:
             return self._selections[key]
         found = self._select(
             [
                 one
                 for one in consents
-                if one.consumer in self.consumers and one.about(self._feed, self._purpose)
+                if one.consumer in self.consumers and one.about(self._feed, self._audience.purpose)
             ]
         )
         if len(self._selections) >= MOST_SELECTIONS:
@@ -170,17 +207,7 @@ class FieldView:
 
     def subject_of(self, event: Event) -> str:
         """The user it is about; empty: nobody that it names."""
-        value: Any
-        if self._subject == KEY:
-            return event.key
-        if self._subject == SUBJECT:
-            return event.subject
-        value = event.data
-        for name in self._subject[1:]:
-            value = value.get(name) if isinstance(value, Mapping) else None
-        if isinstance(value, bool) or not isinstance(value, (str, int)):
-            return ""
-        return str(value)
+        return subject_at(self._subject, event)
 
     def _select(self, consents: Sequence[Consent] | None) -> Selection | None:
         """None: as if all had consented to everything."""
@@ -189,7 +216,7 @@ class FieldView:
         actions = {path: self._of_all(path, consents) for path in paths}
         if all(action == "drop" for action in actions.values()):
             return None
-        return Selection(actions, self._secret, self._purpose)
+        return Selection(actions, self._pseudonyms, self._audience)
 
     def _of_all(self, path: Path, consents: Sequence[Consent] | None) -> Action:
         """The narrowest of what the readers are shown."""

@@ -6,9 +6,11 @@ field in it. Pointers lead through objects alone: what is in a list is shared wi
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from control_plane.printable import quoted
+from data_sharing.event import Event
 from data_sharing.schemas import steps_of
 
 Path: TypeAlias = tuple[str, ...]
@@ -53,3 +55,17 @@ def field_of(path: Path) -> str:
 def covers(outer: Path, path: Path) -> bool:
     """Whether the path is the outer one or leads into it."""
     return path[: len(outer)] == outer
+
+
+def subject_at(path: Path, event: Event) -> str:
+    """The user that an event is about, whom it names there; empty: nobody."""
+    if path == KEY:
+        return event.key
+    if path == SUBJECT:
+        return event.subject
+    value: Any = event.data
+    for name in path[1:]:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return ""
+    return str(value)

@@ -17,21 +17,30 @@ HIDDEN: Any = object()  # nothing is shown
 _YEAR = 4
 
 
-def pseudonym(value: str, secret: bytes, purpose: str) -> str:
-    """32 hexadecimal digits; the same for the same three."""
-    keyed = blake2b(digest_size=16, key=secret)
-    keyed.update(f"{len(purpose)}:{purpose}:{value}".encode(errors="surrogatepass"))
-    return keyed.hexdigest()
+class Pseudonyms:
+    """Of one tenant, whose secret it is, for one purpose."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, secret: bytes, purpose: str) -> None:
+        self._begun = blake2b(digest_size=16, key=secret)
+        self._begun.update(f"{len(purpose)}:{purpose}:".encode(errors="surrogatepass"))
+
+    def of(self, value: str) -> str:
+        """32 hexadecimal digits; the same for the same value."""
+        keyed = self._begun.copy()
+        keyed.update(value.encode(errors="surrogatepass"))
+        return keyed.hexdigest()
 
 
-def masked(value: Any, mask: MaskSpec, secret: bytes, purpose: str) -> Any:
+def masked(value: Any, mask: MaskSpec, pseudonyms: Pseudonyms) -> Any:
     """What is shown; HIDDEN where the mask does not fit the value: lists and objects have none."""
     if mask == "null":
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return HIDDEN
     if mask == "hash":
-        return pseudonym(_text(value), secret, purpose)
+        return pseudonyms.of(_text(value))
     if mask == "year" and isinstance(value, str) and _is_date(value):
         return value[:_YEAR]
     if isinstance(mask, PrefixMask) and isinstance(value, str):

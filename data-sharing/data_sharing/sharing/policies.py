@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from data_sharing.event import Event
 from data_sharing.sharing.audience import Audience
 from data_sharing.sharing.field_view import FieldView
+from data_sharing.sharing.fields import Path, path_of, subject_at
 from data_sharing.sharing.policy import FeedPolicy
 
 MOST_VIEWS = 1_024  # kept; of others they are made anew
@@ -21,15 +23,23 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class GovernedFeed(NamedTuple):
-    """A policy with what it needs. print: of its content."""
+    """A policy with what it needs. print: of its content; subject: where events say whom they are
+    about, None: no grant asks for consent."""
 
     policy: FeedPolicy
     secret: bytes  # of the tenant
     print: str
+    subject: Path | None
 
     @classmethod
     def of(cls, policy: FeedPolicy, secret: bytes) -> GovernedFeed:
-        return cls(policy, secret, blake2b(_encode(policy), digest_size=8).hexdigest())
+        by_consent = any(one.basis == "consent" for one in policy.grants)
+        return cls(
+            policy,
+            secret,
+            blake2b(_encode(policy), digest_size=8).hexdigest(),
+            path_of(policy.subject) if by_consent else None,
+        )
 
 
 class Memory(NamedTuple):
@@ -77,6 +87,16 @@ class SharingPolicies:
     def governs(self, tenant: str) -> bool:
         """Whether any feed of the tenant has a policy."""
         return tenant in self._tenants
+
+    def subjects(self, tenant: str, events: Iterable[Event]) -> set[str]:
+        """Whose consents may count for these events of a tenant."""
+        found, governed = set[str](), self._governed
+        for event in events:
+            one = governed.get((tenant, event.type))
+            if one is not None and one.subject is not None:
+                found.add(subject_at(one.subject, event))
+        found.discard("")
+        return found
 
     def of_tenant(self, tenant: str) -> list[FeedPolicy]:
         """By feed."""
