@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,8 @@ class Run:
             self.figures["etcd"] = str(etcd_version(find_etcd()))
 
     def make(self) -> None:
-        """Raises RuntimeError and CalledProcessError where a step fails; what was found until
-        then is written."""
+        """Raises RuntimeError and CalledProcessError where the load fails; of others, that they
+        failed is among the figures. What was found until then is written."""
         stack = self._stack
         try:
             self.figures["start_s"] = round(stack.start(), 1)
@@ -104,7 +105,14 @@ class Run:
         for name, step in steps:
             observer.phase = name
             say(f"{name} …")
-            self.figures[name] = step()
+            try:
+                self.figures[name] = step()
+            except Exception as error:  # the other steps are worth having
+                if name == "load":
+                    raise
+                self.figures[name] = {"failed": f"{type(error).__name__}: {error}"}
+                self.figures["failed"] = [*self.figures.get("failed", []), name]
+                traceback.print_exc()
             self.figures[name]["after"] = len(observer.looks)
             observer.look()
             say(f"{name}: {json.dumps(self.figures[name])[:2_000]}")
@@ -237,12 +245,13 @@ def main() -> int:
     if given.folder.exists():
         print(f"{given.folder} is there; name one that is not", file=sys.stderr)
         return 2
+    run = Run(given)
     try:
-        Run(given).make()
+        run.make()
     finally:
         if not given.keep:
             shutil.rmtree(given.folder, ignore_errors=True)
-    return 0
+    return 1 if run.figures.get("failed") else 0
 
 
 if __name__ == "__main__":

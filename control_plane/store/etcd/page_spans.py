@@ -12,20 +12,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from control_plane.keys import prefix_end
+from control_plane.store.etcd.first_span import FEW, FirstSpan
 
 SHORT = 20_000  # keys: a range of no more is asked for whole; walking them takes milliseconds
-FEW, MANY = 4, 8  # a span has too few keys below a fourth of a page, too many above eight pages
-EMPTY_SPANS = 4  # so many in a row: what is behind them is asked for whole
+MANY = 8  # a span has too many keys above eight pages
+EMPTY_SPANS = 4  # so many in a row: what is behind them is asked for whole, if that may be short
 
 
 @dataclass(slots=True)
 class RangeMemory:
     """Of one prefix. count: keys when it was last asked for whole; 0: it was not. depth: bytes that
-    the keys of a span share; 0: not known. first_end: behind the first page; empty: not known."""
+    the keys of a span share; 0: not known. first_end: behind the first page; empty: not known.
+    is_long: it was found to be, without asking for all of it. is_new: nothing was found yet."""
 
     count: int = 0
     depth: int = 0
     first_end: bytes = b""
+    is_long: bool = False
+    is_new: bool = True
+
+    def begins_with(self, span: FirstSpan) -> None:
+        """Where the range begins, which is a long one."""
+        self.first_end, self.depth, self.is_long = span.end, span.depth, True
+        self.is_new = False
 
 
 class PageSpans:
@@ -54,7 +63,7 @@ class PageSpans:
         if start_after is not None:
             self.start = max(self.start, start_after + b"\x00")
         self.end = self._last
-        if memory.count <= short:
+        if memory.count <= short and not memory.is_long:
             return
         if start_after is None:
             self.end = memory.first_end or self._last
@@ -69,10 +78,11 @@ class PageSpans:
     def heard(self, keys: int, count: int, last_key: bytes) -> None:
         """keys: that came; count: that are in the span; last_key: of those that came."""
         self._found += keys
+        self._memory.is_new = False
         if self.end == self._last:
             self.over, self.more = True, self._found > self._limit or count > keys
             if self._is_first and self.start == (self._prefix or b"\x00"):
-                self._memory.count = count
+                self._memory.count, self._memory.is_long = count, False
                 self._memory.first_end = last_key + b"\x00" if self.more else b""
             elif not self._memory.count:
                 self._memory.count = count
@@ -98,7 +108,7 @@ class PageSpans:
             depth -= 1
             self._memory.depth = max(1, depth)
         self.start = place
-        if self._empty >= EMPTY_SPANS:
+        if self._empty >= EMPTY_SPANS and not self._memory.is_long:
             self._depth, self.end = 0, self._last
         else:
             self._span(place, depth)

@@ -16,10 +16,11 @@ from control_plane.errors import InvalidInput
 from control_plane.keys import ROOT, prefix_end
 from control_plane.store.etcd.calls import Calls, CompactedAway, Credentials
 from control_plane.store.etcd.connection import Members, Tls
+from control_plane.store.etcd.first_span import FirstSpan, first_span
 from control_plane.store.etcd.messages import first_key, key_value
 from control_plane.store.etcd.page_spans import SHORT, PageSpans, RangeMemory
 from control_plane.store.etcd.transactions import decode_txn, encode_txn
-from control_plane.store.etcd.watching import compact_revision, watch
+from control_plane.store.etcd.watching import compact_revision, latest_keys, watch
 from control_plane.store.port import (
     Compacted,
     Health,
@@ -32,19 +33,32 @@ from control_plane.store.port import (
 )
 
 MOST_PREFIXES = 256  # whose spans are remembered
+FEW_REVISIONS = 2_000  # a store of no more has at most 250,000 keys: all are walked in moments
+SAMPLES_KEPT_S = 30.0
+USUAL_PAGE = 256  # keys: what is remembered of a range is for pages, not for a look at one key
+SAMPLES_S = 0.5  # etcd tells what was written lately within a tenth of a second
 
 
 class EtcdStore:
     """control_plane.store.port.Store over etcd; make one with `connect`."""
 
     def __init__(
-        self, calls: Calls, *, health: Health, timeout_s: float, short_range: int = SHORT
+        self,
+        calls: Calls,
+        *,
+        health: Health,
+        timeout_s: float,
+        short_range: int = SHORT,
+        few_revisions: int = FEW_REVISIONS,
     ) -> None:
         self.health = health
         self._calls = calls
         self._members = calls.members
         self._timeout_s = timeout_s
         self._short_range = short_range
+        self._few_revisions = few_revisions
+        self._latest: list[bytes] = []  # keys that were written lately, of all prefixes
+        self._latest_until = 0.0  # of the loop's clock
         self._ranges: dict[bytes, RangeMemory] = {}
 
     @classmethod
@@ -61,6 +75,7 @@ class EtcdStore:
         required: bool = True,
         rng: random.Random | None = None,
         short_range: int = SHORT,
+        few_revisions: int = FEW_REVISIONS,
     ) -> EtcdStore:
         """A store over the cluster behind `endpoints` (host:port).
 
@@ -69,7 +84,8 @@ class EtcdStore:
         5 with etcd's defaults; a silent connection is given up 3 s after one. `required`:
         raise StoreUnavailable (StoreRefused) unless etcd answers within `timeout_s`; without
         it the store is returned at once, and its calls raise until etcd is there.
-        `short_range`: a range of no more keys is read whole, page by page.
+        `short_range`: a range of no more keys is read whole, page by page; `few_revisions`: in a
+        store of no more, no range is looked at before it is.
         """
         if (user is None) != (password is None):
             raise InvalidInput("store", "etcd needs both a user and a password, or neither")
@@ -87,7 +103,10 @@ class EtcdStore:
             try_timeout_s=try_timeout_s,
             rng=rng or random.Random(),
         )
-        store = cls(calls, health=health, timeout_s=timeout_s, short_range=short_range)
+        store = cls(
+            calls, health=health, timeout_s=timeout_s, short_range=short_range,
+            few_revisions=few_revisions,
+        )  # fmt: skip
         if required:
             try:
                 if credentials:
@@ -156,11 +175,18 @@ class EtcdStore:
         if len(self._ranges) >= MOST_PREFIXES and prefix not in self._ranges:
             self._ranges.clear()
         memory = self._ranges.setdefault(prefix, RangeMemory())
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + within_s
+        if memory.is_new and self.health.last_revision > self._few_revisions:
+            if start_after is not None:
+                memory.is_long = True  # for all that is known here
+            else:
+                span = await self._first_span(prefix, limit, at_revision, within_s / 2)
+                if span is not None:
+                    memory.begins_with(span)
         spans = PageSpans(prefix, start_after, limit, memory, short=self._short_range)
         revision = at_revision
         items: list[KeyValue] = []
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + within_s
         while not spans.over:
             try:
                 answer = await self._span(
@@ -176,6 +202,37 @@ class EtcdStore:
             last = answer.kvs[-1].key if answer.kvs else b""
             spans.heard(len(answer.kvs), answer.count, last)
         return Page(items=items[:limit], revision=revision, more=spans.more)
+
+    async def _first_span(
+        self, prefix: bytes, limit: int, at_revision: int, within_s: float
+    ) -> FirstSpan | None:
+        """Where a range begins, as far as what was written there lately tells. Raises
+        CompactedAway, StoreUnavailable."""
+        members = self._members
+        now = asyncio.get_running_loop().time()
+        if now >= self._latest_until:
+            revision, wait_s = self.health.last_revision, min(SAMPLES_S, within_s)
+            self._latest = await latest_keys(
+                members.current, members.metadata, ROOT.encode(), revision, wait_s
+            )
+            self._latest_until = now + SAMPLES_KEPT_S
+        search = first_span(prefix, self._latest, max(limit, USUAL_PAGE))
+        try:
+            ranges = next(search)
+            async with asyncio.timeout_at(now + within_s):
+                while True:
+                    answers = await asyncio.gather(
+                        *(
+                            self._span(prefix, *one, 1, at_revision, True, within_s)
+                            for one in ranges
+                        )
+                    )
+                    ranges = search.send([answer.count for answer in answers])
+        except TimeoutError:
+            return None
+        except StopIteration as ended:
+            found: FirstSpan | None = ended.value
+            return found
 
     async def _span(
         self,

@@ -41,6 +41,7 @@ from control_plane.store.port import Compacted, Event, StoreUnavailable, WatchBa
 
 _CREATE_S = 5.0  # until etcd must have said that a new watch exists
 _LOGIN_S = 5.0
+LATEST_REVISIONS = 200  # of a hundred keys each at most: a few MiB
 # etcd ends the stream when the member has lost its leader, instead of going quiet.
 _REQUIRE_LEADER = (("hasleader", "true"),)
 
@@ -118,6 +119,29 @@ async def compact_revision(
     except (WatchEnded, *CALL_ERRORS):
         return 0  # the caller knows a lower bound, and goes on with that
     return 0
+
+
+async def latest_keys(
+    member: Member, metadata: Metadata | None, prefix: bytes, revision: int, timeout_s: float
+) -> list[bytes]:
+    """Keys with `prefix` that some of the last changes before `revision` wrote; none where there
+    are none, or etcd did not tell in time."""
+    first = max(1, revision - LATEST_REVISIONS)
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                try:
+                    async with aclosing(
+                        _stream(member, metadata, prefix, Position(first))
+                    ) as batches:
+                        async for batch in batches:
+                            return [one.kv.key for one in batch.events if not one.deleted]
+                except Compacted as told:
+                    if told.compact_revision < first:
+                        return []
+                    first = told.compact_revision + 2  # a stream starts one revision early
+    except (TimeoutError, WatchEnded, *CALL_ERRORS):
+        return []
 
 
 async def _log_in(calls: Calls, stale: str | None) -> None:
