@@ -3,12 +3,9 @@ order, while a producer goes on: every event is there once, in its order, and de
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,19 +13,18 @@ import pytest
 
 from console.local.etcd_process import free_ports
 from console.local.nats_process import NatsCluster
-from homeport.event_publisher import EventPublisher, Published
 from tests.support.data_sharing_server import SharingServer
-from tests.support.decision_run import Publishing, reading
+from tests.support.decision_run import Publishing
 from tests.support.fault_harness import Outcome
 from tests.support.judge.verdict import Verdict
 from tests.support.measurements import Measured
 from tests.support.nats_servers import worker_arguments
+from tests.support.producer import Producer
 from tests.support.server_process import ServerProcess
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "feeds-on-nats.md"
-HOLD_S = 300.0  # a busy machine takes its time to start servers
 EACH = 150  # events, at least, while one server serves
 WITHIN_S = 180.0
 
@@ -45,42 +41,6 @@ def test_the_page_has_the_commands_of_both_ways() -> None:
     assert [one[:4:3] for one in commands] == [
         ["homeport", folder] for folder in ("/srv/one",) * 2 + ("/srv/two",) * 3
     ]
-
-
-class Producer:
-    """Publishes events 0, 1, 2, … at one address, in order, until it is stopped; `most` in all."""
-
-    def __init__(self, address: str, *, most: int = 100_000) -> None:
-        self._most = most
-        self._over = threading.Event()
-        self._publisher = EventPublisher(address, hold_s=HOLD_S)
-        self.answers = list[Future[Published]]()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while len(self.answers) < self._most and not self._over.wait(0.02):
-            event = reading(len(self.answers))
-            self.answers.append(
-                self._publisher.publish(
-                    event.type, json.loads(event.text_data), source=event.source, id=event.id,
-                    subject=event.attributes["subject"].ce_string,
-                )
-            )  # fmt: skip
-
-    def more(self, count: int) -> None:
-        """Until so many more were answered."""
-        last = min(len(self.answers) + count, self._most)
-        while len(self.answers) < last:
-            assert not self._over.wait(0.05)
-        self.answers[last - 1].result(HOLD_S)
-
-    def stop(self) -> list[Published]:
-        """Where each event is."""
-        self._over.set()
-        self._thread.join()
-        self._publisher.close(HOLD_S)
-        return [one.result(0) for one in self.answers]
 
 
 def test_a_service_moves_there_and_back_while_events_come(tmp_path: Path, record) -> None:

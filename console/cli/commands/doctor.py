@@ -61,6 +61,19 @@ def doctor(
         Path | None,
         typer.Option(help="Default: as kubectl finds it.", rich_help_panel="Kubernetes"),
     ] = None,
+    nats: Annotated[
+        str | None,
+        typer.Option(
+            help="Look at the NATS servers that keep feeds, by their monitoring ports; the server "
+            "itself is asked as well where --server names it.",
+            metavar="http://HOST:PORT,…",
+            rich_help_panel="Feeds on NATS",
+        ),
+    ] = None,
+    nats_prefix: Annotated[
+        str,
+        typer.Option(help="What names of streams begin with.", rich_help_panel="Feeds on NATS"),
+    ] = "homeport",
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -90,6 +103,12 @@ def doctor(
         if value is not None
     ]:
         raise typer.BadParameter(f"{given[0]} is about a cluster; add --cluster")
+    elif nats is not None:
+        findings = _nats(nats, nats_prefix)
+        if server is not None:
+            findings += _all_of_server(
+                metrics, data_dir, target_of(server, None, token, profile, ca)
+            )
     else:
         findings = _all_of_server(metrics, data_dir, target_of(server, None, token, profile, ca))
     _show(findings, output)
@@ -121,6 +140,18 @@ def _cluster(
     access = Access.find(kubeconfig, context)
     state = read_cluster(access, namespace or access.namespace(), release)
     return examine(state, now_s=time.time(), version=installed_version())
+
+
+def _nats(addresses: str, prefix: str) -> list[Finding]:
+    from console.cli.nats_monitoring import examine_nats
+
+    asked = [one.strip() for one in addresses.split(",") if one.strip()]
+    wrong = [one for one in asked if not one.startswith(("http://", "https://"))]
+    if wrong or not asked:
+        raise typer.BadParameter("--nats has addresses like http://host:8222, with commas between")
+    with busy("examining") as now_doing:
+        now_doing(f"asking {', '.join(asked)} …")
+        return examine_nats(asked, prefix)
 
 
 def _show(findings: list[Finding], output: Format) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from console.cli.nats_monitoring import examine_nats
 from console.local.nats_process import NatsCluster
 from control_plane.errors import Refused, StoreUnavailable
 from data_sharing.replication.jetstream import connection
@@ -38,6 +39,13 @@ async def changelog(target):
     await opened.open()
     yield opened
     await connection.close(client)
+
+
+async def test_doctor_sees_the_server_and_its_streams(changelog, target):
+    found = {one.check: one.outcome.value for one in examine_nats(target.monitoring, target.prefix)}
+    assert found.pop("nats storage") in ("ok", "warn", "fail")  # of this machine's disk
+    assert found.pop("nats replicas") == "warn"
+    assert set(found.values()) == {"ok"}
 
 
 class TestJetStream(ChangeLogContract):

@@ -128,11 +128,13 @@ async def _syncs_always(monitoring: str) -> bool | None:
 
 
 async def close(client: Client) -> None:
-    """Whatever state it is in."""
-    try:
-        async with asyncio.timeout(CONNECT_S):
-            await client.close()
-    except (NatsError, OSError, TimeoutError) as error:
+    """Whatever state it is in, within CONNECT_S: a client that reconnects meanwhile may not heed
+    that it is cancelled, and is left alone then."""
+    closing = asyncio.create_task(client.close(), name="closing the connection to NATS")
+    done, _ = await asyncio.wait([closing], timeout=CONNECT_S)
+    if not done:
+        closing.cancel()
+    elif (error := closing.exception()) is not None:
         log.debug("closing the connection to NATS: %s", error)
 
 
