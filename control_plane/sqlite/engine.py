@@ -18,7 +18,6 @@ import logging
 import math
 import os
 import sqlite3
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 from control_plane.errors import OutcomeUnknown, Refused, ServiceError, StoreUnavailable
 from control_plane.sqlite.connection import FileLock, connect
 from control_plane.supervision import log_failure
+from control_plane.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,12 @@ class CommitGate(Protocol):
         """At the end of each transaction, inside it: once this returns it is committed. Raises
         StoreUnavailable or OutcomeUnknown, and it is undone."""
         ...
+
+
+class _Queued(NamedTuple):
+    of: str
+    work: Work[Any]
+    answer: asyncio.Future[Any]
 
 
 class _Outcome(NamedTuple):
@@ -126,7 +132,7 @@ class Engine:
         except ServiceError:
             self._lock.release()
             raise
-        self._queue: deque[tuple[Work[Any], asyncio.Future[Any]]] = deque()
+        self._queue = Turns[_Queued](lambda one: one.of)
         self._wake = asyncio.Event()
         self._syncing = ThreadPoolExecutor(1, thread_name_prefix=f"{called} sync")
         self._closed = False
@@ -147,15 +153,17 @@ class Engine:
         self._task = asyncio.create_task(self._commit_groups(), name=f"{called} commits")
         self._task.add_done_callback(log_failure)
 
-    def submit(self, work: Work[T]) -> asyncio.Future[T]:
-        """Runs `work` in the next transaction. The future has its result once that is on
+    def submit(self, work: Work[T], *, of: str = "") -> asyncio.Future[T]:
+        """Runs `work` in the next transaction that has room for it. of: for whom; works of one are
+        run in their order, and those for several in turn. The future has its result once that is on
         disk; or what it raised, and then it has done nothing; or StoreUnavailable (nothing
         was done), or OutcomeUnknown (the sync failed)."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:
             answer.set_exception(StoreUnavailable(f"the {self._called} is closed"))
         else:
-            self._queue.append((work if self.around is None else self.around(work), answer))
+            made = work if self.around is None else self.around(work)
+            self._queue.append(_Queued(of, made, answer))
             self._wake.set()
         return answer
 
@@ -187,7 +195,7 @@ class Engine:
         await asyncio.wait([self._task])
         self._syncing.shutdown()
         while self._queue:  # where the event loop has ended the task before
-            _, answer = self._queue.popleft()
+            answer = self._queue.popleft().answer
             if not answer.done():
                 answer.set_exception(StoreUnavailable(f"the {self._called} is closed"))
         self.reader.close()
@@ -205,7 +213,7 @@ class Engine:
                         await self._wake.wait()
                 except TimeoutError:
                     # Who waits until it can be written again hands in nothing.
-                    self._queue.append((self._write_again, _unanswered()))
+                    self._queue.append(_Queued("", self._write_again, _unanswered()))
                 continue
             await self._commit_group()
 
@@ -218,14 +226,14 @@ class Engine:
             try:
                 await self._gate.ready(self.writer)
             except StoreUnavailable as error:  # all that have waited for it so far
-                done += [_Outcome(answer, None, None) for _, answer in queue]
+                done += [_Outcome(one.answer, None, None) for one in queue]
                 queue.clear()
                 self._undo(done, error)
                 return
         try:
             self.writer.execute("BEGIN IMMEDIATE")
             while queue and len(done) < GROUP_LIMIT and (not done or loop.time() < end):
-                work, answer = queue.popleft()
+                _, work, answer = queue.popleft()
                 done.append(_Outcome(answer, None, None))
                 done[-1] = _Outcome(answer, *self._attempt(work))
             if self._before_commit is not None:
@@ -234,7 +242,7 @@ class Engine:
             if not isinstance(error, sqlite3.Error):  # a defect; nobody may wait for ever for it
                 log.exception("a transaction of the %s failed", self._called)
             if not done:  # the transaction did not even begin: who waits longest is told
-                done.append(_Outcome(queue.popleft()[1], None, None))
+                done.append(_Outcome(queue.popleft().answer, None, None))
             self._undo(done, StoreUnavailable(f"the {self._called} cannot write: {error}"))
             return
         if self._gate is not None:

@@ -14,7 +14,9 @@ from typing import Self
 from control_plane.sqlite.engine import CommitGate, Engine
 from control_plane.sqlite.schema import Schema, migrate
 
-GROUP_S = 0.02  # a work may decide over 2,000 events: no second one of these in a transaction
+# After so long no work is added to a transaction: one may decide over 2,000 events, and who waits
+# for its own waits for that of others as well.
+GROUP_S = 0.005
 PAGE_BYTES = 8192  # of a new file: a page has some ten events
 
 

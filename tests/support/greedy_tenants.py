@@ -48,7 +48,7 @@ MANIFEST = json.dumps(
     }
 )  # fmt: skip
 FIRES = "{{rule: fires-{}, watch: {{e: {{feed: lab.readings}}}}, when: e.data.v > {}.0, do: [{{invoke: {{application: lamp, action: blink}}}}]}}"  # noqa: E501
-COUNTS = "{{rule: counts-{}, watch: {{e: {{feed: lab.readings}}}}, windows: {{w: {{feed: lab.readings, last: 1h}}}}, when: w.count > 3.0, do: [{{invoke: {{application: lamp, action: blink}}}}]}}"  # noqa: E501
+COUNTS = "{{rule: counts-{}, watch: {{e: {{feed: lab.readings}}}}, windows: {{w: {{feed: lab.readings, over: 1h}}}}, when: window.w.count > {}.0 + 3.0, do: [{{invoke: {{application: lamp, action: blink}}}}]}}"  # noqa: E501
 LOOPS = "{{rule: loops-{}, watch: {{e: {{feed: lab.readings}}}}, when: 'e.data.l.exists(x, x > {}.0 + 100.0)', do: [{{invoke: {{application: lamp, action: blink}}}}]}}"  # noqa: E501
 STEADY_RULE = "rules: [" + FIRES.format(0, 0) + "]"
 

@@ -41,7 +41,6 @@ from data_sharing.signing import InstructionRefusal, RefusalReason, SigningKey
 
 log = logging.getLogger(__name__)
 
-PAGES_AT_ONCE = 4
 AWAY_MS = 5_000  # how long an idempotent instruction waits for the platform that has it
 REPORT_MS = 30_000  # how long after its deadline an outcome is waited for
 OVERDUE_EVERY_MS = 500
@@ -186,7 +185,8 @@ class Dispatcher:
             self._refused(session, report)
             return
         faultpoints.passing("dispatch.outcome.before")
-        done = self._database.submit(partial(self._record, session.facts, report))
+        facts = session.facts
+        done = self._database.submit(partial(self._record, facts, report), of=facts.tenant)
         done.add_done_callback(partial(self._recorded, session, report))
 
     def _record(
@@ -259,7 +259,10 @@ class Dispatcher:
         else:
             item.why_waiting = step.reason
             if not instruction.idempotent:
-                self._writer.write(lambda db: outbox.release(db, instruction.id, step.reason))
+                self._writer.write(
+                    lambda db: outbox.release(db, instruction.id, step.reason),
+                    of=instruction.tenant,
+                )
             self._retry_later(item)
         self._serve(session)
 
@@ -356,14 +359,11 @@ class Dispatcher:
         self._enqueue(item)
 
     def _read_outbox(self) -> bool:
-        """Reads on, some at once; whether there may be more."""
-        for _ in range(PAGES_AT_ONCE):
-            found = self._reader.read()
-            if found is None:
-                return False
-            for stored in found:
-                self.dispatch(stored)
-        return True
+        """Reads on, a page; whether there may be more."""
+        found = self._reader.read()
+        for stored in found or ():
+            self.dispatch(stored)
+        return found is not None
 
     def _end_overdue(self) -> None:
         """What is past its deadline is not sent, and its outcome not waited for for ever."""
@@ -383,8 +383,10 @@ class Dispatcher:
     def _end_as_dead_letter(self, item: InFlight, reason: str) -> None:
         self._remove(item)
         self.dead += 1
-        instruction_id = item.instruction.id
-        self._writer.write(lambda db: self._recorder.end_as_dead_letter(db, instruction_id, reason))
+        name, tenant = item.instruction.id, item.instruction.tenant
+        self._writer.write(
+            lambda db: self._recorder.end_as_dead_letter(db, name, reason), of=tenant
+        )
 
     def _schedule(self, after_ms: int, action: Callable[[], None]) -> None:
         if self._timers.schedule(self._wall_ms() + after_ms, action):

@@ -14,7 +14,7 @@ from data_sharing.database import Database
 from data_sharing.decisions import outbox
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 
-PAGE = 256
+PAGE = 64  # of which the event loop reads one at a time: a millisecond or two
 
 
 class OutboxReader:

@@ -29,8 +29,9 @@ class OutboxWriter:
         self._schedule = schedule
         self._jitter = jitter
 
-    def write(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Tries until it is on disk. It must do no harm when it is done twice."""
+    def write(self, work: Callable[[sqlite3.Connection], None], *, of: str = "") -> None:
+        """Tries until it is on disk. It must do no harm when it is done twice. of: the tenant,
+        whose turn it is then."""
 
         def done(future: asyncio.Future[None]) -> None:
             if future.cancelled():
@@ -38,11 +39,11 @@ class OutboxWriter:
             failure = future.exception()
             if isinstance(failure, Unavailable):
                 log.error("the outbox waits for the disk: %s", failure)
-                self.retry_later(lambda: self.write(work))
+                self.retry_later(lambda: self.write(work, of=of))
             elif failure is not None:
                 log.error("the outbox cannot be written", exc_info=failure)
 
-        self._database.submit(work).add_done_callback(done)
+        self._database.submit(work, of=of).add_done_callback(done)
 
     def retry_later(self, action: Callable[[], None]) -> None:
         """After the back-off of a disk that fails."""

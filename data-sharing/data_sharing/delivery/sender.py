@@ -56,12 +56,16 @@ class Sender:
         session.in_flight.add(instruction.id)
         if instruction.idempotent or item.held_by == name:
             if item.held_by != name:
-                noted = self._database.submit(lambda db: outbox.note_sent(db, instruction.id, name))
+                noted = self._database.submit(
+                    lambda db: outbox.note_sent(db, instruction.id, name), of=instruction.tenant
+                )
                 noted.add_done_callback(partial(_log_failure, instruction.id))
             self._sign_and_send(item, session)
             return
         item.held_by = name
-        claimed = self._database.submit(lambda db: outbox.claim(db, instruction.id, name))
+        claimed = self._database.submit(
+            lambda db: outbox.claim(db, instruction.id, name), of=instruction.tenant
+        )
         claimed.add_done_callback(partial(self._claimed, item, session))
 
     def _claimed(

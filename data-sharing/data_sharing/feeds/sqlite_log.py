@@ -49,6 +49,7 @@ class Ancestry(Protocol):
 
 LARGE_BYTES = 4_096  # an event of so much counts for more than one, as rules take longer with it:
 BYTES_AS_EVENT = 64  # one for each so many
+DECIDING = "/deciding"  # of the database's works, those that decide; no tenant is called so
 
 
 def _one(_: str) -> float:
@@ -206,7 +207,7 @@ class SqliteFeedLog:
         self._busy = True
         self._began = self._monotonic()
         self._taken, self._fresh, self._failed = {}, 0, None
-        self._database.submit(self._take).add_done_callback(self._tell)
+        self._database.submit(self._take, of=DECIDING).add_done_callback(self._tell)
 
     def _take(self, db: sqlite3.Connection) -> int:
         """Inside the transaction: of those who wait, in turns, as far as there is time for it. How

@@ -87,6 +87,22 @@ async def test_works_that_gather_share_transactions_of_limited_size(tmp_path: Pa
     await engine.close()
 
 
+async def test_who_has_many_works_waiting_makes_others_wait_for_one_of_them(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "words.db")
+    done = list[str]()
+
+    def noted(name: str) -> Work:
+        return lambda _: done.append(name)
+
+    many = [engine.submit(noted(f"many{n}"), of="shop") for n in range(3 * GROUP_LIMIT)]
+    other = [engine.submit(noted(f"other{n}"), of="bank") for n in range(2)]
+    await asyncio.gather(*other)
+    assert done.index("other1") < 4
+    await asyncio.gather(*many)
+    assert [one for one in done if one.startswith("many")] == [f"many{n}" for n in range(len(many))]
+    await engine.close()
+
+
 async def test_a_transaction_that_has_lasted_long_enough_gets_no_further_work(
     tmp_path: Path,
 ) -> None:

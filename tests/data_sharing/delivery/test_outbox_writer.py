@@ -20,7 +20,7 @@ class Disk:
         self._failures = list(failures)
         self.written = 0
 
-    def submit(self, work: Callable) -> asyncio.Future[None]:
+    def submit(self, work: Callable, *, of: str = "") -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
         if self._failures:
             future.set_exception(self._failures.pop(0))
