@@ -17,6 +17,7 @@ import homeport
 from console.cli import health_checks, output
 from console.cli.failure import CommandFailed, report
 from console.cli.views import (
+    ancestry,
     applications,
     decisions,
     geo,
@@ -85,6 +86,17 @@ def explained() -> decision_pb2.ExplainDecisionResponse:
     return answer
 
 
+def traced() -> decision_pb2.GetAncestryResponse:
+    answer = decision_pb2.GetAncestryResponse(root_id=HOSTILE, cut=True)
+    for depth in (0, 1, -1):
+        node = hostile(decision_pb2.AncestryNode())
+        node.depth, node.node_id = depth, HOSTILE * (1 + abs(depth)) + "c" * (depth > 0)
+        answer.nodes.append(node)
+        effect = HOSTILE if depth < 0 else node.node_id
+        answer.edges.add(cause_id=node.node_id if depth < 0 else HOSTILE, effect_id=effect)
+    return answer
+
+
 VIEWS: dict[str, Callable[[], RenderableType]] = {
     "units": lambda: units.fleet_table([hostile(fleet_pb2.Unit())]),
     "unit": lambda: units.unit_table(hostile(fleet_pb2.Unit())),
@@ -104,6 +116,7 @@ VIEWS: dict[str, Callable[[], RenderableType]] = {
     "instructions": lambda: decisions.instructions_table([hostile(decision_pb2.Instruction())]),
     "dead letters": lambda: decisions.dead_letters_table([hostile(decision_pb2.DeadLetter())]),
     "decision": lambda: decisions.explanation_view(explained()),
+    "ancestry": lambda: ancestry.ancestry_view(traced()),
     "platforms": lambda: platforms.platforms_table([hostile(platform_pb2.Platform())]),
     "geo": lambda: geo.known_facts({"description": HOSTILE}),
     "findings": lambda: health.findings_table([health_checks.warn("x", HOSTILE, HOSTILE)]),

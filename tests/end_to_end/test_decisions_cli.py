@@ -158,6 +158,14 @@ def test_a_decision_is_explained_clause_by_clause_with_its_outcome(house: House)
     assert of_rule(again, "slow") == slow
     (platform,) = house.told("platforms", "list")["platforms"]
     assert (platform["platform"], platform["outcomes"]) == ("hub", 1)
+    flow = house.told("decisions", "ancestry", f"/city#{answer['event']['id']}")
+    kinds = [one["kind"] for one in flow["nodes"]]
+    assert kinds == ["event", "decision", "instruction", "event"]
+    assert {one["correlation"] for one in flow["nodes"]} == {answer["event"]["id"]}
+    picture = house.folder / "flow.svg"
+    shown = house.run("decisions", "ancestry", instruction["id"], "--svg", str(picture))
+    assert "because of" in shown.out
+    assert instruction["id"] in picture.read_text()
 
 
 def test_why_nothing_fired_is_explained_too(house: House) -> None:
@@ -179,6 +187,7 @@ def test_what_does_not_exist_is_not_found(house: House) -> None:
     for words in (
         ("decisions", "explain", "c-none"),
         ("decisions", "explain", "99"),
+        ("decisions", "ancestry", "c-none"),
         ("decisions", "approve", "i-none"),
         ("dlq", "show", "d-99999999"),
         ("dlq", "redrive", "junk"),

@@ -218,6 +218,8 @@ class Governed:
                 event=pb.EventName(position=position), purpose=PURPOSE
             )
             found.append(await self.decisions.ExplainDecision(request, OPERATOR))
+            ancestry = pb.GetAncestryRequest(event=request.event, purpose=PURPOSE)
+            found.append(await self.decisions.GetAncestry(ancestry, OPERATOR))
         return "\n".join(map(str, found))
 
 

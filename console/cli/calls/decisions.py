@@ -73,6 +73,18 @@ class DecisionCalls(Calls):
         answer = self._call(decision_grpc.DecisionServiceStub, "ExplainDecision", request)
         return answer
 
+    def ancestry(
+        self, tenant: str, *, node_id: str = "", event: decision.EventName | None = None,
+        purpose: str = "", max_depth: int = 0, max_nodes: int = 0,
+    ) -> decision.GetAncestryResponse:  # fmt: skip
+        request = decision.GetAncestryRequest(
+            tenant=tenant, node_id=node_id, event=event, purpose=purpose, max_depth=max_depth,
+            max_nodes=max_nodes,
+        )  # fmt: skip
+        answer: decision.GetAncestryResponse
+        answer = self._call(decision_grpc.DecisionServiceStub, "GetAncestry", request)
+        return answer
+
     def list_instructions(
         self, tenant: str, *, state: int = 0, limit: int = PAGE
     ) -> list[decision.Instruction]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,10 +18,10 @@ from console.cli.options import (
     Token,
     data_target_of,
 )
-from console.cli.output import Format, show
+from console.cli.output import Format, note, show
 
 if TYPE_CHECKING:
-    pass
+    from homeport.api.datasharing.v1 import decision_pb2 as messages
 
 app = typer.Typer(help="What was decided over feeds, and why.", no_args_is_help=True)
 dlq = typer.Typer(help="What could not be decided or carried out.", no_args_is_help=True)
@@ -82,16 +83,8 @@ def explain(
     """
     from console.cli.calls.decisions import DecisionCalls
     from console.cli.views.decisions import explanation_document, explanation_view
-    from homeport.api.datasharing.v1 import decision_pb2 as messages
 
-    event = None
-    if name.isdecimal():
-        if len(name) > 19 or int(name) > MOST_INT64:
-            raise typer.BadParameter(f"no event's position is that large: {name[:40]}")
-        event = messages.EventName(position=int(name))
-    elif "#" in name:
-        source, _, event_id = name.rpartition("#")
-        event = messages.EventName(source=source, id=event_id)
+    event = _event_of(name)
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
         answer = calls.explain(
@@ -101,6 +94,78 @@ def explain(
             purpose=purpose,
         )
     show(explanation_document(answer), output, lambda: explanation_view(answer))
+
+
+@app.command("ancestry")
+def show_ancestry(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Id of a decision, an instruction or a dead letter, an event's position in the "
+            "log, or its SOURCE#ID.",
+            metavar="ID",
+        ),
+    ],
+    depth: Annotated[
+        int, typer.Option(help="At most so many steps away, either way.", min=1, max=1_000)
+    ] = 64,
+    nodes: Annotated[
+        int, typer.Option(help="At most so many, the nearest first.", min=1, max=1_000)
+    ] = 200,
+    svg: Annotated[
+        Path | None, typer.Option(help="Write a picture of it there.", metavar="FILE")
+    ] = None,
+    purpose: Annotated[
+        str,
+        typer.Option(
+            help="What for: needed to see what events of feeds with a sharing policy are about.",
+            metavar="TEXT",
+        ),
+    ] = "",
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Shows all that led to it, and all that followed.
+
+    Events, decisions, instructions, outcomes and dead letters, as far as they are kept.
+    """
+    from console.cli.calls.decisions import DecisionCalls
+    from console.cli.views.ancestry import ancestry_document, ancestry_view
+    from console.cli.views.ancestry_picture import picture_of
+    from control_plane.files import replace_file
+    from control_plane.written_paths import check_written_file
+
+    if svg is not None:
+        check_written_file(svg, "--svg")
+    event = _event_of(name)
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DecisionCalls(target) as calls:
+        answer = calls.ancestry(
+            target.tenant, node_id="" if event is not None else name, event=event,
+            purpose=purpose, max_depth=depth, max_nodes=nodes,
+        )  # fmt: skip
+    show(ancestry_document(answer), output, lambda: ancestry_view(answer))
+    if svg is not None:
+        replace_file(svg, picture_of(answer).encode())
+        note(f"the picture is in {svg}")
+
+
+def _event_of(name: str) -> messages.EventName | None:
+    """An event by its position or SOURCE#ID; None: it is something else's id."""
+    from homeport.api.datasharing.v1 import decision_pb2 as messages
+
+    if name.isdecimal():
+        if len(name) > 19 or int(name) > MOST_INT64:
+            raise typer.BadParameter(f"no event's position is that large: {name[:40]}")
+        return messages.EventName(position=int(name))
+    if "#" in name:
+        source, _, event_id = name.rpartition("#")
+        return messages.EventName(source=source, id=event_id)
+    return None
 
 
 @app.command("instructions")

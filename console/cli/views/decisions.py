@@ -54,6 +54,9 @@ def decision_document(decision: pb.Decision) -> dict[str, Any]:
         "effects": json.loads(decision.effects_json or "[]"),
         "instructions": list(decision.instruction_ids),
         "late_ms": decision.late_ms,
+        "correlation": decision.correlation_id or None,
+        "timer": decision.timer_id or None,
+        "hops": decision.hops,
     }
 
 

@@ -9,6 +9,7 @@ from grpc import aio
 
 from control_plane.errors import InvalidInput
 from control_plane.serving.server import Service
+from data_sharing.api.ancestry_messages import ancestry_to_proto
 from data_sharing.api.callers import Callers
 from data_sharing.api.decision_messages import (
     decision_to_proto,
@@ -16,7 +17,7 @@ from data_sharing.api.decision_messages import (
     instruction_to_proto,
     letter_to_proto,
 )
-from data_sharing.api.pages import row_of, size_of
+from data_sharing.api.pages import row_of, size_of, within
 from data_sharing.api.redaction import Redaction
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, history, outbox
@@ -25,6 +26,8 @@ from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.feeds.log_tables import record_at
+from data_sharing.instruction import Cause
+from data_sharing.management.ancestry import DEPTH, MOST_DEPTH, MOST_NODES, NODES, ancestry
 from data_sharing.management.approvals import Approvals
 from data_sharing.management.explanations import (
     Explanation,
@@ -107,6 +110,26 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         record = found.event
         shown = None if record is None else self._shown.to_operator(record, request.purpose)
         return self._redaction.explanation(tenant, explanation_to_proto(found, shown))
+
+    async def GetAncestry(
+        self, request: pb.GetAncestryRequest, context: Context
+    ) -> pb.GetAncestryResponse:
+        tenant, event = self._tenant(context, request.tenant), request.event
+        depth = within(request.max_depth or DEPTH, MOST_DEPTH, "max_depth")
+        nodes = within(request.max_nodes or NODES, MOST_NODES, "max_nodes")
+        named = Cause(event.source, event.id, position=event.position)
+        found = self._database.read(
+            lambda db: ancestry(
+                db, tenant, request.node_id, named if request.HasField("event") else None,
+                depth=depth, nodes=nodes,
+            )
+        )  # fmt: skip
+        answer = ancestry_to_proto(
+            found,
+            lambda record: self._shown.to_operator(record, request.purpose),
+            lambda name: self._database.read(lambda db: outbox.get(db, name)),
+        )
+        return self._redaction.ancestry(tenant, answer)
 
     async def ListInstructions(
         self, request: pb.ListInstructionsRequest, context: Context

@@ -16,6 +16,13 @@ def size_of(page_size: int) -> int:
     return page_size or DEFAULT_SIZE
 
 
+def within(value: int, most: int, field: str) -> int:
+    """A bound that somebody asks for. Raises InvalidInput."""
+    if not 0 < value <= most:
+        raise InvalidInput(field, f"{field} is {value}; use 1 to {most:,}, or 0 for the usual")
+    return value
+
+
 def row_of(page_token: str) -> int:
     """Below which row a page begins. Raises InvalidInput."""
     if not page_token:

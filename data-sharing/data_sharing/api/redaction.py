@@ -56,6 +56,15 @@ class Redaction:
             message.values_hidden = True
         return message
 
+    def ancestry(self, tenant: str, message: pb.GetAncestryResponse) -> pb.GetAncestryResponse:
+        """Reasons of dead letters quote values."""
+        for one in message.nodes:
+            if one.rule_id and self._hides(tenant, one.rule_id, one.rule_version):
+                one.values_hidden = True
+                if one.kind == pb.ANCESTRY_KIND_DEAD_LETTER:
+                    one.title = NOT_SHOWN
+        return message
+
     def explanation(
         self, tenant: str, message: pb.ExplainDecisionResponse
     ) -> pb.ExplainDecisionResponse:

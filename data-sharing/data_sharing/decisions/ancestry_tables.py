@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from control_plane.sqlite.schema import Schema
 from data_sharing.correlation import Correlation, with_correlation
-from data_sharing.decisions import outbox
+from data_sharing.decisions import outbox, sharing_tables
+from data_sharing.decisions.history import Decision
 from data_sharing.event import Event
 from data_sharing.feeds import log_tables
 from data_sharing.feeds.port import Candidate
@@ -30,6 +31,11 @@ SCHEMA = Schema(
                  tenant TEXT NOT NULL, causation TEXT NOT NULL, position INTEGER NOT NULL,
                  PRIMARY KEY (tenant, causation, position)) WITHOUT ROWID""",
             "CREATE UNIQUE INDEX caused_events_by_position ON caused_events (tenant, position)",
+        ),
+        (
+            """CREATE TABLE decision_causes (
+                 tenant TEXT NOT NULL, position INTEGER NOT NULL, decision TEXT NOT NULL,
+                 PRIMARY KEY (tenant, position, decision)) WITHOUT ROWID""",
         ),
     ),
 )
@@ -66,7 +72,10 @@ def cause_of(
     if record is None:
         return None
     event = record.event()
-    return Correlation(event.correlation_id, event.causation, event.hops)
+    # What a producer calls its flow may be for fewer than may see the event that is caused.
+    governed = sharing_tables.is_governed(db, tenant, event.type)
+    correlation = event.id if governed else event.correlation_id
+    return Correlation(correlation, event.causation, event.hops)
 
 
 def put_caused(db: sqlite3.Connection, events: Iterable[Event]) -> None:
@@ -86,10 +95,35 @@ def caused_by(db: sqlite3.Connection, tenant: str, causation: str, limit: int) -
     return [position for (position,) in rows]
 
 
+def put_decisions(db: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
+    """Keeps which events led to decisions besides the one at whose coming they were made."""
+    rows = [
+        (one.tenant, cause.position, one.id)
+        for one in decisions
+        for cause in one.causes
+        if cause.position and cause.position != one.position
+    ]
+    if rows:
+        db.executemany("INSERT OR IGNORE INTO decision_causes VALUES (?, ?, ?)", rows)
+
+
+def decisions_of(db: sqlite3.Connection, tenant: str, position: int, limit: int) -> list[str]:
+    """Ids of those decisions of an event."""
+    rows = db.execute(
+        "SELECT decision FROM decision_causes WHERE tenant = ? AND position = ?"
+        " ORDER BY decision LIMIT ?",
+        (tenant, position, limit),
+    )
+    return [name for (name,) in rows]
+
+
 def trim(db: sqlite3.Connection, tenant: str, position: int, limit: int) -> int:
     """Forgets events up to a position, as their log does; how many."""
-    return db.execute(
-        "DELETE FROM caused_events WHERE tenant = ? AND position IN (SELECT position"
-        " FROM caused_events WHERE tenant = ? AND position <= ? LIMIT ?)",
-        (tenant, tenant, position, limit),
-    ).rowcount
+    return sum(
+        db.execute(
+            f"DELETE FROM {table} WHERE tenant = ? AND position IN (SELECT position"
+            f" FROM {table} WHERE tenant = ? AND position <= ? LIMIT ?)",
+            (tenant, tenant, position, limit),
+        ).rowcount
+        for table in ("caused_events", "decision_causes")
+    )

@@ -107,6 +107,26 @@ def get(db: sqlite3.Connection, tenant: str, letter_id: str) -> DeadLetter | Non
     return _letter(row) if row else None
 
 
+def of_event(db: sqlite3.Connection, tenant: str, position: int) -> list[DeadLetter]:
+    """Those of an event, oldest first."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM dead_letters WHERE tenant = ? AND position = ? AND kind = 1"
+        " ORDER BY row LIMIT 1000",
+        (tenant, position),
+    )
+    return [_letter(row) for row in rows]
+
+
+def of_instruction(db: sqlite3.Connection, tenant: str, instruction: str) -> list[DeadLetter]:
+    """Those of an instruction, oldest first."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM dead_letters WHERE instruction = ? AND instruction != ''"
+        " AND tenant = ? ORDER BY row LIMIT 1000",
+        (instruction, tenant),
+    )
+    return [_letter(row) for row in rows]
+
+
 def page(
     db: sqlite3.Connection, tenant: str, before: int, limit: int, *, with_redriven: bool
 ) -> list[DeadLetter]:

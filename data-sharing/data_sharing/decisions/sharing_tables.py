@@ -116,6 +116,14 @@ def put_policy(
     )
 
 
+def is_governed(db: sqlite3.Connection, tenant: str, feed: str) -> bool:
+    """Whether the feed has a policy."""
+    row = db.execute(
+        "SELECT 1 FROM sharing_policies WHERE tenant = ? AND feed = ?", (tenant, feed)
+    ).fetchone()
+    return row is not None
+
+
 def delete_policy(db: sqlite3.Connection, tenant: str, feed: str) -> None:
     db.execute("DELETE FROM sharing_policies WHERE tenant = ? AND feed = ?", (tenant, feed))
 

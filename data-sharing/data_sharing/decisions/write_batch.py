@@ -10,7 +10,14 @@ from __future__ import annotations
 
 import sqlite3
 
-from data_sharing.decisions import approval_tables, dead_letters, history, outbox, rollout_tables
+from data_sharing.decisions import (
+    ancestry_tables,
+    approval_tables,
+    dead_letters,
+    history,
+    outbox,
+    rollout_tables,
+)
 from data_sharing.decisions.approval_tables import AskedApproval
 from data_sharing.decisions.history import Decision, EventOutcomes
 from data_sharing.decisions.instruction_factory import NewInstruction
@@ -45,6 +52,7 @@ class WriteBatch:
             if one.fault:
                 _to_dead_letters(db, one)
         history.put(db, *self.decisions)
+        ancestry_tables.put_decisions(db, self.decisions)
         history.put_judgements(db, *self.outcomes)
 
 

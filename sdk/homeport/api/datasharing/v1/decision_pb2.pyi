@@ -49,6 +49,29 @@ DECISION_KIND_MISSED: DecisionKind.ValueType  # 3
 """it fell due, but too late to be wanted"""
 Global___DecisionKind: _TypeAlias = DecisionKind  # noqa: Y015
 
+class _AncestryKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AncestryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AncestryKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ANCESTRY_KIND_UNSPECIFIED: _AncestryKind.ValueType  # 0
+    ANCESTRY_KIND_EVENT: _AncestryKind.ValueType  # 1
+    """outcomes included"""
+    ANCESTRY_KIND_DECISION: _AncestryKind.ValueType  # 2
+    ANCESTRY_KIND_INSTRUCTION: _AncestryKind.ValueType  # 3
+    ANCESTRY_KIND_DEAD_LETTER: _AncestryKind.ValueType  # 4
+
+class AncestryKind(_AncestryKind, metaclass=_AncestryKindEnumTypeWrapper): ...
+
+ANCESTRY_KIND_UNSPECIFIED: AncestryKind.ValueType  # 0
+ANCESTRY_KIND_EVENT: AncestryKind.ValueType  # 1
+"""outcomes included"""
+ANCESTRY_KIND_DECISION: AncestryKind.ValueType  # 2
+ANCESTRY_KIND_INSTRUCTION: AncestryKind.ValueType  # 3
+ANCESTRY_KIND_DEAD_LETTER: AncestryKind.ValueType  # 4
+Global___AncestryKind: _TypeAlias = AncestryKind  # noqa: Y015
+
 class _InstructionState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -474,6 +497,176 @@ class ExplainDecisionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainDecisionResponse: _TypeAlias = ExplainDecisionResponse  # noqa: Y015
+
+@_typing.final
+class GetAncestryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    MAX_DEPTH_FIELD_NUMBER: _builtins.int
+    MAX_NODES_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    node_id: _builtins.str
+    """of a decision, an instruction or a dead letter; or"""
+    purpose: _builtins.str
+    """what for: needed to see of feeds with a sharing policy what events are about"""
+    max_depth: _builtins.int
+    """steps away, either way; 0: 64; at most 1,000"""
+    max_nodes: _builtins.int
+    """0: 200; at most 1,000"""
+    @_builtins.property
+    def event(self) -> Global___EventName:
+        """source and id, or position"""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        node_id: _builtins.str = ...,
+        event: Global___EventName | None = ...,
+        purpose: _builtins.str = ...,
+        max_depth: _builtins.int = ...,
+        max_nodes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "max_depth", b"max_depth", "max_nodes", b"max_nodes", "node_id", b"node_id", "purpose", b"purpose", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAncestryRequest: _TypeAlias = GetAncestryRequest  # noqa: Y015
+
+@_typing.final
+class AncestryNode(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    HOPS_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
+    RULE_VERSION_FIELD_NUMBER: _builtins.int
+    VALUES_HIDDEN_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    """unique in the answer"""
+    kind: Global___AncestryKind.ValueType
+    title: _builtins.str
+    """one line; of an event its key, where it is shown"""
+    rule_id: _builtins.str
+    plan_id: _builtins.str
+    correlation_id: _builtins.str
+    """the flow that it is of"""
+    hops: _builtins.int
+    """decisions in its flow before it, or up to it"""
+    depth: _builtins.int
+    """steps from what was asked for; below 0: it led there"""
+    hidden: _builtins.bool
+    """a sharing policy hides for this purpose what the event is about"""
+    cut: _builtins.bool
+    """something behind it is left out, for a bound"""
+    rule_version: _builtins.int
+    values_hidden: _builtins.bool
+    """a sharing policy hides from operators what the rule reads"""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """absent: the event is not kept any more"""
+
+    @_builtins.property
+    def event(self) -> Global___EventName:
+        """of an event"""
+
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        kind: Global___AncestryKind.ValueType = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        title: _builtins.str = ...,
+        event: Global___EventName | None = ...,
+        rule_id: _builtins.str = ...,
+        plan_id: _builtins.str = ...,
+        correlation_id: _builtins.str = ...,
+        hops: _builtins.int = ...,
+        depth: _builtins.int = ...,
+        hidden: _builtins.bool = ...,
+        cut: _builtins.bool = ...,
+        rule_version: _builtins.int = ...,
+        values_hidden: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "cut", b"cut", "depth", b"depth", "event", b"event", "hidden", b"hidden", "hops", b"hops", "kind", b"kind", "node_id", b"node_id", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "time", b"time", "title", b"title", "values_hidden", b"values_hidden"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AncestryNode: _TypeAlias = AncestryNode  # noqa: Y015
+
+@_typing.final
+class AncestryEdge(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSE_ID_FIELD_NUMBER: _builtins.int
+    EFFECT_ID_FIELD_NUMBER: _builtins.int
+    cause_id: _builtins.str
+    """node_id"""
+    effect_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        cause_id: _builtins.str = ...,
+        effect_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause_id", b"cause_id", "effect_id", b"effect_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AncestryEdge: _TypeAlias = AncestryEdge  # noqa: Y015
+
+@_typing.final
+class GetAncestryResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOT_ID_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    EDGES_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
+    root_id: _builtins.str
+    """node_id of what was asked for"""
+    cut: _builtins.bool
+    """of any node"""
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AncestryNode]:
+        """nearest first, what led to it before what followed"""
+
+    @_builtins.property
+    def edges(self) -> _containers.RepeatedCompositeFieldContainer[Global___AncestryEdge]: ...
+    def __init__(
+        self,
+        *,
+        root_id: _builtins.str = ...,
+        nodes: _abc.Iterable[Global___AncestryNode] | None = ...,
+        edges: _abc.Iterable[Global___AncestryEdge] | None = ...,
+        cut: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "edges", b"edges", "nodes", b"nodes", "root_id", b"root_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAncestryResponse: _TypeAlias = GetAncestryResponse  # noqa: Y015
 
 @_typing.final
 class Instruction(_message.Message):

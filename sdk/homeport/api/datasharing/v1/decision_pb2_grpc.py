@@ -44,6 +44,11 @@ class DecisionServiceStub:
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.ExplainDecisionRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.ExplainDecisionResponse.FromString,
                 _registered_method=True)
+        self.GetAncestry = channel.unary_unary(
+                '/homeport.api.datasharing.v1.DecisionService/GetAncestry',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.GetAncestryRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.GetAncestryResponse.FromString,
+                _registered_method=True)
         self.ListInstructions = channel.unary_unary(
                 '/homeport.api.datasharing.v1.DecisionService/ListInstructions',
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.ListInstructionsRequest.SerializeToString,
@@ -93,6 +98,16 @@ class DecisionServiceServicer:
         clause, with what it read, partial joins included; also where nothing fired. Reads only.
         Caller: an operator of the tenant. Errors: NOT_FOUND no such event or decision, or what is
         known of it has passed its retention; INVALID_ARGUMENT; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAncestry(self, request, context):
+        """All that led to an event, decision, instruction or dead letter, and all that followed, as far
+        as it is kept and within bounds. Reads only. What events say is not told; an event of a feed
+        with a sharing policy is told by its name. Caller: an operator of the tenant. Errors: NOT_FOUND;
+        INVALID_ARGUMENT a bound out of range, or nothing to look for; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,6 +176,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.ExplainDecision,
                     request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.ExplainDecisionRequest.FromString,
                     response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.ExplainDecisionResponse.SerializeToString,
+            ),
+            'GetAncestry': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAncestry,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.GetAncestryRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.GetAncestryResponse.SerializeToString,
             ),
             'ListInstructions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListInstructions,
@@ -247,6 +267,33 @@ class DecisionService:
             '/homeport.api.datasharing.v1.DecisionService/ExplainDecision',
             homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.ExplainDecisionRequest.SerializeToString,
             homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.ExplainDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAncestry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.DecisionService/GetAncestry',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.GetAncestryRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2.GetAncestryResponse.FromString,
             options,
             channel_credentials,
             insecure,
