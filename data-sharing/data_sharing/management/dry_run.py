@@ -46,11 +46,11 @@ def dry_run_rules(
     samples: list[Event | int] = []  # an event, or until when nothing comes
     after_ms = 0
     for place, one in enumerate(events):
-        sample = _until_ms(one, place, after_ms)
-        if sample is None:
-            sample = _event(tenant, one, place, key_of, after_ms)
-        after_ms = _time_of(sample)
-        samples.append(sample)
+        until_ms = _until_ms(one, place, after_ms)
+        samples.append(
+            _event(tenant, one, place, key_of, after_ms) if until_ms is None else until_ms
+        )
+        after_ms = _time_of(samples[-1])
     start_ms = _time_of(samples[0]) if samples else 0
     made = [created(tenant, _plan(one, place), start_ms) for place, one in enumerate(plans)]
     simulator = Simulator(rules, made, start_ms, explaining=True, whole=True)
