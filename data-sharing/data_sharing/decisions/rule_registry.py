@@ -26,14 +26,20 @@ from control_plane.errors import NotFound, Refused, ServiceError
 from control_plane.offloading.port import Offload
 from control_plane.printable import quoted
 from data_sharing.database import Database
-from data_sharing.decisions import action_check, rule_document, rule_tables, sharing_check
+from data_sharing.decisions import (
+    action_check,
+    kept_events,
+    rule_document,
+    rule_tables,
+    sharing_check,
+)
 from data_sharing.decisions.new_versions import KnownRule, NextVersion, next_version
 from data_sharing.decisions.readable_feeds import ReadableFeeds
 from data_sharing.decisions.rule_costs import check_costs
 from data_sharing.decisions.rule_document import compiled_rule, compiled_versions
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
-from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.forecasts.spec import LONGEST_MS, ForecastSpec
 from data_sharing.registry.catalogue import Catalogue
 from data_sharing.rules import event_cost
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
@@ -66,8 +72,11 @@ class RuleRegistry:
         offload: Offload,
         *,
         wall_ms: Callable[[], int],
+        keep_events_ms: int = LONGEST_MS,
     ) -> None:
+        """keep_events_ms: how long feeds keep events."""
         self._database = database
+        self._keep_events_ms = keep_events_ms
         self._worker = worker
         self._catalogue = catalogue
         self._offload = offload
@@ -190,6 +199,7 @@ class RuleRegistry:
                     answer=lambda question: self.answer(tenant, question),
                 )
                 document = msgspec.json.decode(encoded, type=RulesDocument)
+                kept_events.check(document, self._keep_events_ms)
                 sharing_check.check(tenant, document, self._worker.rules)
                 following = self._following(tenant, document)
                 versions = [one.version for one in following]

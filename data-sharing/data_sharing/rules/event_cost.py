@@ -114,11 +114,14 @@ def _decided(rule: CompiledRule) -> Iterator[Expression]:
 
 
 def _of_partial_matches(rule: CompiledRule, part: Input) -> int:
-    """What is asked of an event for each partial match of its key, and for one that it begins."""
+    """What is asked of an event for each partial match of its key, and for one that it begins;
+    `when` is asked of each that it completes, and is counted once elsewhere."""
     if rule.pattern is None:
         return 0
     asked = [one.condition for one in rule.pattern.parts if one.name == part.name]
-    return sum(one.units for one in asked if one is not None) * (rule.pattern.keep + 1)
+    units = sum(one.units for one in asked if one is not None) * (rule.pattern.keep + 1)
+    last = part.name == rule.pattern.steps[-1].name
+    return units + (rule.when.units * (rule.pattern.keep - 1) if last else 0)
 
 
 def _told_apart(conjuncts: Iterable[Conjunct]) -> tuple[str, tuple[str, ...]]:

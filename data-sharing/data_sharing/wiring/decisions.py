@@ -106,6 +106,7 @@ async def build_deciding(
     signing_key: Path,
     wrapping: Wrapping,
     keep_decisions_s: float,
+    keep_events_s: float,
     max_hops: int,
     wall_ms: Callable[[], int],
 ) -> Deciding:
@@ -124,7 +125,10 @@ async def build_deciding(
     feed_log = SqliteFeedLog(
         database, wall_ms=wall_ms, follower=worker.follow, ancestry=ancestry_tables
     )
-    rules = RuleRegistry(database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms)
+    rules = RuleRegistry(
+        database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms,
+        keep_events_ms=round(keep_events_s * 1_000),
+    )  # fmt: skip
     rollouts = Rollouts(database, rules, worker, wall_ms=wall_ms)
     pauses = Pauses(database, rules, worker, wall_ms=wall_ms)
 

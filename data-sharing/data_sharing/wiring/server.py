@@ -195,6 +195,7 @@ async def _serve(
                 signing_key=settings.signing_key or folder / SIGNING_KEY,
                 wrapping=wrapping,
                 keep_decisions_s=settings.keep_decisions_s,
+                keep_events_s=settings.retain_s,
                 max_hops=settings.max_hops,
                 wall_ms=wall_ms,
             )

@@ -286,3 +286,20 @@ rules:
 
 def test_counts_are_a_cell_of_their_own() -> None:
     assert counts_cell("t", "r", 3) == CellId("t", "rollout", "r", "3")
+
+
+def test_in_a_rollout_each_version_has_partial_matches_and_limits_of_its_own() -> None:
+    """The one that does not act at the key has the same matches, and acts on none."""
+    extra = "absent_for: 1m\n    limits: [{at_most: 1, per: 1h}]"
+    bench = RuleHarness(both(NEW, old=1, new=1, extra=extra))
+    bench.event("traffic", {"minutes": 50}, at_s=0)
+    assert len(bench.timers) == 2
+    (first, second) = bench.pass_to(60)
+    assert sorted([len(first.effects), len(second.effects)]) == [0, 1]
+    told = [*first.outcomes, *first.shadow, *second.outcomes, *second.shadow]
+    assert [one.verdict for one in told] == ["fired", "fired"]
+    assert counts(bench)[0] == 1
+    bench.event("traffic", {"minutes": 50}, at_s=70)
+    again = bench.pass_to(200)
+    told = [one for each in again for one in (*each.outcomes, *each.shadow)]
+    assert [one.verdict for one in told] == ["limited", "limited"]

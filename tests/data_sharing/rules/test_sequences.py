@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from data_sharing.rules.cell_cache import CellId, RuleCell
+from data_sharing.rules.event_cost import of_rule
+from data_sharing.rules.fields_read import fields_read
 from tests.support.rule_harness import (
     TENANT,
     RuleHarness,
@@ -265,3 +267,68 @@ def test_what_is_no_sequence_is_refused_with_its_place(change: str, with_: str, 
     text = ORDERED.replace(change, with_)
     assert text != ORDERED
     assert any(one.startswith(said) for one in faults_of(text)), faults_of(text)
+
+
+def test_a_new_version_goes_on_with_partial_matches_where_steps_and_time_are_the_same() -> None:
+    bench = RuleHarness(rules_of(ORDERED))
+    bench.event("a", {"n": 1}, at_s=0)
+    bench.store()
+    bench.restart(rules_of(ORDERED.replace("b.data.n > a.data.n", "b.data.n > 7.0"), version=2))
+    assert not fired(bench.event("b", {"n": 2}, at_s=1))
+    assert ids(fired(bench.event("b", {"n": 8}, at_s=2))[0]) == ["e1", "e3"]
+
+
+def test_a_new_version_of_another_order_or_time_begins_anew_and_old_timers_mean_nothing() -> None:
+    bench = RuleHarness(rules_of(UNPAID))
+    bench.event("order", {"total": 20}, at_s=0)
+    bench.store()
+    bench.restart(rules_of(UNPAID.replace("within: 30m", "within: 20m"), version=2))
+    assert not fired(bench.pass_to(1_800))
+    bench.event("order", {"total": 20}, at_s=2_000)
+    assert len(fired(bench.pass_to(3_200))) == 1
+
+
+def test_conditions_of_steps_cost_what_they_can_cost_for_every_partial_match() -> None:
+    def units(text: str) -> dict[str, int]:
+        (rule,) = rules_of(text).rules.values()
+        return {one.feed: one.units for one in of_rule(rule)}
+
+    few = units(ORDERED.replace("within: 10s", "within: 10s\n      keep: 1"))
+    many = units(ORDERED.replace("within: 10s", "within: 10s\n      keep: 64"))
+    assert few["b"] < many["b"]
+    assert few["x"] == many["x"]
+
+
+def test_inputs_meet_at_the_key_that_each_of_them_says() -> None:
+    """An event is taken at the key that its own input says."""
+    text = ORDERED.replace("b: {feed: b}", "b: {feed: b, key: event.data.of}")
+    bench = RuleHarness(rules_of(text))
+    bench.event("a", {"n": 1}, at_s=0, key="order-1")
+    assert not fired(bench.event("b", {"n": 2, "of": "order-2"}, at_s=1, key="order-1"))
+    assert fired(bench.event("b", {"n": 2, "of": "order-1"}, at_s=2, key="anything"))
+
+
+def test_one_event_is_one_step_where_several_watch_its_feed() -> None:
+    text = """
+rules:
+  - rule: r
+    watch: {one: {feed: f}, two: {feed: f}, three: {feed: f}}
+    sequence: {within: 1m, steps: [{step: one}, {step: two}, {step: three}]}
+    when: "true"
+    do: [{invoke: {application: a, action: b}}]
+"""
+    bench = RuleHarness(rules_of(text))
+    found = [fired(bench.event("f", at_s=number)) for number in range(6)]
+    assert [[ids(one) for one in some] for some in found] == [
+        [], [], [["e1", "e2", "e3"]], [], [], [["e4", "e5", "e6"]],
+    ]  # fmt: skip
+
+
+def test_what_conditions_of_steps_read_is_known_where_it_is_asked_who_may_read_it() -> None:
+    (rule,) = rules_of(
+        ORDERED.replace("{without: x}", "{without: x, when: x.data.m > 1.0}")
+    ).rules.values()
+    assert fields_read(rule) == {
+        "a": {("data", "n"), ("key",)}, "b": {("data", "n"), ("key",)},
+        "x": {("data", "m"), ("key",)},
+    }  # fmt: skip

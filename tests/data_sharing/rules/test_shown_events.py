@@ -77,6 +77,35 @@ def test_no_condition_tells_a_hidden_field(when: str) -> None:
     assert here.state.drain() == there.state.drain()
 
 
+HIDDEN_IN_STEPS = ("b.data.name == \"Anna\"", "has(b.data.name)", "b.data.name == a.data.name",
+                   "has(a.data.name)", "b.key == \"k\"", "b.subject != \"\"")  # fmt: skip
+
+
+@pytest.mark.parametrize("when", HIDDEN_IN_STEPS)
+@pytest.mark.parametrize("part", ["step", "without"])
+def test_no_step_of_a_sequence_tells_a_hidden_field(when: str, part: str) -> None:
+    """Of its own event, nor of one that was kept; nor whether a match was ended by it."""
+    text = f"""
+rules:
+  - rule: r
+    watch:
+      a: {{feed: traffic, key: event.data.road}}
+      b: {{feed: traffic, key: event.data.road}}
+    sequence: {{within: 1m, steps: [{{step: a}}, {{{part}: b, when: {when!r}}}]}}
+    when: "true"
+    do: [{{invoke: {{application: lamp, action: blink, config: {{}}}}}}]
+    purpose: {PURPOSE}
+"""
+    made = [harness(text, policies(grant("/minutes", "/road"))) for _ in range(2)]
+    for number in range(3):
+        has = made[0].event("traffic", {"road": "x", "name": "Anna"}, explaining=True, whole=True)
+        has_not = made[1].event("traffic", {"road": "x"}, explaining=True, whole=True)
+        assert has == has_not, number
+        assert "fired" not in verdicts(has)
+    assert made[0].state.drain() == made[1].state.drain()
+    assert made[0].timers == made[1].timers
+
+
 def test_what_is_granted_decides_as_without_a_policy() -> None:
     text = rule("traffic.data.minutes > 45.0", config="{minutes: traffic.data.minutes}")
     governed = harness(text, policies(grant("/minutes"))).event("traffic", {"minutes": 50})
