@@ -21,6 +21,7 @@ from bench.suite.naming import NAMING
 from bench.suite.observing import OBSERVING
 from bench.suite.outcomes import OUTCOMES
 from bench.suite.overload import OVERLOAD
+from bench.suite.partitions_nats import PARTITIONS_NATS
 from bench.suite.policies import POLICIES
 from bench.suite.pressing import PRESSING
 from bench.suite.publishing import PUBLISHING
@@ -56,6 +57,7 @@ ALL: tuple[Measurement, ...] = (
     RULE_MATCHING,
     SHARING,
     SHARING_NATS,
+    PARTITIONS_NATS,
     INVOKING,
     OUTCOMES,
     PUBLISHING,

@@ -33,18 +33,27 @@ MEMBERS = 3
 _PARTITIONS = itertools.count()
 
 
+def target_of(servers: Sequence[str], monitoring: str) -> JetStreamTarget:
+    """Of servers that keep three replicas."""
+    return JetStreamTarget(servers=servers, monitoring=[monitoring])
+
+
 def _target(cluster: NatsCluster) -> JetStreamTarget:
-    return JetStreamTarget(servers=cluster.urls, monitoring=[cluster.members[0].monitoring])
+    return target_of(cluster.urls, cluster.members[0].monitoring)
 
 
 async def decided_per_s(
-    cluster: NatsCluster, folder: Path, payloads: Sequence[bytes], count: int
+    target: JetStreamTarget,
+    folder: Path,
+    payloads: Sequence[bytes],
+    count: int,
+    *,
+    partition: str = "",
 ) -> float:
     """Events a second, in a partition that is made for it."""
-    target = _target(cluster)
     client = await connection.connected(target)
     try:
-        changelog = JetStreamChangeLog(client, target, f"bench{next(_PARTITIONS)}")
+        changelog = JetStreamChangeLog(client, target, partition or f"bench{next(_PARTITIONS)}")
         await changelog.open()
 
         def new_id() -> str:
@@ -88,7 +97,9 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
             kept = samples if number >= 0 else Samples()  # round -1 warms everything up
             kept.add("raw_nats_events_per_s", asyncio.run(published_per_s(cluster, contents)))
             with tempfile.TemporaryDirectory(dir=".") as folder:
-                decided = asyncio.run(decided_per_s(cluster, Path(folder), payloads, count))
+                decided = asyncio.run(
+                    decided_per_s(_target(cluster), Path(folder), payloads, count)
+                )
             kept.add("decide_nats_events_per_s", decided)
             tick()
 
