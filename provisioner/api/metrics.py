@@ -6,7 +6,7 @@ Collected when scraped, from counters that the hot path keeps as plain integers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from importlib.metadata import version
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -33,7 +33,7 @@ from provisioner.provisioning.ticket_fallback import TicketFallback
 class ProvisionerMetrics(Collector):
     """Reads the use case, its ledger and the store's health. keeper None: no snapshot is kept.
     damaged: the keys of records that are left out because they cannot be read. ring: the ticket
-    keys; None: none are known yet."""
+    keys; None: none are known yet. policies_behind: tenants whose newest policy cannot be read."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class ProvisionerMetrics(Collector):
         keeper: SnapshotKeeper | None,
         damaged: Callable[[], Iterable[str]] = lambda: (),
         ring: Callable[[], KeyRing | None] = lambda: None,
+        policies_behind: Collection[str] = (),
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._provisioner = provisioner
@@ -59,13 +60,15 @@ class ProvisionerMetrics(Collector):
         self._keeper = keeper
         self._damaged = damaged
         self._ring = ring
+        self._policies_behind = policies_behind
         self._wall = wall
         self._version = version("homeport-server")
 
     def readiness(self) -> Readiness:
-        """Ready: new clients can be placed now. Degraded: only known ones are answered."""
-        may_write = self._ledger.may_write
-        return Readiness.READY if may_write and self._store_status.current else Readiness.DEGRADED
+        """Ready: new clients can be placed now. Degraded: only known ones are answered, or clients
+        of a tenant are placed by a policy that is not its newest."""
+        places = self._ledger.may_write and self._store_status.current
+        return Readiness.READY if places and not self._policies_behind else Readiness.DEGRADED
 
     def collect(self) -> Iterator[Metric]:
         provisioner = self._provisioner

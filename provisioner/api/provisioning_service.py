@@ -45,6 +45,7 @@ from provisioner.provisioning.asked_location import NO_RECORD, recorded_distance
 from provisioner.provisioning.assignments import Assignments
 from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
 from provisioner.provisioning.client_proof import client_denied
+from provisioner.provisioning.network_provision import NetworkFinder
 from provisioner.provisioning.provisioner import DEFAULT_TIMEOUT_S, Provisioner
 from provisioner.provisioning.single import Sink
 from provisioner.provisioning.ticket_fallback import FallbackResponder, TicketFallback
@@ -81,8 +82,10 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         store_status: StoreStatus,
         quotas: Quotas,
         policies: FollowedPolicies | None = None,
+        networks: NetworkFinder | None = None,
     ) -> None:
         self._policies = policies
+        self._networks = networks
         self._provisioner = provisioner
         self._assignments = assignments
         self._answers = answers
@@ -163,6 +166,8 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 return
             timeout_s = DEFAULT_TIMEOUT_S if left_s is None else min(left_s, DEFAULT_TIMEOUT_S)
             provision = self._provisioner.provision
+            if request.with_network and self._networks is not None:
+                provision = partial(provision, kind=self._networks.kind(address))
             if not proof.bootstrap:
                 provision(
                     tenant, client_id, address, position, sink,

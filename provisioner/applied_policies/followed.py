@@ -82,6 +82,11 @@ class FollowedPolicies:
         compiled = self._compiled.get(tenant)
         return compiled.revision if compiled is not None else 0
 
+    def is_alike(self, tenant: str, location: Location) -> bool:
+        """Whether the tenant's policy treats all its clients at a location alike, at all times."""
+        compiled = self._compiled.get(tenant)
+        return compiled is None or compiled.is_alike(location)
+
     # -- how it is ---------------------------------------------------------------------
 
     @property

@@ -128,6 +128,20 @@ class GeoDatabase:
             value = self.divided[-2 - value].find(number & _LOW_64)
         return self.locations[value]
 
+    def around(self, address: Address) -> tuple[int, int]:
+        """The first and the last number around an address that `find` answers alike, without a
+        gap between them. It costs a bisection of all ranges."""
+        version, number = address
+        if version == 4:
+            return self.v4.around(number)
+        network = number >> 64
+        value = self.v6.find(network)
+        if value < NO_RECORD:
+            first, last = self.divided[-2 - value].around(number & _LOW_64)
+            return network << 64 | first, network << 64 | last
+        first, last = self.v6.around(network)
+        return first << 64, last << 64 | _LOW_64
+
     @classmethod
     def open(cls, path: Path | None = None) -> GeoDatabase:
         """Reads and verifies a file; None: the bundled one. Raises GeoDatabaseError."""

@@ -15,6 +15,7 @@ from provisioner.geo.cells import cell_of
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.declared import check_position
 from provisioner.geo.location import NOWHERE, Location, LocationSource
+from provisioner.geo.networks import widest_network
 from provisioner.geo.overrides import Overrides
 
 
@@ -62,6 +63,21 @@ class Locator:
         if tenant_default is not None:
             return _default(tenant_default)
         return NOWHERE
+
+    def network(self, address: str, located: Location) -> str:
+        """The widest network around an address of whose addresses `locate` says the same, where
+        nothing is declared, in CIDR notation. located: what it said of this one; empty where that
+        is not what the database says now. Of an IPv6 address that stands for an IPv4 one it is a
+        network of those. Raises InvalidInput."""
+        parsed = parse(address)
+        database = self._current()
+        if self._overrides.find(parsed) is not None or database.find(parsed) is not located:
+            return ""
+        first, last = database.around(parsed)
+        if self._has_overrides:
+            low, high = self._overrides.around(parsed)
+            first, last = max(first, low), min(last, high)
+        return widest_network(parsed, first, last)
 
     def locate_plain(self, addresses: Sequence[str]) -> Sequence[Location | None]:
         """Of many addresses those whose location takes nothing but a look into the database;

@@ -65,6 +65,14 @@ class Overrides:
         place = bisect_right(starts, address.number) - 1
         return found[place] if place >= 0 else None
 
+    def around(self, address: Address) -> tuple[int, int]:
+        """The first and the last number around an address that `find` answers alike."""
+        starts, _ = self._v4 if address.version == 4 else self._v6
+        place = bisect_right(starts, address.number)
+        first = starts[place - 1] if place else 0
+        bits = 32 if address.version == 4 else 128
+        return first, (starts[place] if place < len(starts) else 1 << bits) - 1
+
     @classmethod
     def read(cls, path: Path) -> Overrides:
         """From a YAML file. Raises BadOverrides with everything that is wrong."""

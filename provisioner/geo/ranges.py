@@ -55,6 +55,12 @@ class Ranges:
         last = min(first + self.widest, len(self.starts))
         return self.values[bisect_right(self.starts, key, first, last) - 1]
 
+    def around(self, key: int) -> tuple[int, int]:
+        """The first and the last key of the range that holds `key`, which is below 2**bits."""
+        place = bisect_right(self.starts, key) - 1
+        last = self.starts[place + 1] if place + 1 < len(self.starts) else 1 << self.bits
+        return self.starts[place], last - 1
+
     def find_many(self, keys: NDArray[Any]) -> NDArray[np.int64]:
         """The same for an array of keys, int64 or uint64."""
         starts, values, blocks, entries = self._tables

@@ -32,6 +32,10 @@ class UnitChooser(Protocol):
         """As placement.policy_chooser.PolicyChooser."""
         ...
 
+    def is_alike(self, location: Location, tenant: str, client_key: bytes) -> bool:
+        """As placement.policy_chooser.PolicyChooser."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerCounts:

@@ -132,6 +132,15 @@ class Chooser:
             self._share(kept, here, location)
         return here.choices[table[slot_of(client_key)]]
 
+    def is_alike(self, location: Location, tenant: str) -> bool:
+        """Whether every client at the location gets the unit that the one chosen for last got, as
+        things stand. False as well where that would have to be found out."""
+        key = (tenant, location.cell) if self._by_tenant else location.cell
+        kept = self._cells.get(key)
+        if kept is None or kept.winners is None:
+            return False
+        return (kept.only is None or kept.only is location) and len(kept.choices) == 1
+
     # -- what is kept ------------------------------------------------------------------
 
     def _cell(self, key: CellKey, location: Location, tenant: str) -> _Kept:

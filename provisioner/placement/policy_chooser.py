@@ -57,6 +57,14 @@ class PolicyChooser:
             return choice
         return self._spill(policy, choice, location, tenant, client_key)
 
+    def is_alike(self, location: Location, tenant: str, client_key: bytes) -> bool:
+        """Whether every client of the tenant that has this one's policy gets, at the location, the
+        unit that was chosen last there. False as well where a hook is asked, or the policy spilled
+        over, and where that would have to be found out."""
+        policy = self._of(tenant, location, client_key)
+        chooser = self._choosers.get(policy)
+        return policy.hook is None and chooser is not None and chooser.is_alike(location, tenant)
+
     def _told(self, answer: HookAnswer, choice: Choice) -> Choice:
         """The choice, with the rule that the hook gives it."""
         named = self._fleet.units[choice.unit_index].id in answer.order

@@ -132,6 +132,13 @@ class CompiledPolicy:
         held = answer.held | self._of_client(answer, client_key)
         return self._policy(held, answer.code)
 
+    def is_alike(self, location: Location) -> bool:
+        """Whether no client at the location can be treated otherwise than another, whenever it
+        comes: no rule that may hold there reads the client or the time, and there are no rings."""
+        key: PlaceKey = self._key(location) if self._long_key else location.cell
+        answer = self._places.get(key)
+        return (answer or self._answer(key, location)).policy is not None
+
     # -- by place ----------------------------------------------------------------------
 
     def _key(self, location: Location) -> PlaceKey:

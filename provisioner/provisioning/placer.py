@@ -90,6 +90,11 @@ class Placer:
             return self._no_room(choice, tenant_id)
         return choice
 
+    def is_alike(self, tenant_id: str, client_key: bytes, location: Location) -> bool:
+        """Whether every client of the tenant that has this one's policy gets, at the location, the
+        unit that was just chosen for it; False as well where that is not known."""
+        return self._chooser.is_alike(location, tenant_id, client_key)
+
     def provenance(self, choice: Choice, location: Location) -> str:
         """What the record of a client keeps of this choice, encoded; kept by identity for
         locations that clients share."""

@@ -156,12 +156,14 @@ class Provisioner:
         proof: ClientProof = ANYONES,
         with_ticket: bool = True,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        kind: Callable[..., SingleProvision] = SingleProvision,
     ) -> None:
         """Sees to it that `sink` is answered, once. `address`: the client's, or that of its
         connection; `position`: latitude and longitude it declared, degrees; `proof`: what the
-        caller showed. Raises InvalidInput and Unavailable before anything has begun."""
+        caller showed; `kind`: makes the pending provision; another one is not traced step by step.
+        Raises InvalidInput and Unavailable before anything has begun."""
         check_client_id(client_id)
-        if self.traces_calls:  # all that a server without tracing spends on it
+        if self.traces_calls and kind is SingleProvision:  # all that it costs untraced
             span = span_of(sink)
             if span is not None:
                 begin_traced(
@@ -176,18 +178,10 @@ class Provisioner:
         location = self.locator.locate(address, position, tenant.default_position)
         if sampled:
             steps.located()
-        pending = SingleProvision(
-            self,
-            keys.assignment(tenant.id, client_id),
-            tenant,
-            client_id,
-            location,
-            self.wall_ms(),
-            self._clock() + timeout_s,
-            with_ticket,
-            sink,
-            proof,
-        )
+        pending = kind(
+            self, keys.assignment(tenant.id, client_id), tenant, client_id, location,
+            self.wall_ms(), self._clock() + timeout_s, with_ticket, sink, proof,
+        )  # fmt: skip
         try:
             self.begin(pending)
         finally:

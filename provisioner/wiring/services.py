@@ -74,6 +74,7 @@ from provisioner.directory.directory import Directory
 from provisioner.provisioning.abandoned_removals import AbandonedRemovals
 from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
 from provisioner.provisioning.enrolment import Enrolment
+from provisioner.provisioning.network_provision import NetworkFinder
 from provisioner.provisioning.tenant_clients import TenantClients
 from provisioner.provisioning.tenant_issuers import TenantIssuers
 from provisioner.settings import Settings
@@ -182,6 +183,9 @@ def build_services(
         store_status=state.store_status,
         quotas=quotas,
         policies=state.policies,
+        networks=NetworkFinder(
+            use_case.provisioner.locator, use_case.provisioner.placer, state.policies.is_alike
+        ),
     )
     provisions = AdmissionQueue(
         provisioning_service.provision_hot,
@@ -359,6 +363,7 @@ def build_services(
             watching,
             state.store_status,
             state.keeper,
+            policies_behind=state.policies.behind,
             damaged=lambda: (
                 *(
                     key

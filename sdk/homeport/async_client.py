@@ -75,6 +75,7 @@ class AsyncClient:
         address: str | None = None,
         position: tuple[float, float] | None = None,
         with_ticket: bool = True,
+        with_network: bool = False,
         prefer_cache: bool = False,
         timeout_s: float | None = None,
     ) -> Assignment:
@@ -83,7 +84,8 @@ class AsyncClient:
         Without address or position (latitude, longitude in degrees) the client is where the
         call comes from. When no server can answer, the last known assignment is returned
         with `stale` set, if the cache has one. prefer_cache: while the cached ticket is good
-        for another minute, no server is asked.
+        for another minute, no server is asked. with_network: `network` of a new home says for
+        which network it would have been decided alike.
 
         Raises InvalidRequest, NotFound (the tenant), PermissionDenied, Refused, NoRoom,
         Unavailable, DeadlineExceeded.
@@ -94,6 +96,7 @@ class AsyncClient:
                 address=address,
                 position=position,
                 with_ticket=with_ticket,
+                with_network=with_network,
                 prefer_cache=prefer_cache,
                 timeout_s=timeout_s,
             )

@@ -103,6 +103,7 @@ class Core:
         address: str | None,
         position: tuple[float, float] | None,
         with_ticket: bool,
+        with_network: bool = False,
         prefer_cache: bool,
         timeout_s: float | None,
     ) -> Steps[Assignment]:
@@ -112,6 +113,7 @@ class Core:
             client_id=checked_id(client_id),
             **checked_origin(address, position),
             without_ticket=not with_ticket,
+            with_network=with_network,
         )
         uses_cache = self.uses_cache and with_ticket
         known: Assignment | None

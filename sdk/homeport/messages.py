@@ -143,6 +143,7 @@ def assignment_of(response: pb.ProvisionResponse, sent_at: float) -> Assignment:
         rule=decision.rule,
         existing=response.existing,
         stale=response.stale,
+        network=response.network,
     )
 
 

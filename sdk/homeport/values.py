@@ -50,6 +50,7 @@ class Assignment:
     rule: str = ""  # what decided: nearest, least-loaded-near, spread, next-best, existing
     existing: bool = False  # the client had this assignment before the call
     stale: bool = False  # nobody could confirm it: the client may have moved since
+    network: str = ""  # CIDR: for which the decision holds as well, where that was asked for
     from_cache: bool = False  # read from this machine's cache, not from a server
     recorded: RecordedDecision | None = None  # how it came about, from `get` and `explain`
 

@@ -54,6 +54,10 @@ class ShardedChooser:
         chooser = self._choosers[self._shard_map_cache.reading_cluster(client_key)]
         return chooser.choose(location, tenant, client_key)
 
+    def is_alike(self, location: Location, tenant: str, client_key: bytes) -> bool:
+        """Never: room differs by the cluster, and so by the client."""
+        return False
+
 
 class ShardedLedger:
     """A Ledger. clusters: stores by name, every cluster of the map among them, their revisions

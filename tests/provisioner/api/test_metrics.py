@@ -33,7 +33,7 @@ class Watchers(list):
     sent = 7
 
 
-def metrics(harness: ProvisioningHarness, *, current: bool = True, keeper=None):
+def metrics(harness: ProvisioningHarness, *, current: bool = True, keeper=None, behind=()):
     return ProvisionerMetrics(
         harness.provisioner,
         harness.ledger,
@@ -44,6 +44,7 @@ def metrics(harness: ProvisioningHarness, *, current: bool = True, keeper=None):
         SimpleNamespace(current=current, age_s=1.5),
         keeper,
         damaged=lambda: ("jobs/bad",),
+        policies_behind=behind,
     )
 
 
@@ -107,3 +108,15 @@ async def test_ready_is_who_can_place_new_clients(
     harness: ProvisioningHarness, current: bool, expected: Readiness
 ) -> None:
     assert metrics(harness, current=current).readiness() is expected
+
+
+async def test_a_policy_that_cannot_be_read_degrades_and_takes_nothing_out_of_the_rotation(
+    harness: ProvisioningHarness,
+) -> None:
+    behind: dict[str, str] = {}
+    collected = metrics(harness, behind=behind)
+    assert collected.readiness() is Readiness.READY
+    behind["acme"] = "version 3: written by a later version"
+    assert collected.readiness() is Readiness.DEGRADED
+    behind.clear()
+    assert collected.readiness() is Readiness.READY

@@ -63,6 +63,7 @@ class ProvisionRequest(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     WITHOUT_TICKET_FIELD_NUMBER: _builtins.int
     TICKET_FIELD_NUMBER: _builtins.int
+    WITH_NETWORK_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: "default" """
     client_id: _builtins.str
@@ -74,6 +75,8 @@ class ProvisionRequest(_message.Message):
     """The last ticket the client was given, if it has one, even if expired a while ago: with it
     the client is answered while the store is away (stale = true).
     """
+    with_network: _builtins.bool
+    """Whether the answer is to say for which network it holds as well; see ProvisionResponse."""
     @_builtins.property
     def position(self) -> _geo_pb2.Position: ...
     def __init__(
@@ -85,10 +88,11 @@ class ProvisionRequest(_message.Message):
         position: _geo_pb2.Position | None = ...,
         without_ticket: _builtins.bool = ...,
         ticket: _builtins.str = ...,
+        with_network: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "origin", b"origin", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket", "without_ticket", b"without_ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket", "with_network", b"with_network", "without_ticket", b"without_ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["address", "position"]  # noqa: Y015
     _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
@@ -198,12 +202,19 @@ class ProvisionResponse(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     EXISTING_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
+    NETWORK_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
     """JWT for the unit; empty when not wanted"""
     existing: _builtins.bool
     """the client had this assignment already"""
     stale: _builtins.bool
     """answered without the store"""
+    network: _builtins.str
+    """Where it was asked for: the widest network around the client's address, in CIDR notation, of
+    which every address would have had the same unit, for any new client of the tenant, when this
+    was decided. Empty where the client counts as well (its id, groups or rings, the time, a hook,
+    the hash), where it had its home already, and where its place is not the database's.
+    """
     @_builtins.property
     def assignment(self) -> Global___Assignment: ...
     @_builtins.property
@@ -219,10 +230,11 @@ class ProvisionResponse(_message.Message):
         decision: Global___Decision | None = ...,
         existing: _builtins.bool = ...,
         stale: _builtins.bool = ...,
+        network: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "decision", b"decision", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "decision", b"decision", "existing", b"existing", "stale", b"stale", "ticket", b"ticket", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "decision", b"decision", "existing", b"existing", "network", b"network", "stale", b"stale", "ticket", b"ticket", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
