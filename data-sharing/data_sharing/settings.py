@@ -196,6 +196,13 @@ class Settings(
             "client, address or tenant:NAME to a rate; 0: none"
         ),
     ] = {}  # noqa: RUF012  # pydantic copies it
+    weights: Annotated[
+        dict[str, Annotated[float, Field(ge=0.01, le=100)]],
+        Field(
+            description="shares of the time for deciding while several tenants have events "
+            "waiting, as JSON: tenant to weight; 1 where nothing is said"
+        ),
+    ] = {}  # noqa: RUF012  # pydantic copies it
     audit_keep_s: Annotated[
         float, Field(ge=86_400, description="how long entries of the audit log are kept, s")
     ] = 400 * 86_400.0
@@ -278,6 +285,10 @@ class Settings(
             as_root=self.allow_root_sandbox,
             without_cgroup=self.allow_processes_without_cgroup,
         )
+
+    def weight_of(self, tenant: str) -> float:
+        """Of a tenant, among those whose events wait."""
+        return self.weights.get(tenant, 1.0)
 
     def open_tails(self) -> OpenLimits:
         """How many feeds are tailed at once."""

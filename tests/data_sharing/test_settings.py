@@ -53,3 +53,11 @@ def test_unknown_flags_and_keys_fail(tmp_path):
         read_settings(["--config", str(config)])
     with pytest.raises(FileNotFoundError):
         read_settings(["--config", str(tmp_path / "none.toml")])
+
+
+def test_a_tenant_has_the_weight_that_is_said_and_otherwise_one():
+    settings = read_settings(["--weights", '{"shop": 3}'])
+    assert (settings.weight_of("shop"), settings.weight_of("bank")) == (3.0, 1.0)
+    for weight in ("0", "-1", "1e9"):
+        with pytest.raises(ValidationError, match="weights"):
+            read_settings(["--weights", f'{{"shop": {weight}}}'])

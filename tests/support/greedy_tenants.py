@@ -2,8 +2,9 @@
 steady tenant beside them waits for its events to be decided.
 
 A flood sends as much as it is let: several callers, each with its next call when the last one is
-answered, and with back-off where it is told to come back. The steady tenant publishes an event that
-a rule fires on, every so often, over a connection of its own; the answer says that it is decided.
+answered, and with back-off where it is told to come back. The steady tenant publishes some 100
+events a second, at random times, each of which a rule fires on, over a connection of its own; the
+answer says that it is decided.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -24,8 +26,10 @@ from tests.support.data_sharing_server import submission
 
 PACKAGE = "/homeport.api.datasharing.v1."
 STEADY, GREEDY = "steady", "greedy"
-PAUSE_S = 0.02  # between two events of the steady tenant
+STEADY_CALLERS = 4
+PAUSE_S = 0.04  # on average, between two events of one of them
 CALLERS = 8  # of a flood
+LEAD_S = 0.5  # that a flood has before the steady tenant's events count
 BACK_OFF_S = 0.1
 FEED = "lab.readings"
 OF_ITS_OWN = [("grpc.use_local_subchannel_pool", 1)]  # a connection that is not shared
@@ -56,13 +60,15 @@ STEADY_RULE = "rules: [" + FIRES.format(0, 0) + "]"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flood:
     """name: what it is of. rules: the greedy tenant's. data: of an event, by its number; batch:
-    events of a call; subjects: how many keys they have, 0: each its own."""
+    events of a call; subjects: how many keys they have, 0: each its own. one_event_is_long: it
+    takes longer than a transaction is to, and nothing can come between."""
 
     name: str
     rules: str
     data: Callable[[int], dict[str, object]]
     batch: int
     subjects: int = 100
+    one_event_is_long: bool = False
 
 
 def _rules(template: str, count: int) -> str:
@@ -78,6 +84,7 @@ FLOODS = (
     Flood(
         name="costly rules", rules=_rules(LOOPS, 4),
         data=lambda n: {"l": [round(i / 7, 3) for i in range(5_000)]}, batch=4,
+        one_event_is_long=True,
     ),
     Flood(
         name="huge events", rules=_rules(FIRES, 1),
@@ -184,7 +191,7 @@ async def beside(
     async with grpc.aio.insecure_channel(address, options=OF_ITS_OWN) as channel:
         publish = channel.unary_unary(PACKAGE + "FeedService/PublishEvent")
 
-        async def steady(until: float) -> None:
+        async def steady(until: float, rng: random.Random) -> None:
             while time.monotonic() < until:
                 number = next(numbers)
                 one = event(f"steady-{number}", {"v": 1}, f"s{number % 10}")
@@ -196,14 +203,18 @@ async def beside(
                     waited.failed.append(f"{error.code().name} {error.details()}")
                 else:
                     waited.took.append(time.monotonic() - began)
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(rng.expovariate(1 / PAUSE_S))
+
+        async def all_steady() -> None:
+            until = time.monotonic() + for_s
+            await asyncio.gather(*(steady(until, random.Random(n)) for n in range(STEADY_CALLERS)))
 
         if flood is None:
-            await steady(time.monotonic() + for_s)
+            await all_steady()
         else:
             async with flooded(address, flood, waited, numbers):
-                await asyncio.sleep(0.5)
-                await steady(time.monotonic() + for_s)
+                await asyncio.sleep(LEAD_S)
+                await all_steady()
     return waited
 
 

@@ -27,7 +27,7 @@ from data_sharing.rules.ruleset import RuleSet
 
 log = logging.getLogger(__name__)
 
-DUE_S = 0.025  # of one transaction for timers, and as much for plans, on the event loop's thread
+DUE_S = 0.004  # of one transaction for timers, and as much for plans, on the event loop's thread
 POSTPONED_MS = 600_000  # what cannot be done now
 
 

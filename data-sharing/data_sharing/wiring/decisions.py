@@ -108,9 +108,11 @@ async def build_deciding(
     keep_decisions_s: float,
     keep_events_s: float,
     max_hops: int,
+    weight_of: Callable[[str], float],
     wall_ms: Callable[[], int],
 ) -> Deciding:
-    """With a worker that has taken its partition over. wall_ms: Unix ms."""
+    """With a worker that has taken its partition over. weight_of: of a tenant, among those whose
+    events wait; wall_ms: Unix ms."""
     find_version = version_finder(registry)
 
     def find_origin(tenant: str, feed: str) -> str:
@@ -123,7 +125,11 @@ async def build_deciding(
     await worker.start()
     # The worker decides inside the transaction that keeps the events.
     feed_log = SqliteFeedLog(
-        database, wall_ms=wall_ms, follower=worker.follow, ancestry=ancestry_tables
+        database,
+        wall_ms=wall_ms,
+        follower=worker.follow,
+        ancestry=ancestry_tables,
+        weight_of=weight_of,
     )
     rules = RuleRegistry(
         database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms,

@@ -196,6 +196,7 @@ async def _serve(
                 wrapping=wrapping,
                 keep_decisions_s=settings.keep_decisions_s,
                 keep_events_s=settings.retain_s,
+                weight_of=settings.weight_of,
                 max_hops=settings.max_hops,
                 wall_ms=wall_ms,
             )
