@@ -184,6 +184,11 @@ def _passed_over(
             found.append(Judgement(name, rule.version, PASSED_OVER, detail=detail))
             continue
         seen = _seen(rule, event)
+        if rule.pattern is not None:
+            clauses = explanation.of_steps(rule, [one.name for one in inputs], seen)
+            detail = "no step of its sequence takes it: what they ask of the event does not hold"
+            found.append(Judgement(name, rule.version, PASSED_OVER, detail=detail, clauses=clauses))
+            continue
         clauses = None
         if by_clauses < MOST_BY_CLAUSES and rule.reads <= seen.keys() and _is_near(inputs, event):
             by_clauses += 1

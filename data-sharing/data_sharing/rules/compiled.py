@@ -83,6 +83,7 @@ class Invocation:
     deadline_ms: int
     gives: Mapping[str, frozenset[str]]
     approval: ApprovalTerms | None = None
+    hours: ActiveHours | None = None  # None: any time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

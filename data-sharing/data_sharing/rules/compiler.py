@@ -27,7 +27,11 @@ from data_sharing.rules.compiled import (
 from data_sharing.rules.document_faults import FaultCollector, within
 from data_sharing.rules.event_view import EventExpression
 from data_sharing.rules.expression_readers import EventReader, RuleReader, Schemas
-from data_sharing.rules.hold_back_compiler import compile_hours, compile_limits
+from data_sharing.rules.hold_back_compiler import (
+    compile_action_hours,
+    compile_hours,
+    compile_limits,
+)
 from data_sharing.rules.joins import Join
 from data_sharing.rules.pattern_compiler import PatternCompiler
 from data_sharing.rules.patterns import Pattern
@@ -350,6 +354,7 @@ class _Compiler:
             config=config,
             deadline_ms=self._duration(given.deadline, f"{at}.deadline", least_ms=1) or 0,
             approval=self._approval(given.approval, f"{at}.approval"),
+            hours=compile_action_hours(given.active_hours, self._faults, f"{self._at}.{at}"),
             gives={
                 name: types
                 for name in given.config

@@ -59,7 +59,7 @@ class ConditionEvaluator:
         self, context: EvaluationContext, rule: CompiledRule, cells: RuleStateStore
     ) -> None:
         self._context, self._rule, self._states = context, rule, cells
-        self._hold_backs = HoldBacks(context, rule, cells)
+        self._hold_backs = HoldBacks(context, rule, cells) if rule.limits or rule.hours else None
 
     def evaluate(
         self,
@@ -150,13 +150,20 @@ class ConditionEvaluator:
         too_far = went_too_far(self._context, rule, cause)
         if too_far:
             return self._outcome(RuleVerdict.LOOP, match, too_far, cause=cause)
-        held = self._hold_backs.check(cell, match.key, match.plan_id, events)
+        held = None
+        if self._hold_backs is not None:
+            held = self._hold_backs.check(cell, match.key, match.plan_id, events)
         if held is not None:
             used = consumed if held.verdict is RuleVerdict.DEFERRED else ()
             return self._outcome(held.verdict, match, held.detail, consumed=used)
         try:
             effects = requested_effects(
-                rule, match.bindings, match.plan, cause, self._context.now_ms
+                rule,
+                match.bindings,
+                match.plan,
+                cause,
+                self._context.now_ms,
+                self._context.clock_ms,
             )
         except EffectFailed as error:
             return self._outcome(RuleVerdict.ERROR, match, f"do: {error}", cause=cause)
@@ -164,7 +171,8 @@ class ConditionEvaluator:
             cell.fired_ms[match.plan_id] = self._context.now_ms
             _bound(cell.fired_ms)
             self._states.save(cell, match.key, cell.newest_ms)
-        self._hold_backs.count(cell, match.key)
+        if self._hold_backs is not None:
+            self._hold_backs.count(cell, match.key)
         return self._outcome(
             RuleVerdict.FIRED, match, consumed=consumed, effects=effects, cause=cause
         )

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from control_plane.expressions.expression import Bindings, Expression, Fault
 from control_plane.printable import quoted
+from data_sharing.calendars.zoned_time import shown
 from data_sharing.forecasts.forecast import is_number
 from data_sharing.rules.compiled import Change, CompiledRule, Computed, Invocation
 from data_sharing.rules.effects import (
@@ -36,10 +37,11 @@ LONGEST_SHIFT_MS = 366 * 86_400_000
 
 
 class RequestedEffect(msgspec.Struct, frozen=True):
-    """An effect with the plan it was computed for."""
+    """An effect with the plan it was computed for. left_out: why it is not done; empty: it is."""
 
     effect: Effect
     plan: PlanView | None
+    left_out: str = ""
 
 
 class EffectFailed(Exception):
@@ -47,9 +49,15 @@ class EffectFailed(Exception):
 
 
 def requested_effects(
-    rule: CompiledRule, bindings: Bindings, plan: PlanView | None, cause: Cause, now_ms: int
+    rule: CompiledRule,
+    bindings: Bindings,
+    plan: PlanView | None,
+    cause: Cause,
+    now_ms: int,
+    clock_ms: int,
 ) -> list[RequestedEffect]:
-    """All effects of a rule, or none of them: raises EffectFailed."""
+    """All effects of a rule, or none of them: raises EffectFailed. clock_ms: by which their hours
+    are open."""
     found: list[RequestedEffect] = []
     for number, effect in enumerate(rule.effects):
         occurrence_ms = None if plan is None else plan.occurrence_ms
@@ -62,7 +70,7 @@ def requested_effects(
                 config=config, deadline_ms=now_ms + effect.deadline_ms, plan_id=plan_id,
                 occurrence_ms=occurrence_ms, cause=cause, approval=effect.approval,
             )  # fmt: skip
-            found.append(RequestedEffect(invoke, plan))
+            found.append(RequestedEffect(invoke, plan, _left_out(effect, clock_ms)))
         elif plan is not None:
             change = PlanChange(
                 id=name, tenant=rule.tenant, plan_id=plan.id,
@@ -71,6 +79,19 @@ def requested_effects(
             )  # fmt: skip
             found.append(RequestedEffect(change, plan))
     return found
+
+
+def _left_out(effect: Invocation, clock_ms: int) -> str:
+    """Why it is not done at that time; empty: it is."""
+    if effect.hours is None or effect.hours.is_open(clock_ms):
+        return ""
+    opens_ms = effect.hours.next_opening(clock_ms)
+    when = (
+        "none are near"
+        if opens_ms is None
+        else f"they open at {shown(opens_ms, effect.hours.zone)}"
+    )
+    return f"outside its hours; {when}"
 
 
 def _fields(change: Change, bindings: Bindings, plan: PlanView) -> tuple[tuple[str, Any], ...]:
@@ -158,6 +179,10 @@ def resolve_effects(
     for rule, effects in firings:
         found: list[EffectOutcome] = []
         for one in effects:
+            if one.left_out:
+                status = EffectStatus.QUIET_HOURS
+                found.append(EffectOutcome(one.effect, status, reason=one.left_out))
+                continue
             if isinstance(one.effect, Invoke) or one.plan is None:
                 taken.append(one.effect)
                 found.append(EffectOutcome(one.effect, EffectStatus.TAKEN))

@@ -6,12 +6,12 @@ follows from the outcome of the whole is not evaluated again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from control_plane.expressions.clauses import Clause as Split
 from control_plane.expressions.expression import Bindings, Fault
-from control_plane.expressions.tree import Path
+from control_plane.expressions.tree import Path, paths_read
 from control_plane.expressions.values import time_text
 from data_sharing.rules.compiled import CompiledRule, read_path
 from data_sharing.rules.event_view import json_number
@@ -28,6 +28,30 @@ def clauses(
     if not rule.clauses.parts:
         return ClauseOutcome(rule.clauses.text, _outcome(holds), read(rule, values))
     return _clause(rule, rule.clauses, values, bindings, holds is True)
+
+
+def of_steps(
+    rule: CompiledRule, names: Collection[str], values: Mapping[str, Any]
+) -> ClauseOutcome | None:
+    """Why no step of the rule's sequence takes an event that comes as these inputs, none of whose
+    conditions on it alone hold; None: they have none. values: what is seen of it, by input."""
+    parts = () if rule.pattern is None else rule.pattern.parts
+    found: list[ClauseOutcome] = []
+    for part in parts:
+        if part.name not in names or part.condition is None:
+            continue
+        own = {part.name: values[part.name]} if part.name in values else {}
+        said: bool | Fault = False  # where it reads steps before it, of which none is at hand
+        if part.reads <= own.keys():
+            said = part.condition.holds(rule.environment.bind(own))
+        paths = {
+            ".".join(path): path for path, _, _ in paths_read(part.condition.tree) if path[0] in own
+        }
+        outcome = _outcome(said)
+        found.append(ClauseOutcome(part.condition.text, outcome, _read(paths, own)))
+    if len(found) < 2:
+        return found[0] if found else None
+    return ClauseOutcome(" || ".join(one.text for one in found), "false", {}, "||", tuple(found))
 
 
 def read(rule: CompiledRule, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,16 @@ def compile_hours(
     return None
 
 
+def compile_action_hours(
+    given: ActiveHoursSpec | None, faults: FaultCollector, at: str
+) -> ActiveHours | None:
+    """The same of one action of a rule, which cannot wait for them. at: of the action."""
+    if given is not None and given.outside == "defer":
+        said = "an action is left out outside its hours; to defer it, give the rule `active_hours`"
+        faults.add(f"{at}.active_hours.outside", said)
+    return compile_hours(given, faults, f"{at}.active_hours")
+
+
 def _weekly(one: OpenHoursSpec) -> WeeklyHours:
     if one.lasts is not None or one.repeats is not None:
         raise InvalidInput("starts", "starts: is missing, which `lasts` and `repeats` are from")

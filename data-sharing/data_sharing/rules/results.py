@@ -44,6 +44,7 @@ class EffectStatus(StrEnum):
     TAKEN = "taken"
     UNCHANGED = "unchanged"  # the plan is already so
     OVERRULED = "overruled"  # somebody with a higher priority has set that
+    QUIET_HOURS = "quiet-hours"  # it is outside the action's hours
     SHADOW = "shadow"  # the version of the rule does not act at this key
 
 

@@ -139,6 +139,7 @@ class InvokeSpec(_Strict, frozen=True, kw_only=True):
     config: dict[str, Value] = {}
     deadline: str = "10m"  # not worth doing after
     approval: ApprovalSpec | None = None
+    active_hours: ActiveHoursSpec | None = None  # outside of them it is left out
 
 
 class EffectSpec(_Strict, frozen=True, kw_only=True):

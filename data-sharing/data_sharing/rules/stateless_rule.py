@@ -57,7 +57,9 @@ def on_event_alone(context: EvaluationContext, rule: CompiledRule, one: Input) -
         verdict = RuleVerdict.LOOP
     else:
         try:
-            effects = requested_effects(rule, bindings, None, cause, context.now_ms)
+            effects = requested_effects(
+                rule, bindings, None, cause, context.now_ms, context.clock_ms
+            )
         except EffectFailed as error:
             verdict, detail = RuleVerdict.ERROR, f"do: {error}"
     return [

@@ -113,3 +113,29 @@ async def test_what_is_not_there_is_not_explained(harness) -> None:
         explained(harness, 1)
     with pytest.raises(NotFound, match='no decision "c-1"'):
         harness.read(lambda db: explain_decision(db, harness.worker.rules, TENANT, "c-1"))
+
+
+async def test_an_event_that_no_step_takes_is_told_what_the_steps_ask(harness) -> None:
+    harness.rules("""
+rules:
+  - rule: jam-after-jam
+    watch: {first: {feed: traffic}, second: {feed: traffic}}
+    sequence:
+      within: 1h
+      steps:
+        - {step: first, when: first.data.minutes > 30}
+        - {step: second, when: second.data.minutes > 60 && second.data.minutes > first.data.minutes}
+    when: "true"
+    do: [{invoke: {application: lamp, action: blink}}]
+""")
+    await harness.publish(event({"minutes": 7}), event({"minutes": 40}, id="e2"))
+    (told,) = explained(harness, 1).passed_over
+    assert told.detail.startswith("no step of its sequence takes it")
+    assert told.clauses is not None
+    assert [(one.outcome, one.read) for one in told.clauses.parts] == [
+        ("false", {"first.data.minutes": 7}),
+        ("false", {"second.data.minutes": 7}),
+    ]
+    (taken,) = explained(harness, 2).judgements
+    assert taken.verdict == "waiting"
+    assert taken.detail.startswith("seen first = e2; waits for step 2 of 2, second (traffic where")

@@ -119,3 +119,35 @@ def test_what_are_no_hours_is_refused_with_its_place(change: str, with_: str, sa
     text = QUIET.replace(change, with_)
     assert text != QUIET
     assert any(one.startswith(f"rules.r.{said}") for one in faults_of(text)), faults_of(text)
+
+
+ACTION = """
+rules:
+  - rule: r
+    watch: {t: {feed: f}}
+    when: t.data.x > 0.0
+    do:
+      - invoke:
+          application: a
+          action: loud
+          active_hours: {zone: Europe/Berlin, open: [{from: "08:00", to: "20:00"}]}
+      - invoke: {application: a, action: quiet}
+"""
+
+
+def test_an_action_outside_its_hours_is_left_out_and_the_others_are_done() -> None:
+    bench = harness(ACTION)
+    decided = bench.event("f", {"x": 1}, at_s=START_S)
+    assert [one.action for one in decided.effects] == ["quiet"]  # type: ignore[union-attr]
+    left_out, done = decided.outcomes[0].effects
+    assert (left_out.status, done.status) == ("quiet-hours", "taken")
+    assert left_out.reason == "outside its hours; they open at 2026-03-03T08:00:00+01:00"
+    assert len(bench.event("f", {"x": 1}, at_s=OPENS_S).effects) == 2
+
+
+def test_hours_of_an_action_are_checked_and_cannot_be_waited_for() -> None:
+    at = "rules.r.do[0].invoke.active_hours"
+    (said,) = faults_of(ACTION.replace('to: "20:00"}]', 'to: "20:00"}], outside: defer'))
+    assert said.startswith(f"{at}.outside: an action is left out outside its hours")
+    (said,) = faults_of(ACTION.replace("08:00", "8"))
+    assert said.startswith(f"{at}.open[0].from")
