@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.markup import escape
 from console.cli.tables import Table, fold, whole
+from console.cli.views.explained_parts import (
+    hidden_document,
+    hidden_line,
+    kept_document,
+    kept_line,
+)
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 
 if TYPE_CHECKING:
@@ -118,12 +124,6 @@ def clause_document(clause: rule_pb2.Clause) -> dict[str, Any]:
     }
 
 
-_HIDDEN_BY = {
-    "policy": "the sharing policy of the feed does not grant it",
-    "consent": "the user has not consented",
-}
-
-
 def explanation_document(answer: pb.ExplainDecisionResponse) -> dict[str, Any]:
     return {
         "event": event_document(answer.event) if answer.HasField("event") else None,
@@ -140,10 +140,9 @@ def explanation_document(answer: pb.ExplainDecisionResponse) -> dict[str, Any]:
                 "asked": not one.passed_over,
                 "shadow": one.shadow,
                 "clauses": [clause_document(clause) for clause in one.clauses],
-                "hidden_fields": [
-                    {"feed": each.feed, "field": each.field, "by": each.by}
-                    for each in one.hidden_fields
-                ],
+                "key": one.key or None,
+                "kept": [kept_document(each) for each in one.kept],
+                "hidden_fields": [hidden_document(each) for each in one.hidden_fields],
                 "values_hidden": one.values_hidden,
             }
             for one in answer.rules
@@ -179,9 +178,10 @@ def explanation_view(answer: pb.ExplainDecisionResponse) -> RenderableType:
         )
         for clause in one.clauses:
             _clause(branch, clause)
+        for part in one.kept:
+            branch.add(f"[dim]{escape(kept_line(part))}[/]")
         for hidden in one.hidden_fields:
-            what, why = hidden.field or "all of the data", _HIDDEN_BY.get(hidden.by, hidden.by)
-            branch.add(f"[yellow]{escape(what)} is hidden: {escape(why)}[/]")
+            branch.add(f"[yellow]{escape(hidden_line(hidden))}[/]")
     for decision in answer.decisions:
         branch = tree.add(f"[green]→[/] {escape(decision.summary)}")
         for effect in json.loads(decision.effects_json or "[]"):

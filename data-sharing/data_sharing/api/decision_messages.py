@@ -11,8 +11,10 @@ from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.feeds.port import Record
 from data_sharing.instruction import Cause
 from data_sharing.management.explanations import Explanation
+from data_sharing.management.hidden_fields import HiddenField
 from data_sharing.management.shown_records import Shown
 from data_sharing.platforms.messages import outcome_to_proto, timestamp
+from data_sharing.rules.results import KeptPart
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 
 _encode = msgspec.json.Encoder().encode
@@ -131,8 +133,28 @@ def _judgement(
         clauses=[clause_to_proto(judgement.clauses)] if judgement.clauses else [],
         passed_over=passed_over,
         shadow=judgement.shadow,
-        hidden_fields=[
-            pb.HiddenField(feed=one.feed, field=one.field, by=one.by)
-            for one in explanation.hidden.get(judgement.rule, ())
+        hidden_fields=[_hidden(one) for one in explanation.hidden.get(judgement.rule, ())],
+        key=judgement.key,
+        kept=map(_kept, judgement.kept),
+    )
+
+
+def _hidden(one: HiddenField) -> pb.HiddenField:
+    return pb.HiddenField(
+        feed=one.feed, field=one.field, by=one.by, purpose=one.purpose, application=one.consumer,
+        since_time=timestamp(one.since_ms) if one.since_ms else None, consent_id=one.consent,
+    )  # fmt: skip
+
+
+def _kept(part: KeptPart) -> pb.KeptPart:
+    return pb.KeptPart(
+        kind=part.kind,
+        name=part.name,
+        count=part.count,
+        newest=[
+            pb.KeptEvent(time=timestamp(one.time_ms), value=one.value, source=one.source, id=one.id)
+            for one in part.newest
         ],
+        from_time=timestamp(part.from_ms) if part.kind == "window" else None,
+        until_time=timestamp(part.until_ms) if part.until_ms else None,
     )

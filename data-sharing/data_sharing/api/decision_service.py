@@ -97,14 +97,14 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
 
         def explain(db: Any) -> Explanation:
             if request.decision_id:
-                return explain_decision(db, rules, tenant, request.decision_id)
+                return explain_decision(db, rules, tenant, request.decision_id, request.purpose)
             if event.id:
                 position = position_of(db, tenant, event.source, event.id)
             elif event.position:
                 position = event.position
             else:
                 raise InvalidInput("event", "name a decision, or an event by source and id")
-            return explain_event(db, rules, tenant, position)
+            return explain_event(db, rules, tenant, position, request.purpose)
 
         found = self._database.read(explain)
         record = found.event

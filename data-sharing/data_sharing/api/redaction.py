@@ -77,6 +77,8 @@ class Redaction:
                 rule.detail = NOT_SHOWN if rule.detail else ""
                 for clause in rule.clauses:
                     _without_values(clause)
+                rule.key = ""
+                del rule.kept[:]
                 rule.values_hidden = True
         return message
 

@@ -18,7 +18,7 @@ import msgspec
 from control_plane.sqlite.rows import insert
 from control_plane.sqlite.schema import Schema
 from data_sharing.instruction import Cause
-from data_sharing.rules.results import ClauseOutcome, RuleOutcome
+from data_sharing.rules.results import ClauseOutcome, KeptPart, RuleOutcome
 
 SCHEMA = Schema(
     part="history",
@@ -81,6 +81,8 @@ class Judgement(msgspec.Struct, array_like=True, frozen=True):
     clauses: ClauseOutcome | None = None
     effects: tuple[tuple[str, str], ...] = ()  # what, and its status
     shadow: bool = False  # the version did not act at this key
+    key: str = ""
+    kept: tuple[KeptPart, ...] = ()
 
 
 _encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
@@ -238,4 +240,6 @@ def _judgement(outcome: RuleOutcome, *, shadow: bool = False) -> Judgement:
             for one in outcome.effects
         ),
         shadow=shadow,
+        key=outcome.key,
+        kept=outcome.kept,
     )

@@ -13,7 +13,8 @@ import msgspec
 
 from control_plane.sqlite.schema import Schema
 from data_sharing.rules.cell_cache import CellId
-from data_sharing.sharing.consent import Consent
+from data_sharing.sharing.consent import Consent, allows
+from data_sharing.sharing.fields import Path
 from data_sharing.sharing.policies import GovernedFeed, Memory, SharingPolicies
 from data_sharing.sharing.policy import FeedPolicy
 
@@ -161,6 +162,37 @@ def consents_at(db: sqlite3.Connection, tenant: str, subject: str, position: int
         "SELECT body FROM consents WHERE tenant = ? AND subject = ? ORDER BY row", (tenant, subject)
     )
     return [one for (body,) in rows if (one := _consent(body)).holds_at(position)]
+
+
+def last_withdrawn(
+    db: sqlite3.Connection,
+    tenant: str,
+    subject: str,
+    consumer: str,
+    *,
+    feed: str,
+    purpose: str,
+    path: Path,
+) -> Consent | None:
+    """Of a user the consent to a consumer that was withdrawn last, and would show what is there."""
+    rows = db.execute(
+        "SELECT body FROM consents WHERE tenant = ? AND subject = ? AND withdrawn = 1",
+        (tenant, subject),
+    )
+    found = [
+        one
+        for (body,) in rows
+        if (one := _consent(body)).about(feed, purpose) and allows([one], consumer, path)
+    ]
+    return max(found, key=lambda one: one.withdrawn_ms or 0, default=None)
+
+
+def applied_ms(db: sqlite3.Connection, tenant: str, feed: str) -> int:
+    """Since when its policy is in force, Unix ms; 0: it has none."""
+    row = db.execute(
+        "SELECT applied_ms FROM sharing_policies WHERE tenant = ? AND feed = ?", (tenant, feed)
+    ).fetchone()
+    return row[0] if row else 0
 
 
 def consent(db: sqlite3.Connection, tenant: str, consent_id: str) -> Consent | None:

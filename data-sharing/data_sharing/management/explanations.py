@@ -11,7 +11,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from control_plane.errors import NotFound
 from control_plane.printable import quoted
@@ -21,26 +20,17 @@ from data_sharing.decisions.outbox import StoredInstruction
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import record_at, record_named
 from data_sharing.feeds.port import Record
+from data_sharing.management.hidden_fields import HiddenField, Hiding
 from data_sharing.rules import explanation
 from data_sharing.rules.compiled import CompiledRule, Input, read_path
 from data_sharing.rules.explanation import json_shown
-from data_sharing.rules.fields_read import fields_read
 from data_sharing.rules.predicates import admits
 from data_sharing.rules.results import ClauseOutcome
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.sharing.consent import Consent, Consents
-from data_sharing.sharing.fields import field_of
 
 PASSED_OVER = "not-matched"
 MOST_BY_CLAUSES = 100  # rules that were not evaluated and are explained clause by clause
-
-
-class HiddenField(NamedTuple):
-    """A field that a rule reads and does not see. by: "policy", or "consent" of the user."""
-
-    feed: str
-    field: str
-    by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +48,14 @@ class Explanation:
 
 
 def explain_decision(
-    db: sqlite3.Connection, rules: RuleSet, tenant: str, decision_id: str
+    db: sqlite3.Connection, rules: RuleSet, tenant: str, decision_id: str, purpose: str = ""
 ) -> Explanation:
-    """Raises NotFound."""
+    """purpose: of whoever asks. Raises NotFound."""
     decision = history.get(db, tenant, decision_id)
     if decision is None:
         raise NotFound(f"tenant {tenant} has no decision {quoted(decision_id)}, or not any more")
     if decision.position:
-        found = explain_event(db, rules, tenant, decision.position)
+        found = explain_event(db, rules, tenant, decision.position, purpose)
         mine = [one for one in found.judgements if one.rule == decision.rule]
         if mine:
             return found
@@ -80,9 +70,9 @@ def explain_decision(
 
 
 def explain_event(
-    db: sqlite3.Connection, rules: RuleSet, tenant: str, position: int
+    db: sqlite3.Connection, rules: RuleSet, tenant: str, position: int, purpose: str = ""
 ) -> Explanation:
-    """Raises NotFound."""
+    """purpose: of whoever asks. Raises NotFound."""
     record = record_at(db, tenant, position)
     if record is None:
         raise NotFound(
@@ -94,6 +84,7 @@ def explain_event(
     evaluated |= {(one.rule, 0) for one in judgements if not one.shadow}
     event, consents = record.event(), _ConsentsThen(db, position)
     passed_over = _passed_over(rules, event, evaluated, consents)
+    hiding = Hiding(db, rules.policies, record, consents.of, purpose)
     told = {one.rule for one in (*judgements, *passed_over)}
     return Explanation(
         time_ms=record.accepted_ms,
@@ -106,7 +97,7 @@ def explain_event(
             name: hidden
             for (whose, name), rule in rules.rules.items()
             if whose == tenant and name in told
-            if (hidden := _hidden(rules, rule, event, consents))
+            if (hidden := hiding.of(rule))
         },
     )
 
@@ -128,25 +119,6 @@ def _shown(rules: RuleSet, rule: CompiledRule, event: Event, consents: Consents)
         return event
     found = view.of(event, consents)
     return None if found is None else found[0]
-
-
-def _hidden(
-    rules: RuleSet, rule: CompiledRule, event: Event, consents: Consents
-) -> tuple[HiddenField, ...]:
-    """Of the event's feed, what the rule reads and does not see."""
-    view = rules.policies.view(event.tenant, event.type, rule.audience)
-    if view is None:
-        return ()
-    selection = view.selection(view.consents_of(event, consents))
-    return tuple(
-        HiddenField(
-            event.type,
-            field_of(path),
-            "consent" if view.widest is not None and view.widest.shows(path) else "policy",
-        )
-        for path in sorted(fields_read(rule).get(event.type, ()))
-        if selection is None or not selection.shows(path)
-    )
 
 
 def position_of(db: sqlite3.Connection, tenant: str, source: str, event_id: str) -> int:

@@ -26,7 +26,8 @@ from data_sharing.rules.evaluation_context import (
     rule_result,
 )
 from data_sharing.rules.joins import MOST_COMBINATIONS, Combination
-from data_sharing.rules.results import RuleVerdict, Timer
+from data_sharing.rules.kept_parts import kept_parts
+from data_sharing.rules.results import KeptPart, RuleVerdict, Timer
 from data_sharing.rules.rule_state_store import RuleStateStore
 from data_sharing.rules.sequence_evaluation import SequenceEvaluation
 from data_sharing.rules.windows import shown
@@ -54,19 +55,20 @@ def on_event(
     else:
         for one in inputs:
             found += evaluation.accept(one)
-    return evaluation.with_notes(found)
+    return evaluation.with_kept(evaluation.with_notes(found))
 
 
 def on_timer(context: EvaluationContext, rule: CompiledRule, timer: Timer) -> list[RuleResult]:
     """Empty where the timer no longer means anything."""
     evaluation = _RuleEvaluation(context, rule)
-    return {
+    found = {
         "window": evaluation.window_end,
         "debounce": evaluation.conditions.fire_debounced,
         "deferred": evaluation.conditions.fire_deferred,
         "absent": evaluation.stayed_absent,
         "sequence": evaluation.stayed_absent_after,
     }.get(timer.kind, lambda _: [])(timer)
+    return evaluation.with_kept(found)
 
 
 class _RuleEvaluation:
@@ -319,6 +321,21 @@ class _RuleEvaluation:
             self._evictions[key] = cell.evicted
             evicted = self._context.evicted
             evicted[self._rule.id] = evicted.get(self._rule.id, 0) + count
+
+    def with_kept(self, found: list[RuleResult]) -> list[RuleResult]:
+        """Where explaining is asked for, with what the rule holds now at each outcome's key."""
+        rule, event = self._rule, self._context.event
+        if not self._context.explaining or not (rule.windows or rule.join):
+            return found
+        kept: dict[str, tuple[KeptPart, ...]] = {}
+        for key in {one.outcome.key for one in found if one.outcome.key}:
+            cell = self._states.get(key)
+            at_ms = cell.newest_ms if event is None else event.time_ms
+            kept[key] = kept_parts(rule, cell, at_ms)
+        return [
+            replace(one, outcome=replace(one.outcome, kept=kept.get(one.outcome.key, ())))
+            for one in found
+        ]
 
     def with_notes(self, found: list[RuleResult]) -> list[RuleResult]:
         """Says so where the rule, at an outcome's key, has just let go of older events, and where

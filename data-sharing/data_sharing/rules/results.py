@@ -59,6 +59,29 @@ class ClauseOutcome(NamedTuple):
     parts: tuple[ClauseOutcome, ...] = ()
 
 
+class KeptEvent(NamedTuple):
+    """An event that a window or join holds. value: in a window; source and id: in a join."""
+
+    time_ms: int
+    value: float | None = None
+    source: str = ""
+    id: str = ""
+
+
+class KeptPart(NamedTuple):
+    """What a rule held of a window or of one input of its join, once it had judged. newest: of
+    count events a few. from_ms and until_ms: of a window, whose events are behind the one and up to
+    the other; of an input until_ms says up to when an event that it waits for may have happened, 0:
+    it waits for none."""
+
+    kind: str  # "window", "input", "absent"
+    name: str
+    count: int
+    newest: tuple[KeptEvent, ...]
+    from_ms: int = 0
+    until_ms: int = 0
+
+
 class EffectOutcome(msgspec.Struct, frozen=True):
     """field: of a plan change, which of its fields; empty: all of the effect."""
 
@@ -105,6 +128,7 @@ class RuleOutcome(msgspec.Struct, frozen=True):
     effects: tuple[EffectOutcome, ...] = ()
     read: Mapping[str, Any] = {}  # of rules that fired: what `when` read, by path
     clauses: ClauseOutcome | None = None  # where explaining was asked for
+    kept: tuple[KeptPart, ...] = ()  # likewise, of rules that have windows or a join
     hops: int = 0  # decisions that came before, where it fired
     correlation: str = ""  # the flow that it is of, likewise; empty: one begins
     dead_letter: bool = False  # the rule wants the event kept, although it did not decide it

@@ -205,6 +205,22 @@ class FieldView:
         self._selections[key] = found
         return found
 
+    def wanting(self, path: Path, consents: Sequence[Consent]) -> tuple[str, ...]:
+        """Consumers that would be shown more of what is there by consents to them that are not
+        among these."""
+        relevant = [one for one in consents if one.about(self._feed, self._audience.purpose)]
+        found = {
+            consumer_of(reader)
+            for reader, grants in self._grants.items()
+            if _of_reader(path, reader, grants, relevant) != _of_reader(path, reader, grants, None)
+        }
+        return tuple(sorted(found))
+
+    @property
+    def subject(self) -> Path:
+        """Where an event says whom it is about."""
+        return self._subject
+
     def subject_of(self, event: Event) -> str:
         """The user it is about; empty: nobody that it names."""
         return subject_at(self._subject, event)

@@ -10,7 +10,6 @@ import pytest
 
 from data_sharing.api.redaction import NOT_SHOWN
 from data_sharing.instruction import OUTCOME_FEED
-from data_sharing.sharing.consent import Consent
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 from tests.support.datasharing_callers import OPERATOR
 from tests.support.decisions_harness import event
@@ -156,28 +155,6 @@ async def test_consent_of_operators_does_not_open_decisions(made: Governed) -> N
     )
     assert explained.event_json == f'{{"minutes":{NUMBER}}}'
     assert all(not one.config_json.count(str(NUMBER)) for one in explained.instructions)
-
-
-async def test_an_explanation_says_that_consent_hid_a_field_and_not_what(made: Governed) -> None:
-    await made.govern(MINUTES | {"basis": "consent", "tenant": ["rules"]})
-    await made.harness.publish(event(DATA, id="e1"))
-    given: list[Consent] = [
-        await made.sharing.give(TENANT, subject="k", consumer=who, purpose=PURPOSE)
-        for who in ("", "lamp")
-    ]
-    await made.harness.publish(event(DATA, id="e2"))
-    await made.sharing.withdraw(TENANT, "k", given[1].id)
-    await made.harness.publish(event(DATA, id="e3"))
-
-    async def hidden(name: str) -> set[tuple[str, str]]:
-        """Of the rule that reads the whole event."""
-        request = pb.ExplainDecisionRequest(event=pb.EventName(source="/road", id=name))
-        answer = await made.decisions.ExplainDecision(request, OPERATOR)
-        (rule,) = [one for one in answer.rules if one.rule_id == "failing-effect"]
-        return {(one.field, one.by) for one in rule.hidden_fields}
-
-    assert await hidden("e1") == await hidden("e3") == {("/minutes", "consent"), ("key", "consent")}
-    assert await hidden("e2") == set()
 
 
 async def test_what_was_decided_before_a_policy_came_is_covered_by_it(made: Governed) -> None:

@@ -366,25 +366,133 @@ class HiddenField(_message.Message):
     FEED_FIELD_NUMBER: _builtins.int
     FIELD_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    APPLICATION_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    CONSENT_ID_FIELD_NUMBER: _builtins.int
     feed: _builtins.str
     field: _builtins.str
     """`key`, `subject`, or a JSON Pointer into the data; empty: all of the data"""
     by: _builtins.str
     """"policy": nobody grants it; "consent": the user's is missing"""
+    purpose: _builtins.str
+    """the rule's"""
+    application: _builtins.str
+    """by consent: to whom it is missing; empty: the tenant"""
+    consent_id: _builtins.str
+    """that was withdrawn, likewise"""
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """By policy: since when it is in force; by consent: since when it is withdrawn. Absent: it was
+        never given, or is not told: only who may see whom the event is about, for the purpose asked
+        with, hears of that.
+        """
+
     def __init__(
         self,
         *,
         feed: _builtins.str = ...,
         field: _builtins.str = ...,
         by: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        application: _builtins.str = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        consent_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "feed", b"feed", "field", b"field"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "by", b"by", "consent_id", b"consent_id", "feed", b"feed", "field", b"field", "purpose", b"purpose", "since_time", b"since_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HiddenField: _TypeAlias = HiddenField  # noqa: Y015
+
+@_typing.final
+class KeptEvent(_message.Message):
+    """An event that a rule held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    """in a window that has values"""
+    source: _builtins.str
+    """in a join"""
+    id: _builtins.str
+    """likewise"""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """when it happened"""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        value: _builtins.float | None = ...,
+        source: _builtins.str = ...,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "time", b"time", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "id", b"id", "source", b"source", "time", b"time", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+Global___KeptEvent: _TypeAlias = KeptEvent  # noqa: Y015
+
+@_typing.final
+class KeptPart(_message.Message):
+    """What a rule held of a window or of one input of its join at its key, once it had judged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    NEWEST_FIELD_NUMBER: _builtins.int
+    FROM_TIME_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"window", "input"; "absent": an input of which no event must come"""
+    name: _builtins.str
+    count: _builtins.int
+    """events; of an input 0: it is missing"""
+    @_builtins.property
+    def newest(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptEvent]:
+        """of them, at most 10; of a tumbling window none"""
+
+    @_builtins.property
+    def from_time(self) -> _timestamp_pb2.Timestamp:
+        """of a window: its events are behind it"""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Of a window: up to here; of an input: it is waited for, and its event may have happened up to
+        here.
+        """
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        name: _builtins.str = ...,
+        count: _builtins.int = ...,
+        newest: _abc.Iterable[Global___KeptEvent] | None = ...,
+        from_time: _timestamp_pb2.Timestamp | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "from_time", b"from_time", "kind", b"kind", "name", b"name", "newest", b"newest", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptPart: _TypeAlias = KeptPart  # noqa: Y015
 
 @_typing.final
 class RuleExplanation(_message.Message):
@@ -402,6 +510,8 @@ class RuleExplanation(_message.Message):
     SHADOW_FIELD_NUMBER: _builtins.int
     HIDDEN_FIELDS_FIELD_NUMBER: _builtins.int
     VALUES_HIDDEN_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     rule_version: _builtins.int
     verdict: _builtins.str
@@ -416,6 +526,8 @@ class RuleExplanation(_message.Message):
     """of a version in a rollout that does not act at this key"""
     values_hidden: _builtins.bool
     """a sharing policy hides from operators what the rule reads"""
+    key: _builtins.str
+    """at which it judged; empty: at none, or values_hidden"""
     @_builtins.property
     def clauses(self) -> _containers.RepeatedCompositeFieldContainer[_rule_pb2.Clause]:
         """of its conditions, outermost first"""
@@ -425,6 +537,10 @@ class RuleExplanation(_message.Message):
         """It reads these and does not see them, of this event or of its feed; policies as of now,
         consents as of the event.
         """
+
+    @_builtins.property
+    def kept(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptPart]:
+        """of rules with windows or a join; none: values_hidden"""
 
     def __init__(
         self,
@@ -439,10 +555,12 @@ class RuleExplanation(_message.Message):
         shadow: _builtins.bool = ...,
         hidden_fields: _abc.Iterable[Global___HiddenField] | None = ...,
         values_hidden: _builtins.bool = ...,
+        key: _builtins.str = ...,
+        kept: _abc.Iterable[Global___KeptPart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "detail", b"detail", "hidden_fields", b"hidden_fields", "passed_over", b"passed_over", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "shadow", b"shadow", "values_hidden", b"values_hidden", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "detail", b"detail", "hidden_fields", b"hidden_fields", "kept", b"kept", "key", b"key", "passed_over", b"passed_over", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "shadow", b"shadow", "values_hidden", b"values_hidden", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
