@@ -68,18 +68,22 @@ async def opened_partition(
             await database.close()
         return
     async with AsyncExitStack() as stack:
-        async with _told_as_waiting(settings.metrics_listen, supervisor):
+        async with told_as_waiting(settings.metrics_listen, supervisor):
             opened = await _take_over(settings, schemas, stack, stop, wall_ms)
         yield opened
 
 
 @asynccontextmanager
-async def _told_as_waiting(listen: str, supervisor: Supervisor) -> AsyncIterator[None]:
-    """Whoever looks whether the process is alive must not end one that waits for hours."""
+async def told_as_waiting(listen: str, supervisor: Supervisor) -> AsyncIterator[None]:
+    """Whoever looks whether the process is alive must not end one that waits for hours. Where the
+    port is another's, as of the server that it waits for on the same machine, nobody is told."""
     endpoint = MetricsEndpoint(
         listen, WaitingForPartition(), supervisor, ready=lambda: Readiness.NOT_READY
     )
-    endpoint.__enter__()
+    try:
+        endpoint.__enter__()
+    except InvalidInput as error:
+        log.warning("%s; until it serves nobody is told that it waits", error.message)
     try:
         yield
     finally:
