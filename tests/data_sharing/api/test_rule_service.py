@@ -170,6 +170,16 @@ async def test_rules_are_tried_on_samples(service) -> None:
     assert tested.events[1].rules[0].clauses[0].read == {"e.data.on": "false"}
 
 
+async def test_time_passes_between_samples_where_they_say_so(service) -> None:
+    text = document("r").replace("    when:", "    absent_for: 5m\n    when:")
+    sample = json.dumps({"type": "switched", "data": {"on": True}, "id": "first"})
+    request = pb.TestRulesRequest(document=text, events=[sample, '{"wait": "6m"}', sample])
+    tested = await service.TestRules(request, OPERATOR)
+    found = [(one.event_id, one.rules[0].verdict) for one in tested.events]
+    assert [verdict for _, verdict in found] == ["waiting", "fired", "waiting", "fired"]
+    assert [name for name, _ in found][::2] == ["first", "first"]
+
+
 @pytest.mark.parametrize(
     ("written", "kind", "when"),
     [

@@ -124,3 +124,23 @@ def test_nothing_is_known_of_what_comes_after(until_ms: int) -> None:
     one = backtest(QUIET, QUIET, [1])
     one.advance_to(until_ms)
     assert one.proposed.fired == 0
+
+
+ALONE = """
+  - rule: alone
+    watch: {{t: {{feed: traffic}}}}
+    absent_for: {wait}
+    limits: [{{at_most: 2, per: 1h}}]
+    when: "true"
+    do: [{{invoke: {{application: lamp, action: blink}}}}]
+"""
+
+
+def test_rules_about_time_are_tried_as_they_are_decided() -> None:
+    """Absence by the times of the log; what limits hold back is counted."""
+    made = backtest(ALONE.format(wait="30s"), ALONE.format(wait="90s"), [1, 2, 3, 4])
+    made.advance_to(START_MS + 10 * MINUTE_MS)
+    ours = made.proposed.counts_by_rule["alone"].verdicts
+    assert (ours[RuleVerdict.FIRED], ours[RuleVerdict.LIMITED]) == (2, 2)
+    assert made.in_force.counts_by_rule["alone"].verdicts[RuleVerdict.FIRED] == 1
+    assert (made.added.count, made.gone.count) == (2, 1)
