@@ -186,10 +186,17 @@ class CellCache:
     """`load` gives what is stored of a cell, None where nothing is."""
 
     def __init__(
-        self, load: Callable[[CellId], bytes | None], *, most_cells: int = 100_000
+        self,
+        load: Callable[[CellId], bytes | None],
+        *,
+        most_cells: int = 100_000,
+        most_bytes: int = 32 << 20,
     ) -> None:
+        """most_cells, most_bytes: that are kept from one drain to the next, in bytes as stored."""
         self._load = load
-        self._most = most_cells
+        self._most, self._most_bytes = most_cells, most_bytes
+        self._sizes: dict[CellId, int] = {}  # as they were loaded or drained last
+        self.bytes = 0  # of all of them
         self._cells: dict[CellId, Any] = {}  # least recently drained first; None: nothing there
         self._dirty: dict[CellId, int] = {}  # to when it expires
 
@@ -200,6 +207,7 @@ class CellCache:
             raw = self._load(cell)
             found = None if raw is None else decoded(cell.kind, raw)
             self._cells[cell] = found
+            self._resize(cell, 0 if raw is None else len(raw))
         return found
 
     def put(self, cell: CellId, content: Any, expires_ms: int = NEVER_MS) -> None:
@@ -215,9 +223,12 @@ class CellCache:
             for content in (self._cells[cell],)
         ]
         self._dirty.clear()
-        if len(self._cells) > self._most:
-            for cell in list(self._cells)[: len(self._cells) - self._most]:
-                del self._cells[cell]
+        for cell, content, _ in writes:
+            self._resize(cell, 0 if content is None else len(content))
+        while self._cells and (len(self._cells) > self._most or self.bytes > self._most_bytes):
+            oldest = next(iter(self._cells))
+            del self._cells[oldest]
+            self._resize(oldest, None)
         return writes
 
     def forget(self) -> None:
@@ -225,11 +236,20 @@ class CellCache:
         everything is loaded again when needed."""
         self._cells.clear()
         self._dirty.clear()
+        self._sizes.clear()
+        self.bytes = 0
 
     def drop(self, cell: CellId) -> None:
         """A cell that was deleted beneath (expired, or its rule retired) is not kept."""
         self._cells.pop(cell, None)
         self._dirty.pop(cell, None)
+        self._resize(cell, None)
+
+    def _resize(self, cell: CellId, size: int | None) -> None:
+        """It has so many bytes; None: it is not kept."""
+        self.bytes += (size or 0) - self._sizes.pop(cell, 0)
+        if size:
+            self._sizes[cell] = size
 
     def fork(self) -> CellCache:
         """A copy that changes nothing here: for explaining and trying."""
@@ -241,7 +261,7 @@ class CellCache:
                 return None if content is None else _encoded(content)
             return self._load(cell)
 
-        return CellCache(load, most_cells=self._most)
+        return CellCache(load, most_cells=self._most, most_bytes=self._most_bytes)
 
 
 def _encoded(content: Any) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from data_sharing.rules.cell_cache import NEVER_MS, CellCache, CellId, RuleCell
 from data_sharing.rules.rule_health import RuleHealth
 
@@ -95,6 +97,29 @@ def test_the_cache_is_bounded_and_what_left_it_is_loaded_again() -> None:
     stored.write(cache)
     assert [cache.get(cell).newest_ms for cell in cells] == [0, 1, 2, 3]
     assert stored.loads == cells[:2]
+
+
+def test_the_cache_is_bounded_in_bytes_whether_they_were_loaded_or_made() -> None:
+    stored = Stored()
+    for n in range(20):  # larger than what is made
+        large = RuleCell(fired_ms=dict.fromkeys(map(str, range(1_000)), n))
+        stored.cells[CellId("home", "rule", "r", f"l{n}")] = msgspec.msgpack.encode(large)
+    cache = CellCache(stored.load, most_bytes=10_000)
+    for cell in list(stored.cells):
+        cache.get(cell)
+    assert cache.drain() == []
+    assert cache.bytes <= 10_000
+    for n in range(2_000):
+        cache.put(CellId("home", "rule", "r", f"k{n}"), RuleCell(newest_ms=n))
+    assert len(stored.write(cache)) == 2_000, "what has changed is stored all the same"
+    assert 0 < cache.bytes <= 10_000
+    assert cache.get(CellId("home", "rule", "r", "k0")).newest_ms == 0
+    last = CellId("home", "rule", "r", "k1999")
+    before = len(stored.loads)
+    assert cache.get(last).newest_ms == 1_999
+    assert len(stored.loads) == before, "what changed last is still there"
+    cache.forget()
+    assert cache.bytes == 0
 
 
 def test_a_fork_changes_nothing_in_the_original() -> None:
