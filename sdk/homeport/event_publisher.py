@@ -109,8 +109,12 @@ class EventPublisher:
         source: str,
         id: str = "",
         subject: str = "",
+        correlation_id: str = "",
+        causation_id: str = "",
     ) -> Future[Published]:
         """An event of a feed; id: with the source what it is known by, a new one where it is empty.
+        correlation_id: the flow that it is of; causation_id: of the instruction, outcome or event
+        of the same source that led to it, whose flow it is then of.
         The future has where it is once that is durable; or InvalidRequest and its like where the
         service refuses it; Unavailable where it had no answer for hold_s, and may have been kept.
         Raises NoRoom where too many wait; RuntimeError once it is closed."""
@@ -119,8 +123,11 @@ class EventPublisher:
             text_data=json.dumps(data, separators=(",", ":")),
         )  # fmt: skip
         event.attributes["datacontenttype"].ce_string = "application/json"
-        if subject:
-            event.attributes["subject"].ce_string = subject
+        for name, value in (
+            ("subject", subject), ("correlationid", correlation_id), ("causationid", causation_id),
+        ):  # fmt: skip
+            if value:
+                event.attributes[name].ce_string = value
         answer: Future[Published] = Future()
         with self._changed:
             if self._closing:

@@ -20,6 +20,7 @@ class Feeds(feed_pb2_grpc.FeedServiceServicer):
 
     def __init__(self) -> None:
         self.kept: dict[str, int] = {}
+        self.last: object = None
         self.calls = 0
         self.away = threading.Event()
         self.lose = 0
@@ -35,6 +36,7 @@ class Feeds(feed_pb2_grpc.FeedServiceServicer):
             if event.id == self.refuse:
                 result.error.code, result.error.message = "INVALID_ARGUMENT", "no such field"
                 continue
+            self.last = event
             result.duplicate = event.id in self.kept
             result.position = self.kept.setdefault(event.id, len(self.kept) + 1)
         if self.lose:
@@ -71,6 +73,15 @@ def test_events_are_kept_in_the_order_in_which_they_were_published(feeds, addres
         answers = [publish(to, f"e{number}") for number in range(1_200)]
     assert [one.result(0).position for one in answers] == list(range(1, 1_201))
     assert list(feeds.kept) == [f"e{number}" for number in range(1_200)]
+
+
+def test_an_event_names_its_flow_and_its_cause_where_they_are_given(feeds, address):
+    with publisher(address) as to:
+        to.publish("f", {}, source="/s", correlation_id="flow", causation_id="i-1").result(WITHIN_S)
+        told = {name: one.ce_string for name, one in feeds.last.attributes.items()}
+        assert (told["correlationid"], told["causationid"]) == ("flow", "i-1")
+        publish(to, "e").result(WITHIN_S)
+        assert set(feeds.last.attributes) == {"datacontenttype", "subject"}
 
 
 def test_what_is_published_while_the_service_is_away_is_sent_when_it_is_back(feeds, address):

@@ -32,6 +32,7 @@ def document_of(rule: pb.Rule, *, with_spec: bool = False) -> dict[str, Any]:
         "failures": health.failures,
         "last_error": health.last_error or None,
         "warnings": list(rule.warnings),
+        "looped_events": rule.looped_events,
         "rollout": rollout_document(rule.rollout) if rule.HasField("rollout") else None,
         "pause": pause_document(rule.pause) if rule.HasField("pause") else None,
     }
@@ -76,7 +77,8 @@ def state_of(rule: pb.Rule) -> str:
         if count:
             parts.append(f"{count} {what}{'s' * (count != 1)}")
     if not parts:
-        return rollout_state(rule) or "deciding"
+        looped = f"[red]in a loop: {rule.looped_events:,} cut[/]" if rule.looped_events else ""
+        return ", ".join(filter(None, (rollout_state(rule), looped))) or "deciding"
     colour = "red" if health.parked_whole else "yellow"
     return f"[{colour}]parked: {', '.join(parts)}[/]"
 

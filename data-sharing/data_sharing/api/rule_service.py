@@ -218,6 +218,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
             warnings=self._rules.warnings(rule),
             rollout=None if rollout is None else rollout_to_proto(rollout, whole=False),
             pause=None if pause is None else pause_to_proto(pause),
+            looped_events=self._worker.counts.loops[rule.tenant, rule.spec.rule],
         )
         return self._redaction.rule(message)
 

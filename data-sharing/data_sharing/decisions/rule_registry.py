@@ -33,6 +33,7 @@ from data_sharing.decisions import (
     rule_tables,
     sharing_check,
 )
+from data_sharing.decisions.loop_check import loop_warnings
 from data_sharing.decisions.new_versions import KnownRule, NextVersion, next_version
 from data_sharing.decisions.readable_feeds import ReadableFeeds
 from data_sharing.decisions.rule_costs import check_costs
@@ -208,12 +209,13 @@ class RuleRegistry:
                     check_costs, tenant, document.forecasts, versions, self._worker.rules,
                     event_cost.from_plain(plain),
                 )  # fmt: skip
-                applied = AppliedRules(
-                    versions, tuple(one.forecast for one in document.forecasts), tuple(warnings)
-                )
+                compiled, forecasts = await self._compile(tenant, document, versions, catalogue)
+                others = [one for one in self._worker.rules.rules.values() if one.tenant == tenant]
+                loops = await asyncio.to_thread(loop_warnings, catalogue, compiled, others)
+                names = tuple(one.forecast for one in document.forecasts)
+                applied = AppliedRules(versions, names, (*warnings, *loops))
                 if dry_run:
                     return applied
-                compiled, forecasts = await self._compile(tenant, document, versions, catalogue)
                 if self._catalogue() is catalogue:
                     break
             begun = {

@@ -67,6 +67,7 @@ class Rule(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     ROLLOUT_FIELD_NUMBER: _builtins.int
     PAUSE_FIELD_NUMBER: _builtins.int
+    LOOPED_EVENTS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     rule_id: _builtins.str
     version: _builtins.int
@@ -76,6 +77,8 @@ class Rule(_message.Message):
     spec: _builtins.str
     """JSON, as docs/reference/rules.md has it"""
     retired: _builtins.bool
+    looped_events: _builtins.int
+    """on which it did not fire, for it was in a loop, since the server began"""
     @_builtins.property
     def apply_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -106,10 +109,11 @@ class Rule(_message.Message):
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         rollout: Global___Rollout | None = ...,
         pause: Global___Pause | None = ...,
+        looped_events: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "health", b"health", "pause", b"pause", "rollout", b"rollout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "apply_time", b"apply_time", "health", b"health", "pause", b"pause", "retired", b"retired", "rollout", b"rollout", "rule_id", b"rule_id", "spec", b"spec", "tenant", b"tenant", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "apply_time", b"apply_time", "health", b"health", "looped_events", b"looped_events", "pause", b"pause", "retired", b"retired", "rollout", b"rollout", "rule_id", b"rule_id", "spec", b"spec", "tenant", b"tenant", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
