@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from xml.etree import ElementTree
 
 import pytest
 
 from bench.millions.__main__ import parse
+from bench.millions.chart import CURVES, chart
 from bench.millions.etcd_upkeep import EtcdUpkeep
 from bench.millions.observing import Observer
 from bench.millions.stack import fleet_text
@@ -105,3 +107,20 @@ def test_compaction_is_up_to_now_and_a_refusal_is_told(gateway: str, tmp_path: P
     assert Gateway.asked[0][1] == {"name": "root", "password": "secret"}
     with pytest.raises(RuntimeError, match="defragment with 500"):
         upkeep.defragment()
+
+
+def test_its_picture_has_a_curve_for_each_figure_and_names_the_phases() -> None:
+    looks = [
+        {"at_s": float(at), "phase": "load" if at < 3 else "backup", "clients": at * 1_000_000,
+         "anonymous_mib": {"server": 100.0, "etcd-member": 50.0 * at}, "disk_mib": 9.0 * at}
+        for at in range(6)
+    ]  # fmt: skip
+    root = ElementTree.fromstring(chart({"looks": looks}))
+    found = [line.attrib["points"].split() for line in root.iter() if line.tag.endswith("polyline")]
+    assert [len(points) for points in found] == [6] * len(CURVES)
+    clients = [float(point.split(",")[1]) for point in found[0]]
+    assert clients == sorted(clients, reverse=True)
+    texts = [text.text for text in root.iter() if text.tag.endswith("text")]
+    assert [text for text in texts if text in ("load", "backup")] == ["load", "backup"]
+    with pytest.raises(ValueError, match="two looks"):
+        chart({"looks": looks[:1]})
