@@ -52,8 +52,11 @@ def reach_km(latitude: float, km_per_radian: float) -> float:
 
 
 @lru_cache(maxsize=50_000)
-def location_of(cell: str, source: LocationSource = LocationSource.UNKNOWN) -> Location:
-    """A location of this very cell, its middle; NOWHERE for what is no cell.
+def location_of(
+    cell: str, source: LocationSource = LocationSource.UNKNOWN, subdivision: str = ""
+) -> Location:
+    """A location of this very cell, its middle; NOWHERE for what is no cell. subdivision: what is
+    known of that besides.
 
     >>> location_of("IE:53.3,-6.3~20").uncertainty_km
     20.0
@@ -65,6 +68,7 @@ def location_of(cell: str, source: LocationSource = LocationSource.UNKNOWN) -> L
     return Location(
         source=source,
         country=country,
+        subdivision=subdivision,
         continent=continent or continent_of(country),
         latitude=float(latitude) if latitude else None,
         longitude=float(longitude) if longitude else None,

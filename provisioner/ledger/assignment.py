@@ -1,11 +1,13 @@
 """AssignmentRecord: one client's home, as stored under assignments/<tenant>/<client>.
 
 JSON, so that an operator can read it with any etcd client. Written by template on the hot
-path: every string in it is a checked name or made by us, so only `cell` could ever need
-escaping, and cells hold no quotes.
+path: every string in it is a checked name or made by us, and cells hold no quotes; only the
+subdivision, which is a geo database's or an operator's text, is escaped.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import msgspec
 
@@ -15,6 +17,7 @@ from provisioner.geo.cells import location_of
 from provisioner.geo.location import Location, LocationSource
 from provisioner.ledger.provenance import Provenance
 
+MOST_SUBDIVISION = 64  # characters; a longer text is no code, and is not kept
 _SOURCES = {source.value: source for source in LocationSource}
 
 
@@ -32,6 +35,7 @@ class AssignmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     why: Provenance | None = None  # how it came to this unit; None: not recorded
     key: str = ""  # digest of the key by which the client proves itself; empty: it has none
     first: int = 0  # of one that has moved: its first assignment, Unix ms; 0: not recorded
+    sub: str = ""  # the subdivision in which the client was; empty: not known, or not recorded
 
     @property
     def first_ms(self) -> int:
@@ -43,7 +47,7 @@ class AssignmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     def location(self) -> Location:
         """Where the client was then: the middle of its cell."""
         source = _SOURCES.get(self.why.source) if self.why is not None else None
-        return location_of(self.cell, source or LocationSource.UNKNOWN)
+        return location_of(self.cell, source or LocationSource.UNKNOWN, self.sub)
 
 
 _decoder = msgspec.json.Decoder(AssignmentRecord)
@@ -61,10 +65,12 @@ def encode_assignment(
     why: str = "",
     key: str = "",
     first_ms: int = 0,
+    subdivision: str = "",
 ) -> bytes:
     """The record as JSON, field by field as AssignmentRecord reads it. why: as
     encode_provenance has it. key, first_ms: as AssignmentRecord has them; the latter is left out
-    at epoch 1, where it is `at_ms`."""
+    at epoch 1, where it is `at_ms`. subdivision: of the location, left out beyond
+    MOST_SUBDIVISION characters."""
     more = f',"home":"{home}"' if home else ""
     if why:
         more += f',"why":{why}'
@@ -72,10 +78,20 @@ def encode_assignment(
         more += f',"key":"{key}"'
     if first_ms and epoch > 1:
         more += f',"first":{first_ms}'
+    if subdivision:
+        more += _subdivision(subdivision)
     return (
         f'{{"unit":"{unit}","epoch":{epoch},"at_ms":{at_ms},"cell":"{cell}",'
         f'"policy":{policy}{more}}}'
     ).encode()
+
+
+@lru_cache(maxsize=10_000)
+def _subdivision(text: str) -> str:
+    """The field of a subdivision; empty where it is too long, or not a text that can be shown."""
+    if len(text) > MOST_SUBDIVISION or not text.isprintable():
+        return ""
+    return f',"sub":{msgspec.json.encode(text).decode()}'
 
 
 def with_key(value: bytes, key: str) -> bytes:

@@ -155,7 +155,7 @@ class MoveOperation(Move):
         why = encode_provenance(target.why)
         self.value = encode_assignment(
             unit, epoch, self._at_ms, request.location.cell, target.policy, home, why,
-            record.key, record.first_ms,
+            record.key, record.first_ms, request.location.subdivision,
         )  # fmt: skip
         departure = DepartureRecord(
             epoch=epoch,

@@ -44,6 +44,7 @@ class Resident(NamedTuple):
     unit: str
     cell: str  # where it was when it was assigned
     source: LocationSource = LocationSource.UNKNOWN  # by whose word
+    subdivision: str = ""  # in which it was then; empty: not recorded
 
 
 class PlannedMove(NamedTuple):
@@ -127,7 +128,7 @@ class Planner:
         )
 
     def _target(self, resident: Resident) -> Choice | NoChoice | None:
-        location = location_of(resident.cell, resident.source)
+        location = location_of(resident.cell, resident.source, resident.subdivision)
         if self._strategy is MoveStrategy.PLACE:
             return self._targets.place(location, resident.tenant, resident.key)
         if self._strategy is MoveStrategy.SPREAD:

@@ -154,7 +154,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         self.policy = placer.policies.revision_of(self.tenant.id)
         self.value = encode_assignment(
             account.unit, 1, self.at_ms, location.cell, self.policy, why=why,
-            key=self.proof.bound_key,
+            key=self.proof.bound_key, subdivision=location.subdivision,
         )  # fmt: skip
         if self.tenant.hold_s > 0:
             self.plain = False

@@ -23,6 +23,7 @@ from tests.support.fleets import at, fleet
 
 names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
 cells = st.sampled_from(["", "nowhere", "IE:53.3,-6.3~20", "@EU:", "CY@EU:", "FJ:-17.7,177.4~0"])
+subdivisions = st.sampled_from(["", "US-HI", "Île-de-France", 'a "quoted" \\ one'])
 digests = st.binary(min_size=16, max_size=16).map(lambda one: base64url(one).decode())
 provenances = st.builds(
     Provenance,
@@ -38,16 +39,18 @@ provenances = st.builds(
 
 @given(names, st.integers(1, 2**40), st.integers(0, 2**45), cells, st.integers(0, 99),
        st.one_of(st.just(""), names), st.one_of(st.none(), provenances),
-       st.one_of(st.just(""), digests), st.integers(0, 2**45))  # fmt: skip
+       st.one_of(st.just(""), digests), st.integers(0, 2**45), subdivisions)  # fmt: skip
 def test_a_record_is_read_as_it_was_written(
-    unit, epoch, at_ms, cell, policy, home, why, key, first_ms
+    unit, epoch, at_ms, cell, policy, home, why, key, first_ms, subdivision
 ):
     encoded = "" if why is None else encode_provenance(why)
-    value = encode_assignment(unit, epoch, at_ms, cell, policy, home, encoded, key, first_ms)
+    value = encode_assignment(
+        unit, epoch, at_ms, cell, policy, home, encoded, key, first_ms, subdivision
+    )
     record = decode_assignment(value)
     assert record == AssignmentRecord(
         unit=unit, epoch=epoch, at_ms=at_ms, cell=cell, policy=policy, home=home, why=why, key=key,
-        first=first_ms if epoch > 1 else 0,
+        first=first_ms if epoch > 1 else 0, sub=subdivision,
     )  # fmt: skip
     assert record.first_ms == (first_ms if epoch > 1 else at_ms)
     assert json.loads(value)["unit"] == unit  # an operator reads it with any tool
@@ -105,3 +108,15 @@ def test_provenance_is_of_the_clients_own_position():
         source=LocationSource.DATABASE, country="IE", cell=cell_of("IE", None, None, 0.0)
     )
     assert provenance_of(units, 0, "nearest", country).distance_km == UNKNOWN_KM
+
+
+@pytest.mark.parametrize("text", ["x" * 65, "a\nb", "\ud800", "\x00"])
+def test_a_subdivision_that_is_no_code_is_not_kept(text):
+    record = decode_assignment(encode_assignment("dublin", 1, 7, "US:", subdivision=text))
+    assert record.sub == ""
+
+
+def test_where_a_client_was_is_known_to_the_subdivision():
+    value = encode_assignment("dublin", 1, 7, "US:21.3,-157.9~20", subdivision="US-HI")
+    location = decode_assignment(value).location
+    assert (location.country, location.subdivision) == ("US", "US-HI")

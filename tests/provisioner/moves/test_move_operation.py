@@ -168,3 +168,19 @@ async def test_the_key_and_the_first_assignment_go_along():
         assert decode_departure(move.writes[0].value).first_ms == expected
         move.assigned(9)
         assert (await move.outcome).first_ms == expected
+
+
+async def test_the_place_goes_along_to_the_subdivision():
+    at = replace(request(), location=location_of("US:21.3,-157.9~20", subdivision="US-HI"))
+    move = operation(at, TO_VIRGINIA)
+    move.choose()
+    assert decode_assignment(move.value).location.subdivision == "US-HI"
+
+
+async def test_one_that_was_decided_by_another_version_of_the_policy_is_not_current():
+    move = operation(request(), TO_VIRGINIA)
+    move.choose()
+    assert not move.is_current()  # the target's is 2, and 0 counts
+    older = operation(request(), TO_VIRGINIA._replace(policy=0))
+    older.choose()
+    assert older.is_current()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from control_plane.fleet.unit import ServedAreas
 from provisioner.geo.cells import cell_of, location_of
+from provisioner.geo.location import LocationSource
 from provisioner.moves.plan import (
     CONTINENTS,
     NO_ROOM,
@@ -23,6 +24,7 @@ from provisioner.moves.plan import (
 from provisioner.placement.filters import PlacementPolicy, why_not
 from provisioner.placement.fleet import PlacementFleet
 from tests.support.fleets import fleet, situations
+from tests.support.policies import compiled
 
 POLICY = PlacementPolicy()
 IRELAND = "IE:53.3,-6.3~20"
@@ -196,3 +198,40 @@ def test_whom_a_fleet_cannot_serve_without_a_unit(units, tenants, expected):
 
 def test_nobody_misses_a_unit_that_is_not_there():
     assert left_without(PlacementFleet(units=(), revision=1), "ghost", ["a"]) == ("", ())
+
+
+@pytest.mark.parametrize("strategy", [MoveStrategy.PLACE, MoveStrategy.SPREAD])
+@pytest.mark.parametrize(
+    ("subdivision", "unit"), [("US-HI", "dublin"), ("US-TX", "virginia"), ("", "virginia")]
+)
+def test_a_rule_on_the_subdivision_holds_for_who_is_moved_while_away(strategy, subdivision, unit):
+    rules = """
+    rules:
+      - {name: hawaii, when: location.subdivision == 'US-HI', require: {countries: [IE]}}
+    """
+
+    class Policies:
+        """A PolicySource of one policy."""
+
+        made = compiled(rules, tenant="t")
+        default = made.base
+
+        def of(self, tenant, location, client_key):
+            return self.made.of(location, client_key)
+
+        def revision_of(self, tenant):
+            return self.made.revision
+
+    units = without(fleet("oregon", "dublin", "virginia"), "oregon", "it is being drained")
+    planned = Planner(
+        units, Policies(), room=[0, 9, 9], load=[0.0] * 3, capacity=[9] * 3, strategy=strategy
+    )
+    who = Resident(
+        b"assignments/t/anna",
+        "t",
+        "oregon",
+        "US:38.9,-77.4~20",
+        LocationSource.DATABASE,
+        subdivision,
+    )
+    assert [one.unit for one in planned.add([who])] == [unit]

@@ -10,6 +10,7 @@ from control_plane import keys
 from control_plane.errors import Exhausted, ServiceError
 from control_plane.fleet.unit import DEFAULT_TENANT, TenantSpec
 from control_plane.store.port import KeyValue
+from provisioner.geo.cells import location_of
 from provisioner.geo.location import NOWHERE
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import decode_assignment
@@ -139,3 +140,20 @@ def test_answers_go_to_the_call(flow: RecordingFlow) -> None:
     one.reply(b"answer")
     one.fail(error)
     assert sink.heard == [b"answer", error]
+
+
+def test_the_subdivision_is_kept_with_the_place(flow: RecordingFlow) -> None:
+    one = pending(flow)
+    one.location = location_of("US:21.3,-157.9~20", subdivision="US-HI")
+    one.choose()
+    assert decode_assignment(one.value).location.subdivision == "US-HI"
+
+
+def test_it_is_current_until_its_policy_is_replaced(flow: RecordingFlow) -> None:
+    one = pending(flow)
+    one.choose()
+    assert one.is_current()
+    flow.placer.policies = PlacementPolicy(revision=4)
+    assert not one.is_current()
+    one.choose()
+    assert one.is_current()
