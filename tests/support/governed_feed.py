@@ -131,6 +131,7 @@ class Governed:
             harness.database, harness.worker, wall_ms=harness.clock,
             new_id=lambda: f"k-{next(numbers)}", new_secret=lambda: b"s" * 32,
         )  # fmt: skip
+        self.redaction = redaction(harness)
         self.outcomes = OutcomeEvents(harness.log, disclosure(harness).governed)
         recorder = OutcomeRecorder(self.outcomes.record, wall_ms=harness.clock)
         self.recorder = recorder

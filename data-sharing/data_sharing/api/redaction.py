@@ -97,6 +97,7 @@ class Redaction:
         if self._hides(tenant, rule, 0):
             for one in message.differences:
                 one.key = "…" if one.key else ""
+                one.cause = one.cause if one.position else "…"  # a timer's name has its key
                 del one.stable_effects[:]
                 del one.candidate_effects[:]
         return message
