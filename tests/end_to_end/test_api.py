@@ -6,6 +6,7 @@ One server per transport for the whole module (conftest).
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 
 import grpc
@@ -58,6 +59,16 @@ async def test_a_client_gets_the_nearest_unit_a_ticket_and_the_reason(stub):
     assert again.assignment == answer.assignment
     got = await stub.GetAssignment(pb.GetAssignmentRequest(client_id="alice"))
     assert got.assignment == answer.assignment
+
+
+@pytest.mark.parametrize("address", ["81.2.69.142", "2001:4860:4860::8888"])
+async def test_who_asks_hears_for_which_network_the_decision_holds(stub, address):
+    name = f"network-{address.replace(':', '-')}"
+    asked = pb.ProvisionRequest(client_id=name, address=address, with_network=True)
+    answer = await stub.Provision(asked)
+    assert ipaddress.ip_address(address) in ipaddress.ip_network(answer.network)
+    again = await stub.Provision(asked)
+    assert (again.existing, again.network) == (True, "")
 
 
 @pytest.mark.parametrize(
