@@ -67,6 +67,7 @@ async def test_who_asks_hears_for_which_network_the_decision_holds(stub, address
     asked = pb.ProvisionRequest(client_id=name, address=address, with_network=True)
     answer = await stub.Provision(asked)
     assert ipaddress.ip_address(address) in ipaddress.ip_network(answer.network)
+    asked.address = "1.1.1.1"
     again = await stub.Provision(asked)
     assert (again.existing, again.network) == (True, "")
 

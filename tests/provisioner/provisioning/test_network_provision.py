@@ -88,7 +88,7 @@ async def test_only_who_asks_and_is_new_is_told(store):
         assert (await server.ask("plain", told=False)).network == ""
         first = await server.ask("a")
         assert ipaddress.ip_address(IN_IRELAND) in ipaddress.ip_network(first.network)
-        again = await server.ask("a")
+        again = await server.ask("a", "1.1.1.1")  # another record, were it in the same millisecond
         assert (again.existing, again.network) == (True, "")
 
 
