@@ -18,6 +18,7 @@ from bench.suite.matching import MATCHING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
 from bench.suite.naming import NAMING
+from bench.suite.neighbours import NEIGHBOURS
 from bench.suite.observing import OBSERVING
 from bench.suite.outcomes import OUTCOMES
 from bench.suite.overload import OVERLOAD
@@ -56,6 +57,7 @@ ALL: tuple[Measurement, ...] = (
     RULES_AT_SCALE,
     RULE_MATCHING,
     SHARING,
+    NEIGHBOURS,
     SHARING_NATS,
     PARTITIONS_NATS,
     INVOKING,
