@@ -15,6 +15,7 @@ which copies the nodes on the way to what is changed and shares all others.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
@@ -236,25 +237,34 @@ def _at(ranges: Ranges[Entry[T]], atom: Range, who: T) -> list[Entry[T]]:
 
 
 def _is_under(node: Node[T], access: Conjunct, who: T, rest: tuple[Conjunct, ...]) -> bool:
-    """Whether somebody is filed under this conjunct; then that is so for each of its atoms. One
-    that no event satisfies, `in []`, has no place and is preferred to all others."""
+    """Whether somebody is filed under this conjunct: at each of its places, with this rest. Another
+    conjunct may share some of the places. One that no event satisfies, `in []`, has no place and
+    is preferred to all others."""
     for atom in access:
-        if isinstance(atom, Equals) and not atom.values:
-            continue
         tests = _seen(node, atom.path)
-        if tests is None:
-            return False
         if isinstance(atom, Range):
-            return tests.ranges is not None and bool(_at(tests.ranges, atom, who))
-        below = _below(tests, atom, next(_keys(atom)))
-        return below is not None and _has(below, who, rest)
+            ranges = None if tests is None else tests.ranges
+            if ranges is None or not any(
+                _is_same(one.rest, rest) for one in _at(ranges, atom, who)
+            ):
+                return False
+            continue
+        for key in _keys(atom):
+            below = None if tests is None else _below(tests, atom, key)
+            if below is None or not _has(below, who, rest):
+                return False
     return True
 
 
 def _has(node: Node[T], who: T, rest: tuple[Conjunct, ...]) -> bool:
-    if any(entry.who == who for entry in node.entries):
+    if any(entry.who == who and _is_same(entry.rest, rest) for entry in node.entries):
         return True
     return any(_is_under(node, one, who, _without(rest, one)) for one in rest)
+
+
+def _is_same(one: tuple[Conjunct, ...], other: tuple[Conjunct, ...]) -> bool:
+    """Whether these are the very same conjuncts."""
+    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def _cost(node: Node[T], conjunct: Conjunct) -> float:

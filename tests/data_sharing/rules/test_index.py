@@ -194,6 +194,35 @@ def test_an_index_changed_step_by_step_finds_what_one_built_at_once_finds(
             assert set(index.touched(event)) == set(at_once.touched(event)) == admitted
 
 
+@pytest.mark.parametrize("crowd", [0, 40])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'event.data.a in ["", -1] && event.data.a == ""',
+        'event.data.a == "" && event.data.a in ["", -1]',
+        'event.data.a in ["", -1] && event.data.a in ["", 1]',
+        "(event.data.a > 1 || event.data.b == 2) && event.data.a > 1",
+    ],
+)
+def test_what_asks_twice_for_one_value_is_removed_from_all_its_places(
+    text: str, crowd: int
+) -> None:
+    """By whichever of both it was found, which the crowd at the values decides."""
+    others = ['event.data.a == ""', "event.data.a == -1", "event.data.a > 1", "event.data.b == 2"]
+    for other in others:
+        texts = [text] * 12 + [other] * crowd
+        watches = [
+            Subscription(number, conjuncts_of(EVENT.compile(one, field="when").tree, ROOTS))
+            for number, one in enumerate(texts)
+        ]
+        index = FeedIndex(watches)
+        for number in range(12):
+            index = index.with_changes(removed=[number])
+        for data in ({"a": ""}, {"a": -1}, {"a": 2}, {"b": 2}):
+            event = Event("t", "s", "1", "f", "", 0, data)
+            assert not [one for one in index.touched(event) if one < 12]
+
+
 def test_nothing_is_left_of_subscriptions_that_are_gone() -> None:
     texts = ['event.data.kind == "x" && event.data.road == "A1"', "event.data.a in []",
              "event.data.a > 1 && event.data.a < 0", "event.data.a > 1", "event.data.a < 1",
