@@ -94,7 +94,8 @@ def test_policies_and_consents_decide_what_is_shown(
     assert explained("e3")["data"] is explained("e2")["data"] is None
     assert homeport("sharing", "consents")["consents"] == []
     assert len(homeport("sharing", "consents", "--withdrawn")["consents"]) == 1
-    assert homeport("sharing", "reads")["reads"] == []  # by rules and forecasts: there are none
+    (read,) = homeport("sharing", "reads")["reads"]  # rules and forecasts there are none
+    assert (read["reader"], read["field"], read["events"]) == ("tenant/operators", "/speed_kmh", 1)
 
     assert homeport("sharing", "remove", SPEED)["feed"] == SPEED
     assert explained("e3")["data"] == {"road": "A1", "speed_kmh": 40}

@@ -10,7 +10,9 @@ from tests.support.decisions_harness import DecisionHarness
 
 
 def shown_records(harness: DecisionHarness) -> ShownRecords:
-    return ShownRecords(harness.database, lambda: harness.worker.rules.policies)
+    return ShownRecords(
+        harness.database, lambda: harness.worker.rules.policies, wall_ms=harness.clock
+    )
 
 
 def disclosure(harness: DecisionHarness) -> Disclosure:

@@ -150,7 +150,7 @@ def _kept(part: KeptPart) -> pb.KeptPart:
     return pb.KeptPart(
         kind=part.kind,
         name=part.name,
-        count=part.count,
+        count=part.events,
         newest=[
             pb.KeptEvent(time=timestamp(one.time_ms), value=one.value, source=one.source, id=one.id)
             for one in part.newest

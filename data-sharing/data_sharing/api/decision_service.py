@@ -36,7 +36,7 @@ from data_sharing.management.explanations import (
     position_of,
 )
 from data_sharing.management.operator_actions import OperatorActions, require_letter
-from data_sharing.management.shown_records import ShownRecords
+from data_sharing.management.shown_records import Reads, ShownRecords
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 from homeport.api.datasharing.v1 import decision_pb2_grpc as pb_grpc
 
@@ -108,7 +108,9 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
 
         found = self._database.read(explain)
         record = found.event
-        shown = None if record is None else self._shown.to_operator(record, request.purpose)
+        reads = Reads()
+        shown = None if record is None else self._shown.to_operator(record, request.purpose, reads)
+        await self._shown.count(reads)
         return self._redaction.explanation(tenant, explanation_to_proto(found, shown))
 
     async def GetAncestry(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from control_plane.errors import NotFound, PermissionDenied, Unavailable
 from data_sharing.feeds.port import FeedLog, Record
 from data_sharing.instruction import OUTCOME_FEED
-from data_sharing.management.shown_records import ShownRecords
+from data_sharing.management.shown_records import Reads, ShownRecords
 from data_sharing.registry.access import caused, may_read, origin, readable
 from data_sharing.registry.catalogue import Catalogue
 from data_sharing.sharing.audience import OPERATORS, Audience
@@ -61,7 +61,9 @@ async def read_along(
         key = None if shown.governs(tail.tenant) else tail.key or None
         page = await log.read(tail.tenant, position, types=types, key=key, limit=PAGE)
         position = page.position
-        records = seen(page.records, tail, catalogue(), shown)
+        reads = Reads()
+        records = seen(page.records, tail, catalogue(), shown, reads)
+        await shown.count(reads)
         for stretch in _stretches(records, position, page.trimmed):
             silent_s = 0.0
             yield stretch
@@ -97,10 +99,15 @@ def visible(catalogue: Catalogue, tail: Tail) -> Collection[str] | None:
 
 
 def seen(
-    records: Sequence[Record], tail: Tail, catalogue: Catalogue, shown: ShownRecords
+    records: Sequence[Record],
+    tail: Tail,
+    catalogue: Catalogue,
+    shown: ShownRecords,
+    reads: Reads,
 ) -> Sequence[Record]:
     """Of the types that it gets, the events that the reader may see, as it may see them: of
-    outcomes, those of what events of its own caused. An operator sees all of what is open."""
+    outcomes, those of what events of its own caused. An operator sees all of what is open. reads:
+    where it is added what is shown of feeds with a policy."""
     if tail.application:
         records = [
             one
@@ -109,24 +116,32 @@ def seen(
         ]
     if not shown.governs(tail.tenant):
         return records
-    found = [_shown(one, tail, catalogue, shown) for one in records]
-    return [one for one in found if one is not None and tail.key in ("", one.key)]
+    found = list[Record]()
+    for one in records:
+        mine = Reads()
+        record = _shown(one, tail, catalogue, shown, mine)
+        if record is not None and tail.key in ("", record.key):
+            found.append(record)
+            reads.update(mine)
+    return found
 
 
-def _shown(record: Record, tail: Tail, catalogue: Catalogue, shown: ShownRecords) -> Record | None:
+def _shown(
+    record: Record, tail: Tail, catalogue: Catalogue, shown: ShownRecords, reads: Reads
+) -> Record | None:
     """One as the reader may see it; None: not at all."""
     if not tail.application:
-        found = shown.to_operator(record, tail.purpose)
+        found = shown.to_operator(record, tail.purpose, reads)
     elif origin(catalogue, tenant=tail.tenant, feed=record.type) == tail.application:
         if not tail.by_operator:
             return record
-        found = shown.to_operator(record, tail.purpose)
+        found = shown.to_operator(record, tail.purpose, reads)
     else:
         access = may_read(
             catalogue, tenant=tail.tenant, application=tail.application, feed=record.type
         )
         readers = {tail.application, *((OPERATORS,) if tail.by_operator else ())}
-        found = shown.to(record, Audience(frozenset(readers), access.purpose))
+        found = shown.to(record, Audience(frozenset(readers), access.purpose), reads)
     return None if found is None else found.record
 
 

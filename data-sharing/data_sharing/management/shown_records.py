@@ -7,13 +7,16 @@ those that hold now, for events behind them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from data_sharing.database import Database
 from data_sharing.decisions import sharing_tables
+from data_sharing.decisions.shared_reads import DAY_MS
+from data_sharing.decisions.sharing_tables import ReadName
 from data_sharing.event import Event
 from data_sharing.feeds.port import Record
 from data_sharing.sharing.audience import OPERATORS, Audience
@@ -21,6 +24,7 @@ from data_sharing.sharing.consent import NO_CONSENTS, Consent
 from data_sharing.sharing.field_view import FieldView, Selection
 from data_sharing.sharing.policies import SharingPolicies
 
+Reads: TypeAlias = Counter[ReadName]
 _KEPT_ATTRIBUTES = ("datacontenttype", "dataschema")
 
 
@@ -32,21 +36,34 @@ class Shown(NamedTuple):
 
 
 class ShownRecords:
-    """policies: in force now."""
+    """policies: in force now; wall_ms: Unix ms."""
 
-    def __init__(self, database: Database, policies: Callable[[], SharingPolicies]) -> None:
-        self._database, self._policies = database, policies
+    def __init__(
+        self,
+        database: Database,
+        policies: Callable[[], SharingPolicies],
+        *,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._database, self._policies, self._wall_ms = database, policies, wall_ms
 
-    def to_operator(self, record: Record, purpose: str) -> Shown | None:
-        """None: nothing of it."""
-        return self.to(record, Audience(frozenset((OPERATORS,)), purpose))
+    def to_operator(self, record: Record, purpose: str, reads: Reads | None = None) -> Shown | None:
+        """None: nothing of it. reads: as of `to`."""
+        return self.to(record, Audience(frozenset((OPERATORS,)), purpose), reads)
+
+    async def count(self, reads: Reads) -> None:
+        """Who is going to be shown what, before it is. Raises Unavailable: nobody is shown what is
+        not counted."""
+        if reads:
+            await self._database.transact(lambda db: sharing_tables.add_reads(db, reads))
 
     def governs(self, tenant: str) -> bool:
         """Whether any feed of the tenant has a policy."""
         return self._policies().governs(tenant)
 
-    def to(self, record: Record, audience: Audience) -> Shown | None:
-        """The same for whoever reads."""
+    def to(self, record: Record, audience: Audience, reads: Reads | None = None) -> Shown | None:
+        """The same for whoever reads. reads: where it is added what of a feed with a policy is
+        shown, to be counted."""
         view = self._policies().view(record.tenant, record.type, audience)
         if view is None:
             return Shown(record, None)
@@ -55,6 +72,13 @@ class ShownRecords:
         if selection is None:
             return None
         seen = selection.event_of(event)
+        if reads is not None:
+            day = self._wall_ms() // DAY_MS
+            for reader in audience.readers:
+                for field in selection.fields:
+                    reads[
+                        ReadName(record.tenant, day, record.type, reader, audience.purpose, field)
+                    ] += 1
         return Shown(
             record._replace(
                 key=seen.key,

@@ -70,13 +70,13 @@ class KeptEvent(NamedTuple):
 
 class KeptPart(NamedTuple):
     """What a rule held of a window or of one input of its join, once it had judged. newest: of
-    count events a few. from_ms and until_ms: of a window, whose events are behind the one and up to
+    the events a few. from_ms and until_ms: of a window, whose events are behind the one and up to
     the other; of an input until_ms says up to when an event that it waits for may have happened, 0:
     it waits for none."""
 
     kind: str  # "window", "input", "absent"
     name: str
-    count: int
+    events: int
     newest: tuple[KeptEvent, ...]
     from_ms: int = 0
     until_ms: int = 0

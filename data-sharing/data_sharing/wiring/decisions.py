@@ -148,7 +148,7 @@ async def build_deciding(
     )
     disclosure = Disclosure(lambda: worker.rules, spec_finder(database))
     redaction = Redaction(disclosure)
-    shown = ShownRecords(database, lambda: worker.rules.policies)
+    shown = ShownRecords(database, lambda: worker.rules.policies, wall_ms=wall_ms)
 
     key = await asyncio.to_thread(  # a passphrase takes a tenth of a second
         key_of_file, signing_key, wrapping, random=secrets.token_bytes

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_sharing.api.redaction import NOT_SHOWN
+from data_sharing.decisions import sharing_tables
 from data_sharing.instruction import OUTCOME_FEED
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 from tests.support.datasharing_callers import OPERATOR
@@ -78,6 +79,32 @@ async def test_who_reads_the_feed_gets_what_is_granted(
     records = [one for one in await made.tail(application, purpose) if one.type == "traffic"]
     shown = purpose == PURPOSE or bool(application)
     assert [one.content for one in records] == ([b'{"minutes":50}'] if shown else [])
+
+
+async def test_what_is_tailed_and_explained_is_counted_as_it_is_shown(made: Governed) -> None:
+    await made.harness.publish(event(DATA, id="e1", key="anna"), event(DATA, id="e2", key="ben"))
+    at_first = reads(made)
+    assert {reader for reader, *_ in at_first} == {"lamp", "tenant/rules"}
+    await made.tail("heating")
+    await made.tail("heating", key="anna")
+    await made.tail("roads")  # its own feed
+    await made.tail("", "Spy.")  # nothing
+    request = pb.ExplainDecisionRequest(event=pb.EventName(position=1), purpose=PURPOSE)
+    await made.decisions.ExplainDecision(request, OPERATOR)
+    new = [one for one in reads(made) if one not in at_first]
+    assert new == [
+        ("heating", PURPOSE, "/minutes", 3),
+        ("heating", PURPOSE, "key", 3),
+        ("tenant/operators", PURPOSE, "/minutes", 1),
+        ("tenant/operators", PURPOSE, "key", 1),
+    ]
+
+
+def reads(made: Governed) -> list[tuple[str, str, str, int]]:
+    rows = made.harness.read(
+        lambda db: sharing_tables.read_page(db, TENANT, (0, "", "", "", ""), 100)
+    )
+    return [(name.reader, name.purpose, name.field, events) for name, events in rows]
 
 
 async def test_the_producer_reads_its_own_feed_whole(made: Governed) -> None:
