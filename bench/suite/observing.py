@@ -131,7 +131,7 @@ CUTS: Mapping[str, Sequence[Cut]] = {
         Cut(
             _USE_CASE,
             """\
-        if self.traces_calls:  # all that a server without tracing spends on it
+        if self.traces_calls and kind is SingleProvision:  # all that it costs untraced
             span = span_of(sink)
             if span is not None:
                 begin_traced(
