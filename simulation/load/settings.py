@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from simulation.load.user_kinds import KINDS, RETURNING, USUAL, UserKind
+from simulation.load.user_kinds import KINDS, RETURNING, USUAL, UserKind, check_weights
 
 MOST_ARRIVALS = 20_000_000  # of one run; each takes some 20 bytes before it begins
 MOST_USERS = 50_000_000
@@ -60,9 +60,14 @@ class LoadSettings:
             ("herd-within", self.herd_within_s, 0.01, LONGEST_S),
             ("seed", self.seed, 0, (1 << 31) - 1),
         )
+        for name in ("users", "processes", "connections", "retries", "seed"):
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it is a whole number")
         for name, value, low, high in bounds:
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value:g}; it can be {low:g} to {high:g}")
+        if self.mix:
+            check_weights(self.mix)
         if self.scenario is Scenario.HERD and self.herd_within_s > self.duration_s / 2:
             raise ValueError("herd-within is more than half of the duration; make the run longer")
         if self.users < self.processes:
@@ -95,5 +100,5 @@ def settings_of(document: Mapping[str, Any]) -> LoadSettings:
         given["scenario"] = Scenario(given["scenario"])
         given["mix"] = {KINDS[word]: float(weight) for word, weight in given["mix"].items()}
         return LoadSettings(**given)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"these are no settings of a load: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 from control_plane.printable import quoted
 
@@ -54,9 +55,16 @@ def parse_mix(text: str) -> dict[UserKind, float]:
         if kind in found:
             raise ValueError(f"{word.strip()} is there twice")
         found[kind] = weight
-    if not sum(found.values()):
-        raise ValueError("a mix needs a weight above 0")
+    check_weights(found)
     return found
+
+
+def check_weights(mix: Mapping[Any, float]) -> None:
+    """Raises ValueError unless they are numbers from 0 on, one of them above it."""
+    if not all(0.0 <= weight < 1e9 for weight in mix.values()):
+        raise ValueError("a weight of a mix is a number from 0 on, below 1,000,000,000")
+    if not sum(mix.values()):
+        raise ValueError("a mix needs a weight above 0")
 
 
 def mix_text(mix: Mapping[UserKind, float]) -> str:

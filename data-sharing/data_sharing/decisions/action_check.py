@@ -1,7 +1,8 @@
 """ActionCheck: whether what rules and plans ask of applications can be done, as the catalogue is.
 
-An application or action that is not there may be submitted later, so that is a warning; settings
-that the action's input schema can never take are a fault, whatever is computed or set later. What
+An application or action that is not there may be submitted later, so that is a warning; a name that
+none can have is a fault, and settings that the action's input schema can never take, whatever is
+computed or set later. What
 it says of a rule or plan follows from the catalogue alone, and is found anew when asked. Pure.
 """
 
@@ -18,6 +19,7 @@ from data_sharing.decisions.action_schemas import compiled_schema, input_values
 from data_sharing.plans.plan import EventPlan, Occurrence
 from data_sharing.plans.spec import PlanSpec
 from data_sharing.registry.catalogue import Catalogue
+from data_sharing.registry.manifest import not_a_name
 from data_sharing.rules.compiled import CompiledRule, Invocation
 from data_sharing.rules.value_types import ValueTypes
 from data_sharing.schemas import Breach, DataSchema, pointer
@@ -109,6 +111,11 @@ def _check(
     settings: _Settings,
     found: ActionFindings,
 ) -> None:
+    names = (("application", application), ("action", action))
+    unnamed = [(what, why) for what, name in names if (why := not_a_name(name)) is not None]
+    if unnamed:
+        found.faults.extend((f"{at}.{what}", why) for what, why in unnamed)
+        return
     version = catalogue.application(tenant, application)
     if version is None:
         found.warnings.append((at, f"tenant {tenant} has no application {application}; "
@@ -116,9 +123,9 @@ def _check(
         return
     declared = version.manifest.action(action)
     if declared is None:
-        names = ", ".join(one.name for one in version.manifest.actions) or "none"
+        there = ", ".join(one.name for one in version.manifest.actions) or "none"
         found.warnings.append((at, f"{application} {version.manifest.version} has no action "
-                                   f"{action}, but {names}; until it has, this fails when "
+                                   f"{action}, but {there}; until it has, this fails when "
                                    "due"))  # fmt: skip
         return
     schema = compiled_schema(declared.input)

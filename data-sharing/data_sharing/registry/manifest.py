@@ -6,13 +6,27 @@ What only others can tell, the sandbox or the consumers of its feeds, comes late
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as given_by
 from typing import Any
 
+from control_plane.printable import quoted
 from data_sharing.instruction import NO_TERMS, ApprovalTerms
 from data_sharing.runtimes.port import ArtifactKind, Limits
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")  # `name` of the manifest's schema
+
+
+def not_a_name(text: str) -> str | None:
+    """Why no application, nor an action, can have this name; None: one can."""
+    if _NAME.fullmatch(text) is not None:
+        return None
+    shown = quoted(text if len(text) <= 64 else f"{text[:64]}…")
+    return (
+        f"{shown} is no name; a name is 1 to 63 of a-z 0-9 - . and starts and ends with none of -."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

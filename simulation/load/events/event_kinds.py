@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from control_plane.printable import quoted
+from simulation.load.user_kinds import check_weights
 
 MOST_RULES = 10_000
 MOST_PLANS = 10_000
@@ -77,14 +78,16 @@ class EventSettings:
 
     def __post_init__(self) -> None:
         """Raises ValueError that names what is wrong."""
+        for name in ("rules", "plans"):
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it is a whole number")
         if not 1 <= self.rules <= MOST_RULES:
             raise ValueError(f"rules is {self.rules}; it can be 1 to {MOST_RULES}")
         if not 1 <= self.plans <= MOST_PLANS:
             raise ValueError(f"plans is {self.plans}; it can be 1 to {MOST_PLANS}")
         if not 0.0 <= self.http_share <= 1.0:
             raise ValueError(f"the share over HTTP is {self.http_share:g}; it can be 0 to 1")
-        if not sum(self.mix.values()) > 0.0:
-            raise ValueError("a mix needs a weight above 0")
+        check_weights(self.mix)
 
     def document(self) -> dict[str, Any]:
         """For a report."""
@@ -101,7 +104,7 @@ def event_settings_of(document: Mapping[str, Any]) -> EventSettings:
     try:
         mix = {KINDS[word]: float(weight) for word, weight in document["mix"].items()}
         return EventSettings(**{**document, "mix": mix})
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"these are no settings of a load with events: {error}") from error
 
 
@@ -124,6 +127,5 @@ def parse_event_mix(text: str) -> dict[EventKind, float]:
         if kind in found:
             raise ValueError(f"{word.strip()} is there twice")
         found[kind] = weight
-    if not sum(found.values()):
-        raise ValueError("a mix needs a weight above 0")
+    check_weights(found)
     return found

@@ -86,7 +86,10 @@ def held_result(page: str) -> dict[str, Any]:
     found = _HELD.search(page)
     if found is None:
         raise ValueError("it is no report of homeport load")
-    result = json.loads(found[1])
+    try:
+        result = json.loads(found[1])
+    except RecursionError:
+        raise ValueError("it is no report of homeport load") from None
     if not isinstance(result, dict) or "settings" not in result:
         raise ValueError("it is no report of homeport load")
     return result

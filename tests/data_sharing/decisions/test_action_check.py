@@ -3,17 +3,22 @@ come later is a warning."""
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import data_sharing.registry
 from data_sharing.decisions.action_check import of_change, of_plan, of_rule
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
 from data_sharing.registry.catalogue import Catalogue, Version
-from data_sharing.registry.manifest import Action, Manifest
+from data_sharing.registry.manifest import Action, Manifest, not_a_name
 from tests.support.rule_harness import TENANT, rules_of
 
+SCHEMA = Path(data_sharing.registry.__file__).with_name("manifest.schema.json")
 INPUT: dict[str, Any] = {
     "type": "object",
     "required": ["times"],
@@ -165,3 +170,23 @@ def test_a_change_is_held_against_the_action_for_what_it_sets_alone():
     assert of_change(catalogue(), plan, {"actions.light.config.colour": None}).faults == []
     ((at, what),) = of_change(catalogue(), plan, {"actions.light.config.colour": "green"}).faults
     assert (at, what[:9]) == ("actions.light.config", "/colour: ")
+
+
+@pytest.mark.parametrize("name", ["''", "' '", "Lamp", "lamp-", '"\\u0000"', "x" * 64, "../lamp"])
+def test_a_name_that_none_can_have_is_a_fault(name: str) -> None:
+    for action, at in (
+        (f"{name}, action: blink", "application"),
+        (f"lamp, action: {name}", "action"),
+    ):
+        found = of_config("{times: 3}", action=action)
+        ((where, why),) = found.faults
+        assert where == f"rules.r.do[0].invoke.{at}"
+        assert "is no name; a name is 1 to 63 of a-z" in why
+        assert not found.warnings
+
+
+def test_names_are_those_that_a_manifest_may_have() -> None:
+    schema = json.loads(SCHEMA.read_text())
+    for name in ("lamp", "a", "9", "a.b-c", "", "A", "a-", ".a", "a_b", "x" * 63, "x" * 64, "a\n"):
+        taken = re.search(schema["$defs"]["name"]["pattern"].replace("$", r"\Z"), name) is not None
+        assert (not_a_name(name) is None) == taken, name

@@ -106,8 +106,13 @@ def test_the_settings_of_a_report_are_those_of_its_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["", "<html>", '<script type="application/json" id="homeport-load">[]</script>']
-)
+    "page",
+    [
+        "", "<html>", '<script type="application/json" id="homeport-load">[]</script>',
+        f'<script type="application/json" id="homeport-load">{"[" * 100_000}</script>',
+    ],
+    ids=["empty", "another-page", "no-object", "deep"],
+)  # fmt: skip
 def test_what_is_no_report_is_told(page: str) -> None:
     with pytest.raises(ValueError, match="no report"):
         held_result(page)
@@ -168,3 +173,19 @@ def test_every_point_of_a_plot_is_inside_it(values: list[float | None], log: boo
     for x, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", drawn):
         assert 61 <= float(x) <= 909
         assert 9 <= float(y) <= 193
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"users": 1.5}, {"users": True}, {"processes": 1.5}, {"retries": 0.5}, {"seed": 1.5},
+        {"mix": {"known": -1, "new": 2}}, {"mix": {"known": 0}}, {"mix": {"known": 10**400}},
+        {"mix": {"known": float("nan")}},
+    ],
+)  # fmt: skip
+def test_a_report_that_was_spoiled_is_refused_before_anybody_is_asked(
+    wrong: dict[str, object],
+) -> None:
+    good = LoadSettings(mix=parse_mix("known=1")).document()
+    with pytest.raises(ValueError, match=r"whole number|from 0 on|above 0|no settings of a load"):
+        settings_of({**good, **wrong})

@@ -84,8 +84,13 @@ def test_what_is_wrong_with_a_mix_is_said(text: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rules": 0}, {"plans": 10_001}, {"http_share": 1.5}, {"mix": {}}, {"more": 1}]
-)
+    "wrong",
+    [
+        {"rules": 0}, {"plans": 10_001}, {"http_share": 1.5}, {"mix": {}}, {"more": 1},
+        {"rules": 1.5}, {"plans": True}, {"mix": {"quiet": -5, "invoking": 10}},
+        {"mix": {"quiet": float("nan"), "invoking": 1}}, {"mix": {"quiet": 10**400}},
+    ],
+)  # fmt: skip
 def test_what_is_wrong_with_settings_is_said(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"it can be|above 0|no settings of a load"):
+    with pytest.raises(ValueError, match=r"it can be|above 0|from 0 on|whole|no settings of"):
         event_settings_of({**EVENTS.document(), **wrong})
