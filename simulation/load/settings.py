@@ -62,7 +62,7 @@ class LoadSettings:
         )
         for name in ("users", "processes", "connections", "retries", "seed"):
             if type(getattr(self, name)) is not int:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it is a whole number")
+                raise ValueError(f"{name} has to be a whole number")
         for name, value, low, high in bounds:
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value:g}; it can be {low:g} to {high:g}")

@@ -80,7 +80,7 @@ class EventSettings:
         """Raises ValueError that names what is wrong."""
         for name in ("rules", "plans"):
             if type(getattr(self, name)) is not int:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it is a whole number")
+                raise ValueError(f"{name} has to be a whole number")
         if not 1 <= self.rules <= MOST_RULES:
             raise ValueError(f"rules is {self.rules}; it can be 1 to {MOST_RULES}")
         if not 1 <= self.plans <= MOST_PLANS:
