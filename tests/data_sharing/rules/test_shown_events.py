@@ -179,6 +179,14 @@ def made_event(position: int) -> Any:
     return Event(TENANT, "app", f"e{position}", "traffic", "k", 1, {"minutes": 50}, "", position)
 
 
+def test_what_a_producer_calls_its_flow_is_not_told() -> None:
+    made = harness(rule("true"), policies(grant("/minutes")))
+    named = msgspec.structs.replace(made_event(1), correlation="flow-of-anna")
+    decided = made.rules.decide(named, now_ms=1, state=made.state, plans=made.plans)
+    assert verdicts(decided) == ["fired"]
+    assert "flow-of-anna" not in str(decided)
+
+
 WINDOW = """
     windows: {w: {over: 1h, value: event.data.minutes}}
 """
