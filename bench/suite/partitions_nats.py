@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples, Target
 from bench.suite.sharing import BATCH, DECIDING_SCHEMAS, messages
-from bench.suite.sharing_nats import MEMBERS, decided_per_s, target_of
+from bench.suite.sharing_nats import MEMBERS, decided_per_s, target_of, until_available
 from console.local.nats_process import NatsCluster
 from data_sharing.clock import wall_ms
 from data_sharing.database import Database
@@ -148,7 +148,8 @@ async def rebalance_s(cluster: NatsCluster, folder: Path, keys: int) -> float:
         await lease.acquire()
         path = folder / "second.db"
         replica = Replica(changelog, owner="second", new_id=new_id)
-        await Takeover(path, SCHEMAS, changelog, new_id=new_id, wall_ms=wall_ms).begin(replica)
+        takeover = Takeover(path, SCHEMAS, changelog, new_id=new_id, wall_ms=wall_ms)
+        await until_available(lambda: takeover.begin(replica))
         database = await Database.open(path, SCHEMAS, prepare=replica.prepare, gate=replica)
         try:
             worker = DecisionWorker(database, InstructionFactory(lambda *_: None), wall_ms=wall_ms)
@@ -172,7 +173,8 @@ def _insert(db: sqlite3.Connection, rows: Sequence[tuple[str, str, str, str, byt
 async def _filled(path: Path, changelog: JetStreamChangeLog, keys: int) -> None:
     """A partition with so much state, a snapshot of it, and commits behind that."""
     replica = Replica(changelog, owner="first", new_id=new_id)
-    await Takeover(path, SCHEMAS, changelog, new_id=new_id, wall_ms=wall_ms).begin(replica)
+    takeover = Takeover(path, SCHEMAS, changelog, new_id=new_id, wall_ms=wall_ms)
+    await until_available(lambda: takeover.begin(replica))
     database = await Database.open(path, SCHEMAS, prepare=replica.prepare, gate=replica)
     try:
 
