@@ -84,7 +84,8 @@ class Expression:
 
     def evaluate(self, bindings: Bindings) -> Any:
         """A plain Python value (bool, int, float, str, None, datetime, timedelta, list, dict),
-        or a Fault."""
+        or a Fault. Maps that CEL made have their entries in the order of their keys: its own is
+        another one each time (findings/cel-map-order.sh)."""
         if self.path is not None:
             found = read(self.path, bindings.values)
             if found is not None:
@@ -95,7 +96,7 @@ class Expression:
             found = self._eval(bindings)
             if found.type() == _ERROR:
                 return _fault(str(found.value()))
-            return found.plain_value()
+            return _ordered(found.plain_value())
         except RuntimeError as error:  # the iteration budget, or a value outside CEL
             return _fault(str(error))
 
@@ -135,6 +136,17 @@ def _too_long(loops: tuple[Loop, ...], values: Mapping[str, Any]) -> Fault | Non
                 missing=False,
             )
     return None
+
+
+def _ordered(value: Any) -> Any:
+    """The same with the entries of all maps in it in the order of their keys: false, true, numbers
+    and then texts."""
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: (isinstance(key, str), key))
+        return {key: _ordered(value[key]) for key in keys}
+    if isinstance(value, list):
+        return [_ordered(item) for item in value]
+    return value
 
 
 def _fault(said: str) -> Fault:

@@ -203,3 +203,16 @@ def test_an_expression_that_somebody_has_is_the_same_one() -> None:
     assert ENVIRONMENT.compile("event.a == 7", field="y", returns=(ValueType.BOOL,)) is not one
     with pytest.raises(InvalidInput):
         ENVIRONMENT.compile("event.a == 7", field="y", returns=(ValueType.INT,))
+
+
+def test_maps_have_their_entries_in_one_order_each_time() -> None:
+    """CEL's own order is another one at each evaluation: what is written of it would be, too."""
+    expression = ENVIRONMENT.compile(
+        '{"d": 1, "a": [{"y": 1, "x": 2, "z": 3}], "c": {true: 1, 7: 2, "b": 3, 6: 4}, "b": 2}',
+        field="x",
+    )
+    found = [expression.evaluate(ENVIRONMENT.bind({})) for _ in range(30)]
+    for one in found:
+        assert list(one) == ["a", "b", "c", "d"]
+        assert list(one["a"][0]) == ["x", "y", "z"]
+        assert list(one["c"]) == [True, 6, 7, "b"]
