@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ from bench import report
 from console.cli import output
 from console.cli.views import (
     applications,
+    sharing,
     units,
 )
-from homeport.api.datasharing.v1 import registry_pb2
+from homeport.api.datasharing.v1 import registry_pb2, sharing_pb2
 from tests.support.filled_views import UNIT, VIEWS, Make, measured, unit
 from tests.support.rendered_views import left_out_of, plain, rendered, tables_in, words
 
@@ -121,3 +123,19 @@ def test_piped_a_list_in_a_cell_stays_in_the_line_of_its_row(
 
 def test_at_80_columns_the_bench_keeps_all_its_columns() -> None:
     assert not left_out_of(rendered(report.ratios_table(*measured()), 80))
+
+
+def test_a_consent_to_one_feed_is_not_shown_as_one_to_any() -> None:
+    one = sharing_pb2.Consent(consent_id="k-1", subject="anna", purpose="P", feed="example.f")
+    other = sharing_pb2.Consent(consent_id="k-2", subject="anna", purpose="P")
+    lines = rendered(sharing.consents_table([one, other]), 160).splitlines()
+    first, second = (next(line for line in lines if name in line) for name in ("k-1", "k-2"))
+    assert "example.f" in first
+    assert " any " in second
+
+
+def test_a_field_with_a_mask_is_shown_once() -> None:
+    grant = {"purpose": "P", "fields": ["/minutes", "/name"], "masks": {"/name": "hash"}}
+    policy = sharing_pb2.SharingPolicy(feed="example.f", spec=json.dumps({"grants": [grant]}))
+    shown = rendered(sharing.policies_table([policy]), 160)
+    assert shown.count("/name") == 1

@@ -32,7 +32,8 @@ def policies_table(policies: list[pb.SharingPolicy]) -> Table:
             readers = [*grant.get("applications", []), *(
                 f"tenant/{name}" for name in grant.get("tenant", [])
             )]  # fmt: skip
-            fields = [field or '""' for field in (*grant["fields"], *grant.get("masks", {}))]
+            named = dict.fromkeys((*grant["fields"], *grant.get("masks", {})))
+            fields = [field or '""' for field in named]
             table.add_row(
                 escape(one.feed), escape(grant["purpose"]), escape(", ".join(readers)),
                 escape(", ".join(fields)), grant.get("basis", "consent"),
@@ -61,13 +62,15 @@ def consent_document(consent: pb.Consent) -> dict[str, Any]:
 def consents_table(consents: list[pb.Consent]) -> Table:
     """Consents, and whether they hold."""
     table = Table(
-        whole("id"), fold("subject"), fold("to"), fold("purpose"), optional(fold("fields")),
+        whole("id"), fold("subject"), fold("to"), fold("purpose"), optional(fold("feed")),
+        optional(fold("fields")),
         optional(whole("given")), optional(whole("withdrawn")),
     )  # fmt: skip
     for one in consents:
         table.add_row(
             escape(one.consent_id), escape(one.subject), escape(one.application) or "the tenant",
-            escape(one.purpose), escape(", ".join(one.fields)) or "all that are granted",
+            escape(one.purpose), escape(one.feed) or "any",
+            escape(", ".join(one.fields)) or "all that are granted",
             _time(one, "give_time") or "–", _time(one, "withdraw_time") or "–",
         )  # fmt: skip
     return table

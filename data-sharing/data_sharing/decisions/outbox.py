@@ -68,7 +68,7 @@ _instruction = msgspec.json.Decoder(Instruction).decode
 _performed = msgspec.json.Decoder(Performed).decode
 _COLUMNS = "row, body, state, platform, attempt, deadline_ms, outcome, reason"
 _INTO = "instructions (id, tenant, state, platform, attempt, deadline_ms, body, reason)"
-NEEDS_APPROVAL = "its action needs approval"
+NEEDS_APPROVAL = "it waits for a person to approve it"
 _ONCE = "ON CONFLICT (id) DO NOTHING"
 
 

@@ -6,6 +6,7 @@ field in it. Pointers lead through objects alone: what is in a list is shared wi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -21,6 +22,7 @@ DATA: Path = ("data",)
 ATTRIBUTES = {"key": KEY, "subject": SUBJECT}
 LONGEST = 256  # characters
 DEEPEST = 8  # steps
+_POINTER = re.compile(r"(?:/(?:[^/~]|~[01])*)*")  # RFC 6901
 
 
 def path_of(field: str) -> Path:
@@ -33,7 +35,7 @@ def path_of(field: str) -> Path:
         return ATTRIBUTES[field]
     if len(field) > LONGEST:
         raise ValueError(f"a field has at most {LONGEST} characters")
-    if field and not field.startswith("/"):
+    if _POINTER.fullmatch(field) is None:
         raise ValueError(f'{quoted(field)} is neither `key`, `subject`, "" nor a JSON Pointer')
     steps = steps_of(field)
     if len(steps) > DEEPEST:

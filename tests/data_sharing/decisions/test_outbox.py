@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from data_sharing.decisions import outbox
-from data_sharing.decisions.outbox import InstructionState
+from data_sharing.decisions.outbox import NEEDS_APPROVAL, InstructionState
 from data_sharing.instruction import Performance, Performed
 from tests.support.decisions_harness import ALL, tables
 from tests.support.instructions import NOW_MS, RING
@@ -114,7 +114,7 @@ def test_one_that_needs_approval_says_so_and_is_overdue_after_its_deadline(db) -
     stored = outbox.get(db, "i-1")
     assert stored is not None
     assert (stored.state, stored.reason) == (
-        InstructionState.AWAITING_APPROVAL, "its action needs approval",
+        InstructionState.AWAITING_APPROVAL, NEEDS_APPROVAL,
     )  # fmt: skip
     assert outbox.overdue_approvals(db, RING.deadline_ms) == []
     assert [one.instruction.id for one in outbox.overdue_approvals(db, RING.deadline_ms + 1)] == [

@@ -262,3 +262,9 @@ def _within(path: str, fields: list[str]) -> bool:
 def test_a_field_is_written_as_it_is_read(steps: list[str]) -> None:
     path = ("data", *steps)
     assert path_of(field_of(path)) == path
+
+
+@pytest.mark.parametrize("field", ["minutes", "/~", "/~5", "/a/0/~2", "/a~", "~0"])
+def test_what_is_no_json_pointer_is_no_field(field: str) -> None:
+    with pytest.raises(ValueError, match="nor a JSON Pointer"):
+        path_of(field)
