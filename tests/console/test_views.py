@@ -14,10 +14,11 @@ from bench import report
 from console.cli import output
 from console.cli.views import (
     applications,
+    rollouts,
     sharing,
     units,
 )
-from homeport.api.datasharing.v1 import registry_pb2, sharing_pb2
+from homeport.api.datasharing.v1 import registry_pb2, rule_pb2, sharing_pb2
 from tests.support.filled_views import UNIT, VIEWS, Make, measured, unit
 from tests.support.rendered_views import left_out_of, plain, rendered, tables_in, words
 
@@ -139,3 +140,8 @@ def test_a_field_with_a_mask_is_shown_once() -> None:
     policy = sharing_pb2.SharingPolicy(feed="example.f", spec=json.dumps({"grants": [grant]}))
     shown = rendered(sharing.policies_table([policy]), 160)
     assert shown.count("/name") == 1
+
+
+def test_the_status_of_a_rollout_names_its_rule() -> None:
+    found = rule_pb2.Rollout(candidate_version=2, stable_version=1, steps=2, step=1)
+    assert "leave-earlier" in rendered(rollouts.rollout_view("leave-earlier", found), 160)

@@ -50,7 +50,7 @@ def status(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.get_rollout(target.tenant, rule)
-    show(rollout_document(found, whole=True), output, lambda: rollout_view(found))
+    show(rollout_document(found, whole=True), output, lambda: rollout_view(rule, found))
 
 
 @app.command("promote")

@@ -92,7 +92,7 @@ def rollout_table(rule: str, rollout: pb.Rollout) -> Table:
     if is_live(rollout):
         step += f": {step_of(rollout)}"
     table.add_row(
-        escape(rule) or "–",
+        escape(rule),
         f"{rollout.candidate_version} after {rollout.stable_version or 'none'}",
         phase_of(rollout),
         step,
@@ -105,11 +105,11 @@ def rollout_table(rule: str, rollout: pb.Rollout) -> Table:
     return table
 
 
-def rollout_view(rollout: pb.Rollout) -> RenderableType:
+def rollout_view(rule: str, rollout: pb.Rollout) -> RenderableType:
     """All of it."""
     from rich.console import Group
 
-    parts: list[RenderableType] = [rollout_table("", rollout)]
+    parts: list[RenderableType] = [rollout_table(rule, rollout)]
     if rollout.differences:
         parts.append(differences_table(rollout))
     if rollout.history:

@@ -41,15 +41,23 @@ def counts_cell(tenant: str, rule: str, candidate: int) -> CellId:
 
 
 def separated(found: Sequence[RuleResult]) -> ActingAndShadow:
-    """In their order."""
+    """In their order. A paused rule's event waits once, for whichever version acts at its key when
+    it is decided: at which key that is, nobody has asked yet."""
     acting: list[RuleResult] = []
     shadow: list[RuleOutcome] = []
+    waits: set[str] = set()
     for one in found:
-        if one.rule.activation.acts_for(one.rule.id, one.outcome.key):
+        rule, outcome = one.rule, one.outcome
+        if outcome.verdict is RuleVerdict.PAUSED:
+            acts = rule.id not in waits
+            waits.add(rule.id)
+        else:
+            acts = rule.activation.acts_for(rule.id, outcome.key)
+        if acts:
             acting.append(one)
             continue
         effects = tuple(EffectOutcome(each.effect, EffectStatus.SHADOW) for each in one.effects)
-        shadow.append(replace(one.outcome, effects=effects))
+        shadow.append(replace(outcome, effects=effects))
     return ActingAndShadow(acting, tuple(shadow))
 
 

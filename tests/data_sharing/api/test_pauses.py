@@ -134,6 +134,58 @@ async def test_what_waits_outlives_a_restart(pausing) -> None:
     assert pausing.decided() == [1, 2, 3]
 
 
+ROLLED_OUT = (
+    document("r", when="e.data.on") + "    rollout: {steps: [{shadow: true}, {share: 50}]}\n"
+)
+
+
+async def test_what_comes_while_a_first_version_is_in_shadow_waits_as_well(
+    harness, service, registry
+) -> None:
+    """No version acts at any key yet; whoever does when the rule is resumed decides it."""
+    pausing = Pausing(harness, service, registry)
+    await apply(service, ROLLED_OUT)
+    await pausing.pause()
+    await pausing.send(2)
+    assert (await pausing.rule()).pause.waiting_events == 2
+    full = pb.PromoteRolloutRequest(rule_id="r", full=True)
+    await service.PromoteRollout(full, OPERATOR)
+    await pausing.resume()
+    await pausing.work_off()
+    assert pausing.decided() == [1, 2]
+
+
+async def test_what_one_version_of_a_rollout_alone_can_match_waits(pausing) -> None:
+    """At some keys the new version acts, at others the one in force: each event of the new one
+    waits, and is decided where that acts."""
+    await apply(pausing.service, document("r", when="e.data.on == false"))
+    wider = document("r", when="e.data.on == true") + "    rollout: {steps: [{share: 50}]}\n"
+    await apply(pausing.service, wider)
+    await pausing.pause()
+    for key in range(20):
+        await pausing.harness.publish(
+            event({"on": True}, feed="switched", id=f"n{key}", key=f"k{key}")
+        )
+    assert (await pausing.rule()).pause.waiting_events == 20
+    await pausing.resume()
+    await pausing.work_off()
+    assert 0 < len(pausing.decided()) < 20
+    assert pausing.harness.letters() == []
+
+
+async def test_the_last_event_that_has_room_waits_once_for_both_versions(pausing) -> None:
+    rollout = "    rollout: {steps: [{share: 50}]}\n"
+    await apply(pausing.service, document("r", when="e.data.on == true") + rollout)
+    await pausing.pause()
+    await pausing.harness.database.transact(
+        lambda db: db.execute("UPDATE pauses SET waiting = ?", (pause_tables.MOST_WAITING - 1,))
+    )
+    await pausing.send()
+    assert pausing.harness.letters() == []
+    await pausing.send()
+    assert len(pausing.harness.letters()) == 1
+
+
 async def test_timers_of_a_paused_rule_wait_too(pausing) -> None:
     await apply(pausing.service, DEBOUNCED)
     await pausing.send()
