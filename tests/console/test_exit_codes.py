@@ -129,6 +129,7 @@ WRITTEN = {
     ("tokens issue", "tokens"), ("audit export", "file"), ("backup store", "file"),
     ("load", "report"), ("load", "junit"), ("load", "export_ghz"), ("load", "export_locust"),
     ("policy simulate", "html"), ("policy simulate", "svg"), ("policy test", "junit"),
+    ("decisions ancestry", "svg"),
 }  # fmt: skip
 # How those of them that are not read first are called; `tokens` are read and written.
 WRITES: dict[tuple[str, str], list[str]] = {
@@ -138,6 +139,7 @@ WRITES: dict[tuple[str, str], list[str]] = {
     ("tokens issue", "tokens"): ["tokens", "issue", "a", "--role", "admin", "--tokens", FILE],
     ("audit export", "file"): ["audit", "export", "--file", FILE],
     ("policy test", "junit"): ["policy", "test", POLICY, CASES, "--junit", FILE],
+    ("decisions ancestry", "svg"): ["decisions", "ancestry", "/a/1", "--svg", FILE],
     ("policy simulate", "svg"): ["policy", "simulate", "--units", str(SAMPLE), "--svg", FILE],
     ("policy simulate", "html"): ["policy", "simulate", "--units", str(SAMPLE), "--html", FILE],
     ("backup store", "file"): ["backup", "store", FILE, "--store", "embedded:nowhere"],
@@ -232,6 +234,8 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
         ("x", "-1", "nan", "inf", "1e10"),
     ),
     ("approvals list", "limit"): (["approvals", "list", "--limit"], (*NUMBERS, "0")),
+    ("decisions ancestry", "depth"): (["decisions", "ancestry", "a", "--depth"], (*NUMBERS, "0")),
+    ("decisions ancestry", "nodes"): (["decisions", "ancestry", "a", "--nodes"], (*NUMBERS, "0")),
     ("rules rollback", "to"): (["rules", "rollback", "r", "--to"], NUMBERS),
     ("policy show", "version"): (["policy", "show", "--version"], NUMBERS),
     ("policy apply", "base"): (["policy", "apply", __file__, "--base"], NUMBERS),

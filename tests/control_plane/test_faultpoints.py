@@ -60,5 +60,6 @@ def test_every_label_is_passed_in_the_code_and_no_other():
         *faultpoints.CHECKING_DOMAINS, *faultpoints.NUMBERING,
         *faultpoints.IMPORTING, *faultpoints.ANSWERING, *faultpoints.LINKING,
         *faultpoints.DELIVERING, *faultpoints.INVITING, *faultpoints.REPLICATING,
+        *faultpoints.TAKING_OVER, *faultpoints.KEEPING_SNAPSHOTS,
     )  # fmt: skip
     assert sorted(passed) == sorted(known)

@@ -128,4 +128,6 @@ async def test_an_outcome_s_event_is_of_the_trace_as_well(tmp_path):
     )  # fmt: skip
     made = outcome_event(kept, done)
     assert made.event.trace == f"{PARENT} a=1"
-    assert msgspec.json.decode(made.attributes) == {"traceparent": PARENT, "tracestate": "a=1"}
+    attributes = msgspec.json.decode(made.attributes)
+    assert attributes["causationid"] == kept.instruction.id
+    assert (attributes["traceparent"], attributes["tracestate"]) == (PARENT, "a=1")
