@@ -41,7 +41,12 @@ def document(
     ratios = [ratio for one in measurements for ratio in one.ratios]
     asked: dict[str, Ratio | Target] = {r.key: r for r in ratios if r.target is not None}
     asked |= {target.figure: target for one in measurements for target in one.targets}
-    units = {name: unit for one in measurements for name, unit in one.units.items()}
+    units = {
+        name: unit
+        for one in measurements
+        for name, unit in one.units.items()
+        if name in samples.values  # of a setting that was worse while all warmed up is none
+    }
     return {
         "ratios": {r.key: round(r.value(samples), 3) for r in ratios},
         "targets": {
@@ -163,5 +168,5 @@ def show(measurements: Sequence[Measurement], samples: Samples, console: Console
     shown = {name for one in measurements for r in one.ratios for name in (r.ours, r.ceiling)}
     for one in measurements:
         for name, unit in one.units.items():
-            if name not in shown:
+            if name not in shown and name in samples.values:
                 console.print(f"  {name}: {samples.median(name):,.2f} {unit}", soft_wrap=True)

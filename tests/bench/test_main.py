@@ -10,6 +10,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
+from bench.suite.registry import ALL
 
 
 def measurement(name: str, run: Callable[[Samples], None]) -> Measurement:
@@ -17,7 +18,7 @@ def measurement(name: str, run: Callable[[Samples], None]) -> Measurement:
     return Measurement(
         name=name,
         ratios=(Ratio(key=f"{name}_vs_ceiling", ours=name, ceiling=f"{name}_c", target=None),),
-        units={name: "calls/s", f"{name}_c": "calls/s"},
+        units={name: "calls/s", f"{name}_c": "calls/s", f"{name}_unused": "calls/s"},
         run=lambda samples, _rounds, _quick, _tick: run(samples),
         steps=lambda rounds: rounds,
     )
@@ -43,3 +44,10 @@ def test_one_that_fails_loses_nothing_of_the_others(
     assert f"bad: {error}" in capsys.readouterr().err.replace("OSError: ", "")
     ratios = json.loads(written.read_text())["ratios"]
     assert [*ratios] == ["good_vs_ceiling"]
+
+
+def test_no_figure_is_of_two_measurements() -> None:
+    """Their samples would be mixed."""
+    names = [name for one in ALL for name in one.units]
+    names += [ratio.ours for one in ALL for ratio in one.ratios if ratio.ours not in one.units]
+    assert len(names) == len(set(names)), sorted({name for name in names if names.count(name) > 1})
