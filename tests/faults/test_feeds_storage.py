@@ -16,6 +16,7 @@ import pytest
 from console.local.nats_process import NatsCluster
 from tests.support.data_sharing_server import SharingServer
 from tests.support.decision_run import Publishing
+from tests.support.local_stack import wait_until
 from tests.support.nats_servers import beside, leader_of, outcome_of, worker_arguments
 from tests.support.small_disk import fill, small_disk
 
@@ -91,7 +92,11 @@ def test_commits_are_purged(tmp_path: Path, reference, record) -> None:
 
         def purge_and_wait(_: SharingServer) -> None:
             before = asyncio.run(purged(member.url, keep=1))
-            until(lambda: asyncio.run(last_of(member.url)) > before)  # it names a new snapshot
+            wait_until(
+                lambda: asyncio.run(last_of(member.url)) > before,
+                "a new snapshot is named",
+                WITHIN_S,
+            )
 
         first.run(kill_at_end=True, before_end=purge_and_wait)
         second = Publishing(tmp_path / "second", SOME, arguments=on, within_s=WITHIN_S, batch=BATCH)
@@ -132,7 +137,7 @@ def what_it_says(folder: Path, arguments: list[str]) -> str:
     folder.mkdir()
     server = SharingServer(folder, *arguments, *TIMES)
     try:
-        until(lambda: server.process.poll() is not None, server.log)
+        server.process.wait(WITHIN_S)
         return server.log()
     finally:
         server.kill()
@@ -162,10 +167,3 @@ async def last_of(url: str) -> int:
 async def _last(client: nats.NATS) -> int:
     answer = await client.request("$JS.API.STREAM.INFO.homeport-0", b"", timeout=30)
     return int(json.loads(answer.data)["state"]["last_seq"])
-
-
-def until(holds, said=lambda: "") -> None:
-    end = time.monotonic() + WITHIN_S
-    while not holds():
-        assert time.monotonic() < end, said()
-        time.sleep(0.2)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from pathlib import Path
 
 import grpc
@@ -17,6 +16,7 @@ from control_plane import faultpoints
 from tests.support.clocks import an_hour
 from tests.support.data_sharing_server import SharingServer
 from tests.support.decision_run import Publishing
+from tests.support.local_stack import wait_until
 from tests.support.nats_servers import outcome_of, worker_arguments
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1_800)]
@@ -205,7 +205,9 @@ def test_wall_clocks_that_jump_and_differ_by_two_hours_do_not_matter(
             waiting = SharingServer(
                 waiting_folder, *arguments(cluster, partition), *TIMES, environment=ahead
             )
-            until(lambda: "waiting for the lease" in waiting.log())
+            wait_until(
+                lambda: "waiting for the lease" in waiting.log(), "the other one waits", WITHIN_S
+            )
             jumps.write_text("+3600")
 
         first.run(kill_at_end=True, with_server=another_waits)
@@ -229,10 +231,3 @@ def test_wall_clocks_that_jump_and_differ_by_two_hours_do_not_matter(
         outcome,
     )
     assert outcome.verdict.broken == 0
-
-
-def until(holds) -> None:
-    end = time.monotonic() + WITHIN_S
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.1)
