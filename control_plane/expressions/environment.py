@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from cel_expr_python import cel
-from cel_expr_python.ext import ext_math, ext_strings
+from cel_expr_python.ext import ext_math, ext_optional, ext_strings
 
 from control_plane.errors import InvalidInput
 from control_plane.expressions.cost import BUDGET, MOST_TEXT, CostEstimate, estimate
@@ -59,13 +59,15 @@ _TYPES: dict[ValueType, Any] = {
 
 
 class Environment:
-    """Variables by name; immutable, and shared by every expression over the same variables."""
+    """Variables by name; immutable, and shared by every expression over the same variables.
+    optionals: whether `a[?"b"].orValue("")` may be written."""
 
-    def __init__(self, variables: Mapping[str, ValueType]) -> None:
+    def __init__(self, variables: Mapping[str, ValueType], *, optionals: bool = False) -> None:
         self.variables = dict(variables)
+        extensions = [ext_math.ExtMath(), ext_strings.ExtStrings()]
         self._env = cel.NewEnv(
             variables={name: _TYPES[kind] for name, kind in variables.items()},
-            extensions=[ext_math.ExtMath(), ext_strings.ExtStrings()],
+            extensions=[*extensions, ext_optional.ExtOptional()] if optionals else extensions,
         )
         self._known: WeakValueDictionary[tuple[str, tuple[ValueType, ...]], Expression]
         self._known = WeakValueDictionary()

@@ -2,7 +2,7 @@
 
 JSON, so that an operator can read it with any etcd client. Written by template on the hot
 path: every string in it is a checked name or made by us, and cells hold no quotes; only the
-subdivision, which is a geo database's or an operator's text, is escaped.
+subdivision, which is a geo database's or an operator's text, and attributes are escaped.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from control_plane.store.damaged import shown_key
 from provisioner.geo.cells import location_of
 from provisioner.geo.location import Location, LocationSource
 from provisioner.ledger.provenance import Provenance
+from provisioner.placement.attributes import Attributes, with_attributes
 
 MOST_SUBDIVISION = 64  # characters; a longer text is no code, and is not kept
+_encode = msgspec.json.Encoder().encode
 _SOURCES = {source.value: source for source in LocationSource}
 
 
@@ -36,6 +38,7 @@ class AssignmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""  # digest of the key by which the client proves itself; empty: it has none
     first: int = 0  # of one that has moved: its first assignment, Unix ms; 0: not recorded
     sub: str = ""  # the subdivision in which the client was; empty: not known, or not recorded
+    attributes: dict[str, str] | None = None  # that policies may read; None: it has none
 
     @property
     def first_ms(self) -> int:
@@ -48,6 +51,10 @@ class AssignmentRecord(msgspec.Struct, frozen=True, kw_only=True):
         """Where the client was then: the middle of its cell."""
         source = _SOURCES.get(self.why.source) if self.why is not None else None
         return location_of(self.cell, source or LocationSource.UNKNOWN, self.sub)
+
+    def placed_by(self, key: bytes) -> bytes:
+        """By what this client is placed anew: the key of its assignment, with its attributes."""
+        return with_attributes(key, self.attributes)
 
 
 _decoder = msgspec.json.Decoder(AssignmentRecord)
@@ -66,11 +73,12 @@ def encode_assignment(
     key: str = "",
     first_ms: int = 0,
     subdivision: str = "",
+    attributes: Attributes | None = None,
 ) -> bytes:
     """The record as JSON, field by field as AssignmentRecord reads it. why: as
     encode_provenance has it. key, first_ms: as AssignmentRecord has them; the latter is left out
     at epoch 1, where it is `at_ms`. subdivision: of the location, left out beyond
-    MOST_SUBDIVISION characters."""
+    MOST_SUBDIVISION characters. attributes: checked."""
     more = f',"home":"{home}"' if home else ""
     if why:
         more += f',"why":{why}'
@@ -80,6 +88,8 @@ def encode_assignment(
         more += f',"first":{first_ms}'
     if subdivision:
         more += _subdivision(subdivision)
+    if attributes:
+        more += f',"attributes":{_encode(attributes).decode()}'
     return (
         f'{{"unit":"{unit}","epoch":{epoch},"at_ms":{at_ms},"cell":"{cell}",'
         f'"policy":{policy}{more}}}'
@@ -97,6 +107,16 @@ def _subdivision(text: str) -> str:
 def with_key(value: bytes, key: str) -> bytes:
     """The same record, of a client that has no key, with one. Whatever else is in it stays."""
     return b'%s,"key":"%s"}' % (value[: value.rindex(b"}")], key.encode())
+
+
+def with_attributes_written(value: bytes, attributes: Attributes) -> bytes:
+    """The same record, of a client that has these attributes. Whatever else is in it stays. Raises
+    msgspec.DecodeError on a damaged record."""
+    record = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+    record.pop("attributes", None)
+    if attributes:
+        record["attributes"] = msgspec.Raw(_encode(attributes))
+    return _encode(record)
 
 
 def split_key(key: bytes) -> tuple[str, str]:

@@ -3,7 +3,8 @@
 First by location: every condition that reads the location alone is answered once for each country,
 or for each cell where it reads more, and kept. What is left open there is answered for each client:
 conditions that read the client or the time, and rings. A tenant with neither is answered by one
-look-up. Clients of whom the same rules hold share one PlacementPolicy.
+look-up, and so is a client without attributes where rules ask for some alone. Clients of whom the
+same rules hold share one PlacementPolicy.
 
 A condition that cannot be decided (it needs a position, and none is known) holds where its rule
 keeps clients off units, and does not where it only ranks them: nobody is placed where a rule may
@@ -20,6 +21,7 @@ from typing import Any, TypeAlias
 from control_plane import keys
 from control_plane.expressions.expression import Bindings, Fault
 from provisioner.geo.location import Location
+from provisioner.placement.attributes import AttributedKey, Attributes, attributes_of
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.policy.certainty import Certainty, certainty_of, trusted
 from provisioner.policy.conditions import Condition, environment, location_values
@@ -53,11 +55,13 @@ class CompiledRule:
 class _Answer:
     """Of one place. policy: where no client can differ. held: the rules that hold there for
     everybody; open_rules: those that clients decide, whichever groups they are in; by_group: those
-    that need one. others: where there are such alone, the policy of clients in none of these
-    groups; prefixes: what the id of any other begins with; ids: or those it is among."""
+    that need one; by_attribute: that need an attribute. others: where there are such alone, the
+    policy of clients whom none of these concerns; prefixes: what the id of any other begins with;
+    ids: or those it is among; attributed: or it has attributes."""
 
     __slots__ = (
-        "by_group", "code", "held", "ids", "location", "open_rules", "others", "policy", "prefixes",
+        "attributed", "by_attribute", "by_group", "code", "held", "ids", "location", "open_rules",
+        "others", "policy", "prefixes",
     )  # fmt: skip
 
     def __init__(self, held: int, code: str, location: dict[str, Any]) -> None:
@@ -70,6 +74,13 @@ class _Answer:
         self.ids: list[frozenset[bytes]] = []
         self.open_rules: list[CompiledRule] = []
         self.by_group: dict[str, list[CompiledRule]] = {}
+        self.by_attribute: dict[str, list[CompiledRule]] = {}
+        self.attributed = False
+
+    @property
+    def asks_few(self) -> bool:
+        """Whether rules that need a group or an attribute are left open."""
+        return bool(self.by_group or self.by_attribute)
 
 
 class CompiledPolicy:
@@ -114,7 +125,8 @@ class CompiledPolicy:
         self._merged: dict[tuple[int, str], PlacementPolicy] = {}
 
     def of(self, location: Location, client_key: bytes) -> PlacementPolicy:
-        """By what a client is placed. client_key: `assignments/<tenant>/<client>`."""
+        """By what a client is placed. client_key: `assignments/<tenant>/<client>`, as
+        `with_attributes` has it."""
         key: PlaceKey = location.cell
         if self._long_key:
             key = self._key(location)
@@ -125,6 +137,7 @@ class CompiledPolicy:
             return answer.policy
         if (
             answer.others is not None
+            and not (answer.attributed and type(client_key) is AttributedKey)
             and not client_key.startswith(answer.prefixes, self._id_starts)
             and not (answer.ids and self._is_named(answer, client_key))
         ):
@@ -168,19 +181,21 @@ class CompiledPolicy:
                 answer.held |= one.bit
             elif said is None:
                 self._leave_open(answer, one)
-        if not (answer.open_rules or answer.by_group or self.document.rings):
+        if not (answer.open_rules or answer.asks_few or self.document.rings):
             answer.policy = self._policy(answer.held, answer.code)
         elif not (answer.open_rules or self.document.rings):
             self._tell_others(answer)
         return answer
 
     def _tell_others(self, answer: _Answer) -> None:
-        """Rules that need a group concern few clients: the others are told from these by how their
-        ids begin, which is less than a group asks for, and no condition is evaluated for them."""
+        """Rules that need a group or an attribute concern few clients: the others are told from
+        these by how their ids begin, which is less than a group asks for, and by having no
+        attributes, and no condition is evaluated for them."""
         needed = [group for group in self.document.groups if group.name in answer.by_group]
         patterns = [pattern for group in needed for pattern in group.patterns]
         answer.prefixes = tuple({one.partition("*")[0].encode() for one in patterns})
         answer.ids = [self._ids[group.name] for group in needed if group.ids]
+        answer.attributed = bool(answer.by_attribute) or any(one.attributes for one in needed)
         answer.others = self._policy(answer.held, answer.code)
 
     def _is_named(self, answer: _Answer, client_key: bytes) -> bool:
@@ -218,9 +233,11 @@ class CompiledPolicy:
 
     def _leave_open(self, answer: _Answer, one: CompiledRule) -> None:
         condition = one.condition
-        if condition is not None and condition.groups:
+        if condition is not None and (condition.groups or condition.attributes):
             for group in condition.groups:
                 answer.by_group.setdefault(group, []).append(one)
+            for name in condition.attributes:
+                answer.by_attribute.setdefault(name, []).append(one)
         else:
             answer.open_rules.append(one)
 
@@ -240,14 +257,18 @@ class CompiledPolicy:
         held = 0
         for ring in rings:
             held |= 1 << (len(self.rules) + document.rings.index(ring))
-        if not (answer.open_rules or answer.by_group):
+        if not (answer.open_rules or answer.asks_few):
             return held
-        groups = groups_of(client_id, document.groups)
+        attributes = attributes_of(client_key)
+        groups = groups_of(client_id, document.groups, attributes)
         asked: Iterable[CompiledRule] = answer.open_rules
-        if answer.by_group:
-            grouped = [one for group in groups for one in answer.by_group.get(group, ())]
-            asked = [*answer.open_rules, *dict.fromkeys(grouped)]
-        bindings = self.client_bindings(answer.location, client_id, groups, [r.name for r in rings])
+        if answer.asks_few:
+            few = [one for group in groups for one in answer.by_group.get(group, ())]
+            few += [one for name in attributes for one in answer.by_attribute.get(name, ())]
+            asked = [*answer.open_rules, *dict.fromkeys(few)]
+        bindings = self.client_bindings(
+            answer.location, client_id, groups, [ring.name for ring in rings], attributes
+        )
         for one in asked:
             assert one.condition is not None
             said = one.condition.expression.holds(bindings)
@@ -261,9 +282,15 @@ class CompiledPolicy:
         client_id: str,
         groups: Sequence[str],
         rings: Sequence[str],
+        attributes: Attributes,
     ) -> Bindings:
         """What the conditions of one client read, now."""
-        client = {"id": client_id, "groups": list(groups), "rings": list(rings)}
+        client = {
+            "id": client_id,
+            "groups": list(groups),
+            "rings": list(rings),
+            "attributes": dict(attributes),
+        }
         now = datetime.fromtimestamp(self._wall(), UTC)
         return environment().bind({"location": location, "client": client, "now": now})
 

@@ -1,10 +1,11 @@
 """Conditions: the CEL of a rule's `when`, checked against what it may read. Pure.
 
 location {country, subdivision, continent, latitude, longitude, uncertainty_km, source, certainty},
-client {id, groups, rings} and now. Places are those of the location's cell: to a tenth of a
-degree, and to a kilometre of uncertainty, which is what a client's record keeps of it. So whoever
-moves a client later answers as whoever placed it. Texts that are not known are empty; a position
-that is not known is absent, and a condition that needs it cannot be decided.
+client {id, groups, rings, attributes} and now. Places are those of the location's cell: to a tenth
+of a degree, and to a kilometre of uncertainty, which is what a client's record keeps of it. So
+whoever moves a client later answers as whoever placed it. Texts that are not known are empty; a
+position that is not known is absent, as is an attribute that a client does not have, and a
+condition that needs it cannot be decided.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ from typing import Any
 from control_plane.errors import InvalidInput
 from control_plane.expressions.environment import Environment, ValueType, place
 from control_plane.expressions.expression import Expression
-from control_plane.expressions.tree import Call, Constant, Node, path_of, paths_read, walk
+from control_plane.expressions.tree import (
+    Call,
+    Constant,
+    Node,
+    Select,
+    path_of,
+    paths_read,
+    walk,
+)
 from control_plane.printable import quoted
 from provisioner.geo.location import Location
 from provisioner.policy.certainty import Certainty
@@ -28,9 +37,10 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "country", "subdivision", "continent", "latitude", "longitude", "uncertainty_km",
         "source", "certainty",
     ),
-    "client": ("id", "groups", "rings"),
+    "client": ("id", "groups", "rings", "attributes"),
     "now": (),
 }  # fmt: skip
+ATTRIBUTES = ("client", "attributes")  # by name
 _AREA = frozenset({"country", "continent"})
 _CELL = frozenset({"latitude", "longitude", "uncertainty_km"})
 
@@ -38,8 +48,8 @@ _CELL = frozenset({"latitude", "longitude", "uncertainty_km"})
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Condition:
     """What it reads decides how often it is answered: for each country, each cell, each location
-    or each client. groups: those a client has to be in for it to hold, any of them; empty:
-    whichever."""
+    or each client. groups, attributes: a client has to be in one of these groups, or to have one of
+    these attributes, for it to hold; both empty: whichever."""
 
     expression: Expression
     reads_cell: bool  # more of the location than country and continent
@@ -48,6 +58,7 @@ class Condition:
     reads_client: bool
     reads_now: bool
     groups: frozenset[str] = frozenset()
+    attributes: frozenset[str] = frozenset()
 
     @property
     def for_each_client(self) -> bool:
@@ -63,7 +74,8 @@ def environment() -> Environment:
             "location": ValueType.OBJECT,
             "client": ValueType.OBJECT,
             "now": ValueType.TIMESTAMP,
-        }
+        },
+        optionals=True,
     )
 
 
@@ -78,10 +90,14 @@ def compile_condition(
         if path[0] == "now":
             read.add(("now", ""))
             continue
+        if path[:2] == ATTRIBUTES and len(path) <= 3:
+            read.add(ATTRIBUTES)
+            continue
         if len(path) != 2 or path[1] not in FIELDS[path[0]]:
             raise InvalidInput(field, f"{where}: {_unknown(path)}")
         read.add((path[0], path[1]))
     _check_names(expression.tree, text, field, {"groups": groups, "rings": rings})
+    needed = _needed(expression.tree)
     of_location = {name for variable, name in read if variable == "location"}
     return Condition(
         expression=expression,
@@ -90,7 +106,8 @@ def compile_condition(
         reads_subdivision="subdivision" in of_location,
         reads_client=any(variable == "client" for variable, _ in read),
         reads_now=("now", "") in read,
-        groups=_groups_needed(expression.tree),
+        groups=frozenset(name for kind, name in needed if kind == "groups"),
+        attributes=frozenset(name for kind, name in needed if kind == "attributes"),
     )
 
 
@@ -114,6 +131,8 @@ def _unknown(path: Sequence[str]) -> str:
     name, known = path[0], FIELDS[path[0]]
     if len(path) == 1:
         return f"{name} is an object; read one of {', '.join(known)}"
+    if path[:2] == ATTRIBUTES:
+        return f"{'.'.join(path[:3])} is a text, and has no field {quoted(path[3])}"
     if path[1] in known:
         return f"{name}.{path[1]} has no field {quoted(path[2])}"
     return f"there is no {name}.{path[1]}; {nearest(path[1], known)}"
@@ -132,7 +151,7 @@ def _check_names(tree: Node, text: str, field: str, known: Mapping[str, Sequence
         if asked is None:
             continue
         kind, name, at = asked
-        if name not in known[kind]:
+        if kind in known and name not in known[kind]:
             one = kind.removesuffix("s")
             hint = nearest(name, known[kind]) if known[kind] else f"the policy has no {kind}"
             where = f"{field}: {place(text, at)}"
@@ -140,25 +159,27 @@ def _check_names(tree: Node, text: str, field: str, known: Mapping[str, Sequence
 
 
 def _membership(node: Node) -> tuple[str, str, int] | None:
-    """(groups or rings, name, place) of `"name" in client.groups`."""
+    """(groups, rings or attributes, name, place) of `"name" in client.groups`."""
     if not (isinstance(node, Call) and node.function == "@in" and len(node.args) == 2):
         return None
     path, left = path_of(node.args[1]), node.args[0]
-    if path not in (("client", "groups"), ("client", "rings")) or path is None:
+    if path is None or len(path) != 2 or path[0] != "client" or path[1] == "id":
         return None
     if not isinstance(left, Constant) or not isinstance(left.value, str):
         return None
     return path[1], left.value, left.at
 
 
-def _groups_needed(tree: Node) -> frozenset[str]:
-    """Without one of these it cannot hold; empty: that is not known."""
+def _needed(tree: Node) -> frozenset[tuple[str, str]]:
+    """(groups or attributes, name): without one of these it cannot hold; empty: not known."""
     asked = _membership(tree)
-    if asked is not None and asked[0] == "groups":
-        return frozenset({asked[1]})
+    if asked is not None and asked[0] != "rings":
+        return frozenset({asked[:2]})
+    if isinstance(tree, Select) and tree.test_only and path_of(tree.operand) == ATTRIBUTES:
+        return frozenset({("attributes", tree.field)})
     if isinstance(tree, Call) and tree.function == "_&&_":
-        return next((found for part in tree.args if (found := _groups_needed(part))), frozenset())
+        return next((found for part in tree.args if (found := _needed(part))), frozenset())
     if isinstance(tree, Call) and tree.function == "_||_":
-        parts = [_groups_needed(part) for part in tree.args]
+        parts = [_needed(part) for part in tree.args]
         return frozenset().union(*parts) if all(parts) else frozenset()
     return frozenset()

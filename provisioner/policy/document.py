@@ -29,11 +29,13 @@ class Trust(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Clients by id. ids: whole ones; patterns: with `*` for any characters."""
+    """Clients by id, or by what they are. ids: whole ones; patterns: with `*` for any characters;
+    attributes: by name the values of which one will do; a client that has all of them is in it."""
 
     name: str
     ids: frozenset[str] = frozenset()
     patterns: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, frozenset[str]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from control_plane.errors import InvalidInput
 from control_plane.expressions.clauses import Clause, clauses_of
 from control_plane.expressions.expression import Bindings, Expression, Fault
 from provisioner.geo.location import Location
+from provisioner.placement.attributes import Attributes, attributes_of
 from provisioner.policy.certainty import Certainty, certainty_of, trusted
 from provisioner.policy.compiled import CompiledPolicy, CompiledRule, client_of
 from provisioner.policy.conditions import environment, location_values
@@ -34,12 +35,13 @@ class RuleOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyExplanation:
-    """What a policy makes of one client. rules: in their order."""
+    """What a policy makes of one client. rules: in their order; attributes: that it has."""
 
     version: int
     certainty: Certainty
     groups: tuple[str, ...]
     rings: tuple[str, ...]
+    attributes: Attributes
     rules: tuple[RuleOutcome, ...]
 
 
@@ -49,15 +51,17 @@ def explain_policy(
     """Of a client at a location."""
     document, client_id = policy.document, client_of(client_key)
     certainty = certainty_of(location, document.certain_within_km)
-    groups = groups_of(client_id, document.groups)
+    attributes = attributes_of(client_key)
+    groups = groups_of(client_id, document.groups, attributes)
     rings = [ring.name for ring in document.rings if is_in(ring, policy.tenant, client_id)]
     values = location_values(location, certainty)
-    bindings = policy.client_bindings(values, client_id, groups, rings)
+    bindings = policy.client_bindings(values, client_id, groups, rings, attributes)
     return PolicyExplanation(
         version=policy.revision,
         certainty=certainty,
         groups=tuple(groups),
         rings=tuple(rings),
+        attributes=attributes,
         rules=tuple(
             _outcome(one, location, certainty, bindings) for one in policy.rules[:MOST_RULES]
         ),

@@ -1,4 +1,4 @@
-"""Membership: in which groups and rings a client is, by its id alone. Pure.
+"""Membership: in which groups and rings a client is: by its id, and groups by attributes too. Pure.
 
 A pattern is held against the whole id, piece by piece from the left, in time linear in the id: the
 first place at which a piece fits is as good as any later one, because only `*` is between them.
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
+from provisioner.placement.attributes import NO_ATTRIBUTES, Attributes
 from provisioner.policy.document import Group, Ring
 
 BUCKETS = 10_000
@@ -39,13 +40,22 @@ def matches(pattern: str, text: str) -> bool:
     return True
 
 
-def groups_of(client_id: str, groups: Sequence[Group]) -> list[str]:
+def groups_of(
+    client_id: str, groups: Sequence[Group], attributes: Attributes = NO_ATTRIBUTES
+) -> list[str]:
     """The names of the groups that a client is in, in their order."""
     return [
         group.name
         for group in groups
-        if client_id in group.ids or any(matches(one, client_id) for one in group.patterns)
+        if client_id in group.ids
+        or any(matches(one, client_id) for one in group.patterns)
+        or (attributes and _has_all(group, attributes))
     ]
+
+
+def _has_all(group: Group, attributes: Attributes) -> bool:
+    wanted = group.attributes
+    return bool(wanted) and all(attributes.get(name) in values for name, values in wanted)
 
 
 def is_in(ring: Ring, tenant: str, client_id: str) -> bool:

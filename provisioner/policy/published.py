@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.geo.countries import countries
+from provisioner.placement.attributes import MOST_ATTRIBUTES, MOST_VALUE_BYTES
 from provisioner.placement.hooks import HookUse
 from provisioner.placement.ranking import MOST_BIAS
 from provisioner.policy.document import Trust
@@ -44,7 +45,9 @@ def policy_schema() -> str:
                     "description": "Up to which uncertainty a location is certain of its country.",
                 },
                 "equal_within_km": _object({"least": _KM, "most": _KM}),
-                "groups": _named({"ids": _texts(), "patterns": _texts()}),
+                "groups": _named(
+                    {"ids": _texts(), "patterns": _texts(), "attributes": _attributes()}
+                ),
                 "pools": _named({**_selector(), "spillover": _text("The pool tried after it.")}),
                 "rings": _named(
                     {"share": {"type": "number", "minimum": 0, "maximum": 100}, **_selector()}
@@ -168,6 +171,17 @@ def _texts(one: dict[str, Any] | None = None) -> dict[str, Any]:
     """One text, or a list of them."""
     item = one or {"type": "string", "minLength": 1}
     return {"anyOf": [item, {"type": "array", "items": item}]}
+
+
+def _attributes() -> dict[str, Any]:
+    value = {"type": "string", "minLength": 1, "maxLength": MOST_VALUE_BYTES}
+    return {
+        "type": "object",
+        "description": "What a client in it has, each with this value, or one of these.",
+        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"},
+        "additionalProperties": _texts(value),
+        "maxProperties": MOST_ATTRIBUTES,
+    }
 
 
 def _text(description: str) -> dict[str, Any]:

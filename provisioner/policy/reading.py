@@ -29,6 +29,7 @@ from provisioner.policy.document import (
 )
 from provisioner.policy.faulty import FaultyPolicy
 from provisioner.policy.fields import Fields, Problems
+from provisioner.policy.group_attributes import read_wanted_attributes
 from provisioner.policy.unit_selectors import read_area, read_selector, read_selectors
 
 MOST_BYTES = 512 << 10
@@ -91,7 +92,8 @@ def _document(said: object, problems: Problems) -> PolicyDocument:
 
 def _groups(fields: Fields) -> list[Group]:
     made = []
-    for name, group in fields.named("groups", ("ids", "patterns"), most=MOST_NAMED):
+    known = ("ids", "patterns", "attributes")
+    for name, group in fields.named("groups", known, most=MOST_NAMED):
         patterns = group.texts("patterns", most=MOST_PATTERNS)
         for pattern in patterns:
             if pattern.count("*") > MOST_STARS or len(pattern) > 256:
@@ -100,7 +102,10 @@ def _groups(fields: Fields) -> list[Group]:
         for one in ids:
             if "*" in one:
                 group.problem("ids", f"{quoted(one)} is a pattern; move it to `patterns`")
-        made.append(Group(name=name, ids=frozenset(ids), patterns=tuple(patterns)))
+        attributes = read_wanted_attributes(group)
+        made.append(
+            Group(name=name, ids=frozenset(ids), patterns=tuple(patterns), attributes=attributes)
+        )
     return made
 
 

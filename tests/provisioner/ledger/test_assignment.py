@@ -12,13 +12,19 @@ from hypothesis import strategies as st
 from control_plane.identity.jws import base64url
 from provisioner.geo.cells import cell_of
 from provisioner.geo.location import NOWHERE, Location, LocationSource
-from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
+from provisioner.ledger.assignment import (
+    AssignmentRecord,
+    decode_assignment,
+    encode_assignment,
+    with_attributes_written,
+)
 from provisioner.ledger.provenance import (
     UNKNOWN_KM,
     Provenance,
     encode_provenance,
     provenance_of,
 )
+from provisioner.placement.attributes import attributes_of
 from tests.support.fleets import at, fleet
 
 names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
@@ -120,3 +126,22 @@ def test_where_a_client_was_is_known_to_the_subdivision():
     value = encode_assignment("dublin", 1, 7, "US:21.3,-157.9~20", subdivision="US-HI")
     location = decode_assignment(value).location
     assert (location.country, location.subdivision) == ("US", "US-HI")
+
+
+def test_attributes_are_kept_and_written_anew_with_all_else_as_it_was():
+    said = {"kind": 'a"b', "tier": "gold"}
+    value = encode_assignment("dublin", 2, 7, "US:", key="digest", first_ms=3, attributes=said)
+    assert decode_assignment(value).attributes == said
+    assert decode_assignment(encode_assignment("dublin", 1, 7, "US:")).attributes is None
+    later = value[:-1] + b',"of_a_later_version":[1,{"a":2}]}'
+    changed = with_attributes_written(later, {"kind": "other"})
+    assert b'"of_a_later_version":[1,{"a":2}]' in changed
+    record = decode_assignment(changed)
+    assert (record.attributes, record.key, record.first) == ({"kind": "other"}, "digest", 3)
+    assert decode_assignment(with_attributes_written(changed, {})).attributes is None
+
+
+def test_a_client_is_placed_anew_by_what_its_record_keeps():
+    value = encode_assignment("dublin", 1, 7, "US:", attributes={"kind": "x"})
+    assert attributes_of(decode_assignment(value).placed_by(b"k")) == {"kind": "x"}
+    assert decode_assignment(encode_assignment("dublin", 1, 7, "US:")).placed_by(b"k") == b"k"

@@ -33,7 +33,7 @@ WHERE = "rules[0] (a).when: "
                      "line 1, column 9: there is no location.contry; did you mean country?",
                      id="a-misspelt-field"),
         pytest.param('client.tier == "a"', "line 1, column 7: there is no client.tier; known are "
-                     "groups, id, rings", id="no-such-field"),
+                     "attributes, groups, id, rings", id="no-such-field"),
         pytest.param('location.country.code == "DE"',
                      'line 1, column 17: location.country has no field "code"',
                      id="a-field-of-a-text"),
