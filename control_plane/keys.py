@@ -140,9 +140,9 @@ def assignment(tenant: str, client_id: str) -> bytes:
 
 
 def tenant_in(assignment_key: bytes) -> bytes:
-    """The tenant in the key of an assignment, without a copy of the rest."""
-    start = len(ASSIGNMENTS)
-    return assignment_key[start : assignment_key.find(b"/", start)]
+    """The tenant in the key of an assignment, without a copy of the rest; empty: it is no key of
+    one."""
+    return _up_to_slash(assignment_key, len(ASSIGNMENTS))
 
 
 def assignments_of(tenant: str) -> bytes:
@@ -227,11 +227,17 @@ def directory_account(tenant_id: str, account: str) -> bytes:
 
 def directory_tenant(key: bytes) -> bytes:
     """The tenant in the key of a claim, an account's record, a proof or a count of codes, of an
-    assignment or of what organisations and numbers have; of another key anything."""
+    assignment or of what organisations and numbers have; empty: it is another key."""
     for prefix in _OF_TENANTS:
         if key.startswith(prefix):
-            return key[len(prefix) : key.find(b"/", len(prefix))]
+            return _up_to_slash(key, len(prefix))
     return b""
+
+
+def _up_to_slash(key: bytes, start: int) -> bytes:
+    """Empty where none comes. Compiled, a slice that ends before it starts is a SystemError."""
+    end = key.find(b"/", start)
+    return key[start:end] if end >= 0 else b""
 
 
 def directory_proof(tenant_id: str, kind: str, digest: str, account: str) -> bytes:
