@@ -1,6 +1,6 @@
 """`make bench`: every figure next to its ceiling, in one run.
 
-Writes bench/results/latest.json when it measured everything, whole, in at least five rounds;
+Writes bench/results/latest.json when it measured everything, whole, in at least three rounds;
 other runs only print, unless --output says where to write.
 """
 
@@ -20,12 +20,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import report
 from bench.suite.builds import against
-from bench.suite.measurement import Failed, Measurement, Ratio, Samples, Skipped, Target
+from bench.suite.measurement import (
+    LONG_ROUNDS,
+    ROUNDS,
+    Failed,
+    Measurement,
+    Ratio,
+    Samples,
+    Skipped,
+    Target,
+)
 from bench.suite.registry import ALL, keys, that_give
 from console.cli.output import console_for_notes, console_for_people
 
 LATEST = Path("bench/results/latest.json")
-ROUNDS_FOR_A_CLAIM = 5
 
 
 def parse(words: Sequence[str], ratios: Sequence[str]) -> argparse.Namespace:
@@ -33,14 +41,21 @@ def parse(words: Sequence[str], ratios: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=ratios, metavar="RATIO",
                         help=f"only what gives these: {', '.join(ratios)}")  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=ROUNDS_FOR_A_CLAIM,
-                        help="at least five for a claim")  # fmt: skip
+    parser.add_argument("--rounds", type=int,
+                        help=f"default: {ROUNDS}, which a claim needs at least")  # fmt: skip
+    parser.add_argument("--long", action="store_true",
+                        help=f"{LONG_ROUNDS} rounds, and more than a minute of overload: some "
+                             "25 minutes in place of 15")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="a fifth of the work, for a look")
     parser.add_argument("--output", type=Path, help=f"default: {LATEST}, for a whole run")
     parser.add_argument("--against", type=Path, metavar="PATH",
                         help="this build and that of another working copy, in turns")  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="fail where a target is not met")
     given = parser.parse_args(words)
+    if given.long and (given.quick or given.rounds is not None):
+        parser.error("--long says itself how much is done; leave --quick and --rounds out")
+    if given.rounds is None:
+        given.rounds = LONG_ROUNDS if given.long else ROUNDS
     if given.rounds < 1:
         parser.error("--rounds must be at least 1")
     if given.against is not None and not (given.against / "bench" / "load").is_dir():
@@ -95,10 +110,7 @@ def main(words: Sequence[str], registry: Sequence[Measurement] = ALL) -> int:
     report.show(done, samples, console)
     for line in [*skipped, *failed]:
         print(line, file=sys.stderr)
-    whole = (
-        not (given.only or given.against or given.quick or failed)
-        and given.rounds >= ROUNDS_FOR_A_CLAIM
-    )
+    whole = not (given.only or given.against or given.quick or failed) and given.rounds >= ROUNDS
     output = given.output or (LATEST if whole else None)
     if output is not None:
         seconds = time.monotonic() - began

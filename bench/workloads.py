@@ -7,7 +7,6 @@ import random
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
 
 from homeport.api.directory.v1 import directory_pb2
@@ -21,15 +20,25 @@ PROVISION = "/homeport.api.provisioning.v1.ProvisioningService/Provision"
 CLAIM = "/homeport.api.directory.v1.DirectoryService/ClaimHandle"
 RESOLVE = "/homeport.api.directory.v1.DirectoryService/Resolve"
 ECHO = "/homeport.bench.Echo/Say"
-ADDRESSES = 20_000
+ADDRESSES, SEED = 20_000, 7
 BATCH_CLIENTS = 1_000
 GROUP = "bench"
 
 
-@cache
-def addresses(seed: int = 7) -> tuple[str, ...]:
-    """Public addresses, weighted like users."""
-    return tuple(sample_public_addresses(GeoDatabase.open(), ADDRESSES, seed))
+_sampled: list[tuple[str, ...]] = []  # once in a process, if that
+
+
+def addresses() -> tuple[str, ...]:
+    """Public addresses, weighted like users. The first time takes more than a second of a
+    processor."""
+    if not _sampled:
+        hand_over(tuple(sample_public_addresses(GeoDatabase.open(), ADDRESSES, SEED)))
+    return _sampled[0]
+
+
+def hand_over(known: tuple[str, ...]) -> None:
+    """The `addresses` of another process are those of this one."""
+    _sampled[:] = [known]
 
 
 def client_id(run: str, worker: int, number: int) -> str:

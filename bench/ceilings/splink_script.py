@@ -82,12 +82,13 @@ def main(reports: str, seen: str, found: str) -> None:
     trained = time.perf_counter()
     pairs = linker.inference.predict(threshold_match_probability=0.01).physical_name
     ended = time.perf_counter()
-    # Of each browser the device that is most likely; of two alike, that of more pairs.
+    # Of each browser the device that is most likely; of two alike, that of more pairs. Ids of
+    # reports begin with an r, those of what browsers show with an s.
     db.execute(
         "COPY (WITH each AS (SELECT s.who AS browser, r.who AS device,"
         " max(match_probability) AS probability, count(*) AS pairs"
-        f" FROM {pairs} p JOIN reports r ON r.id IN (p.id_l, p.id_r)"
-        " JOIN seen s ON s.id IN (p.id_l, p.id_r) GROUP BY ALL)"
+        f" FROM (SELECT least(id_l, id_r) AS r, greatest(id_l, id_r) AS s, match_probability"
+        f" FROM {pairs}) p JOIN reports r ON r.id = p.r JOIN seen s ON s.id = p.s GROUP BY ALL)"
         " SELECT browser, device, probability FROM each QUALIFY row_number() OVER"
         " (PARTITION BY browser ORDER BY probability DESC, pairs DESC, device) = 1) TO"
         f" '{found}' (HEADER false)"

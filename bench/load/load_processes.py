@@ -22,6 +22,7 @@ from typing import Protocol, Self, TypeAlias
 from bench.load.connection import LoadConnection
 from bench.load.http_connection import HttpConnection
 from bench.load.results import CallCounts, LoadResult, load_result, total
+from bench.workloads import addresses, hand_over
 
 CONNECT_WITHIN_S = 10.0
 PREPARE_WITHIN_S = 60.0
@@ -73,7 +74,7 @@ class LoadProcesses:
             ours, theirs = context.Pipe()
             process = context.Process(
                 target=_work,
-                args=(number, self._connections, self._in_flight, theirs),
+                args=(number, self._connections, self._in_flight, theirs, addresses()),
                 daemon=True,
             )
             process.start()
@@ -121,10 +122,17 @@ def _next(pipe: Connection, within_s: float) -> CallCounts | None:
     return said
 
 
-def _work(number: int, connections: int, in_flight: int, pipe: Connection) -> None:
-    """The life of one process."""
+def _work(
+    number: int,
+    connections: int,
+    in_flight: int,
+    pipe: Connection,
+    known: tuple[str, ...],
+) -> None:
+    """The life of one process. known: `addresses`, of its parent."""
     import uvloop
 
+    hand_over(known)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
     uvloop.run(_stand_by(number, connections, in_flight, pipe))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from bench.workloads import batches
+from bench.workloads import addresses, batches, hand_over
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 
 METHOD = "/homeport.api.provisioning.v1.ProvisioningService/ProvisionMany"
@@ -65,10 +65,17 @@ async def _feed(address: str, run: str, count: int, size: int, with_tickets: boo
 
 
 def _work(
-    pipe: Connection, address: str, run: str, count: int, size: int, with_tickets: bool
+    pipe: Connection,
+    known: tuple[str, ...],
+    address: str,
+    run: str,
+    count: int,
+    size: int,
+    with_tickets: bool,
 ) -> None:
     import uvloop
 
+    hand_over(known)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     pipe.send(uvloop.run(_feed(address, run, count, size, with_tickets)))
 
@@ -81,7 +88,9 @@ def feed(
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(
-        target=_work, args=(theirs, address, run, count, size, with_tickets), daemon=True
+        target=_work,
+        args=(theirs, addresses(), address, run, count, size, with_tickets),
+        daemon=True,
     )
     process.start()
     theirs.close()

@@ -16,11 +16,11 @@ from bench.load.stream import Bulk, feed
 from bench.suite.measurement import WARM_UP, Failed, Measurement, Ratio, Samples, divisor
 from bench.suite.processes import etcd, provisioner, scratch
 
-BATCHES = 100  # of 1,000 clients
+BATCHES = 60  # of 1,000 clients
 IN_FLIGHT = (1, 2, 4, 8)
-TRANSACTIONS = 800  # of 120 creates, for each number in flight
+TRANSACTIONS = 500  # of 120 creates, for each number in flight
 GROUPS = (1_000, 2_000, 5_000)
-ROWS = 300_000  # for each size of group
+ROWS = 200_000  # for each size of group
 
 
 def good(bulk: Bulk) -> Bulk:

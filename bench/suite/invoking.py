@@ -28,7 +28,7 @@ from data_sharing.runtimes.runtime_host import RuntimeHost
 
 COMMAND = Path("data-sharing/applications/coffee/coffee.wasm")
 ASKED = Invocation(action="brew", input='{"cups": 2}', key="bench")
-CALLS = 3_000
+CALLS = 2_000
 IN_FLIGHT = 8
 
 

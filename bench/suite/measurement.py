@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
+ROUNDS, LONG_ROUNDS = 3, 5  # of a run that claims something, and of `--long`
 WARM_UP = -1  # the number of the round before the first, which warms everything up
 _SMALL = 5  # by what the work of a round is divided that claims nothing
 

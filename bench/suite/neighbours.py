@@ -38,7 +38,7 @@ STEADY, GREEDY = "bench", "greedy"
 CALLERS, PAUSE_S = 4, 0.04  # of the steady tenant: some 100 events a second
 BATCH, IN_FLIGHT = 500, 8  # of the greedy one
 MADE = 20  # of its batches; their ids are changed before each is sent
-FOR_S, QUICK_S = 10.0, 2.0
+FOR_S, QUICK_S = 6.0, 2.0
 LEAD_S = 0.3
 
 
@@ -134,9 +134,10 @@ def _payloads() -> list[bytes]:
 
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:
     """Alternates alone and beside, each on a fresh file."""
-    payloads, for_s = _payloads(), QUICK_S if quick else FOR_S
+    payloads = _payloads()
     for number in range(-1, rounds):
         kept = samples if number >= 0 else Samples()  # round -1 warms everything up
+        for_s = QUICK_S if quick or number < 0 else FOR_S
         with tempfile.TemporaryDirectory(dir=".") as folder:
             for name, flooded in (("neighbour_alone_p99_ms", False), ("neighbour_p99_ms", True)):
                 run = p99_s(Path(folder), payloads, flooded=flooded, for_s=for_s)

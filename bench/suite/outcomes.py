@@ -29,7 +29,7 @@ from homeport.api.datasharing.v1 import (
 )
 
 COFFEE = Path("data-sharing/applications/coffee")
-EVENTS = 1_500
+EVENTS = 1_000
 WAIT_S = 120.0
 RULES = """
 rules:

@@ -39,7 +39,7 @@ from data_sharing.replication.snapshots import Snapshots
 from data_sharing.replication.takeover import Takeover
 from homeport.api.datasharing.v1 import feed_pb2
 
-EVENTS = 20_000  # of one partition
+EVENTS = 15_000  # of one partition
 KEYS, IN_ONE_COMMIT = 1_000_000, 20_000
 BEHIND = 10  # commits behind the snapshot
 CONTENT = b"\x93" + bytes(60)  # of a key

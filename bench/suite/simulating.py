@@ -14,7 +14,7 @@ from bench.suite.bulk import BATCHES, good
 from bench.suite.measurement import WARM_UP, Measurement, Ratio, Samples, Target, divisor
 from bench.suite.processes import provisioner, scratch
 
-EXACT_CLIENTS = 2_000_000
+EXACT_CLIENTS = 1_000_000
 CLASSES_CLIENTS = 1_000_000_000
 CLASSES_ROUNDS = 3  # a figure that hardly spreads, and takes longest
 WITHIN_S = 600

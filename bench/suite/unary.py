@@ -14,9 +14,9 @@ from bench.suite.processes import echo, etcd, provisioner, roomy_fleet, scratch
 from bench.workloads import ECHO, PROVISION, Provisions, sample_response
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 
-# Calls per load process and round: about three seconds each, by their own speeds. Known
+# Calls per load process and round: about two seconds each, by their own speeds. Known
 # clients are the new ones of the same round, asked for again.
-COUNTS = {"echo": 11_000, "native_echo": 50_000, "new": 20_000, "grpcio": 5_000}
+COUNTS = {"echo": 8_000, "native_echo": 50_000, "new": 16_000, "grpcio": 5_000}
 SIZE_TOLERANCE = 0.05
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import main
+from bench.__main__ import main, parse
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
 from bench.suite.registry import ALL
 
@@ -51,3 +51,16 @@ def test_no_figure_is_of_two_measurements() -> None:
     names = [name for one in ALL for name in one.units]
     names += [ratio.ours for one in ALL for ratio in one.ratios if ratio.ours not in one.units]
     assert len(names) == len(set(names)), sorted({name for name in names if names.count(name) > 1})
+
+
+@pytest.mark.parametrize(
+    ("words", "rounds"), [([], 3), (["--long"], 5), (["--quick", "--rounds", "1"], 1)]
+)
+def test_so_many_rounds(words: list[str], rounds: int) -> None:
+    assert parse(words, []).rounds == rounds
+
+
+def test_a_long_run_says_itself_how_long_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--long", "--rounds", "4"], [])
+    assert "--long says itself how much is done" in capsys.readouterr().err
