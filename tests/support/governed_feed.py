@@ -171,12 +171,14 @@ class Governed:
         policy = msgspec.convert({"feed": "traffic", "grants": list(grants)}, FeedPolicy)
         await self.sharing.apply(TENANT, [policy])
 
-    async def perform(self, output: str) -> None:
-        """Everything that is asked for, by an application that says what it was not to learn."""
+    async def perform(self, output: str = "") -> None:
+        """Everything that is asked for, by an application that says what it was not to learn;
+        empty: that says what it was told."""
         for stored in self.harness.instructions():
+            said = output or msgspec.json.encode(stored.instruction.configuration).decode()
             done = Performed(
                 instruction=stored.instruction.id, attempt=1, status=Performance.DONE,
-                platform="hub", output=output, ended_at_ms=NOW_MS,
+                platform="hub", output=said, ended_at_ms=NOW_MS,
             )  # fmt: skip
             await self.harness.database.transact(
                 lambda db, done=done: self.recorder.record(db, done)  # type: ignore[misc]

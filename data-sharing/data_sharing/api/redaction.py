@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from control_plane.errors import Refused
 from data_sharing.decisions.disclosure import Disclosure
 from homeport.api.datasharing.v1 import approval_pb2 as approvals_pb
 from homeport.api.datasharing.v1 import decision_pb2 as pb
@@ -28,6 +29,7 @@ class Redaction:
             effects: list[dict[str, Any]] = msgspec.json.decode(message.effects_json)
             kept = [one | {"to": {}, "reason": ""} for one in effects]
             message.effects_json = msgspec.json.encode(kept).decode()
+            message.timer_id = "…" if message.timer_id else ""  # its name has its key
             message.values_hidden = True
         return message
 
@@ -91,6 +93,15 @@ class Redaction:
                 scope.last_error = NOT_SHOWN
                 scope.key = "…" if scope.key else ""
         return message
+
+    def check_key(self, tenant: str, rule: str, key: str) -> None:
+        """Whether operators may ask for what a rule keeps at a key: by the answer they would learn
+        whether there is any. Raises Refused."""
+        if key and self._hides(tenant, rule, 0):
+            raise Refused(
+                f"a sharing policy hides from operators by which keys rule {rule} is parked; "
+                "retry it for a producer, or as a whole"
+            )
 
     def rollout(self, tenant: str, rule: str, message: rules_pb.Rollout) -> rules_pb.Rollout:
         """What its versions would have done."""

@@ -126,6 +126,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
         self, request: pb.RetryRuleRequest, context: Context
     ) -> pb.RetryRuleResponse:
         tenant = self._tenant(context, request.tenant)
+        self._redaction.check_key(tenant, request.rule_id, request.key)
         rule, unparked = await self._rules.retry(
             tenant, request.rule_id, key=request.key, source=request.source
         )

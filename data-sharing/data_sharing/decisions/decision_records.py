@@ -20,8 +20,9 @@ def rule_decision_id(
 ) -> str:
     """Of the decision that a rule fires. A function of what caused it."""
     names = [part for one in _causes(outcome, cause) for part in (one.source, one.id)]
-    by_time_ms = 0 if position else now_ms
-    made_of = (tenant, outcome.rule, outcome.version, outcome.plan_id, position, by_time_ms)
+    # At one time a rule may fire at many keys, with no event that tells them apart.
+    by_time = (0,) if position else (now_ms, outcome.key)
+    made_of = (tenant, outcome.rule, outcome.version, outcome.plan_id, position, *by_time)
     return instruction_id(*made_of, *names).replace("i-", "c-", 1)
 
 

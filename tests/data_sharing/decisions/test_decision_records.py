@@ -72,6 +72,13 @@ def test_what_time_did_is_told_apart_by_the_time_and_names_its_cause() -> None:
     assert first.id != second.id
 
 
+def test_what_one_time_did_at_two_keys_is_two_decisions() -> None:
+    """At the end of a window no event tells them apart."""
+    ended = replace(FIRED, events=())
+    ids = {fired(replace(ended, key=key), position=0).id for key in ("anna", "ben")}
+    assert len(ids) == 2
+
+
 def due(skipped: bool) -> DueAction:
     return DueAction(
         "a1", "home", "wake-up", 2, NOW_MS, "light", "lamp", "blink", {"times": 3}, NOW_MS, 1_500,

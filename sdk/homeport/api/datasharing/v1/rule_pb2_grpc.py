@@ -158,7 +158,8 @@ class RuleServiceServicer:
         """Runs again from the next event on what is parked of a rule, without waiting for its retry: all
         of it, or what is parked at a key, for a producer, or for a producer at a key. Failures there
         are counted anew. Events that came meanwhile stay dead letters, to be redriven. Idempotent.
-        Caller: as ApplyRules. Errors: NOT_FOUND; FAILED_PRECONDITION the rule is retired or suspended;
+        Caller: as ApplyRules. Errors: NOT_FOUND; FAILED_PRECONDITION the rule is retired or suspended,
+        or a key is named and a sharing policy hides from operators by which keys it is parked;
         UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
