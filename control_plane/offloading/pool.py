@@ -3,12 +3,14 @@
 Each worker is one child process (see `child`), which forks a process for each task. A task that
 goes past its limits costs whoever submitted it an error that says so, and nobody anything else; a
 child that is stuck or gone is started anew. With more than one worker, no tenant has all of them.
+Where tasks are rare, a child can be started with each and ended after it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import os
 import signal
@@ -34,7 +36,7 @@ from control_plane.offloading.messages import (
     frame,
     unframed,
 )
-from control_plane.offloading.port import Ask, TaskLimits, TooCostly
+from control_plane.offloading.port import Answer, TaskLimits, TooCostly
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +58,14 @@ class _Entry:
     message: bytes
     limits: TaskLimits
     subject: str
-    answer: Ask | None
+    answer: Answer | None
     result: asyncio.Future[Any]
 
 
 class ProcessPool:
     """tasks: "module:table", which children import. limits: of tasks by name, where they are not
-    the default ones. Does nothing until `run` does."""
+    the default ones. on_demand: a child is started with each task, and ended after it. of_tenant:
+    how many tasks of one may wait. Does nothing until `run` does."""
 
     def __init__(
         self,
@@ -71,13 +74,16 @@ class ProcessPool:
         workers: int,
         limits: Mapping[str, TaskLimits] | None = None,
         default: TaskLimits | None = None,
+        on_demand: bool = False,
+        of_tenant: int = WAITING_OF_TENANT,
     ) -> None:
+        self._on_demand = on_demand
         self._tasks = tasks
         self._workers = workers
         self._limits = dict(limits or {})
         self._default = default or TaskLimits()
         self._queue: FairQueue[_Entry] = FairQueue(
-            at_once=max(1, workers - 1), of_tenant=WAITING_OF_TENANT, of_all=WAITING_OF_ALL
+            at_once=max(1, workers - 1), of_tenant=of_tenant, of_all=WAITING_OF_ALL
         )
         self._changed = asyncio.Condition()
         self.counts: dict[str, int] = dict.fromkeys((DONE, FAILED, "too-costly", "broken"), 0)
@@ -101,7 +107,7 @@ class ProcessPool:
         return len(self._queue)
 
     async def offload(
-        self, task: str, arguments: Any, *, tenant: str, subject: str, answer: Ask | None = None
+        self, task: str, arguments: Any, *, tenant: str, subject: str, answer: Answer | None = None
     ) -> Any:
         """See Offload.offload."""
         limits = self._limits.get(task, self._default)
@@ -115,7 +121,7 @@ class ProcessPool:
     # -- workers -----------------------------------------------------------------------
 
     async def _work(self) -> None:
-        child = await self._start()
+        child = None if self._on_demand else await self._start()
         try:
             while True:
                 tenant, entry = await self._take()
@@ -123,12 +129,16 @@ class ProcessPool:
                     if entry.result.cancelled():  # whoever submitted it has left
                         continue
                     child = await self._do(child, entry)
+                    if self._on_demand:
+                        await _kill(child)
+                        child = None
                 finally:
                     self._queue.done(tenant)
                     async with self._changed:  # another one of the tenant may be taken now
                         self._changed.notify_all()
         finally:
-            await _kill(child)
+            if child is not None:
+                await _kill(child)
 
     async def _take(self) -> tuple[str, _Entry]:
         async with self._changed:
@@ -136,10 +146,16 @@ class ProcessPool:
                 await self._changed.wait()
             return taken
 
-    async def _do(self, child: asyncio.subprocess.Process, entry: _Entry) -> Any:
+    async def _do(
+        self, child: asyncio.subprocess.Process | None, entry: _Entry
+    ) -> asyncio.subprocess.Process:
         """Does a task and answers it; the child to go on with."""
-        if child.returncode is not None:  # it ended since the last one
-            child = await self._start()
+        try:
+            if child is None or child.returncode is not None:  # it ended since the last one
+                child = await self._start()
+        except BaseException:
+            _fail(entry, Unavailable("this server could not start a process for it; try again"))
+            raise
         try:
             async with asyncio.timeout(entry.limits.wall_s):
                 kind, value = await _exchange(child, entry)
@@ -202,7 +218,10 @@ async def _exchange(child: asyncio.subprocess.Process, entry: _Entry) -> tuple[s
         kind, value = await _read(child)
         if kind != ASKED or entry.answer is None:
             return kind, value
-        await _write(child, frame(entry.answer(value)))
+        answer = entry.answer(value)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        await _write(child, frame(answer))
 
 
 async def _write(child: asyncio.subprocess.Process, message: bytes) -> None:

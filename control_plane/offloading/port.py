@@ -1,12 +1,13 @@
 """What is asked of offloading: a task by name, for a tenant, with plain data in and out.
 
 A task is a plain function of a module that child processes import. While it runs it may ask
-whoever submitted it for more, by `ask`; the answer is made on the event loop and must be cheap.
+whoever submitted it for more, by `ask`; the answer is made on the event loop and must be cheap
+there. It may take time; it never raises.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -14,6 +15,9 @@ from control_plane.errors import InvalidInput
 
 Ask: TypeAlias = Callable[[Any], Any]
 """Question to answer, both plain data: what msgpack can say."""
+
+Answer: TypeAlias = Callable[[Any], Any | Awaitable[Any]]
+"""The same of whoever submitted the task; it may have to wait for the answer."""
 
 Task: TypeAlias = Callable[[Any, Ask], Any]
 """(arguments, ask) to the result. Raises ServiceError, which whoever submitted it gets."""
@@ -50,7 +54,7 @@ class Offload(Protocol):
         *,
         tenant: str,
         subject: str,
-        answer: Ask | None = None,
+        answer: Answer | None = None,
     ) -> Any:
         """The result. subject: the field that was submitted, as errors name it. answer: to the
         task's questions.

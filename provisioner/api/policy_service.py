@@ -1,9 +1,10 @@
-"""PolicyService: tenants' policies, applied and read."""
+"""PolicyService: tenants' policies, applied, read, tried and simulated."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.serving.server import Service
 from homeport.api.policy.v1 import policy_pb2 as pb
 from homeport.api.policy.v1 import policy_pb2_grpc as pb_grpc
+from provisioner.api.policy_simulations import Asked, PolicySimulations, Progress
 from provisioner.applied_policies.effect import PolicyEffect, effect_of
 from provisioner.applied_policies.followed import COMPILE_S, FollowedPolicies
 from provisioner.applied_policies.record import PolicyRecord
@@ -32,6 +34,8 @@ NAME = "homeport.api.policy.v1.PolicyService"
 UNMATCHED = "clients would have no home by this; apply the units first, or allow it"
 NO_HOOKS: Mapping[str, AskedHook] = MappingProxyType({})
 AT_ONCE = 2  # documents that are compiled at once
+USERS = 1_000_000  # that are simulated where nobody says how many
+PART_BYTES = 1 << 20  # of a report, in one message
 
 
 class PolicyService(pb_grpc.PolicyServiceServicer):
@@ -43,10 +47,12 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         followed: FollowedPolicies,
         fleet_view: FleetView,
         clients: ClientKeys,
+        simulations: PolicySimulations,
         *,
         hooks: Mapping[str, AskedHook] = NO_HOOKS,
     ) -> None:
         self._clients = clients
+        self._simulations = simulations
         self._hooks = hooks
         self._registry = registry
         self._followed = followed
@@ -90,6 +96,52 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
             raise InvalidInput("version", "version is below 0; versions count from 1")
         return kept_to_proto(tenant, await self._registry.read(tenant, request.version))
 
+    async def TestPolicy(
+        self, request: pb.TestPolicyRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.TestPolicyResponse:
+        tenant = self._tenant(request.tenant)
+        found = await self._simulations.test(
+            tenant,
+            request.document or await self._in_force(tenant),
+            request.cases,
+            request.hook_answers,
+        )
+        return pb.TestPolicyResponse(
+            results=[
+                pb.PolicyCaseResult(
+                    name=one["name"],
+                    unit_id=one["unit"],
+                    rule=one["rule"],
+                    reason=one["reason"],
+                    broken=one["broken"],
+                )
+                for one in found["results"]
+            ],
+            hooks_away=found["hooks_away"],
+        )
+
+    async def SimulatePolicy(
+        self, request: pb.SimulatePolicyRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.SimulatePolicyResponse]:
+        tenant = self._tenant(request.tenant)
+        current = request.current or await self._in_force(tenant)
+        async with aclosing(self._simulations.simulate(_asked(request, tenant, current))) as told:
+            async for one in told:
+                if isinstance(one, Progress):
+                    yield pb.SimulatePolicyResponse(
+                        progress=pb.SimulationProgress(
+                            doing=one.doing, done=one.done, total=one.total
+                        )
+                    )
+                    continue
+                for response in _parts(one):
+                    yield response
+
+    async def _in_force(self, tenant: str) -> str:
+        """The document; empty: there is none. Raises DataLoss."""
+        record = (await self._registry.read(tenant)).record
+        return record.document if record is not None else ""
+
     def _tenant(self, name: str) -> str:
         return self._fleet_view.tenant_or_raise(name or DEFAULT_TENANT.id).id
 
@@ -124,6 +176,37 @@ def kept_to_proto(tenant: str, kept: KeptPolicy) -> pb.Policy:
         return pb.Policy(tenant=tenant)
     found = _to_proto(tenant, kept.record)
     found.kept_versions.extend(kept.versions)
+    return found
+
+
+def _asked(request: pb.SimulatePolicyRequest, tenant: str, current: str) -> Asked:
+    return Asked(
+        tenant=tenant,
+        current=current,
+        document=request.document,
+        as_it_is=not request.document,
+        live=request.population == pb.POLICY_POPULATION_LIVE,
+        users=request.users or USERS,
+        exact=request.exact,
+        growth=request.growth or 1.0,
+        without=tuple(request.without_unit_ids),
+        sun=request.sun,
+        price_label=request.price_label,
+        seed=request.seed,
+        hook_answers=request.hook_answers,
+        page=request.page,
+        picture=request.picture,
+    )
+
+
+def _parts(answer: Mapping[str, Any]) -> list[pb.SimulatePolicyResponse]:
+    """Report, page and picture, in messages that a client takes."""
+    found = [
+        pb.SimulatePolicyResponse(**{name: answer[name][at : at + PART_BYTES]})
+        for name in ("report", "page", "picture")
+        for at in range(0, len(answer[name]), PART_BYTES)
+    ]
+    found[-1].hooks_away.extend(answer["hooks_away"])
     return found
 
 

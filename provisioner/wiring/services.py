@@ -62,14 +62,12 @@ from provisioner.api.ledger_metrics import LedgerMetrics
 from provisioner.api.lookup_calls import LookupCalls
 from provisioner.api.metrics import ProvisionerMetrics
 from provisioner.api.policy_metrics import PolicyMetrics
-from provisioner.api.policy_service import PolicyService
 from provisioner.api.provision_admission import ProvisionAdmission
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_metrics import UnitMetrics
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
-from provisioner.applied_policies.registry import PolicyRegistry
 from provisioner.directory.directory import Directory
 from provisioner.provisioning.abandoned_removals import AbandonedRemovals
 from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
@@ -84,6 +82,7 @@ from provisioner.wiring.numbers import SERVICES as OF_NUMBERS
 from provisioner.wiring.numbers import build_numbers
 from provisioner.wiring.organisations import SERVICES as OF_ORGANISATIONS
 from provisioner.wiring.organisations import OrganisationParts, build_organisations
+from provisioner.wiring.policies import PolicyParts, build_policies
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
 from provisioner.wiring.use_case import UseCase
@@ -116,6 +115,7 @@ class Services:
     claims: ClaimCalls
     provisions: AdmissionQueue
     organisations: OrganisationParts
+    policies: PolicyParts
     loop_lag: EventLoopLag
     collectors: tuple[Collector, ...]  # beside `metrics`
 
@@ -131,6 +131,7 @@ class Services:
             "claims": self.claims.run,
             "admission queue": self.provisions.run,
             **self.organisations.tasks(),
+            **self.policies.tasks(),
             "event loop lag": self.loop_lag.run,
         }
 
@@ -253,17 +254,7 @@ def build_services(
         quotas,
         callers,
     )
-    policy_service = PolicyService(
-        PolicyRegistry(
-            store,
-            wall=time.time,
-            assignment_clusters=tuple(cluster_set.clusters.values()) if cluster_set else (),
-        ),
-        state.policies,
-        fleet_view,
-        state.client_keys,
-        hooks=state.hooked.hooks,
-    )
+    policies = build_policies(settings, state)
     directory_service = DirectoryService(
         directory,
         fleet_view,
@@ -295,7 +286,7 @@ def build_services(
             **directory_objects(directory_service, marked=cluster_set is None),
             **organisations.audited,
             **numbers.audited,
-            **policy_objects(policy_service),
+            **policy_objects(policies.service),
         },
         access.control,
         proxies,
@@ -306,7 +297,7 @@ def build_services(
         provisioning_service.service(provisions),
         fleet_service.service(),
         tenant_service.service(),
-        policy_service.service(),
+        policies.service.service(),
         directory_service.service(lookups.begin, claims.begin),
         auditing.service.service(),
         *organisations.services,
@@ -348,6 +339,7 @@ def build_services(
         claims=claims,
         provisions=provisions,
         organisations=organisations,
+        policies=policies,
         watching=watching,
         access=access,
         issuers=issuers,

@@ -94,7 +94,7 @@ def _case(case: Fields, at: int) -> Case:
         client=case.text("client") or "client",
         expected=_expected(case),
         address=case.text("ip"),
-        location=_location(case.part("at", AT_FIELDS)) if case.has("at") else None,
+        location=location_at(case.part("at", AT_FIELDS)) if case.has("at") else None,
         full=tuple(case.texts("full", most=MOST_UNITS)),
         load=load,
     )
@@ -116,7 +116,8 @@ def _expected(case: Fields) -> Expected:
     return found
 
 
-def _location(at: Fields) -> Location:
+def location_at(at: Fields) -> Location:
+    """Where the fields of AT_FIELDS say; what is wrong is told to their problems."""
     country = at.text("country")
     if country and country not in countries():
         at.problem("country", f"there is no country {country}; give its ISO 3166-1 code, as IE")

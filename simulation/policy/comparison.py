@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulation.policy.arrivals import HOURS, even_shares, hourly_shares
-from simulation.policy.client_classes import ClientClasses, ModelledClients, chunks
+from simulation.policy.client_classes import ClientClasses, chunks
 from simulation.policy.decisions import Decision, Decisions
 from simulation.policy.exact import ExactRun
 from simulation.policy.weighted import Segment, WeightedOutcome, WeightedRun
@@ -44,6 +45,25 @@ class ComparedSides:
     before: Side
     after: Side
     moves: dict[tuple[int, int], float]
+
+
+class OrderedClients(Protocol):
+    """Clients in the order in which they come, numbered from 0."""
+
+    def clients(self, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(classes, slots) of those from `first` on; shape (count,) each."""
+        ...
+
+
+class PlacingRun(Protocol):
+    """Where clients live, chunk by chunk, as ExactRun has it."""
+
+    clients: list[int]
+    rules: list[str]
+
+    def place(
+        self, classes: NDArray[np.int64], slots: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int16]]: ...
 
 
 class _Pairs:
@@ -79,14 +99,17 @@ class _Pairs:
 
 
 def compare_exactly(
-    clients: ModelledClients,
+    clients: OrderedClients,
     before: tuple[Decisions, int],
     after: tuple[Decisions, int],
     advance: Callable[[int], None],
+    *,
+    lived: PlacingRun | None = None,
 ) -> ComparedSides:
     """Client by client. before, after: decisions and how many clients come; advance: called with
-    how many more are done."""
-    runs = [ExactRun(decisions) for decisions, _ in (before, after)]
+    how many more are done; lived: where they live in fact before, None: where they are placed."""
+    runs: list[PlacingRun] = [lived or ExactRun(before[0]), ExactRun(after[0])]
+    others = [np.array(run.clients) for run in runs]
     counts = [count for _, count in (before, after)]
     units = len(before[0].simulated.capacities)
     ends = [[round(count * (part + 1) / PARTS) for part in range(PARTS)] for count in counts]
@@ -107,7 +130,7 @@ def compare_exactly(
                 sides[at].rules[rule] = sides[at].rules.get(rule, 0.0) + more
             for part, end in enumerate(ends[at]):
                 if end == first + count:
-                    sides[at].over_time[part] = run.clients
+                    sides[at].over_time[part] = np.array(run.clients) - others[at]
         if len(found) == 2:
             moves.add(found[0].astype(np.int64) + 1, found[1])
         advance(count)

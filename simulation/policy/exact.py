@@ -34,7 +34,9 @@ class ExactRun:
         self._decisions = decisions
         self._fleet = decisions.simulated
         self._units = len(self._fleet.capacities)
-        self.clients = [0] * self._units  # of each unit by now
+        # Of each unit by now, with those that others have there from the beginning.
+        fleet = self._fleet
+        self.clients = [has - room for has, room in zip(fleet.capacities, fleet.room, strict=True)]
         self._stale = np.zeros(0, dtype=bool)  # by class, as what follows
         self._single = np.zeros(0, dtype=np.int32)
         self._row = np.zeros(0, dtype=np.int32)

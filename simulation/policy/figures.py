@@ -44,7 +44,8 @@ def latency_ms(distance_km: float) -> float:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """What was simulated. units: in the order of the fleet; certainty: of the country of a
-    location, a word; prices: of each unit for a client, None: nobody asked."""
+    location, a word; prices: of each unit for a client, None: nobody asked; others: clients of
+    other tenants by unit; most_moves: ways that a document has."""
 
     tenant: str
     engine: str
@@ -58,6 +59,8 @@ class Scenario:
     sun: bool = False
     seed: int = 0
     prices: Mapping[str, float] | None = None
+    others: Mapping[str, int] | None = None
+    most_moves: int = MOST_MOVES
 
 
 def document_of(scenario: Scenario, outcome: ComparedSides) -> Document:
@@ -84,7 +87,7 @@ def document_of(scenario: Scenario, outcome: ComparedSides) -> Document:
             "ways": len(rows),
             "largest": [
                 {"from": _named(scenario, one), "to": _named(scenario, other), "clients": round(n)}
-                for n, one, other in rows[:MOST_MOVES]
+                for n, one, other in rows[: scenario.most_moves]
             ],
         },
     }
@@ -106,6 +109,7 @@ def _side(scenario: Scenario, side: Side) -> Document:
             clients[unit] += n
     placed = float(clients.sum())
     distances, weights = _distances(scenario, side)
+    others = scenario.others or {}
     document = {
         "clients": round(side.clients),
         "placed": round(placed),
@@ -124,7 +128,7 @@ def _side(scenario: Scenario, side: Side) -> Document:
                 "id": str(unit.id),
                 "clients": round(float(n)),
                 "capacity": unit.capacity,
-                "load": _share(float(n), unit.capacity),
+                "load": _share(float(n) + others.get(str(unit.id), 0), unit.capacity),
                 "over_time": [round(float(one)) for one in side.over_time[:, at]],
             }
             for at, (unit, n) in enumerate(zip(scenario.units, clients, strict=True))

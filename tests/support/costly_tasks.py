@@ -23,6 +23,11 @@ def question(arguments: Any, ask: Ask) -> Any:
     return [ask(one) for one in arguments]
 
 
+def parent(arguments: Any, ask: Ask) -> Any:
+    """The child that it was forked of."""
+    return os.getppid()
+
+
 def spin(arguments: Any, ask: Ask) -> Any:
     while True:
         pass
@@ -97,6 +102,6 @@ TASKS: Mapping[str, Task] = {
     one.__name__: one
     for one in (
         echo, question, spin, spin_while, hoard, hoard_in_c, recurse, large, invalid, missing,
-        defect, die, kill_parent, chatter, remember,
+        defect, die, kill_parent, chatter, remember, parent,
     )
 }  # fmt: skip

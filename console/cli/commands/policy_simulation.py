@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.failure import CommandFailed
+from console.cli.failure import CommandFailed, ExitCode
 from console.cli.options import (
     Ca,
     GeoFile,
@@ -20,7 +20,7 @@ from console.cli.options import (
     Token,
     target_of,
 )
-from console.cli.output import Format, busy, note, show
+from console.cli.output import Format, note, show
 
 UnitsFile = Annotated[
     Path | None,
@@ -44,6 +44,16 @@ CurrentFile = Annotated[
 ]
 
 
+OnServer = Annotated[
+    bool,
+    typer.Option(
+        "--on-server",
+        help="The server does it, with its units and geo database; this machine needs neither.",
+    ),
+]
+LIVE = "live"
+
+
 class EngineName(StrEnum):
     """The words of simulation.policy.simulator.Engine, without what it imports."""
 
@@ -60,6 +70,15 @@ def simulate(
         ),
     ] = None,
     current: CurrentFile = None,
+    population: Annotated[
+        str,
+        typer.Option(
+            help="Who is placed: live, the clients that the server has; or a file of clients, an "
+            "object a line. Default: users where people live.",
+            metavar="live|FILE|-",
+        ),
+    ] = "",
+    on_server: OnServer = False,
     users: Annotated[
         int,
         typer.Option(
@@ -117,63 +136,110 @@ def simulate(
 ) -> None:
     """Places everybody anew, as things are and as they would be, and says what differs.
 
-    Nothing is changed, and with --units no server is asked.
+    Nothing is changed, and with --units no server is asked. Clients that there are
+    (--population live) are counted before where they live.
     """
     from console.cli.fleet_units import units_of
     from console.cli.input.hook_file import HookFile
     from console.cli.input.tenant_policy import policy_in
+    from console.cli.input.text_file import check_stdin_once
     from console.cli.policy_in_force import policy_in_force
-    from console.cli.progress import counting
+    from console.cli.policy_on_server import LocalOptions, simulate_on_server
+    from console.cli.policy_simulation import Told, place_listed, place_modelled
     from console.cli.views.simulation import simulation_tables
     from control_plane.files import replace_file
     from control_plane.written_paths import check_written_file
-    from provisioner.geo.database import GeoDatabase
-    from simulation.policy.figures import document_of
-    from simulation.policy.page import page_of
-    from simulation.policy.picture import picture_of
-    from simulation.policy.simulator import Engine, Question, check, steps_of
-    from simulation.policy.simulator import simulate as run
-    from simulation.population.population import population_of
+    from homeport.api.policy.v1 import policy_pb2 as pb
+    from simulation.policy.listed import ListedQuestion
+    from simulation.policy.simulator import Engine, Question
 
     if html is not None:
         check_written_file(html, "--html")
     if svg is not None:
         check_written_file(svg, "--svg")
+    listed = Path(population) if population not in ("", LIVE) else None
+    check_stdin_once([one for one in (file, current, hook_answers, listed) if one is not None])
+    if population and (growth != 1.0 or sun):
+        raise CommandFailed(
+            "--growth and --sun are for users where people live; leave out --population",
+            ExitCode.USAGE,
+        )
     target = target_of(server, tenant, token, profile, ca)
+    left_out = tuple(name.strip() for name in without.split(",") if name.strip())
+
+    def tell(told: Told) -> None:
+        if html is not None:
+            replace_file(html, told.page())
+            note(f"the page is in {html}")
+        if svg is not None:
+            replace_file(svg, told.picture())
+            note(f"the picture is in {svg}")
+        show(told.document, output, lambda: simulation_tables(told.document))
+
+    if on_server or population == LIVE:
+        if listed is not None:
+            raise CommandFailed(
+                "a file of clients is simulated on this machine; leave out --on-server",
+                ExitCode.USAGE,
+            )
+        LocalOptions(units, geo).refuse()
+        request = pb.SimulatePolicyRequest(
+            population=pb.POLICY_POPULATION_LIVE if population else pb.POLICY_POPULATION_MODELLED,
+            users=users,
+            exact=engine is EngineName.EXACT,
+            growth=growth,
+            without_unit_ids=left_out,
+            sun=sun,
+            price_label=price_label,
+            seed=seed,
+            page=html is not None,
+            picture=svg is not None,
+        )
+        document, found = simulate_on_server(
+            target, request, file=file, current=current, hook_answers=hook_answers
+        )
+        tell(Told(document, lambda: found.page, lambda: found.picture))
+        return
     asks_server = current is None and units is None
     hooks = HookFile(hook_answers)
     before = hooks.answer(
         policy_in_force(target) if asks_server else policy_in(current, target.tenant)
     )
-    question = Question(
-        tenant=target.tenant,
-        units=units_of(units, target),
-        before=before,
-        after=before if file is None else hooks.answer(policy_in(file, target.tenant)),
-        clients=users,
-        engine=Engine(engine.value),
-        seed=seed,
-        growth=growth,
-        without=tuple(name.strip() for name in without.split(",") if name.strip()),
-        sun=sun,
-        price_label=price_label,
-    )
-    check(question)  # before what takes seconds
-    with busy("reading and verifying the geo database"):
-        database = GeoDatabase.open(geo)
-        population = population_of(database)
-    with counting("simulating", total=steps_of(question)) as advance:
-        answer = run(question, population, advance)
+    after = before if file is None else hooks.answer(policy_in(file, target.tenant))
+    fleet = units_of(units, target)
+    if listed is not None:
+        told = place_listed(
+            ListedQuestion(
+                tenant=target.tenant,
+                units=fleet,
+                before=before,
+                after=after,
+                population=f"the clients of {listed.name}",
+                without=left_out,
+                price_label=price_label,
+            ),
+            listed,
+            geo,
+        )
+    else:
+        told = place_modelled(
+            Question(
+                tenant=target.tenant,
+                units=fleet,
+                before=before,
+                after=after,
+                clients=users,
+                engine=Engine(engine.value),
+                seed=seed,
+                growth=growth,
+                without=left_out,
+                sun=sun,
+                price_label=price_label,
+            ),
+            geo,
+        )
     hooks.tell_unknown()
-    document = document_of(*answer)
-    if html is not None:
-        page = page_of(*answer, document, attribution=database.info.attribution)
-        replace_file(html, page.encode())
-        note(f"the page is in {html}")
-    if svg is not None:
-        replace_file(svg, picture_of(*answer, document).encode())
-        note(f"the picture is in {svg}")
-    show(document, output, lambda: simulation_tables(document))
+    tell(told)
 
 
 def try_cases(
@@ -193,6 +259,7 @@ def try_cases(
         typer.Option(help="Write the cases there as JUnit has tests.", metavar="FILE"),
     ] = None,
     hook_answers: HookAnswers = None,
+    on_server: OnServer = False,
     units: UnitsFile = None,
     geo: GeoFile = None,
     server: Server = None,
@@ -211,6 +278,7 @@ def try_cases(
     from console.cli.input.hook_file import HookFile
     from console.cli.input.tenant_policy import policy_in
     from console.cli.input.text_file import check_stdin_once
+    from console.cli.policy_on_server import LocalOptions, test_on_server
     from console.cli.views.policy_cases import cases_table, document_of
     from control_plane.files import replace_file
     from control_plane.written_paths import check_written_file
@@ -220,10 +288,14 @@ def try_cases(
     if junit is not None:
         check_written_file(junit, "--junit")
     target = target_of(server, tenant, token, profile, ca)
-    hooks = HookFile(hook_answers)
-    policy = hooks.answer(policy_in(file, target.tenant))
-    results = CaseFile(cases, geo).run(policy, units_of(units, target), target.tenant)
-    hooks.tell_unknown()
+    if on_server:
+        LocalOptions(units, geo).refuse()
+        results = test_on_server(target, file, cases, hook_answers)
+    else:
+        hooks = HookFile(hook_answers)
+        policy = hooks.answer(policy_in(file, target.tenant))
+        results = CaseFile(cases, geo).run(policy, units_of(units, target), target.tenant)
+        hooks.tell_unknown()
     if junit is not None:
         replace_file(junit, junit_text(results).encode())
     show(document_of(results), output, lambda: cases_table(results))

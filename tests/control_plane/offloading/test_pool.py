@@ -19,8 +19,12 @@ SHORT = TaskLimits(cpu_s=0.3, wall_s=30.0, memory_bytes=64 << 20, result_bytes=1
 
 
 @asynccontextmanager
-async def pool_of(workers: int = 1, limits: TaskLimits = SHORT) -> AsyncIterator[ProcessPool]:
-    pool = ProcessPool("tests.support.costly_tasks:TASKS", workers=workers, default=limits)
+async def pool_of(
+    workers: int = 1, limits: TaskLimits = SHORT, *, on_demand: bool = False
+) -> AsyncIterator[ProcessPool]:
+    pool = ProcessPool(
+        "tests.support.costly_tasks:TASKS", workers=workers, default=limits, on_demand=on_demand
+    )
     running = asyncio.create_task(pool.run())
     try:
         yield pool
@@ -46,6 +50,27 @@ async def test_results_questions_and_errors_come_back_as_they_were() -> None:
         assert found.value.field == "rules.r.when"
         with pytest.raises(NotFound, match="there is none"):
             await _do(pool, "missing")
+
+
+async def test_an_answer_may_have_to_be_waited_for() -> None:
+    async def answer(asked: Any) -> Any:
+        await asyncio.sleep(0)
+        return asked + 1
+
+    async with pool_of() as pool:
+        found = await pool.offload("question", [1, 2], tenant="a", subject="s", answer=answer)
+        assert found == [2, 3]
+
+
+async def test_on_demand_a_child_lives_as_long_as_its_task() -> None:
+    async with pool_of(on_demand=True) as pool:
+        first, second = await _do(pool, "parent"), await _do(pool, "parent")
+        assert first != second
+        with pytest.raises(ProcessLookupError):
+            os.kill(first, 0)
+        with pytest.raises(TooCostly):
+            await _do(pool, "spin")
+        assert await _do(pool, "echo", 1) == 1
 
 
 @pytest.mark.parametrize(

@@ -14,46 +14,18 @@ from control_plane.errors import Exhausted, Refused, ServiceError
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.store.embedded import EmbeddedStore
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
-from provisioner.geo.location import Location
-from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.rendezvous import slot_of
 from provisioner.placement_hooks.hooked_policies import HookedPolicies
-from provisioner.policy.compiled import CompiledPolicy
 from simulation.policy.decisions import FULL, REFUSED, Decisions
 from simulation.policy.exact import ExactRun
 from simulation.policy.simulated_fleet import simulated_fleet
 from tests.simulation.policy.fleets import COUNTRIES, random_units
+from tests.simulation.policy.served_policy import RULES, Source
 from tests.support.policies import compiled
 from tests.support.provisioning_harness import AwaitedSink, provisioning
 from tests.support.supervision import FailFast
 
 CLIENTS = 120
-# By load a server's choice would depend on what it has reserved by then.
-RULES = """
-groups: {gold: {patterns: ["gold-*"]}}
-rings: {canary: {share: 20, units: [unit-000, unit-001]}}
-pools: {west: {countries: [US], spillover: far}, far: {countries: [JP]}}
-rules:
-  - {name: nobody-north, when: location.latitude > 52.0, deny: true}
-  - {name: gold, when: '"gold" in client.groups', rank: {prefer: [{countries: [FR]}], load: false}}
-  - {name: west, when: location.longitude < -20.0, pool: west, rank: {load: false}}
-  - {name: all, rank: {load: false}}
-"""
-
-
-class Source:
-    """The policy of every tenant."""
-
-    default = PlacementPolicy()
-
-    def __init__(self, policy: CompiledPolicy) -> None:
-        self._policy = policy
-
-    def of(self, tenant: str, location: Location, client_key: bytes) -> PlacementPolicy:
-        return self._policy.of(location, client_key)
-
-    def revision_of(self, tenant: str) -> int:
-        return self._policy.revision
 
 
 def told(answer: bytes | ServiceError) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PolicyPopulation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PolicyPopulationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicyPopulation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POLICY_POPULATION_UNSPECIFIED: _PolicyPopulation.ValueType  # 0
+    """as MODELLED"""
+    POLICY_POPULATION_MODELLED: _PolicyPopulation.ValueType  # 1
+    """users where people live"""
+    POLICY_POPULATION_LIVE: _PolicyPopulation.ValueType  # 2
+    """The clients that the tenant has, as of one moment, in the order of their ids; before is where
+    they live. Where assignments are in several clusters, as of the moments at which they are read.
+    """
+
+class PolicyPopulation(_PolicyPopulation, metaclass=_PolicyPopulationEnumTypeWrapper):
+    """Who is placed."""
+
+POLICY_POPULATION_UNSPECIFIED: PolicyPopulation.ValueType  # 0
+"""as MODELLED"""
+POLICY_POPULATION_MODELLED: PolicyPopulation.ValueType  # 1
+"""users where people live"""
+POLICY_POPULATION_LIVE: PolicyPopulation.ValueType  # 2
+"""The clients that the tenant has, as of one moment, in the order of their ids; before is where
+they live. Where assignments are in several clusters, as of the moments at which they are read.
+"""
+Global___PolicyPopulation: _TypeAlias = PolicyPopulation  # noqa: Y015
 
 @_typing.final
 class ApplyPolicyRequest(_message.Message):
@@ -236,3 +265,240 @@ class Policy(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Policy: _TypeAlias = Policy  # noqa: Y015
+
+@_typing.final
+class TestPolicyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    CASES_FIELD_NUMBER: _builtins.int
+    HOOK_ANSWERS_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """empty: "default" """
+    document: _builtins.str
+    """YAML or JSON, at most 512 KiB; empty: the policy in force"""
+    cases: _builtins.str
+    """a file of cases, at most 1 MiB"""
+    hook_answers: _builtins.str
+    """what hooks say, at most 1 MiB; empty: they are away"""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        document: _builtins.str = ...,
+        cases: _builtins.str = ...,
+        hook_answers: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "document", b"document", "hook_answers", b"hook_answers", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestPolicyRequest: _TypeAlias = TestPolicyRequest  # noqa: Y015
+
+@_typing.final
+class TestPolicyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    HOOKS_AWAY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyCaseResult]:
+        """in the order of the cases"""
+
+    @_builtins.property
+    def hooks_away(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """that were asked and have no answers"""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___PolicyCaseResult] | None = ...,
+        hooks_away: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hooks_away", b"hooks_away", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestPolicyResponse: _TypeAlias = TestPolicyResponse  # noqa: Y015
+
+@_typing.final
+class PolicyCaseResult(_message.Message):
+    """What became of the client of a case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    UNIT_ID_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    BROKEN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    unit_id: _builtins.str
+    """where it would live; empty: nowhere"""
+    rule: _builtins.str
+    """by which"""
+    reason: _builtins.str
+    """why nowhere"""
+    broken: _builtins.str
+    """how that differs from what the case asks for; empty: it holds"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        unit_id: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        broken: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken", b"broken", "name", b"name", "reason", b"reason", "rule", b"rule", "unit_id", b"unit_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyCaseResult: _TypeAlias = PolicyCaseResult  # noqa: Y015
+
+@_typing.final
+class SimulatePolicyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    POPULATION_FIELD_NUMBER: _builtins.int
+    USERS_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    GROWTH_FIELD_NUMBER: _builtins.int
+    WITHOUT_UNIT_IDS_FIELD_NUMBER: _builtins.int
+    SUN_FIELD_NUMBER: _builtins.int
+    PRICE_LABEL_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    HOOK_ANSWERS_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """empty: "default" """
+    document: _builtins.str
+    """the proposed policy, YAML or JSON; empty: the one before"""
+    current: _builtins.str
+    """the policy before; empty: the one in force"""
+    population: Global___PolicyPopulation.ValueType
+    users: _builtins.int
+    """MODELLED: before; 0: a million"""
+    exact: _builtins.bool
+    """MODELLED: one after another; LIVE always is"""
+    growth: _builtins.float
+    """MODELLED: times as many users afterwards; 0: as many"""
+    sun: _builtins.bool
+    """MODELLED, without exact: by the hours of day at their places"""
+    price_label: _builtins.str
+    """of units: what a client costs there; empty: cost is not told"""
+    seed: _builtins.int
+    """MODELLED: other users of the same kind"""
+    hook_answers: _builtins.str
+    """as TestPolicyRequest has it"""
+    page: _builtins.bool
+    """an HTML page as well"""
+    picture: _builtins.bool
+    """an SVG picture as well"""
+    @_builtins.property
+    def without_unit_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """units that take nobody afterwards"""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        document: _builtins.str = ...,
+        current: _builtins.str = ...,
+        population: Global___PolicyPopulation.ValueType = ...,
+        users: _builtins.int = ...,
+        exact: _builtins.bool = ...,
+        growth: _builtins.float = ...,
+        without_unit_ids: _abc.Iterable[_builtins.str] | None = ...,
+        sun: _builtins.bool = ...,
+        price_label: _builtins.str = ...,
+        seed: _builtins.int = ...,
+        hook_answers: _builtins.str = ...,
+        page: _builtins.bool = ...,
+        picture: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "document", b"document", "exact", b"exact", "growth", b"growth", "hook_answers", b"hook_answers", "page", b"page", "picture", b"picture", "population", b"population", "price_label", b"price_label", "seed", b"seed", "sun", b"sun", "tenant", b"tenant", "users", b"users", "without_unit_ids", b"without_unit_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulatePolicyRequest: _TypeAlias = SimulatePolicyRequest  # noqa: Y015
+
+@_typing.final
+class SimulatePolicyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
+    HOOKS_AWAY_FIELD_NUMBER: _builtins.int
+    report: _builtins.bytes
+    """JSON"""
+    page: _builtins.bytes
+    """HTML"""
+    picture: _builtins.bytes
+    """SVG"""
+    @_builtins.property
+    def progress(self) -> Global___SimulationProgress: ...
+    @_builtins.property
+    def hooks_away(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """with the last part: hooks that were asked and have no answers"""
+
+    def __init__(
+        self,
+        *,
+        progress: Global___SimulationProgress | None = ...,
+        report: _builtins.bytes = ...,
+        page: _builtins.bytes = ...,
+        picture: _builtins.bytes = ...,
+        hooks_away: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "part", b"part", "picture", b"picture", "progress", b"progress", "report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hooks_away", b"hooks_away", "page", b"page", "part", b"part", "picture", b"picture", "progress", b"progress", "report", b"report"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["progress", "report", "page", "picture"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___SimulatePolicyResponse: _TypeAlias = SimulatePolicyResponse  # noqa: Y015
+
+@_typing.final
+class SimulationProgress(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOING_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    doing: _builtins.str
+    """in a word: waiting, reading, simulating"""
+    done: _builtins.int
+    total: _builtins.int
+    """0: not known"""
+    def __init__(
+        self,
+        *,
+        doing: _builtins.str = ...,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["doing", b"doing", "done", b"done", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulationProgress: _TypeAlias = SimulationProgress  # noqa: Y015

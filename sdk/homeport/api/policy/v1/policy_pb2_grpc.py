@@ -44,6 +44,16 @@ class PolicyServiceStub:
                 request_serializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.GetPolicyRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.Policy.FromString,
                 _registered_method=True)
+        self.TestPolicy = channel.unary_unary(
+                '/homeport.api.policy.v1.PolicyService/TestPolicy',
+                request_serializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyResponse.FromString,
+                _registered_method=True)
+        self.SimulatePolicy = channel.unary_stream(
+                '/homeport.api.policy.v1.PolicyService/SimulatePolicy',
+                request_serializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.SimulatePolicyRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.SimulatePolicyResponse.FromString,
+                _registered_method=True)
 
 
 class PolicyServiceServicer:
@@ -69,6 +79,27 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TestPolicy(self, request, context):
+        """Places the clients of cases by a policy, on the units that take clients, each in a fleet of its
+        own, and says which live elsewhere than they have to. Changes nothing. Caller: an operator.
+        Errors: INVALID_ARGUMENT everything wrong with the policy, the cases or the answers of hooks, or
+        it takes too much to work out; NOT_FOUND unknown tenant; RESOURCE_EXHAUSTED too many wait;
+        UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SimulatePolicy(self, request, context):
+        """Places a population under the policy as it is and under another, and says what differs. How far
+        it is comes twice a second, then the report; it ends where the caller leaves. Changes nothing.
+        Caller: an operator. Errors: as TestPolicy; ABORTED the history of clients was compacted while
+        they were read, ask again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -81,6 +112,16 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.GetPolicy,
                     request_deserializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.GetPolicyRequest.FromString,
                     response_serializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.Policy.SerializeToString,
+            ),
+            'TestPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestPolicy,
+                    request_deserializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyResponse.SerializeToString,
+            ),
+            'SimulatePolicy': grpc.unary_stream_rpc_method_handler(
+                    servicer.SimulatePolicy,
+                    request_deserializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.SimulatePolicyRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.SimulatePolicyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,6 +178,60 @@ class PolicyService:
             '/homeport.api.policy.v1.PolicyService/GetPolicy',
             homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.GetPolicyRequest.SerializeToString,
             homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.Policy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.policy.v1.PolicyService/TestPolicy',
+            homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyRequest.SerializeToString,
+            homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimulatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/homeport.api.policy.v1.PolicyService/SimulatePolicy',
+            homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.SimulatePolicyRequest.SerializeToString,
+            homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.SimulatePolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,
