@@ -62,6 +62,11 @@ def scores_in_slot(slot: int, unit_seeds: Seeds, weights: Floats) -> Floats:
     return _scores(unit_seeds ^ _SLOT_SEEDS[slot], weights)
 
 
+def scores_in_slots(slots: NDArray[np.intp], unit_seeds: Seeds, weights: Floats) -> Floats:
+    """`scores_in_slot` of each of some slots; shape (slots, units)."""
+    return _scores(_SLOT_SEEDS[slots][:, np.newaxis] ^ unit_seeds, weights)
+
+
 def winners(unit_seeds: Sequence[int], weights: Sequence[float]) -> bytes:
     """For each slot, which of at most MOST_IN_TABLE units wins it, by place in the sequence."""
     best = _row(unit_seeds[0], weights[0]).copy()

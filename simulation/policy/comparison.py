@@ -58,8 +58,10 @@ class OrderedClients(Protocol):
 class PlacingRun(Protocol):
     """Where clients live, chunk by chunk, as ExactRun has it."""
 
-    clients: list[int]
     rules: list[str]
+
+    @property
+    def clients(self) -> list[int]: ...
 
     def place(
         self, classes: NDArray[np.int64], slots: NDArray[np.int64]

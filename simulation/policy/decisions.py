@@ -19,6 +19,7 @@ from provisioner.placement.candidates import CandidateList, place_of, rank
 from provisioner.placement.choice import HOOK, SPILLOVER, Shortlist, shortlist
 from provisioner.placement.eligibility import Eligibility, EligibleUnits
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.hooks import HookAnswer
 from provisioner.placement.rendezvous import SLOTS
 from simulation.policy.simulated_fleet import SimulatedFleet
 from simulation.policy.winner_tables import Table, WinnerTables
@@ -91,19 +92,60 @@ class Decisions:
             if best is not None and (one.whole or best.looked_at < len(candidates.indices)):
                 made = self._among(number, one, candidates, best)
                 break
-            if not one.whole:
-                one.kept *= GROWTH
-                one.candidates = None
-                continue
-            one.any_may = one.any_may or len(candidates.indices) > 0
-            if one.policy.spillover is None:
-                made = self._decision((), FULL if one.any_may else REFUSED, candidates.eligible)
+            if not self._look_farther(one):
+                rule = FULL if one.any_may else REFUSED
+                made = self._decision((), rule, candidates.eligible)
                 break
-            # For good: no unit gets room again.
-            one.policy, one.spilled = one.policy.spillover, True
-            one.candidates, one.kept = None, FIRST_KEPT
         one.decision = made
         return made
+
+    # -- for who decides by itself -----------------------------------------------------
+
+    def candidates(self, number: int) -> CandidateList:
+        """What a class may get, nearest first, as far as it was looked at by now: of the pool that
+        is tried."""
+        return self._candidates(self._classes[number])
+
+    def look_farther(self, number: int) -> bool:
+        """Whether there are more candidates now than there were: farther ones, or, where that were
+        all and none of them has room, those of the pool that it spills over to. Without is what
+        becomes of the class for good."""
+        return self._look_farther(self._classes[number])
+
+    def unplaced(self, number: int) -> str:
+        """The rule of a class that cannot look farther."""
+        return FULL if self._classes[number].any_may else REFUSED
+
+    def spilled(self, number: int) -> bool:
+        """Whether a pool is tried that is not the first."""
+        return self._classes[number].spilled
+
+    def hooked(self, number: int) -> HookAnswer | None:
+        """What the hook said of what is tried."""
+        return self._classes[number].policy.answer
+
+    def tables(self, eligible: EligibleUnits) -> tuple[WinnerTables, bytes]:
+        """Who wins slots by the weights of a policy, and what tells these from others."""
+        weights = eligible.weights.tobytes() if eligible.scale else b""
+        found = self._tables.get(weights)
+        if found is None:
+            fleet = self.simulated.fleet
+            made_of = eligible.weights if weights else fleet.weights
+            found = self._tables[weights] = WinnerTables(fleet.seeds, made_of)
+        return found, weights
+
+    def _look_farther(self, one: _Class) -> bool:
+        if not one.whole:
+            one.kept *= GROWTH
+            one.candidates = None
+            return True
+        one.any_may = one.any_may or len(self._candidates(one).indices) > 0
+        if one.policy.spillover is None:
+            return False
+        # For good: no unit gets room again.
+        one.policy, one.spilled = one.policy.spillover, True
+        one.candidates, one.kept = None, FIRST_KEPT
+        return True
 
     def _among(
         self, number: int, one: _Class, candidates: CandidateList, best: Shortlist
@@ -165,16 +207,11 @@ class Decisions:
         eligible: EligibleUnits,
         before: tuple[int, ...] = (),
     ) -> Decision:
-        weights = eligible.weights.tobytes() if len(units) > 1 and eligible.scale else b""
-        tables = self._tables.get(weights)
-        if tables is None:
-            made_of = eligible.weights if weights else self.simulated.fleet.weights
-            tables = WinnerTables(self.simulated.fleet.seeds, made_of)
-            self._tables[weights] = tables
+        tables, weights = self.tables(eligible) if len(units) > 1 else (None, b"")
         made = self._made.get((units, rule, weights))
         if made is None:
             table, shares = None, (1.0,) * len(units)
-            if len(units) > 1:
+            if tables is not None:
                 table = tables.of(units, before)
                 won = np.bincount(table, minlength=max(units) + 1)
                 shares = tuple((won[list(units)] / SLOTS).tolist())

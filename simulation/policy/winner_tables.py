@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from provisioner.placement.geodesy import Floats
-from provisioner.placement.rendezvous import MOST_IN_TABLE, SLOTS, Seeds, scores_in_slot, winners
+from provisioner.placement.rendezvous import MOST_IN_TABLE, SLOTS, Seeds, scores_in_slots, winners
 
 Table: TypeAlias = NDArray[np.int32]  # unit index by slot, shape (SLOTS,)
 
 FEW = 64  # units: up to here a whole table costs less than what changed of one
 MOST_TABLES = 4_096  # 8 KiB each
+MOST_SCORES = 1 << 18  # at a time, 2 MiB
 
 
 class WinnerTables:
@@ -37,6 +38,17 @@ class WinnerTables:
             table = self._tables[units] = self._made(units, before)
         return table
 
+    def among(self, units: tuple[int, ...], slots: NDArray[np.intp]) -> Table:
+        """Who of these units wins each of some slots; shape as of slots."""
+        at = np.array(units, dtype=np.int32)
+        seeds, weights = self._seeds[at], self._weights[at]
+        found = np.empty(len(slots), dtype=np.int32)
+        step = max(1, MOST_SCORES // len(units))
+        for begin in range(0, len(slots), step):
+            part = slice(begin, begin + step)
+            found[part] = at[scores_in_slots(slots[part], seeds, weights).argmax(axis=1)]
+        return found
+
     def _made(self, units: tuple[int, ...], before: tuple[int, ...]) -> Table:
         at = np.array(units, dtype=np.int32)
         earlier = self._tables.get(before) if len(units) > FEW else None
@@ -46,13 +58,9 @@ class WinnerTables:
             places = winners(self._seeds[at].tolist(), self._weights[at].tolist())
             small: Table = at[np.frombuffer(places, dtype=np.uint8)]
             return small
-        if earlier is not None:
-            table = earlier.copy()
-            open_slots = np.flatnonzero(~np.isin(earlier, at))
-        else:
-            table = np.empty(SLOTS, dtype=np.int32)
-            open_slots = np.arange(SLOTS)
-        seeds, weights = self._seeds[at], self._weights[at]
-        for slot in open_slots.tolist():
-            table[slot] = at[int(np.argmax(scores_in_slot(slot, seeds, weights)))]
+        if earlier is None:
+            return self.among(units, np.arange(SLOTS))
+        table = earlier.copy()
+        lost = np.flatnonzero(~np.isin(earlier, at))
+        table[lost] = self.among(units, lost)
         return table

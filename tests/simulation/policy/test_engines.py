@@ -53,6 +53,20 @@ POLICIES = {
             order=("unit-003", "unit-001"), vetoed=frozenset({"unit-000", "unit-002", "unit-004"})
         ),
     ),
+    "a hook orders a unit of several that are equal, by load": answered(
+        PlacementPolicy(hook=HookUse(name="latency"), least_uncertainty_km=900.0),
+        HookAnswer(order=("unit-005",), vetoed=frozenset({"unit-006"})),
+    ),
+    "large sets of equals, several weights": PlacementPolicy(
+        least_uncertainty_km=900.0,
+        ranking=Ranking(weights=((UnitSelector(countries=frozenset({"US"})), 3.0),)),
+    ),
+    "several pools, one after another": PlacementPolicy(
+        constraints=(EUROPEAN, GERMAN),
+        spillover=PlacementPolicy(
+            constraints=(EUROPEAN,), spillover=PlacementPolicy(least_uncertainty_km=400.0)
+        ),
+    ),
     "French units first": PlacementPolicy(
         ranking=Ranking(
             orders=(Preference(selectors=(UnitSelector(countries=frozenset({"FR"})),)),)
