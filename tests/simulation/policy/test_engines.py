@@ -82,15 +82,22 @@ def decided(fleet: SimulatedFleet, places: list[Location], policy: PlacementPoli
     return decisions
 
 
+def with_others(fleet: SimulatedFleet, rng: random.Random) -> SimulatedFleet:
+    """Units of which some are full or nearly so from the beginning."""
+    for unit, capacity in enumerate(fleet.capacities):
+        fleet.update(unit, min(capacity, round(capacity * rng.uniform(0.0, 1.2))))
+    return fleet
+
+
 def one_by_one(
     fleet: SimulatedFleet, policy: PlacementPolicy, clients: list[tuple[Location, bytes]]
 ) -> list[tuple[int, str]]:
     """What a server would do, had it nothing else to do."""
     occupancy = Occupancy(len(fleet.capacities))
-    for unit, capacity in enumerate(fleet.capacities):
-        occupancy.update(unit, capacity, 0.0)
+    for unit, room in enumerate(fleet.room):
+        occupancy.update(unit, room, fleet.load[unit])
     chooser = PolicyChooser(fleet.fleet, policy, occupancy)
-    taken = [0] * len(fleet.capacities)
+    taken = [has - room for has, room in zip(fleet.capacities, fleet.room, strict=True)]
     found = []
     for location, key in clients:
         choice = chooser.choose(location, "t", key)
@@ -114,12 +121,18 @@ def test_exact_does_what_a_server_does_with_each_client(seed: int, policy: Place
     places = random_locations(rng, 40)
     of_clients = [rng.randrange(len(places)) for _ in range(count)]
     keys = [b"assignments/t/c-%d" % number for number in range(count)]
+    begin_with = rng.randrange(1 << 30)
+
+    def fleet() -> SimulatedFleet:
+        made = simulated_fleet(units)
+        return with_others(made, random.Random(begin_with)) if seed == 2 else made
+
     expected = one_by_one(
-        simulated_fleet(units),
+        fleet(),
         policy,
         [(places[place], key) for place, key in zip(of_clients, keys, strict=True)],
     )
-    run = ExactRun(decided(simulated_fleet(units), places, policy))
+    run = ExactRun(decided(fleet(), places, policy))
     found: list[tuple[int, str]] = []
     begin = 0
     while begin < count:  # in chunks of any length
@@ -132,6 +145,9 @@ def test_exact_does_what_a_server_does_with_each_client(seed: int, policy: Place
         found += zip(targets.tolist(), named, strict=True)
         begin = end
     assert found == expected
+    assert sum(run.clients) == sum(unit != UNPLACED for unit, _ in found) + (
+        sum(fleet().capacities) - sum(fleet().room)
+    )
     assert len({rule for _, rule in found}) > 1
 
 
