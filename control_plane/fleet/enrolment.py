@@ -5,8 +5,9 @@ Values and their bounds. What a caller shows is looked at in provisioner.provisi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from control_plane.errors import InvalidInput
@@ -14,6 +15,8 @@ from control_plane.errors import InvalidInput
 MAX_ISSUERS = 8
 MAX_TEXT = 512  # characters of an issuer, an audience or an address
 MAX_CLAIM = 64
+MAX_ATTRIBUTE_CLAIMS = 16
+_ATTRIBUTE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 MAX_JWKS_BYTES = 16 << 10
 SUBJECT = "sub"
 
@@ -39,6 +42,7 @@ class TrustedIssuer:
     jwks_url: str = ""
     jwks: str = ""
     client_claim: str = SUBJECT  # the claim that has the client's id
+    attribute_claims: dict[str, str] = field(default_factory=dict)  # attribute -> its claim
 
 
 def check_enrolment(
@@ -66,6 +70,20 @@ def _check_issuer(one: TrustedIssuer, where: str) -> None:
         if not 0 < len(text) <= most:
             raise InvalidInput(
                 f"{where}.{name}", f"{where}.{name} has {len(text)} characters; 1 to {most}"
+            )
+    if len(one.attribute_claims) > MAX_ATTRIBUTE_CLAIMS:
+        raise InvalidInput(
+            f"{where}.attribute_claims",
+            f"{where}.attribute_claims has {len(one.attribute_claims)} entries; at most "
+            f"{MAX_ATTRIBUTE_CLAIMS}",
+        )
+    for attribute, claim in one.attribute_claims.items():
+        if not (_ATTRIBUTE.fullmatch(attribute) and 0 < len(claim) <= MAX_CLAIM):
+            raise InvalidInput(
+                f"{where}.attribute_claims",
+                f"{where}.attribute_claims has {attribute[:80]!r}: {claim[:80]!r}; an attribute "
+                "is called 1 to 64 of A-Z a-z 0-9 '_' '-' '.', and a claim has 1 to "
+                f"{MAX_CLAIM} characters",
             )
     if bool(one.jwks_url) == bool(one.jwks):
         raise InvalidInput(where, f"{where} needs a jwks_url or a jwks, and not both")

@@ -17,9 +17,12 @@ from google.protobuf.message import Message
 _Field = descriptor_pb2.FieldDescriptorProto
 
 
-def lenient_class(strict: type[Message], *, unparsed: Collection[str] = ()) -> Any:
+def lenient_class(
+    strict: type[Message], *, unparsed: Collection[str] = (), entries: Collection[str] = ()
+) -> Any:
     """The class that reads `strict` leniently. unparsed: fields of it that stay bytes, whatever
-    they are. Raises ValueError for a name that is no field of it."""
+    they are; entries: messages of its file whose maps of texts are lists of their entries. Raises
+    ValueError for a name that is no field of it."""
     descriptor = strict.DESCRIPTOR
     unknown = set(unparsed) - set(descriptor.fields_by_name)
     if unknown:
@@ -36,6 +39,11 @@ def lenient_class(strict: type[Message], *, unparsed: Collection[str] = ()) -> A
             elif message.name == descriptor.name and field.name in unparsed:
                 field.type = _Field.TYPE_BYTES
                 field.ClearField("type_name")
+        for entry in message.nested_type if message.name in entries else ():
+            entry.options.ClearField("map_entry")
+            for field in entry.field:
+                if field.type == _Field.TYPE_STRING:
+                    field.type = _Field.TYPE_BYTES
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(descriptor.full_name))
 

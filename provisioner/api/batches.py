@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
+
+import grpc
 
 from control_plane import keys
 from control_plane.errors import InvalidInput, ServiceError
@@ -18,8 +21,10 @@ from control_plane.identity.names import check_client_id
 from control_plane.pacing import CoroutinePacer
 from control_plane.printable import quoted
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
-from provisioner.api.requests import Batch, text, unsaid, utf8
+from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
+from provisioner.api.requests import Batch, text, told_attributes, unsaid, utf8
 from provisioner.geo.location import Location
+from provisioner.policy.told_attributes import check_told
 from provisioner.provisioning import answers, response_encoding
 from provisioner.provisioning.client_proof import GATEWAYS
 from provisioner.provisioning.pending import PendingProvision
@@ -75,6 +80,9 @@ class BatchRun:
                         "client once",
                     )
                 positions[client_id] = position
+                told = told_attributes(client)
+                if told:
+                    check_told(told)
                 location = locations[position]
                 if location is None:
                     location = locator.locate(*_origin(client), default)
@@ -90,6 +98,7 @@ class BatchRun:
                         with_tickets,
                         self,
                         GATEWAYS,
+                        told,
                     )
                 )
             except ServiceError as error:
@@ -133,6 +142,16 @@ class BatchProvision(PendingProvision[BatchRun]):
         run.provisioner.count_new(self)
         entry = run.provisioner.answers.new_result(run.new_results, self)
         run.put(self.client_id, entry)
+
+
+def add_to_server(servicer: Any, server: Any) -> None:
+    """Like the generated function, with ProvisionMany on bytes: batches are read and written
+    by requests.read_batch and encoding."""
+    add: Any = pb_grpc.add_ProvisioningServiceServicer_to_server
+    add(servicer, server)
+    many: Any = grpc.stream_stream_rpc_method_handler(servicer.ProvisionMany)
+    service = pb.DESCRIPTOR.services_by_name["ProvisioningService"].full_name
+    server.add_registered_method_handlers(service, {"ProvisionMany": many})
 
 
 def _origin(client: pb.ClientOrigin) -> tuple[str | None, tuple[float, float] | None]:

@@ -38,7 +38,8 @@ class Callers:
         self, call: HotCall, shown: ShownCredentials, tenant: str, declares: bool
     ) -> tuple[Caller, str]:
         """Checks a Provision call that shows this, for `tenant` (empty: the caller's, else the
-        default one); `declares`: it says where its client is. Returns who calls, and the tenant.
+        default one); `declares`: it says where or what its client is. Returns who calls, and the
+        tenant.
 
         Raises Unauthenticated, PermissionDenied.
         """
@@ -75,8 +76,9 @@ class Callers:
 
 
 def check_declares(caller: Caller) -> None:
-    """Raises PermissionDenied where the caller may not say where a client is."""
+    """Raises PermissionDenied where the caller may not say where a client is, or what."""
     if not caller.may(Role.GATEWAY):
         raise PermissionDenied(
-            "this caller may not say where a client is; leave address and position out"
+            "this caller may not say where a client is, or what; leave address, position and "
+            "attributes out"
         )

@@ -85,6 +85,7 @@ class ClientProofs:
             vouched=found.itself,
             may_claim=found.may_claim,
             bootstrap=found.bootstrap,
+            attributes=found.attributes,
             binds_known=True,
             read_ticket=self._reader(tenant, client_id, ticket) if ticket else None,
         )

@@ -50,6 +50,7 @@ def issuers_from_proto(messages: Iterable[pb.TrustedIssuer]) -> tuple[TrustedIss
             jwks_url=one.jwks_url,
             jwks=one.jwks,
             client_claim=one.client_claim or SUBJECT,
+            attribute_claims=dict(one.attribute_claims),
         )
         for one in messages
     )
@@ -60,7 +61,10 @@ def issuers_to_proto(issuers: Iterable[TrustedIssuer]) -> list[pb.TrustedIssuer]
     found = []
     for one in issuers:
         message = pb.TrustedIssuer(
-            issuer=one.issuer, audience=one.audience, client_claim=one.client_claim
+            issuer=one.issuer,
+            audience=one.audience,
+            client_claim=one.client_claim,
+            attribute_claims=one.attribute_claims,
         )
         if one.jwks:
             message.jwks = one.jwks

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from control_plane import keys
 from control_plane.serving.status import duration
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.geo.location import Location
 from provisioner.placement.explanation import Explanation, UnitVerdict
 from provisioner.placement_hooks.hooked_policies import SaidByHook
+from provisioner.policy.compiled import client_of
 from provisioner.policy.explaining import PolicyExplanation, explain_policy, sentence_of
 from provisioner.provisioning.response_encoding import location_message
 
@@ -23,7 +23,8 @@ _VERDICTS = {
 
 
 async def explained(
-    client: tuple[str, str],
+    tenant: str,
+    client_key: bytes,
     location: Location,
     how: str,
     explanation: Explanation,
@@ -32,16 +33,16 @@ async def explained(
     *,
     with_rules: bool,
 ) -> pb.ExplainPlacementResponse:
-    """The answer, without what the client has now. client: tenant and id. with_rules: whether the
-    caller may see the policy's rules; said: by its hook, None: it has none. Raises TimeoutError."""
-    tenant, client_id = client
+    """The answer, without what the client has now. client_key: as `with_attributes` has it.
+    with_rules: whether the caller may see the policy's rules; said: by its hook, None: it has none.
+    Raises TimeoutError."""
+    client_id = client_of(client_key)
     response = explanation_to_proto(location, how, explanation)
     compiled = policies.compiled(tenant) if policies is not None and with_rules else None
     policy = None
     if compiled is not None:
-        key = keys.assignment(tenant, client_id)
         async with asyncio.timeout(EXPLAIN_S):
-            policy = await asyncio.to_thread(explain_policy, compiled, location, key)
+            policy = await asyncio.to_thread(explain_policy, compiled, location, client_key)
         response.policy.CopyFrom(policy_to_proto(policy))
         if said is not None:
             response.policy.hook.CopyFrom(hook_to_proto(said))
@@ -73,6 +74,7 @@ def policy_to_proto(policy: PolicyExplanation) -> pb.ExplainedPolicy:
         certainty=policy.certainty.value,
         groups=policy.groups,
         rings=policy.rings,
+        attributes=policy.attributes,
         rules=[
             pb.ExplainedRule(name=rule.name, holds=rule.holds, reason=rule.why)
             for rule in policy.rules

@@ -353,15 +353,17 @@ def tenant_to_proto(tenant: TenantSpec, held: Iterable[InForce] = ()) -> tenancy
 def assignment_to_proto(
     answer: TicketedAssignment,
     decision: provisioning_pb2.Decision | None = None,
+    attributes: Mapping[str, str] | None = None,
     *,
     stale: bool = False,
 ) -> provisioning_pb2.GetAssignmentResponse:
     """What a client has, how it came to it, and a ticket for it. stale: as its last ticket
-    showed it."""
+    showed it; attributes: for who may see them."""
     return provisioning_pb2.GetAssignmentResponse(
         assignment=answer.assignment,
         ticket=answer.ticket,
         ticket_ttl=answer.ticket_ttl,
         stale=stale,
         decision=decision,
+        attributes=attributes,
     )

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-import grpc
 from grpc import aio
 
 from control_plane import keys
@@ -31,15 +30,17 @@ from control_plane.supervision import is_cancelled
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.api import mapping
-from provisioner.api.batches import BatchRun
+from provisioner.api.batches import BatchRun, add_to_server
 from provisioner.api.callers import Callers, check_declares
 from provisioner.api.client_proofs import ClientProofs, WatchedClientProof, checked_record
 from provisioner.api.explanations import explained
 from provisioner.api.recorded_decision import recorded_decision
-from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provision
+from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provision, told_attributes
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import AssignmentRecord
+from provisioner.placement.attributes import with_attributes
+from provisioner.policy.told_attributes import told_anew
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.asked_location import NO_RECORD, recorded_distance, unsaid_location
 from provisioner.provisioning.assignments import Assignments
@@ -104,10 +105,10 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         nothing does."""
         if queue is None:
             return Service(
-                add=_add, servicer=self, name=NAME, hot={"Provision": self.provision_hot}
+                add=add_to_server, servicer=self, name=NAME, hot={"Provision": self.provision_hot}
             )
         return Service(
-            add=_add, servicer=self, name=NAME,
+            add=add_to_server, servicer=self, name=NAME,
             hot={"Provision": queue.begin}, queues={"Provision": queue},
         )  # fmt: skip
 
@@ -123,16 +124,16 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             request = read_provision(call.payload)
             client_id, last_ticket = request.client_id, request.ticket
             with_ticket = not request.without_ticket
-            origin = request.WhichOneof("origin")
+            origin, told = request.WhichOneof("origin"), told_attributes(request)
             shown = ShownCredentials(call.metadata())
             proof = tenant = None
-            if shown.group_token and origin is None and self._proofs.lets_enrol:
+            declares = origin is not None or bool(told)
+            if shown.group_token and not declares and self._proofs.lets_enrol:
                 # As most new clients come: who calls is known by the token alone.
                 tenant = self._fleet_view.tenant(request.tenant or DEFAULT_TENANT.id)
                 if tenant is not None:
                     proof = self._proofs.of_group(shown, tenant, client_id, last_ticket)
             if proof is None or tenant is None:
-                declares = origin is not None
                 caller, tenant_id = self._callers.admit(call, shown, request.tenant, declares)
                 tenant = self._tenant(tenant_id, caller)
             else:
@@ -171,12 +172,12 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             if not proof.bootstrap:
                 provision(
                     tenant, client_id, address, position, sink,
-                    proof=proof, with_ticket=with_ticket, timeout_s=timeout_s,
+                    proof=proof, with_ticket=with_ticket, timeout_s=timeout_s, attributes=told,
                 )  # fmt: skip
                 return
             begin = partial(
                 provision, tenant, client_id, address, position, sink,
-                proof=proof, with_ticket=with_ticket, timeout_s=timeout_s,
+                proof=proof, with_ticket=with_ticket, timeout_s=timeout_s, attributes=told,
             )  # fmt: skip
             steps.open = False
             self._bootstrap.begin(tenant.id, proof, begin, sink)
@@ -249,16 +250,18 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         record = checked_record(proof, found)
         if record is None:
             raise NotFound(f"client {request.client_id} has no assignment; provision it first")
+        attributes = record.attributes if proof.vouched else None
         if not proof.may_have_ticket(record):
             return pb.GetAssignmentResponse(
                 assignment=self._message(tenant, request.client_id, record),
                 decision=recorded_decision(record),
+                attributes=attributes,
             )
         answer = await self._answers.ticketed(
             tenant, request.client_id, record.unit, record.epoch, record.at_ms,
             first_ms=record.first_ms,
         )  # fmt: skip
-        return mapping.assignment_to_proto(answer, recorded_decision(record))
+        return mapping.assignment_to_proto(answer, recorded_decision(record), attributes)
 
     def _message(
         self, tenant: TenantSpec, client_id: str, record: AssignmentRecord
@@ -339,7 +342,8 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         tenant = self._tenant(request.tenant, self._callers.of_context(context))
         client_id = check_client_id(request.client_id)
         origin = origin_of(request)
-        if origin.address is not None or origin.position is not None:
+        told = told_attributes(request)
+        if origin.address is not None or origin.position is not None or told:
             check_declares(self._callers.of_context(context))
         proof = self._proofs.of_context(context, tenant, client_id, request.ticket, Role.VIEWER)
         record: AssignmentRecord | None = None
@@ -368,13 +372,14 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             location, how = locator.explain(
                 origin.address, origin.position, tenant.default_position
             )
+        kept = record.attributes if record is not None else None
+        key = with_attributes(keys.assignment(tenant.id, client_id), told_anew(kept, told))
         waits, said = self._provisioner.hook_waits, None
         if waits is not None:
-            key = keys.assignment(tenant.id, client_id)
             said = await waits.explained(tenant.id, location, key)
-        explanation = self._provisioner.placer.explain(tenant.id, client_id, location, recorded_km)
+        explanation = self._provisioner.placer.explain(tenant.id, key, location, recorded_km)
         response = await explained(
-            (tenant.id, client_id), location, how, explanation, self._policies,
+            tenant.id, key, location, how, explanation, self._policies,
             said, with_rules=proof.vouched,
         )  # fmt: skip
         if stale:
@@ -386,12 +391,3 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             if decision is not None:
                 response.current_decision.CopyFrom(decision)
         return response
-
-
-def _add(servicer: Any, server: Any) -> None:
-    """Like the generated function, with ProvisionMany on bytes: batches are read and written
-    by requests.read_batch and encoding."""
-    add: Any = pb_grpc.add_ProvisioningServiceServicer_to_server
-    add(servicer, server)
-    many: Any = grpc.stream_stream_rpc_method_handler(servicer.ProvisionMany)
-    server.add_registered_method_handlers(NAME, {"ProvisionMany": many})

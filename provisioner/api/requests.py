@@ -2,11 +2,12 @@
 
 Decoding goes through the generated classes. A batch with one id that is not UTF-8 would be
 refused whole by them, so such a batch is read again with `client_id` and `address` as
-bytes, and only the client at fault gets an error.
+bytes, and attributes as a list of pairs, and only the client at fault gets an error.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from google.protobuf.message import DecodeError
 from control_plane.errors import InvalidInput
 from control_plane.serving.lenient_batch import lenient_class
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from provisioner.placement.attributes import NO_ATTRIBUTES, Attributes
 
 MAX_BATCH = 1_000
 
@@ -46,6 +48,17 @@ def unsaid(client: Any) -> tuple[str | None, tuple[float, float] | None]:
     origin = origin_of(client)
     address = origin.address
     return (text(address) if address is not None else None), origin.position
+
+
+def told_attributes(message: Any) -> Attributes:
+    """What a ProvisionRequest, ClientOrigin or ExplainPlacementRequest says of its client,
+    unchecked. Raises InvalidInput for what is not UTF-8."""
+    said = message.attributes
+    if not said:
+        return NO_ATTRIBUTES
+    if isinstance(said, Mapping):
+        return dict(said)
+    return {utf8(one.key, "attributes"): utf8(one.value, "attributes") for one in said}
 
 
 def read_provision(payload: bytes) -> pb.ProvisionRequest:
@@ -112,4 +125,4 @@ def _lenient(payload: bytes) -> Any:
         raise InvalidInput("request", "the request is not a ProvisionManyRequest") from error
 
 
-_LENIENT_BATCH = lenient_class(pb.ProvisionManyRequest)
+_LENIENT_BATCH = lenient_class(pb.ProvisionManyRequest, entries=["ClientOrigin"])

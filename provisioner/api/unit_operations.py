@@ -279,7 +279,9 @@ def _resident(pair: KeyValue) -> Resident | None:
     except UNREADABLE:
         return None  # damaged: nobody can move it
     source = record.location.source
-    return Resident(pair.key, tenant, record.unit, record.cell, source, record.sub)
+    return Resident(
+        record.placed_by(pair.key), tenant, record.unit, record.cell, source, record.sub
+    )
 
 
 def _client_at(pair: KeyValue, unit_id: str) -> UnitClient | None:

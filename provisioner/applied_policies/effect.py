@@ -60,7 +60,7 @@ async def effect_of(
                     continue
                 _count(effect, compiled, eligibilities, fleet, pair.key, record)
                 unit = units.get(record.unit)
-                policy = compiled.of(record.location, pair.key)
+                policy = compiled.of(record.location, record.placed_by(pair.key))
                 if unit and not allows(unit, policy, record.location, compiled.tenant):
                     effect.displaced += 1
             await asyncio.sleep(0)
@@ -84,7 +84,7 @@ def _count(
     effect.clients += 1
     certainty = certainty_of(location, compiled.document.certain_within_km)
     effect.by_certainty[certainty.value] += 1
-    stage: PlacementPolicy | None = compiled.of(location, key)
+    stage: PlacementPolicy | None = compiled.of(location, record.placed_by(key))
     first = None
     while stage is not None:
         if stage not in eligibilities:

@@ -51,6 +51,11 @@ class MoveRequest:
     job: str = ""
 
     @property
+    def placed_by(self) -> bytes:
+        """By what its new unit is found."""
+        return self.record.placed_by(self.found.key)
+
+    @property
     def takes_state(self) -> bool:
         """Whether its state goes first. A lost unit can hand nothing over: who does not wait for
         it gets a home without its state."""
@@ -155,7 +160,7 @@ class MoveOperation(Move):
         why = encode_provenance(target.why)
         self.value = encode_assignment(
             unit, epoch, self._at_ms, request.location.cell, target.policy, home, why,
-            record.key, record.first_ms, request.location.subdivision,
+            record.key, record.first_ms, request.location.subdivision, record.attributes,
         )  # fmt: skip
         departure = DepartureRecord(
             epoch=epoch,

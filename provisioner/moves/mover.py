@@ -154,7 +154,7 @@ class Mover:
     def suits_better(self, request: MoveRequest) -> bool:
         """Whether another unit suits a client on a healthy unit clearly better, or that may be,
         and its hook is to be asked. Only once `ledger` has answered."""
-        tenant, key = request.tenant.id, request.found.key
+        tenant, key = request.tenant.id, request.placed_by
         if self._hooks is not None and self._hooks.wants(tenant, request.location, key):
             return True
         return not isinstance(self._find(request), ServiceError)
@@ -220,7 +220,7 @@ class Mover:
         if self._hooks is None:
             return
         asked = self._hooks.ask(
-            request.tenant.id, request.location, request.found.key, self._candidates
+            request.tenant.id, request.location, request.placed_by, self._candidates
         )
         if asked is not None:
             await asyncio.wait([asked], timeout=MOVE_S)
@@ -233,13 +233,13 @@ class Mover:
             index = targets.indices.get(request.to, -1)
             if index < 0 or not targets.fleet.units[index].accepting:
                 return Refused(f"unit {request.to} takes no clients now")
-            if not targets.allows(index, request.location, request.tenant.id, request.found.key):
+            if not targets.allows(index, request.location, request.tenant.id, request.placed_by):
                 return Refused(f"the tenant's policy keeps the client off unit {request.to}")
             if ledger.occupancy.room[index] <= 0:
                 ledger.request_slots([request.to])
                 return Exhausted(f"unit {request.to} has no room")
             return self._target(request, index, request.rule)
-        tenant, key = request.tenant.id, request.found.key
+        tenant, key = request.tenant.id, request.placed_by
         choice: Choice | NoChoice | None
         if request.strategy is MoveStrategy.SPREAD:
             choice = targets.spread(request.location, tenant, key)

@@ -39,7 +39,7 @@ class MoveStrategy(Enum):
 class Resident(NamedTuple):
     """A client where it is now."""
 
-    key: bytes  # of its assignment
+    key: bytes  # of its assignment, with its attributes
     tenant: str
     unit: str
     cell: str  # where it was when it was assigned

@@ -21,6 +21,7 @@ from control_plane.auth.shown import CLIENT_KEY_METADATA
 from control_plane.errors import DataLoss, PermissionDenied
 from control_plane.store.port import KeyValue
 from provisioner.ledger.assignment import AssignmentRecord
+from provisioner.placement.attributes import NO_ATTRIBUTES, Attributes
 
 _KEY_DIGITS = 43  # 32 bytes in base64url
 _ALPHABET = (string.ascii_letters + string.digits + "-_").encode()
@@ -74,6 +75,7 @@ class ClientProof(msgspec.Struct, kw_only=True, eq=False):
     making of the client. binds: a client that is made is bound to the key; binds_known: one that
     has none is, once it is proved. tickets: the caller may have tickets without other proof, too.
     read_ticket: reads the ticket shown, at most once; None: none was shown, or it is read.
+    attributes: that the proof says of the client; an empty value: it has none of that name.
     """
 
     key: str = ""
@@ -85,6 +87,7 @@ class ClientProof(msgspec.Struct, kw_only=True, eq=False):
     bootstrap: str = ""
     consumes: KeyValue | None = None
     read_ticket: Callable[[], ShownTicket | None] | None = None
+    attributes: Attributes = NO_ATTRIBUTES
     _ticket: ShownTicket | None = None
 
     @property

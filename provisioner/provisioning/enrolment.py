@@ -18,6 +18,7 @@ from control_plane.fleet.enrolment import DEFAULT_METHODS, EnrolmentMethod
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.bootstrap_tokens import PREFIX as BOOTSTRAP_PREFIX
 from control_plane.identity.enrolment_groups import EnrolmentGroups
+from provisioner.placement.attributes import NO_ATTRIBUTES, Attributes
 from provisioner.provisioning.tenant_issuers import TenantIssuers
 
 # Members are looked up in their class at 0.1 us each.
@@ -26,11 +27,13 @@ OPEN, TOKEN, X509, BOOTSTRAP = EnrolmentMethod
 
 class Enrolled(msgspec.Struct, frozen=True):
     """What a caller may be. itself: it has proved to be the client; may_claim: it may become it;
-    bootstrap: it may if this token is good; empty: there is none."""
+    bootstrap: it may if this token is good; empty: there is none; attributes: that its proof says
+    of it."""
 
     itself: bool
     may_claim: bool
     bootstrap: str = ""
+    attributes: Attributes = NO_ATTRIBUTES
 
 
 class Enrolment:
@@ -64,8 +67,10 @@ class Enrolment:
             return Enrolled(certified, may_claim)
         bearer = found.text
         if found.form is JWT:
-            named = self._issuers.client_of(tenant.id, bearer) == client_id
-            return Enrolled(certified or named, may_claim or (named and TOKEN in methods))
+            told = self._issuers.client_of(tenant.id, bearer)
+            if told is None or told.client_id != client_id:
+                return Enrolled(certified, may_claim)
+            return Enrolled(True, may_claim or TOKEN in methods, attributes=told.attributes)
         if TOKEN in methods and not may_claim:
             may_claim = self._groups.proves(bearer, tenant.id, client_id)
         bootstrap = ""

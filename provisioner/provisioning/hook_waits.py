@@ -44,7 +44,7 @@ class HookWaits:
 
     def begin(self, pending: AnyPending, go_on: Callable[[AnyPending], None]) -> bool:
         """Whether the client has to wait; then `go_on` is called with it, once."""
-        tenant, location, key = pending.tenant.id, pending.location, pending.key
+        tenant, location, key = pending.tenant.id, pending.location, pending.placed_by
         if not self._policies.wants(tenant, location, key):
             return False
         if not pending.checked_store:

@@ -86,7 +86,8 @@ class MoveOnContact:
             cause, to = RETURNED, record.home
         elif tenant.reprovision is not Reprovision.KEEP:
             cause, strategy = REPROVISIONED, MoveStrategy.BETTER
-            if self._targets.better(location, tenant.id, pending.key, record.unit) is None:
+            key = record.placed_by(pending.key)
+            if self._targets.better(location, tenant.id, key, record.unit) is None:
                 return None
         else:
             return None

@@ -2,9 +2,9 @@
 
 The widest network around the client's address of which every address would have had the same unit,
 for any new client of the tenant, by the fleet, the room and the policy at that moment. There is
-none where the client counts: a rule reads its id, its groups or the time, it may be in a ring, a
-hook is asked, or only the hash told units apart; none where it had its home already, or declared
-where it is; and none with several assignment clusters, whose room differs by client.
+none where the client counts: a rule reads its id, its groups, its attributes or the time, it may be
+in a ring, a hook is asked, or only the hash told units apart; none where it had its home already,
+or declared where it is; and none with several assignment clusters, whose room differs by client.
 
 It is computed for those who ask for it alone: everybody else's answer costs what it did.
 """
@@ -73,7 +73,7 @@ class NetworkProvision(SingleProvision):
         self.network = ""
         if not isinstance(account, ServiceError):
             self.network = self.finder.network(
-                self.tenant.id, self.key, self.location, self.address
+                self.tenant.id, self.placed_by, self.location, self.address
             )
         return account
 

@@ -22,7 +22,14 @@ from provisioner.ledger.holds import hold
 from provisioner.ledger.operations import Claim
 from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.moves.move_operation import Moved
+from provisioner.placement.attributes import (
+    NO_ATTRIBUTES,
+    Attributes,
+    attributes_of,
+    with_attributes,
+)
 from provisioner.placement.choice import Choice
+from provisioner.policy.told_attributes import told_anew
 from provisioner.provisioning.client_proof import ANYONES, ClientProof
 from provisioner.provisioning.placer import Placer
 
@@ -77,10 +84,12 @@ class PendingProvision(Claim, Generic[ReceiverT]):
     proof: what its caller showed of being the client; receiver: what `reply` and `fail` answer;
     joined: those who asked for the same client while this was under way; checked_store: whether
     the store was asked for an assignment of it; policy: the revision by which `choose` chose last.
+    attributes: that its caller tells of it; placed_by: by what it is placed where it is new.
     """
 
     __slots__ = (
         "at_ms",
+        "attributes",
         "checked_store",
         "choice",
         "client_id",
@@ -88,6 +97,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         "guards",
         "joined",
         "location",
+        "placed_by",
         "plain",
         "policy",
         "proof",
@@ -109,7 +119,9 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         with_ticket: bool,
         receiver: ReceiverT,
         proof: ClientProof = ANYONES,
+        attributes: Attributes = NO_ATTRIBUTES,
     ) -> None:
+        """attributes: checked."""
         self.flow = flow
         self.key = key
         self.tenant = tenant
@@ -120,6 +132,10 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         self.with_ticket = with_ticket
         self.receiver = receiver
         self.proof = proof
+        self.attributes = attributes
+        self.placed_by = key
+        if attributes:
+            self.placed_by = with_attributes(key, told_anew(None, attributes))
         self.joined: list[AnyPending] | None = None
         self.reserved = False
         self.plain = True
@@ -144,7 +160,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
 
     def choose(self) -> Account | ServiceError:
         placer = self.flow.placer
-        choice = placer.choose(self.tenant.id, self.key, self.location)
+        choice = placer.choose(self.tenant.id, self.placed_by, self.location)
         if isinstance(choice, ServiceError):
             return choice
         self.choice: Choice = choice
@@ -155,6 +171,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         self.value = encode_assignment(
             account.unit, 1, self.at_ms, location.cell, self.policy, why=why,
             key=self.proof.bound_key, subdivision=location.subdivision,
+            attributes=attributes_of(self.placed_by),
         )  # fmt: skip
         if self.tenant.hold_s > 0:
             self.plain = False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from control_plane import keys
 from control_plane.errors import Exhausted, Refused, ServiceError, Unavailable
 from provisioner.fleet_view import FleetView
 from provisioner.geo.location import Location, LocationSource
@@ -118,12 +117,12 @@ class Placer:
     def explain(
         self,
         tenant_id: str,
-        client_id: str,
+        client_key: bytes,
         location: Location,
         recorded_km: Mapping[str, float],
     ) -> Explanation:
-        """Every unit, and what speaks for it or against. recorded_km: see `explain`."""
-        client_key = keys.assignment(tenant_id, client_id)
+        """Every unit, and what speaks for it or against. client_key: as `with_attributes` has it;
+        recorded_km: see `explain`."""
         occupancy = self._ledger.occupancy_for(client_key)
         return explain(
             self.fleet,

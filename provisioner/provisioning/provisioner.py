@@ -32,10 +32,14 @@ from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.port import Ledger
 from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.moves.move_operation import Moved
+from provisioner.placement.attributes import NO_ATTRIBUTES, Attributes
+from provisioner.policy.told_attributes import check_told
 from provisioner.provisioning.admission_control import MAX_WAITING, TURNED_AWAY, AdmissionController
 from provisioner.provisioning.answers import Answers
-from provisioner.provisioning.client_proof import ANYONES, ClientProof, client_denied, damaged
+from provisioner.provisioning.attribute_updates import AttributeUpdates
+from provisioner.provisioning.client_proof import ANYONES, ClientProof, damaged
 from provisioner.provisioning.hook_waits import HookWaits
+from provisioner.provisioning.joined_callers import ComeAfter, proven, told_of
 from provisioner.provisioning.key_binding import KeyBinder
 from provisioner.provisioning.move_on_contact import MoveOnContact
 from provisioner.provisioning.pending import AnyPending, LookupBeforeRefusal
@@ -52,13 +56,13 @@ KNOWN_SHARE_WEIGHT = 1 / 256  # of the newest client in that share
 EXISTING_RULE = "existing"  # of an answer that decided nothing
 ADMISSION_INTERVAL_S = 0.1  # how often the admission controller learns how things stand
 NO_PLACE = (Exhausted, Refused, HookUnanswered)  # for new clients, that is
-WITH_SHARES = 2  # times as many may wait at most, whatever the shares say
 
 
 class Provisioner:
     """One per server. clock: monotonic seconds; wall: Unix seconds. move_on_contact: moves who
     should not stay; None: nobody is moved. binder: of keys to known clients; None: they get none.
-    hook_waits: None: nobody waits. most_waiting: clients in all, before shares count."""
+    hook_waits: None: nobody waits. updates: None: records keep the attributes that they have.
+    most_waiting: clients in all, before shares count."""
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class Provisioner:
         binder: KeyBinder | None = None,
         hook_waits: HookWaits | None = None,
         recent: RecentAssignments | None = None,
+        updates: AttributeUpdates | None = None,
         clock: Callable[[], float],
         wall: Callable[[], float],
         most_waiting: int = MAX_WAITING,
@@ -86,12 +91,14 @@ class Provisioner:
         self._ledger = ledger
         self._move_on_contact = move_on_contact
         self._binder = binder
+        self._updates = updates
         self.hook_waits = hook_waits
         self._clock = clock
         self._wall = wall
         self._most_waiting = most_waiting
         self._under_way: dict[bytes, AnyPending] = {}
         self._asking: dict[bytes, AnyPending] = {}  # those who may not make their client
+        self._after = ComeAfter(self)
         self._shares = TenantShares()
         self._known_share = 0.0
         self._turn_ms = 0  # Unix ms in this turn of the loop; 0: nobody has asked
@@ -157,18 +164,23 @@ class Provisioner:
         with_ticket: bool = True,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         kind: Callable[..., SingleProvision] = SingleProvision,
+        attributes: Attributes = NO_ATTRIBUTES,
     ) -> None:
         """Sees to it that `sink` is answered, once. `address`: the client's, or that of its
         connection; `position`: latitude and longitude it declared, degrees; `proof`: what the
-        caller showed; `kind`: makes the pending provision; another one is not traced step by step.
+        caller showed; `kind`: makes the pending provision; another one is not traced step by step;
+        `attributes`: that it tells of the client, beside those of the proof.
         Raises InvalidInput and Unavailable before anything has begun."""
         check_client_id(client_id)
+        if attributes or proof.attributes:
+            attributes = check_told({**proof.attributes, **attributes})
         if self.traces_calls and kind is SingleProvision:  # all that it costs untraced
             span = span_of(sink)
             if span is not None:
                 begin_traced(
                     self, span, tenant, client_id, address, position, sink,
                     proof=proof, with_ticket=with_ticket, timeout_s=timeout_s,
+                    attributes=attributes,
                 )  # fmt: skip
                 return
         steps = self.steps
@@ -181,6 +193,7 @@ class Provisioner:
         pending = kind(
             self, keys.assignment(tenant.id, client_id), tenant, client_id, location,
             self.wall_ms(), self._clock() + timeout_s, with_ticket, sink, proof,
+            attributes,
         )  # fmt: skip
         try:
             self.begin(pending)
@@ -189,19 +202,26 @@ class Provisioner:
                 steps.active = False
 
     def begin(self, pending: AnyPending) -> None:
-        """Puts a client on its way; one for the same client that is under way already takes
-        its caller along. Raises Unavailable, and then `pending` is nothing."""
+        """Puts a client on its way; one for the same client that is under way already takes its
+        caller along, unless that tells other attributes: it is begun afterwards. Raises
+        Unavailable, and then `pending` is nothing."""
         key, may_claim = pending.key, pending.proof.may_claim
         waiting = self._under_way if may_claim else self._asking
         under_way = waiting.get(key)
         if under_way is not None:
+            if pending.attributes and pending.attributes != under_way.attributes:
+                self._after.add(pending)
+                return
             if under_way.joined is None:
                 under_way.joined = []
             under_way.joined.append(pending)
             return
         crowded = len(waiting) >= self.admission.limit
         tenant = pending.tenant.id
-        if crowded and (self.admission.store_away or self._is_full(len(waiting), tenant)):
+        if crowded and (
+            self.admission.store_away
+            or self._shares.is_full(tenant, len(waiting), self._most_waiting)
+        ):
             raise self.admission.refusal(shows_ticket=pending.shows_ticket)
         waiting[key] = pending
         self._shares.enter(tenant)
@@ -210,14 +230,6 @@ class Provisioner:
             self._ledger.look_up(pending)
         else:
             self.claim(pending)
-
-    def _is_full(self, waiting: int, tenant: str) -> bool:
-        """Whether no further client of this tenant may wait. One that has less than its share
-        finds room where others have all of it, in bounds."""
-        if waiting < self._most_waiting:
-            return False
-        share = self._shares.share(tenant, self._most_waiting)
-        return self._shares.waiting(tenant) >= share or waiting >= WITH_SHARES * self._most_waiting
 
     def _is_over_its_share(self, tenant: str) -> bool:
         """Of the clients that may wait at the rate they are served."""
@@ -286,6 +298,8 @@ class Provisioner:
         self._known_share -= self._known_share * KNOWN_SHARE_WEIGHT
         if self._under_way.pop(pending.key, None) is not None:
             self._shares.leave(pending.tenant.id)
+        if self._after:
+            self._after.answered(pending.key)
 
     def existing(self, pending: AnyPending, found: KeyValue) -> None:
         """The store holds an assignment of the client already."""
@@ -304,6 +318,9 @@ class Provisioner:
                 self.denied(pending)
             else:
                 self.stays(pending, record)
+            return
+        updates = self._updates if pending.attributes else None
+        if updates is not None and updates.begin(self, pending, found, record):
             return
         # One attribute where nobody has to move: it is a known client's hot path.
         if not (
@@ -351,30 +368,16 @@ class Provisioner:
             other.fail(error)
 
     def _told(self, pending: AnyPending, record: AssignmentRecord) -> AnyPending | None:
-        """Whom to answer of those who asked, with the others joined to it: all who prove to be
-        the client with this record. The others are denied. None: all of them."""
-        if pending.joined is None and (pending.proof.vouched or pending.proof.proves(record)):
-            return pending
-        everybody = [pending, *(pending.joined or ())]
-        proven = self._proven(everybody, lambda proof: proof.proves(record))
-        if not proven:
-            return None
-        first = proven[0]
-        first.joined = proven[1:]
-        return first
+        told, denied = told_of(pending, record)
+        self.refused += denied
+        return told
 
     def _proven(
         self, asked: list[AnyPending], proves: Callable[[ClientProof], bool]
     ) -> list[AnyPending]:
-        """Those whose proof holds; the others are denied."""
-        proven = []
-        for one in asked:
-            if proves(one.proof):
-                proven.append(one)
-            else:
-                self.refused += 1
-                one.fail(client_denied())
-        return proven
+        found, denied = proven(asked, proves)
+        self.refused += denied
+        return found
 
     def denied(self, pending: AnyPending) -> None:
         """The client is not there and may not be made, or whoever asked is not it: which of
@@ -386,6 +389,8 @@ class Provisioner:
         waiting = self._under_way if pending.proof.may_claim else self._asking
         if waiting.pop(pending.key, None) is not None:
             self._shares.leave(pending.tenant.id)
+        if self._after:
+            self._after.answered(pending.key)
 
     def _count_known(self, pending: AnyPending) -> None:
         self.known += 1

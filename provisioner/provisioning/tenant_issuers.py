@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from control_plane.auth.issuer_keys import IssuerKeys
 from control_plane.auth.jwks import parse_jwks
@@ -25,8 +26,17 @@ from control_plane.errors import InvalidInput
 from control_plane.fleet.enrolment import TrustedIssuer
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
+from provisioner.placement.attributes import Attributes
+from provisioner.policy.told_attributes import check_told
 
 REMEMBERED = 20_000  # tokens of one issuer that were verified
+
+
+class NamedClient(NamedTuple):
+    """Whom a token names, and what it says of the client, as `check_told` has it."""
+
+    client_id: str
+    attributes: Attributes
 
 
 class _Issuer:
@@ -39,21 +49,25 @@ class _Issuer:
         self.keys: IssuerKeys | None = None
         if terms.jwks_url:
             self.keys = IssuerKeys(UrlSource(terms.jwks_url), clock=clock)
-        self.verifier: JwtVerifier[str] = JwtVerifier(
+        self.verifier: JwtVerifier[NamedClient] = JwtVerifier(
             IssuerPolicy(issuer=terms.issuer, audiences=frozenset({terms.audience})),
             self.keys or FixedKeys(parse_jwks(terms.jwks.encode())),
-            read=self._client_id,
+            read=self._named,
             wall=wall,
             max_remembered=REMEMBERED,
         )
 
-    def _client_id(self, claims: Claims) -> str:
+    def _named(self, claims: Claims) -> NamedClient:
         """Raises ValueError."""
         named = claims.get(self.terms.client_claim)
         if not isinstance(named, str):
             raise ValueError(f"it has no text in {self.terms.client_claim}")
         try:
-            return check_client_id(named)
+            said = {
+                attribute: _text(claims, claim)
+                for attribute, claim in self.terms.attribute_claims.items()
+            }
+            return NamedClient(check_client_id(named), check_told(said))
         except InvalidInput as error:
             raise ValueError(error.message) from error
 
@@ -68,7 +82,7 @@ class TenantIssuers:
         self._claimed = ClaimedIssuers(REMEMBERED)
         self._changed = asyncio.Event()
 
-    def client_of(self, tenant_id: str, token: str) -> str | None:
+    def client_of(self, tenant_id: str, token: str) -> NamedClient | None:
         """The client that a JWT of one of the tenant's issuers names; None: it names none."""
         issuers = self._issuers.get(tenant_id)
         if not issuers:
@@ -117,6 +131,15 @@ class TenantIssuers:
                     if keys not in running:
                         running[keys] = group.create_task(keys.run(), name="issuer keys")
                 await self._changed.wait()
+
+
+def _text(claims: Claims, claim: str) -> str:
+    """What an attribute's claim says; empty: it is not there. Raises ValueError where it is
+    anything else: a client must not lose an attribute by what nobody can read."""
+    said = claims.get(claim, "")
+    if not isinstance(said, str):
+        raise ValueError(f"what it has in {claim} is no text")
+    return said
 
 
 def _only(issuers: Mapping[str, _Issuer]) -> _Issuer:

@@ -15,6 +15,7 @@ from control_plane.store.port import KeyValue
 from control_plane.tracing.tracer import Span
 from provisioner.geo.locator import Locator
 from provisioner.ledger.account import Account
+from provisioner.placement.attributes import Attributes
 from provisioner.provisioning.client_proof import ClientProof
 from provisioner.provisioning.pending import AnyPending, ProvisionFlow
 from provisioner.provisioning.sampled_steps import Step
@@ -119,6 +120,7 @@ def begin_traced(
     proof: ClientProof,
     with_ticket: bool,
     timeout_s: float,
+    attributes: Attributes,
 ) -> None:
     """As Provisioner.provision, of a call that has a span."""
     began = span.now_ns()
@@ -138,6 +140,7 @@ def begin_traced(
         with_ticket,
         sink,
         proof,
+        attributes,
     )
     pending.trace(span, located)
     flow.begin(pending)

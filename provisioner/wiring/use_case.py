@@ -18,6 +18,7 @@ from provisioner.moves.mover import Mover
 from provisioner.provisioning.admission_control import AdmissionController
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.assignments import Assignments
+from provisioner.provisioning.attribute_updates import AttributeUpdates
 from provisioner.provisioning.hook_waits import HookWaits
 from provisioner.provisioning.key_binding import KeyBinder
 from provisioner.provisioning.move_on_contact import MoveOnContact
@@ -43,6 +44,7 @@ class UseCase:
     answers: Answers
     fallback: TicketFallback
     binder: KeyBinder
+    updates: AttributeUpdates
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
@@ -50,6 +52,7 @@ class UseCase:
             "geo": self.geo.run,
             "admission control": self.provisioner.run,
             "keys of known clients": self.binder.run,
+            "attributes of known clients": self.updates.run,
         }
 
 
@@ -77,7 +80,9 @@ def build_use_case(
     answers = Answers(fleet_view, TicketSigner(state.issuer, wall=time.time, signers=signers))
     hooked = state.hooked
     placer = Placer(fleet_view, state.ledger, hooked, jitter=rng.random, hooks=hooked)
-    binder = KeyBinder(record_store_finder(state.store, state.cluster_set))
+    find_store = record_store_finder(state.store, state.cluster_set)
+    binder = KeyBinder(find_store)
+    updates = AttributeUpdates(find_store, clock=time.monotonic)
     provisioner = Provisioner(
         fleet_view=fleet_view,
         locator=Locator(geo, overrides),
@@ -87,6 +92,7 @@ def build_use_case(
         admission=AdmissionController(jitter=rng.random),
         move_on_contact=MoveOnContact(fleet_view, placer, mover, hooked, clock=time.monotonic),
         binder=binder,
+        updates=updates,
         hook_waits=HookWaits(fleet_view, state.ledger, hooked),
         recent=state.recent,
         clock=time.monotonic,
@@ -94,6 +100,7 @@ def build_use_case(
     )
     return UseCase(
         binder=binder,
+        updates=updates,
         geo=geo,
         provisioner=provisioner,
         assignments=Assignments(

@@ -23,12 +23,15 @@ from provisioner.geo.database import GeoDatabase
 from provisioner.geo.locator import Locator
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.single_store import single_store_ledger
-from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.attributes import NO_ATTRIBUTES, Attributes
+from provisioner.placement.filters import PlacementPolicy, PolicySource
 from provisioner.placement_hooks.hooked_policies import HookedPolicies
 from provisioner.provisioning.admission_control import MAX_WAITING, AdmissionController
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.assignments import Assignments
+from provisioner.provisioning.attribute_updates import AttributeUpdates
 from provisioner.provisioning.hook_waits import HookWaits
+from provisioner.provisioning.key_binding import RecordStore
 from provisioner.provisioning.placer import Placer
 from provisioner.provisioning.provisioner import Provisioner
 from provisioner.provisioning.single import Sink
@@ -71,6 +74,7 @@ class ProvisioningHarness:
         *,
         most_waiting: int = MAX_WAITING,
         hooked: HookedPolicies | None = None,
+        policies: PolicySource | None = None,
     ) -> None:
         rng = random.Random(3)
         self.store = store
@@ -88,7 +92,7 @@ class ProvisioningHarness:
         self.placer = Placer(
             fleet_view,
             self.ledger,
-            hooked or PlacementPolicy(nowhere="spread"),
+            hooked or policies or PlacementPolicy(nowhere="spread"),
             jitter=rng.random,
             hooks=hooked,
         )
@@ -100,6 +104,7 @@ class ProvisioningHarness:
             clock=time.monotonic,
             wall=time.time,
         )
+        self.updates = AttributeUpdates(lambda key: RecordStore(store), clock=time.monotonic)
         self.provisioner = Provisioner(
             fleet_view=fleet_view,
             locator=self.locator,
@@ -110,6 +115,7 @@ class ProvisioningHarness:
             move_on_contact=None,
             hook_waits=HookWaits(fleet_view, self.ledger, hooked) if hooked else None,
             most_waiting=most_waiting,
+            updates=self.updates,
             clock=time.monotonic,
             wall=time.time,
         )
@@ -123,17 +129,30 @@ class ProvisioningHarness:
         )
 
     async def ask(
-        self, client_id: str, *, tenant: TenantSpec = DEFAULT_TENANT
+        self,
+        client_id: str,
+        *,
+        tenant: TenantSpec = DEFAULT_TENANT,
+        attributes: Attributes = NO_ATTRIBUTES,
     ) -> bytes | ServiceError:
         """The answer to one client."""
         sink = AwaitedSink()
-        self.begin(client_id, sink, tenant=tenant)
+        self.begin(client_id, sink, tenant=tenant, attributes=attributes)
         return await sink.answer
 
-    def begin(self, client_id: str, sink: Sink, *, tenant: TenantSpec = DEFAULT_TENANT) -> None:
-        """One client asks."""
+    def begin(
+        self,
+        client_id: str,
+        sink: Sink,
+        *,
+        tenant: TenantSpec = DEFAULT_TENANT,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> None:
+        """One client asks; attributes: that are told of it."""
         try:
-            self.provisioner.provision(tenant, client_id, IN_IRELAND, None, sink)
+            self.provisioner.provision(
+                tenant, client_id, IN_IRELAND, None, sink, attributes=attributes
+            )
         except ServiceError as error:
             sink.fail(error)
 
@@ -145,6 +164,7 @@ async def provisioning(
     *,
     most_waiting: int = MAX_WAITING,
     hooked: HookedPolicies | None = None,
+    policies: PolicySource | None = None,
 ) -> AsyncIterator[ProvisioningHarness]:
     """A harness at work over a fleet of these units. The store is the caller's."""
     registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
@@ -154,12 +174,21 @@ async def provisioning(
     await fleet_view.start()
     with ThreadPoolExecutor(1) as signers:
         harness = ProvisioningHarness(
-            store, fleet_view, signers, most_waiting=most_waiting, hooked=hooked
+            store,
+            fleet_view,
+            signers,
+            most_waiting=most_waiting,
+            hooked=hooked,
+            policies=policies,
         )
         await harness.ledger.start()
-        running = asyncio.create_task(harness.ledger.run())
+        running = [
+            asyncio.create_task(work()) for work in (harness.ledger.run, harness.updates.run)
+        ]
         await asyncio.sleep(0)  # its tasks are begun: it can ask for slots
         yield harness
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+        for task in running:
+            task.cancel()
+        for task in running:
+            with suppress(asyncio.CancelledError):
+                await task

@@ -4,6 +4,7 @@
   audience: homeport
   jwks_url: https://login.example.net/keys   # or jwks: the JWK Set itself
   client_claim: device_id                    # left out: sub
+  attribute_claims: {kind: customer_kind}    # attributes of clients, each with its claim
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from control_plane.yaml_files import UnreadableYaml, parse
 if TYPE_CHECKING:
     from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 
-_KEYS = ("issuer", "audience", "jwks_url", "jwks", "client_claim")
+_KEYS = ("issuer", "audience", "jwks_url", "jwks", "client_claim", "attribute_claims")
 
 
 def read_issuers(file: str) -> list[tenancy.TrustedIssuer]:
@@ -53,7 +54,12 @@ def _issuer(path: Path, place: int, entry: Any) -> tenancy.TrustedIssuer:
     if "jwks" in entry and "jwks_url" in entry:
         raise _faulty(path, f"entry {place + 1} has jwks and jwks_url; give one of them")
     for key, value in entry.items():
-        if not isinstance(value, str):
+        if key == "attribute_claims":
+            if not isinstance(value, dict) or not all(
+                isinstance(one, str) for pair in value.items() for one in pair
+            ):
+                raise _faulty(path, f"entry {place + 1}: {key} has to be names with their claims")
+        elif not isinstance(value, str):
             raise _faulty(path, f"entry {place + 1}: {key} is no text")
     return tenancy_pb.TrustedIssuer(**entry)
 

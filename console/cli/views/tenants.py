@@ -48,6 +48,7 @@ def document_of(tenant: tenancy.Tenant) -> dict[str, Any]:
                 "jwks_url": one.jwks_url or None,
                 "jwks": one.jwks or None,
                 "client_claim": one.client_claim,
+                "attribute_claims": dict(one.attribute_claims),
             }
             for one in tenant.issuers
         ],

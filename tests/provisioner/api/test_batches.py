@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane import keys
 from control_plane.errors import ServiceError
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.pacing import CoroutinePacer
@@ -18,6 +19,7 @@ from control_plane.store.embedded import EmbeddedStore
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api.batches import BEGUN_AT_ONCE, BatchRun
 from provisioner.api.requests import read_batch
+from provisioner.ledger.assignment import decode_assignment
 from tests.support.provisioning_harness import IN_IRELAND, ProvisioningHarness, provisioning
 from tests.support.servers import units
 
@@ -147,3 +149,31 @@ async def begins_in_parts(harness: ProvisioningHarness) -> None:
         seen.append(begun())
     assert seen[-1] == 2_000
     assert max(after - before for before, after in pairwise(seen)) == BEGUN_AT_ONCE
+
+
+async def test_what_is_told_of_each_client_is_kept(harness: ProvisioningHarness) -> None:
+    first = client("a")
+    first.attributes["kind"] = "bank"
+    faulty = client("b")
+    faulty.attributes["a b"] = "x"
+    results = await provisioned(harness, first, faulty, client("c"))
+    assert [one.error.field for one in results] == ["", "attributes", ""]
+    kept = await harness.store.get(keys.assignment(DEFAULT_TENANT.id, "a"))
+    assert kept is not None
+    assert decode_assignment(kept.value).attributes == {"kind": "bank"}
+
+
+async def test_an_attribute_that_is_not_utf8_is_its_clients_fault_alone(
+    harness: ProvisioningHarness,
+) -> None:
+    one, two = client("a"), client("b")
+    one.attributes["kind"] = "XXXX"
+    two.attributes["kind"] = "bank"
+    request = pb.ProvisionManyRequest(clients=[one, two], without_tickets=True)
+    payload = request.SerializeToString().replace(b"XXXX", b"XX\xff\xff")
+    run = BatchRun(harness.provisioner, DEFAULT_TENANT, read_batch(payload))
+    await run.begin(CoroutinePacer(per_pass=1, clock=time.monotonic))
+    results = pb.ProvisionManyResponse.FromString(await run.response()).results
+    assert [one.error.message for one in results] == [
+        "attributes is not UTF-8 (byte 2 is wrong)", "",
+    ]  # fmt: skip

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provisioner.geo.cells import location_of
+from provisioner.ledger.assignment import decode_assignment, encode_assignment
 from provisioner.moves.targets import Targets
 from provisioner.placement.choice import Choice
 from provisioner.placement.filters import PlacementPolicy
@@ -31,6 +32,7 @@ PLACES = [
     (38.9, -77.4, "US", "NA"), (-1.3, 36.8, "KE", "AF"),
 ]  # fmt: skip
 CLIENTS = [f"{kind}-{n}" for kind in ("gov", "x") for n in range(6)]
+BANK = {"kind": "bank", "tier": "gold"}
 WHICH = [
     "{countries: [DE, US]}", "{continents: [EU]}", "{labels: {tier: gold}}",
     "{units: [u0, u1, u2]}",
@@ -48,6 +50,17 @@ WHEN = {
         name.startswith("gov") and where.country == "US"
     ),
     'client.id == "x-1"': lambda name, where: name == "x-1",
+    '"kind" in client.attributes && client.attributes.kind == "bank"': lambda name, where: (
+        told_of(name).get("kind") == "bank"
+    ),
+    # Where it cannot be decided it holds.
+    'client.attributes.kind != "bank"': lambda name, where: told_of(name).get("kind") != "bank",
+    '"banks" in client.groups || location.country == "DE"': lambda name, where: (
+        told_of(name) == BANK or where.country == "DE"
+    ),
+    'client.attributes[?"tier"].orValue("") == "gold"': lambda name, where: (
+        told_of(name).get("tier") == "gold"
+    ),
 }  # fmt: skip
 
 rules = st.lists(
@@ -97,8 +110,20 @@ answers = st.lists(
 )
 
 
+def told_of(name):
+    """The attributes of a client."""
+    return ({}, {"kind": "shop"}, BANK)[int(name[-1]) % 3]
+
+
+def key_of(name):
+    """By what a client is placed, of the record that is kept of it."""
+    written = encode_assignment("u0", 1, 0, "x", attributes=told_of(name))
+    return decode_assignment(written).placed_by(client(name))
+
+
 def text_of(said, pool, hook=""):
-    lines = ["groups: {gov: {patterns: ['gov-*']}}",
+    lines = ["groups: {gov: {patterns: ['gov-*']}, "
+             "banks: {attributes: {kind: [bank, lender], tier: gold}}}",
              "pools: {near: {continents: [EU], spillover: far}, far: {}}", "rules:"]  # fmt: skip
     for at_, (when, kind, which) in enumerate(said):
         asks = "deny: true" if kind == "deny" else f"{kind}: {which}"
@@ -182,7 +207,7 @@ def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, mad
     home = {}
     for at_, (step, name, where, number) in enumerate(order):
         index = number % len(made)
-        key = client(name)
+        key = key_of(name)
         source.answer = answers[at_ % len(answers)]
         if step == "fill":
             occupancy.update(index, 0, 1.0)
@@ -237,6 +262,6 @@ def test_a_client_that_some_unit_may_take_is_placed(said, made, name, where):
         return
     fleet = fleet_of(made)
     occupancy = occupied([1] * len(made), [0.5] * len(made))
-    targets = Targets(fleet, policy.of(where, client(name)), occupancy)
-    placed = isinstance(targets.place(where, "acme", client(name)), Choice)
+    targets = Targets(fleet, policy.of(where, key_of(name)), occupancy)
+    placed = isinstance(targets.place(where, "acme", key_of(name)), Choice)
     assert placed == any(not forbidden(one, name, where, said) for one in fleet.units)

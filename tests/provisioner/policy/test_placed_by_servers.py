@@ -26,8 +26,9 @@ from tests.support.provisioning_harness import AwaitedSink, provisioning
 from tests.support.servers import PLACES, units
 from tests.support.unit_records import unit_status
 
+BANK = {"kind": "bank"}
 RULES = """
-groups: {gov: {patterns: ["gov-*"]}}
+groups: {gov: {patterns: ["gov-*"]}, bank: {attributes: {kind: bank}}}
 rules:
   - {name: east, when: location.longitude > 10.0, forbid: {countries: [US]}}
   - {name: west, when: location.longitude < -20.0, require: {countries: [US, BR]}}
@@ -35,6 +36,7 @@ rules:
   - name: islands
     when: location.latitude < 5.0 && location.longitude > 95.0
     forbid: {countries: [IN]}
+  - {name: banks, when: '"bank" in client.groups', forbid: {countries: [SG]}}
   - {name: asked, hook: {name: anything, deadline_ms: 2000, keep_s: 1, units: 5}}
 """
 
@@ -64,6 +66,11 @@ class Anything:
         pass
 
 
+def told_of(name):
+    """The attributes of a client; None: it has none."""
+    return BANK if int(name.rpartition("-")[2]) % 2 else None
+
+
 def check(homes):
     """Each where no rule forbids it, by the place that its record has."""
     for name, home in homes.items():
@@ -73,6 +80,8 @@ def check(homes):
         assert not (longitude > 10.0 and country == "US"), (name, home)
         assert not (longitude < -20.0 and country not in ("US", "BR")), (name, home)
         assert not (name.startswith("gov") and country != "US"), (name, home)
+        assert home.attributes == told_of(name), (name, home)
+        assert not (home.attributes == BANK and country == "SG"), (name, home)
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
@@ -97,7 +106,10 @@ async def test_every_record_keeps_to_the_policy(tmp_path, seed):
                 at = (latitude + rng.uniform(-2, 2), longitude + rng.uniform(-2, 2))
                 sink = AwaitedSink()
                 spec = TenantSpec(id="t")
-                serving.provisioner.provision(spec, f"{kind}-{number}", None, at, sink)
+                name = f"{kind}-{number}"
+                serving.provisioner.provision(
+                    spec, name, None, at, sink, attributes=told_of(name) or {}
+                )
                 answer = await sink.answer
                 return type(answer) if isinstance(answer, ServiceError) else "placed"
 

@@ -112,10 +112,46 @@ async def test_what_is_shown_is_worth(enrolment, methods, caller, bearer, expect
 async def test_an_issuer_that_is_taken_away_names_nobody():
     issuers = TenantIssuers(wall=lambda: NOW, clock=lambda: 0.0)
     issuers.follow({"city": CITY})
-    assert issuers.client_of("city", token()) == "alice"
+    assert issuers.client_of("city", token()) == ("alice", {})
     assert issuers.client_of("bank", token()) is None
     issuers.follow({"city": replace(CITY, issuers=ISSUERS[1:])})
     assert issuers.client_of("city", token()) is None
     changed = replace(ISSUERS[0], audience="another")
     issuers.follow({"city": replace(CITY, issuers=(changed,))})
     assert issuers.client_of("city", token()) is None
+
+
+MAPPED = replace(ISSUERS[0], attribute_claims={"kind": "customer_kind", "tier": "tier"})
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        pytest.param({"customer_kind": "government"}, {"kind": "government", "tier": ""},
+                     id="what-a-token-does-not-say-is-taken-away"),
+        pytest.param({"kind": "government"}, {"kind": "", "tier": ""}, id="claims-are-mapped"),
+        pytest.param({"customer_kind": 5}, None, id="no-text"),
+        pytest.param({"customer_kind": ["government"]}, None, id="a-list"),
+        pytest.param({"customer_kind": "x" * 257}, None, id="longer-than-a-value"),
+        pytest.param({"tier": "a\nb"}, None, id="with-a-line-break"),
+    ],
+)  # fmt: skip
+def test_what_a_token_says_of_its_client(claims, expected):
+    issuers = TenantIssuers(wall=lambda: NOW, clock=lambda: 0.0)
+    issuers.follow({"city": replace(CITY, issuers=(MAPPED,))})
+    found = issuers.client_of("city", token(**claims))
+    assert found == (None if expected is None else ("alice", expected))
+
+
+async def test_attributes_come_with_a_token_of_that_client_alone(enrolment):
+    one, _ = enrolment
+    one._issuers.follow({"city": replace(CITY, issuers=(MAPPED,))})
+
+    def told(sub):
+        shown = ShownCredentials(
+            [("authorization", f"Bearer {token(sub=sub, customer_kind='government')}")]
+        )
+        return one.of_caller(CITY, "alice", STRANGER, shown).attributes
+
+    assert told("alice") == {"kind": "government", "tier": ""}
+    assert told("bob") == {}

@@ -57,6 +57,26 @@ Global___PlacementVerdict: _TypeAlias = PlacementVerdict  # noqa: Y015
 class ProvisionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TENANT_FIELD_NUMBER: _builtins.int
     CLIENT_ID_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
@@ -64,6 +84,7 @@ class ProvisionRequest(_message.Message):
     WITHOUT_TICKET_FIELD_NUMBER: _builtins.int
     TICKET_FIELD_NUMBER: _builtins.int
     WITH_NETWORK_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: "default" """
     client_id: _builtins.str
@@ -79,6 +100,14 @@ class ProvisionRequest(_message.Message):
     """Whether the answer is to say for which network it holds as well; see ProvisionResponse."""
     @_builtins.property
     def position(self) -> _geo_pb2.Position: ...
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the caller knows of the client, for the tenant's policy: names of 1 to 64 of A-Z a-z 0-9
+        '_' '-' '.', values of at most 256 bytes, 1 KiB together. Kept with the client's home; those
+        not named stay as they were, and an empty value takes one away. Only gateways may set it.
+        at most 16, of a client in all
+        """
+
     def __init__(
         self,
         *,
@@ -89,10 +118,11 @@ class ProvisionRequest(_message.Message):
         without_ticket: _builtins.bool = ...,
         ticket: _builtins.str = ...,
         with_network: _builtins.bool = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "origin", b"origin", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket", "with_network", b"with_network", "without_ticket", b"without_ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attributes", b"attributes", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket", "with_network", b"with_network", "without_ticket", b"without_ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["address", "position"]  # noqa: Y015
     _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
@@ -244,23 +274,49 @@ Global___ProvisionResponse: _TypeAlias = ProvisionResponse  # noqa: Y015
 class ClientOrigin(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CLIENT_ID_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     client_id: _builtins.str
     address: _builtins.str
     @_builtins.property
     def position(self) -> _geo_pb2.Position: ...
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """as in ProvisionRequest"""
+
     def __init__(
         self,
         *,
         client_id: _builtins.str = ...,
         address: _builtins.str = ...,
         position: _geo_pb2.Position | None = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "origin", b"origin", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "origin", b"origin", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attributes", b"attributes", "client_id", b"client_id", "origin", b"origin", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["address", "position"]  # noqa: Y015
     _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
@@ -411,11 +467,32 @@ Global___GetAssignmentRequest: _TypeAlias = GetAssignmentRequest  # noqa: Y015
 class GetAssignmentResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     TICKET_FIELD_NUMBER: _builtins.int
     TICKET_TTL_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
     stale: _builtins.bool
     """answered without the store"""
@@ -427,6 +504,10 @@ class GetAssignmentResponse(_message.Message):
     def decision(self) -> Global___Decision:
         """how it came to this assignment; absent: not recorded, or stale"""
 
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """that policies may read; not told to the client itself"""
+
     def __init__(
         self,
         *,
@@ -435,10 +516,11 @@ class GetAssignmentResponse(_message.Message):
         ticket_ttl: _duration_pb2.Duration | None = ...,
         stale: _builtins.bool = ...,
         decision: Global___Decision | None = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "decision", b"decision", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "decision", b"decision", "stale", b"stale", "ticket", b"ticket", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "attributes", b"attributes", "decision", b"decision", "stale", b"stale", "ticket", b"ticket", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -568,11 +650,32 @@ Global___ReleaseAssignmentResponse: _TypeAlias = ReleaseAssignmentResponse  # no
 class ExplainPlacementRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TENANT_FIELD_NUMBER: _builtins.int
     CLIENT_ID_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     TICKET_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     client_id: _builtins.str
     address: _builtins.str
@@ -580,6 +683,12 @@ class ExplainPlacementRequest(_message.Message):
     """the last one the client was given, as proof"""
     @_builtins.property
     def position(self) -> _geo_pb2.Position: ...
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """As if these were told of it now, as in ProvisionRequest; nothing is kept. Only for who may say
+        where a client is.
+        """
+
     def __init__(
         self,
         *,
@@ -588,10 +697,11 @@ class ExplainPlacementRequest(_message.Message):
         address: _builtins.str = ...,
         position: _geo_pb2.Position | None = ...,
         ticket: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "origin", b"origin", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attributes", b"attributes", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["address", "position"]  # noqa: Y015
     _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
@@ -673,12 +783,33 @@ Global___ExplainedRule: _TypeAlias = ExplainedRule  # noqa: Y015
 class ExplainedPolicy(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     VERSION_FIELD_NUMBER: _builtins.int
     CERTAINTY_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
     RINGS_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     HOOK_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     certainty: _builtins.str
     """of the client's country: certain, uncertain, registered, unknown"""
@@ -696,6 +827,10 @@ class ExplainedPolicy(_message.Message):
     def hook(self) -> Global___ExplainedHook:
         """absent: no rule that holds names one"""
 
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """of the client, as its policy reads them"""
+
     def __init__(
         self,
         *,
@@ -705,10 +840,11 @@ class ExplainedPolicy(_message.Message):
         rings: _abc.Iterable[_builtins.str] | None = ...,
         rules: _abc.Iterable[Global___ExplainedRule] | None = ...,
         hook: Global___ExplainedHook | None = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hook", b"hook"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certainty", b"certainty", "groups", b"groups", "hook", b"hook", "rings", b"rings", "rules", b"rules", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "certainty", b"certainty", "groups", b"groups", "hook", b"hook", "rings", b"rings", "rules", b"rules", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -72,9 +72,9 @@ class ProvisioningServiceServicer:
     def Provision(self, request, context):
         """Assigns a client to one deployment unit, or returns the assignment it has. Idempotent per
         (tenant, client_id). Caller: its client, by the address it calls from; a gateway also with an
-        origin. Errors: INVALID_ARGUMENT bad id, address or position (BadRequest names the field);
+        origin. Errors: INVALID_ARGUMENT bad id, address, position or attributes (BadRequest names the field);
         NOT_FOUND unknown tenant; PERMISSION_DENIED the client exists and the caller does not prove to
-        be it, or the caller may not say where a client is; FAILED_PRECONDITION policy allows no unit; RESOURCE_EXHAUSTED all
+        be it, or the caller may not say where a client is, or what; FAILED_PRECONDITION policy allows no unit; RESOURCE_EXHAUSTED all
         allowed units are full (RetryInfo); UNAVAILABLE store away or server draining (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -218,11 +218,32 @@ class TrustedIssuer(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AttributeClaimsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ISSUER_FIELD_NUMBER: _builtins.int
     AUDIENCE_FIELD_NUMBER: _builtins.int
     JWKS_URL_FIELD_NUMBER: _builtins.int
     JWKS_FIELD_NUMBER: _builtins.int
     CLIENT_CLAIM_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_CLAIMS_FIELD_NUMBER: _builtins.int
     issuer: _builtins.str
     """`iss`, to the letter; 1 to 512 characters"""
     audience: _builtins.str
@@ -233,6 +254,12 @@ class TrustedIssuer(_message.Message):
     """a JWK Set, up to 16 KiB"""
     client_claim: _builtins.str
     """the claim that has the client's id; empty: sub"""
+    @_builtins.property
+    def attribute_claims(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attribute of the client -> the claim that says it, a text; a token without the claim takes the
+        attribute away, and one whose claim can be no attribute's value proves nothing. Up to 16.
+        """
+
     def __init__(
         self,
         *,
@@ -241,10 +268,11 @@ class TrustedIssuer(_message.Message):
         jwks_url: _builtins.str = ...,
         jwks: _builtins.str = ...,
         client_claim: _builtins.str = ...,
+        attribute_claims: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["jwks", b"jwks", "jwks_url", b"jwks_url", "keys", b"keys"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "client_claim", b"client_claim", "issuer", b"issuer", "jwks", b"jwks", "jwks_url", b"jwks_url", "keys", b"keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute_claims", b"attribute_claims", "audience", b"audience", "client_claim", b"client_claim", "issuer", b"issuer", "jwks", b"jwks", "jwks_url", b"jwks_url", "keys", b"keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_keys: _TypeAlias = _typing.Literal["jwks_url", "jwks"]  # noqa: Y015
     _WhichOneofArgType_keys: _TypeAlias = _typing.Literal["keys", b"keys"]  # noqa: Y015
