@@ -87,7 +87,9 @@ class Matching:
         self._texts = texts
         self._schema = DataSchema(SCHEMA)
         self._index = FeedIndex(
-            Subscription(rule, one.conjuncts) for rule in rules for one in rule.inputs.values()
+            Subscription((rule, one), one.conjuncts)
+            for rule in rules
+            for one in rule.inputs.values()
         )
         self._rules = RuleSet(rules)
         feed = Feed(TENANT, FEED, "bench", self._schema, KeyPath.parse("/data/vehicle"))
@@ -106,7 +108,10 @@ class Matching:
             raise Failed("an event breaks its schema")
         event = Event(TENANT, "/bench", "event", FEED, "key", 0, data)
         names = []
-        for rule in self._index.touched(event):
+        for rule, one in self._index.touched(event):
+            if one.found:
+                names.append(rule.id)
+                continue
             asked = rule.condition_of_event
             said = None if asked is None else asked(event)
             if said is None:

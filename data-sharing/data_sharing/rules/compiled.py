@@ -40,7 +40,8 @@ Computed: TypeAlias = Expression | str | int | float | bool  # text never stands
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """One feed of a rule. own: in a join, what `when` asks of this input's event alone; others
-    do not take part. conjuncts: what an event must have to matter, as far as the index knows."""
+    do not take part. conjuncts: what an event must have to matter, as far as the index knows.
+    found: they say all that `when` says, so that of an event that the index finds it holds."""
 
     name: str
     feed: str
@@ -49,6 +50,7 @@ class Input:
     own: Expression | None
     absent: bool
     conjuncts: tuple[Conjunct, ...]
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

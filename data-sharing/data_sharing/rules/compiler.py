@@ -35,7 +35,7 @@ from data_sharing.rules.hold_back_compiler import (
 from data_sharing.rules.joins import Join
 from data_sharing.rules.pattern_compiler import PatternCompiler
 from data_sharing.rules.patterns import Pattern
-from data_sharing.rules.predicates import Conjunct, conjuncts_of
+from data_sharing.rules.predicates import Conjunct, conjuncts_of, says_all
 from data_sharing.rules.rollout import ALWAYS, Activation
 from data_sharing.rules.shape import (
     MOST_IN_DOCUMENT,
@@ -226,7 +226,7 @@ class _Compiler:
             reader = EventReader(one.feed, self._schemas, self._faults, f"{self._at}.watch.{name}")
             where = reader.optional(one.where, "where")
             conjuncts = _conjuncts(where)
-            own = None
+            own, found = None, False
             if pattern is not None:  # `when` is asked of what a whole match has seen
                 part = parts.get(name)
                 if part is not None and part.condition is not None:
@@ -235,7 +235,9 @@ class _Compiler:
                 own = self._reader.asked_alone(name)
                 conjuncts += () if own is None else conjuncts_of(own.tree, frozenset((name,)))
             elif not joined:
-                conjuncts += conjuncts_of(when.tree, frozenset((name, "event")))
+                roots = frozenset((name, "event"))
+                conjuncts += conjuncts_of(when.tree, roots)
+                found = says_all(when.tree, roots)
             inputs[name] = Input(
                 name=name,
                 feed=one.feed,
@@ -244,6 +246,7 @@ class _Compiler:
                 own=own,
                 absent=one.absent,
                 conjuncts=conjuncts,
+                found=found,
             )
         return inputs
 

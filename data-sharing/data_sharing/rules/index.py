@@ -83,7 +83,8 @@ class FeedIndex(Generic[T]):
     def touched(self, event: Event) -> Sequence[T]:
         """The subscriptions whose predicates the event satisfies, each once, in no order."""
         found: list[T] = []
-        self._root.match(event, found)
+        data = event.data
+        self._root.match(event, data if isinstance(data, dict) else dict(data), found)
         if len(found) > 1 and self._several:
             return list(dict.fromkeys(found))
         return found
@@ -171,6 +172,8 @@ class _Edit(Generic[T]):
         if tests is None or tests.edit is not self:
             tests = Tests(self) if tests is None else tests.copy(self)
             field.paths[path[2:]] = tests
+            if len(path) == 2:
+                field.own = tests
         return tests
 
     def _forget(self, node: Node[T], path: Path) -> None:
@@ -178,8 +181,11 @@ class _Edit(Generic[T]):
         if path[0] != "data":
             del node.attributes[path[0]]
             return
-        del node.data[path[1]].paths[path[2:]]
-        if not node.data[path[1]].paths:
+        field = node.data[path[1]]
+        del field.paths[path[2:]]
+        if len(path) == 2:
+            field.own = None
+        if not field.paths:
             del node.data[path[1]]
 
     def _child(self, tests: Tests[T], atom: Atom, key: Scalar) -> Node[T]:

@@ -5,7 +5,6 @@ A node copies itself for a change; what it then shares with the node that it was
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from control_plane.expressions.tree import Path
@@ -15,7 +14,6 @@ from data_sharing.rules.predicates import Conjunct, Scalar
 from data_sharing.rules.ranges import Ranges
 
 T = TypeVar("T")
-_ABSENT: Any = object()
 
 
 class Entry(Generic[T]):
@@ -56,53 +54,65 @@ class Tests(Generic[T]):
         ranges = self.ranges is not None and self.ranges.count
         return not (self.equals or self.prefixes or ranges or self.present)
 
-    def ask(self, value: Any, event: Event, found: list[T]) -> None:
+    def ask(self, value: Any, event: Event, data: dict[str, Any], found: list[T]) -> None:
+        """value: not null."""
         if self.present is not None:
-            self.present.match(event, found)
-        kind = type(value)
-        if kind is str:
+            self.present.match(event, data, found)
+        if isinstance(value, str):
             for length in self.lengths:
                 if length > len(value):
                     break  # a slice would be the whole value, found before
                 below = self.prefixes.get(value[:length])
                 if below is not None:
-                    below.match(event, found)
-        elif kind is int or kind is float:
+                    below.match(event, data, found)
+        elif isinstance(value, bool):
+            pass
+        elif isinstance(value, (int, float)):
             if self.ranges is not None:
                 entries: list[Entry[T]] = []
                 self.ranges.holding(value, entries)
-                _admitted(entries, event, found)
-        elif kind is not bool and value is not None:
+                _admitted(entries, event, data, found)
+        else:
             return
         if self.equals:
             node = self.equals.get(value)
             if node is not None:
-                node.match(event, found)
+                node.match(event, data, found)
 
 
 class Field(Generic[T]):
-    """What is asked of one field of `data` and of what lies below it, by the path from there."""
+    """What is asked of one field of `data` and of what lies below it, by the path from there. own:
+    of the field itself, of which `paths` has it as well."""
 
-    __slots__ = ("edit", "paths")
+    __slots__ = ("edit", "own", "paths")
 
     def __init__(self, edit: object) -> None:
         self.edit = edit
+        self.own: Tests[T] | None = None
         self.paths: dict[Path, Tests[T]] = {}
 
     def copy(self, edit: object) -> Field[T]:
         made: Field[T] = Field(edit)
-        made.paths = self.paths.copy()
+        made.own, made.paths = self.own, self.paths.copy()
         return made
 
-    def ask(self, value: Any, event: Event, found: list[T]) -> None:
+    def ask(self, value: Any, event: Event, data: dict[str, Any], found: list[T]) -> None:
+        """value: not null."""
+        own = self.own
+        if own is not None:
+            own.ask(value, event, data, found)
+            if len(self.paths) == 1:
+                return
+        if not isinstance(value, dict):
+            return
         for path, tests in self.paths.items():
-            at = value
+            if not path:
+                continue
+            at: Any = value
             for name in path:
-                at = at.get(name, _ABSENT) if isinstance(at, dict) else _ABSENT
-                if at is _ABSENT:
-                    break
-            else:
-                tests.ask(at, event, found)
+                at = at.get(name) if isinstance(at, dict) else None
+            if at is not None:
+                tests.ask(at, event, data, found)
 
 
 class Node(Generic[T]):
@@ -127,31 +137,31 @@ class Node(Generic[T]):
         made.data = self.data.copy()
         return made
 
-    def match(self, event: Event, found: list[T]) -> None:
+    def match(self, event: Event, data: dict[str, Any], found: list[T]) -> None:
+        """data: the event's."""
         if self.entries:
-            _admitted(self.entries, event, found)
+            _admitted(self.entries, event, data, found)
         if not self.split:
             return
         for name, tests in self.attributes.items():
-            tests.ask(getattr(event, name), event, found)
+            tests.ask(getattr(event, name), event, data, found)
         asked = self.data
         if not asked:
             return
-        data = event.data
         if len(asked) < len(data):
             for name, field in asked.items():
-                value = data.get(name, _ABSENT)
-                if value is not _ABSENT:
-                    field.ask(value, event, found)
+                value = data.get(name)
+                if value is not None:
+                    field.ask(value, event, data, found)
         else:
             for name, value in data.items():
                 below = asked.get(name)
-                if below is not None:
-                    below.ask(value, event, found)
+                if below is not None and value is not None:
+                    below.ask(value, event, data, found)
 
 
-def _admitted(entries: Sequence[Entry[T]], event: Event, found: list[T]) -> None:
+def _admitted(entries: list[Entry[T]], event: Event, data: dict[str, Any], found: list[T]) -> None:
     for entry in entries:
         test = entry.test
-        if test is None or test(event):
+        if test is None or test.holds(event, data):
             found.append(entry.who)

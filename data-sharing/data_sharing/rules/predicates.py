@@ -2,8 +2,11 @@
 
 A conjunct is a list of atoms of which one at least must hold. Lifting never loses an event:
 what it does not understand it leaves out, and CEL still judges every event that gets through.
-A field that is missing, or has another type, makes a comparison no truth value, so the
+A field that is missing or null, or has another type, makes a comparison no truth value, so the
 condition does not hold, and the index may leave the event out as well.
+
+Of many conditions it is known besides that what was lifted says all that they say
+(`says_all`): what an index has found is then not asked once more.
 """
 
 from __future__ import annotations
@@ -26,8 +29,8 @@ class Equals(NamedTuple):
 
 
 class Range(NamedTuple):
-    """low <= value <= high; bounds that the condition excludes count as included, CEL sorts
-    them out."""
+    """low <= value <= high. A bound that the condition excludes is the next double; around whole
+    numbers from 2**53 on bounds give way to both sides, and CEL sorts them out."""
 
     path: Path
     low: float
@@ -55,6 +58,13 @@ def conjuncts_of(tree: Node, roots: frozenset[str]) -> tuple[Conjunct, ...]:
     return _merged([one for one in _conjuncts(tree, roots) if len(one) <= MOST_ALTERNATIVES])
 
 
+def says_all(tree: Node, roots: frozenset[str]) -> bool:
+    """Whether the condition holds of just those events that `conjuncts_of` it admit."""
+    return _says_all(tree, roots) and all(
+        len(one) <= MOST_ALTERNATIVES for one in _conjuncts(tree, roots)
+    )
+
+
 def admits(conjuncts: Sequence[Conjunct], event: Event) -> bool:
     """Whether all that must hold of the event does. Where not, an index may leave it out."""
     return all(any(_holds(atom, event) for atom in one) for one in conjuncts)
@@ -69,6 +79,8 @@ def _holds(atom: Atom, event: Event) -> bool:
             if not isinstance(value, Mapping) or name not in value:
                 return False
             value = value[name]
+    if value is None:
+        return False
     if isinstance(atom, Equals):
         return not isinstance(value, (list, Mapping)) and value in atom.values
     if isinstance(atom, Prefix):
@@ -92,6 +104,39 @@ def _conjuncts(node: Node, roots: frozenset[str]) -> list[Conjunct]:
         return [_united([atom for cover in covers if cover is not None for atom in cover])]
     atom = _atom(node, roots)
     return [] if atom is None else [(atom,)]
+
+
+def _says_all(node: Node, roots: frozenset[str]) -> bool:
+    """As `says_all`, where nothing was left out for its length."""
+    if isinstance(node, Select):
+        return node.test_only and bool(_presence(node, roots))
+    if not isinstance(node, Call):
+        return False
+    if node.function == "_&&_":
+        return all(_says_all(arg, roots) for arg in node.args)
+    if node.function == "_||_":
+        return all(
+            _says_all(arg, roots) and len(_merged(_conjuncts(arg, roots))) == 1 for arg in node.args
+        )
+    atom = _atom(node, roots)
+    if isinstance(atom, Equals):
+        return all(_is_itself(value) for value in atom.values)
+    if isinstance(atom, Range):
+        return node.function != "_==_" and _is_near(node)
+    return atom is not None
+
+
+def _is_itself(value: Scalar) -> bool:
+    """Whether what is equal to it here is so in CEL as well: 1 is not true there."""
+    kind = type(value)
+    return kind is str or ((kind is int or kind is float) and value not in (0, 1))
+
+
+def _is_near(comparison: Call) -> bool:
+    """Whether the number that is compared with is one that doubles have, and so have those around
+    it."""
+    numbers = [one.value for one in comparison.args if isinstance(one, Constant)]
+    return all(isinstance(one, (int, float)) and abs(one) < _EXACT for one in numbers)
 
 
 def _presence(node: Select, roots: frozenset[str]) -> list[Conjunct]:
@@ -152,12 +197,14 @@ def _comparison(path: Path, function: str, value: Scalar) -> Atom | None:
         bound = float(value)
     except OverflowError:
         return None
-    # An integer beyond 2**53 is rounded: the bound gives way to both sides.
-    if function == "_==_":
-        return Range(path, math.nextafter(bound, -math.inf), math.nextafter(bound, math.inf))
-    if function in ("_<_", "_<=_"):
-        return Range(path, -math.inf, math.nextafter(bound, math.inf))
-    return Range(path, math.nextafter(bound, -math.inf), math.inf)
+    below, above = math.nextafter(bound, -math.inf), math.nextafter(bound, math.inf)
+    if not abs(value) < _EXACT:  # it may be rounded: the bound gives way to both sides
+        if function == "_==_":
+            return Range(path, below, above)
+        return Range(path, -math.inf, above) if function[1] == "<" else Range(path, below, math.inf)
+    if function[1] == "<":
+        return Range(path, -math.inf, below if function == "_<_" else bound)
+    return Range(path, above if function == "_>_" else bound, math.inf)
 
 
 def _below(path: Path | None, roots: frozenset[str]) -> Path | None:

@@ -28,7 +28,7 @@ from data_sharing.rules.results import RuleVerdict
 
 
 def on_event_alone(context: EvaluationContext, rule: CompiledRule, one: Input) -> list[RuleResult]:
-    """rule: one of which `alone` is true; one: its input."""
+    """rule: one of which `alone` is true; one: its input, for which an index found the event."""
     event = context.event
     assert event is not None
     key = one.key.of(event)
@@ -38,8 +38,10 @@ def on_event_alone(context: EvaluationContext, rule: CompiledRule, one: Input) -
         return on_event(context, rule, (), (one,))
     if one.where is not None and one.where.of(event) is not True:
         return on_event(context, rule, (), (one,))
-    asked = rule.condition_of_event
-    holds = None if asked is None else asked(event)
+    holds: bool | None = True
+    if not one.found:
+        asked = rule.condition_of_event
+        holds = None if asked is None else asked(event)
     values = _values(context, rule, one, event, key)
     bindings = rule.environment.bind(values)
     said = rule.when.holds(bindings) if holds is None else holds

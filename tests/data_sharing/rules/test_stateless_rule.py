@@ -22,6 +22,7 @@ from data_sharing.rules.evaluation_context import EvaluationContext, NoPlans
 from data_sharing.rules.event_condition import event_condition
 from data_sharing.rules.event_view import EVENT, EventView
 from data_sharing.rules.feed_schema import FeedSchema
+from data_sharing.rules.predicates import admits
 from data_sharing.rules.results import RuleVerdict
 from data_sharing.rules.stateless_rule import on_event_alone
 from tests.support.examples import examples
@@ -79,6 +80,8 @@ def test_the_short_way_comes_to_what_the_long_one_does(
     assert made.alone
     (one,) = made.inputs.values()
     for event in some:
+        if not admits(one.conjuncts, event):
+            continue  # no index finds it
         for explaining in (False, True):
             short = on_event_alone(context(event, explaining=explaining), made, one)
             whole = on_event(context(event, explaining=explaining), made, (), (one,))
