@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -27,9 +27,13 @@ from control_plane.settings import read, said_by
 from control_plane.store.access_settings import StoreAccessSettings
 from control_plane.telemetry.log_settings import LogSettings
 from control_plane.tracing.settings import TracingSettings
+from data_sharing.rules.memory_uses import MemoryLimits
 from data_sharing.runtimes.processes import ProcessPolicy
 
 NAME_PATTERN = r"^[A-Za-z0-9-]{1,40}$"
+MemoryBound: TypeAlias = Literal[
+    "rule_keys", "rule_bytes", "key_bytes", "tenant_keys", "tenant_bytes", "producer_keys"
+]
 
 
 class Settings(
@@ -203,6 +207,14 @@ class Settings(
             "waiting, as JSON: tenant to weight; 1 where nothing is said"
         ),
     ] = {}  # noqa: RUF012  # pydantic copies it
+    memory_limits: Annotated[
+        dict[MemoryBound, Annotated[int, Field(ge=1, le=1 << 50)]],
+        Field(
+            description="in place of the usual ones, what rules and forecasts may remember, as "
+            "JSON: rule_keys, rule_bytes and key_bytes of each, tenant_keys and tenant_bytes of "
+            "all of a tenant, producer_keys of what events of one source make"
+        ),
+    ] = {}  # noqa: RUF012  # pydantic copies it
     audit_keep_s: Annotated[
         float, Field(ge=86_400, description="how long entries of the audit log are kept, s")
     ] = 400 * 86_400.0
@@ -289,6 +301,10 @@ class Settings(
     def weight_of(self, tenant: str) -> float:
         """Of a tenant, among those whose events wait."""
         return self.weights.get(tenant, 1.0)
+
+    def memory(self) -> MemoryLimits:
+        """What rules and forecasts may remember."""
+        return MemoryLimits(**{str(name): most for name, most in self.memory_limits.items()})
 
     def open_tails(self) -> OpenLimits:
         """How many feeds are tailed at once."""

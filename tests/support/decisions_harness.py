@@ -26,6 +26,7 @@ from data_sharing.feeds.port import Appended, Candidate
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.manifest import Action, Manifest, Produced, RuntimeNeeds
+from data_sharing.rules.memory_uses import MemoryLimits
 from data_sharing.runtimes.port import ArtifactKind
 from tests.support.instructions import NOW_MS, Clock
 from tests.support.rule_harness import TENANT, rules_of
@@ -92,9 +93,10 @@ def event(
     time_ms: int = NOW_MS,
     tenant: str = TENANT,
     position: int = 0,
+    source: str = "/road",
 ) -> Event:
     return Event(
-        tenant=tenant, source="/road", id=id, type=feed, key=key, time_ms=time_ms,
+        tenant=tenant, source=source, id=id, type=feed, key=key, time_ms=time_ms,
         data=data or {}, position=position,
     )  # fmt: skip
 
@@ -114,6 +116,7 @@ class DecisionHarness:
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
         find_origin: FindOrigin = lambda tenant, feed: "",
+        memory: MemoryLimits | None = None,
     ) -> None:
         self.database = database
         self.clock = clock
@@ -122,6 +125,7 @@ class DecisionHarness:
             InstructionFactory(find_lamp, find_origin),
             wall_ms=clock,
             monotonic=monotonic,
+            memory=memory,
         )
         self.log = SqliteFeedLog(
             database, wall_ms=clock, follower=self.worker.follow, monotonic=monotonic,
@@ -166,13 +170,16 @@ class DecisionHarness:
 
 @asynccontextmanager
 async def decision_harness(
-    folder: Path, *, find_origin: FindOrigin = lambda tenant, feed: ""
+    folder: Path,
+    *,
+    find_origin: FindOrigin = lambda tenant, feed: "",
+    memory: MemoryLimits | None = None,
 ) -> AsyncIterator[DecisionHarness]:
     """With a worker that has taken its partition over."""
     database = await Database.open(
         folder / "sharing.db", [log_tables.SCHEMA, *decision_tables.SCHEMAS]
     )
-    harness = DecisionHarness(database, Clock(), find_origin=find_origin)
+    harness = DecisionHarness(database, Clock(), find_origin=find_origin, memory=memory)
     try:
         await harness.worker.start()
         yield harness

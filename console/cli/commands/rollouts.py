@@ -198,6 +198,11 @@ def resume(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.resume_rule(target.tenant, rule, skip_backlog=skip_backlog)
-    what = "are skipped" if skip_backlog else "are decided first"
-    said = f"{found.rule_id} is resumed; {found.pause.waiting_events:,} events that waited {what}"
+    one = found.pause.waiting_events == 1
+    what = f"{'is' if one else 'are'} {'skipped' if skip_backlog else 'decided first'}"
+    said = f"{found.rule_id} is resumed; {_waited(found.pause.waiting_events)} {what}"
     show(document_of(found), output, lambda: escape(said))
+
+
+def _waited(events: int) -> str:
+    return "1 event that waited" if events == 1 else f"{events:,} events that waited"

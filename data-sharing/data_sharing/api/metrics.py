@@ -26,7 +26,8 @@ from control_plane.quotas.tenant_quota_records import TenantQuotaRecords
 from control_plane.telemetry.endpoint import Readiness
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.database import Database
-from data_sharing.decisions.worker import MOST_PARKED_RULES, DecisionWorker
+from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.decisions.worker_state import MOST_PARKED_RULES, MOST_TENANTS_TOLD
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.feeds.backlog import MOST_FEEDS_TOLD
 from data_sharing.feeds.publisher import Publisher
@@ -173,6 +174,11 @@ class SharingMetrics(Collector):
             ("evicted", "Events that a window or join let go of for want of room.", counts.evicted),
             ("late", "Events that came too late for a rule.", counts.late),
             (
+                "full",
+                "Events for which a rule, or a forecast, had no room to remember them.",
+                counts.full,
+            ),
+            (
                 "looped",
                 "Times a rule did not fire, for it would have gone on a loop.",
                 counts.loops,
@@ -180,7 +186,26 @@ class SharingMetrics(Collector):
             ("ahead", "Events too far ahead of the clock to make others late.", counts.ahead),
         ):
             yield _of_rules(f"homeport_rules_{what}_events", text, by_rule)
+        yield from self._remembered()
         yield from self._parking()
+
+    def _remembered(self) -> Iterator[Metric]:
+        of = f"Of {MOST_TENANTS_TOLD:,} tenants at most."
+        keys = GaugeMetricFamily(
+            "homeport_rules_remembered_keys",
+            f"Keys at which rules and forecasts remember something, of each. {of}",
+            labels=["tenant"],
+        )
+        size = GaugeMetricFamily(
+            "homeport_rules_remembered_bytes",
+            f"What rules and forecasts remember. {of}",
+            labels=["tenant"],
+        )
+        for tenant, use in self._worker.state.remembered:
+            keys.add_metric([tenant], use.keys)
+            size.add_metric([tenant], use.bytes)
+        yield keys
+        yield size
 
     def _backlog(self) -> Iterator[Metric]:
         lag = GaugeMetricFamily(
@@ -207,7 +232,7 @@ class SharingMetrics(Collector):
             f" {MOST_PARKED_RULES:,} rules at most.",
             labels=["tenant", "rule", "scope"],
         )
-        for (tenant, rule), counts in sorted(self._worker.parked.copy().items()):
+        for (tenant, rule), counts in sorted(self._worker.state.parked.copy().items()):
             for scope, count in (
                 (ParkingScope.KEY, counts.keys),
                 (ParkingScope.PRODUCER, counts.producers),

@@ -41,7 +41,9 @@ from data_sharing.rules.rule_health import ParkingScope
 
 EVENT_SECONDS = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0)
 """Of deciding one event: few, as each feed has them."""
-_TO_DEAD_LETTERS = (RuleVerdict.ERROR, RuleVerdict.PARKED, RuleVerdict.LOOP)
+_TO_DEAD_LETTERS = (
+    RuleVerdict.ERROR, RuleVerdict.PARKED, RuleVerdict.LOOP, RuleVerdict.FULL,
+)  # fmt: skip
 _HELD_BACK = (RuleVerdict.QUIET_HOURS, RuleVerdict.DEFERRED, RuleVerdict.LIMITED)
 
 
@@ -56,6 +58,7 @@ class DecisionCounts:
         "feed_names",
         "feeds",
         "fired",
+        "full",
         "group_seconds",
         "late",
         "late_seconds",
@@ -71,6 +74,8 @@ class DecisionCounts:
         self.late: Counter[tuple[str, str]] = Counter()  # that came too late; likewise
         self.ahead: Counter[tuple[str, str]] = Counter()  # too far ahead of the clock; likewise
         self.loops: Counter[tuple[str, str]] = Counter()  # that were cut; likewise
+        # Events that there was no room for, by tenant and rule, or `forecast NAME`.
+        self.full: Counter[tuple[str, str]] = Counter()
         self.feed_names = FeedNames()
         self.feeds: dict[FeedName, Histogram] = {}  # deciding one event each
         self.group_seconds = Histogram()  # deciding the events of one transaction
@@ -122,10 +127,14 @@ class DecisionWriter:
                 self._fired(batch, tenant, outcome, instruction_ids, now_ms, event.position, cause)
             elif outcome.verdict in _TO_DEAD_LETTERS or outcome.dead_letter:
                 self._failed(db, tenant, outcome, [cause], now_ms)
+                if outcome.verdict is RuleVerdict.FULL:
+                    self._counts.full[tenant, outcome.rule] += 1
             elif outcome.verdict is RuleVerdict.PAUSED:
                 self._waits(db, tenant, outcome, cause, now_ms)
         for rule, count in decided.evicted:
             self._counts.evicted[tenant, rule] += count
+        for forecast in decided.full:
+            self._counts.full[tenant, f"forecast {forecast}"] += 1
         for rule in decided.late:
             self._counts.late[tenant, rule] += 1
         for rule in decided.ahead:

@@ -1,4 +1,5 @@
-"""Forgetting: deletes what rules and forecasts kept before their memory began anew.
+"""Forgetting: deletes what rules and forecasts kept before their memory began anew, and what a rule
+kept that does not decide any more, with its timers.
 
 From the transaction of the reset on nobody reads it: its seal is another one. It is deleted in
 steps, each a transaction of its own with so many cells and bytes at most, so that no event waits
@@ -16,7 +17,7 @@ import msgspec
 
 from control_plane.errors import Unavailable
 from data_sharing.database import Database
-from data_sharing.decisions import sharing_tables
+from data_sharing.decisions import memory_tables, sharing_tables, worker_tables
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.rules.cell_cache import CellId, decoded
 from data_sharing.sharing.policies import Memory
@@ -75,11 +76,16 @@ class Forgetting:
             for key, content in looked
             if alive is None or _mark(memory, content) != alive
         ]
-        sharing_tables.delete_cells(db, dead)
+        memory_tables.delete_cells(db, dead)
         self._worker.drop_cells(dead)
         is_over = len(looked) == len(cells) < self._cells_at_once
+        if alive is None and memory.kind == "rule" and is_over:
+            # Where it decides again, those of before mean nothing, but new ones may have come.
+            gone = worker_tables.delete_timers(db, memory.tenant, memory.name, self._cells_at_once)
+            is_over = gone < self._cells_at_once
         # The next step begins with a key that is behind all of these.
-        sharing_tables.set_swept(db, memory, None if is_over else looked[-1][0] + "\0")
+        behind = looked[-1][0] + "\0" if looked else after
+        sharing_tables.set_swept(db, memory, None if is_over else behind)
 
 
 def _mark(memory: Memory, content: bytes) -> str | None:

@@ -20,7 +20,8 @@ from data_sharing.database import Database
 from data_sharing.decisions import pause_tables
 from data_sharing.decisions.pause_tables import Pause
 from data_sharing.decisions.rule_registry import RuleRegistry
-from data_sharing.decisions.worker import MOST_PARKED_RULES, DecisionWorker
+from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.decisions.worker_state import MOST_PARKED_RULES
 from data_sharing.feeds.log_tables import record_at
 
 log = logging.getLogger(__name__)

@@ -33,6 +33,7 @@ from data_sharing.rules.rollout import (
 )
 from data_sharing.rules.rollout_counts import RolloutCounts
 from data_sharing.rules.spec import RolloutSpec
+from data_sharing.sharing.policies import Memory
 
 log = logging.getLogger(__name__)
 
@@ -271,7 +272,10 @@ class Rollouts:
         rollout_tables.put(db, tenant, rule_id, after)
         rollout_tables.note(db, tenant, rule_id, after, by=by, now_ms=self._wall_ms())
         slot = rule_id + CANDIDATE
+        gone = list[str]()  # names of state that nobody reads any more
         if after.phase is RolloutPhase.PROMOTED:
+            before = rule_tables.state_name(db, tenant, rule_id) if after.stable else ""
+            gone += [before] if before else []
             rule_tables.put_in_force(
                 db, tenant, rule_id, after.candidate, state=state_of(rule_id, after.candidate),
                 now_ms=self._wall_ms(),
@@ -279,8 +283,10 @@ class Rollouts:
             worker_tables.rename_health(db, tenant, slot, rule_id)
         elif after.phase is RolloutPhase.ABORTED:
             worker_tables.delete_health(db, tenant, slot)
+            gone.append(state_of(rule_id, after.candidate))
             if not after.stable:
-                rule_tables.retire(db, tenant, rule_id)
+                self._worker.begin_anew(db, rule_tables.retire(db, tenant, rule_id))
+        self._worker.begin_anew(db, [Memory(tenant, "rule", name) for name in gone])
 
 
 def _spec(

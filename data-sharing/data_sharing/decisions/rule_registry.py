@@ -336,7 +336,7 @@ class RuleRegistry:
             rule = self.rule(tenant, rule_id)
 
             def work(db: sqlite3.Connection) -> None:
-                rule_tables.retire(db, tenant, rule_id)
+                self._worker.begin_anew(db, rule_tables.retire(db, tenant, rule_id))
 
             await self._database.transact(work)
             self.refresh(tenant, [rule_id])

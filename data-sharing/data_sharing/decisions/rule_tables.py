@@ -20,6 +20,7 @@ from data_sharing.rules.rollout import (
     activations,
 )
 from data_sharing.rules.spec import RuleSpec
+from data_sharing.sharing.policies import Memory
 
 SCHEMA = Schema(
     part="rules",
@@ -232,6 +233,14 @@ def put_in_force(
     )
 
 
+def state_name(db: sqlite3.Connection, tenant: str, rule_id: str) -> str:
+    """Of the state of the version in force; the rule's id where it has no other."""
+    row = db.execute(
+        "SELECT state FROM rules WHERE tenant = ? AND id = ?", (tenant, rule_id)
+    ).fetchone()
+    return (row[0] if row else "") or rule_id
+
+
 def applied_by(db: sqlite3.Connection, tenant: str, rule_id: str, version: int) -> str:
     """Who applied a version; empty: that is not known."""
     row = db.execute(
@@ -251,12 +260,15 @@ def previous(db: sqlite3.Connection, tenant: str, rule_id: str, version: int) ->
     return row[0] if row else 0
 
 
-def retire(db: sqlite3.Connection, tenant: str, rule_id: str) -> None:
-    """It decides no more, and what it remembers goes; a rollout of it is over, and what waits
-    for it is skipped."""
+def retire(db: sqlite3.Connection, tenant: str, rule_id: str) -> list[Memory]:
+    """It decides no more; a rollout of it is over, and what waits for it is skipped. What it
+    remembers: that is to begin anew, so that it is deleted bit by bit."""
     pause_tables.resume(db, tenant, rule_id, skip=True)
+    memories = list[Memory]()
     for one in deciding(db, tenant, rule_id):
-        worker_tables.delete_rule(db, tenant, one.activation.state or rule_id)
+        state = one.activation.state or rule_id
+        memories.append(Memory(tenant, "rule", state))
+        worker_tables.delete_limit(db, tenant, state)
         worker_tables.delete_health(db, tenant, one.slot)
     rollout = rollout_tables.get(db, tenant, rule_id)
     if rollout is not None and rollout.live:
@@ -264,6 +276,7 @@ def retire(db: sqlite3.Connection, tenant: str, rule_id: str) -> None:
     db.execute(
         "UPDATE rules SET retired = 1, state = '' WHERE tenant = ? AND id = ?", (tenant, rule_id)
     )
+    return memories
 
 
 def _version(row: tuple[str, int, bytes, int, int, str]) -> RuleVersion:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from control_plane.errors import NotFound, Refused
 from control_plane.printable import quoted
 from data_sharing.database import Database
-from data_sharing.decisions import sharing_tables
+from data_sharing.decisions import memory_tables, sharing_tables
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.feeds.log_tables import bounds
 from data_sharing.rules.cell_cache import CellId
@@ -192,7 +192,7 @@ class SharingRegistry:
                 keys = self._keys(one, {one.spec.feed}, consent)
                 memories += [] if keys is not None else [memory]
                 of_user += [CellId(*memory, key) for key in keys or ()]
-        sharing_tables.delete_cells(db, of_user)
+        memory_tables.delete_cells(db, of_user)
         self._worker.drop_cells(of_user)
         if memories:
             made = sharing_tables.reset(db, memories)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import msgspec
 
 from control_plane.sqlite.schema import Schema
-from data_sharing.rules.cell_cache import CellId
 from data_sharing.sharing.consent import Consent, allows
 from data_sharing.sharing.fields import Path
 from data_sharing.sharing.policies import GovernedFeed, Memory, SharingPolicies
@@ -335,10 +334,3 @@ def cells_behind(
         (*memory, key, limit),
     )
     return rows.fetchall()
-
-
-def delete_cells(db: sqlite3.Connection, cells: Iterable[CellId]) -> None:
-    """These alone."""
-    db.executemany(
-        "DELETE FROM cells WHERE tenant = ? AND kind = ? AND name = ? AND key = ?", cells
-    )

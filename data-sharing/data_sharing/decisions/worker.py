@@ -27,6 +27,7 @@ from control_plane.tracing.tracer import Tracer
 from data_sharing.database import Database
 from data_sharing.decisions import (
     history,
+    memory_tables,
     plan_store,
     sharing_tables,
     worker_tables,
@@ -39,16 +40,18 @@ from data_sharing.decisions.history import EventOutcomes
 from data_sharing.decisions.instruction_factory import InstructionFactory
 from data_sharing.decisions.plan_store import PlansAt, PlanStore
 from data_sharing.decisions.shared_reads import SharedReads
+from data_sharing.decisions.worker_state import WorkerState
 from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import accepted_ms_of
-from data_sharing.rules.cell_cache import CellCache, CellId, decoded
+from data_sharing.rules.cell_cache import CellId, decoded
+from data_sharing.rules.memory_uses import MemoryLimits
 from data_sharing.rules.results import NO_RESULT, EvaluationResult
 from data_sharing.rules.rollout import RolloutPhase
-from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
+from data_sharing.rules.rule_health import RuleHealth
 from data_sharing.rules.ruleset import MOST_HOPS, RuleSet
 from data_sharing.sharing.consent import ConsentsAsOf
-from data_sharing.sharing.policies import SharingPolicies
+from data_sharing.sharing.policies import Memory, SharingPolicies
 from data_sharing.spans import begin_span, trace_within
 
 log = logging.getLogger(__name__)
@@ -56,7 +59,7 @@ log = logging.getLogger(__name__)
 PARTITION = "0"  # of this store; there is one worker for all of it
 TICK_S = 0.1  # how late a timer may be noticed
 RETRY_S = 1.0
-MOST_PARKED_RULES = 1_000  # whose parked keys and producers are counted for metrics
+FIRST_COUNTED = 100  # cells of a file that is older than the counts, before it decides
 
 
 def _never() -> bool:
@@ -75,11 +78,12 @@ class DecisionWorker:
         wall_ms: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
         most_hops: int = MOST_HOPS,
+        memory: MemoryLimits | None = None,
     ) -> None:
         self._database = database
         self._wall_ms = wall_ms
-        self._db: sqlite3.Connection | None = None
-        self._state = CellCache(self._load)
+        self.state = WorkerState(memory)
+        self._state = self.state.cells
         self.plans = PlanStore()
         self.consents = ConsentCache()
         self._policies_known = False
@@ -87,11 +91,9 @@ class DecisionWorker:
         self.tracer: Tracer | None = None  # of decisions; None: nothing is traced
         self.fence = 0
         self.counts = DecisionCounts()
-        # By tenant and rule, where anything is; another thread reads it for metrics.
-        self.parked: dict[tuple[str, str], ParkedCounts] = {}
-        self.backlogs: list[tuple[str, str, int]] = []  # of paused rules; likewise
-        self.rollouts: Counter[RolloutPhase] = Counter()  # that are going on; likewise
-        self._parked_known = False
+        # Another thread reads these for metrics.
+        self.backlogs: list[tuple[str, str, int]] = []  # of paused rules
+        self.rollouts: Counter[RolloutPhase] = Counter()  # that are going on
         self._writer = DecisionWriter(self.plans, instructions, self.counts)
         self._due_work = DueWork(
             self._state,
@@ -99,7 +101,7 @@ class DecisionWorker:
             self._writer,
             self.counts,
             rules=lambda: self.rules,
-            store_state=self._store_state,
+            store_state=self.state.store,
             forget=self.forget,
             monotonic=monotonic,
         )
@@ -107,16 +109,18 @@ class DecisionWorker:
 
     async def start(self) -> None:
         """Takes the partition over from whoever had it. Raises StoreUnavailable."""
-        self.fence = await self._database.transact(
-            lambda db: worker_tables.take_over(db, PARTITION)
-        )
+
+        def work(db: sqlite3.Connection) -> int:
+            memory_tables.count_some(db, FIRST_COUNTED)  # of a new file that is all
+            return worker_tables.take_over(db, PARTITION)
+
+        self.fence = await self._database.transact(work)
 
     def forget(self) -> None:
         """What is in memory may not be so."""
-        self._state.forget()
+        self.state.forget()
         self.plans.forget()
         self.consents.forget()
-        self._parked_known = False
 
     def _undone(self) -> None:
         self.forget()
@@ -137,13 +141,20 @@ class DecisionWorker:
 
     def drop_cells(self, cells: Iterable[CellId]) -> None:
         """They are deleted in the running transaction."""
-        for cell in cells:
-            self._state.drop(cell)
+        self.state.drop(cells)
+
+    def begin_anew(self, db: sqlite3.Connection, memories: Iterable[Memory]) -> None:
+        """In a transaction: nobody reads what these kept before, and it is deleted after it."""
+        found = list(memories)
+        if found:
+            self.join_transaction(db)
+            made = sharing_tables.reset(db, found)
+            self.use_policies(self.rules.policies.with_resets(made))
 
     def join_transaction(self, db: sqlite3.Connection) -> None:
         """Everything reads and writes over the connection of this transaction. Raises Conflict
         where another worker has taken over."""
-        self._db = db
+        self.state.join_transaction(db)
         self.plans.join_transaction(db)
         self.consents.join_transaction(db)
         fence = worker_tables.fence_of(db, PARTITION)
@@ -169,7 +180,7 @@ class DecisionWorker:
             return 0
         count = health.unpark(key, source)
         self._state.put(cell, health if health.rows else None)
-        self._store_state(db)
+        self.state.store(db)
         return count
 
     # -- events ------------------------------------------------------------------------
@@ -257,7 +268,7 @@ class DecisionWorker:
                 break
         batch.write(db)
         reads.write(db)
-        self._store_state(db)
+        self.state.store(db)
         return count
 
     def _decide_alone(self, db: sqlite3.Connection, event: Event, now_ms: int) -> None:
@@ -322,7 +333,7 @@ class DecisionWorker:
         batch.write(db)
         if decided.outcomes or decided.shadow:
             history.add_judgements(db, _outcomes(event, now_ms, decided))
-        self._store_state(db)
+        self.state.store(db)
 
     # -- time --------------------------------------------------------------------------
 
@@ -339,8 +350,8 @@ class DecisionWorker:
     async def tick(self) -> bool:
         """Does what is due; whether there was anything."""
         now_ms = self._wall_ms()
-        if not self._parked_known:
-            await self._database.transact(self._count_parked)
+        if not self.state.parked_known:
+            await self._database.transact(self.state.count_parked)
         if not self._database.read(lambda db: _anything_due(db, now_ms)):
             return False
         await self._database.transact(lambda db: self._due(db, now_ms))
@@ -354,39 +365,17 @@ class DecisionWorker:
         faultpoints.passing("decide.timers.after")
 
     async def expire_state(self, limit: int = 1_000) -> int:
-        """Deletes cells that mean nothing any more; how many."""
+        """Deletes cells that mean nothing any more, so many in each transaction; how many."""
 
-        def work(db: sqlite3.Connection) -> list[CellId]:
-            return worker_tables.expire(db, self._wall_ms(), limit)
+        def work(db: sqlite3.Connection) -> int:
+            self.join_transaction(db)
+            return self.state.expire(db, self._wall_ms(), limit)
 
-        gone = await self._database.transact(work)
-        self.drop_cells(gone)
-        return len(gone)
-
-    def _count_parked(self, db: sqlite3.Connection) -> None:
-        """As this transaction sees it: between those that change it, so that none is missed. Where
-        it is undone, nothing is known again."""
-        healths = worker_tables.healths(db, MOST_PARKED_RULES)
-        found = {(tenant, rule): health.counts for tenant, rule, health in healths}
-        self.parked = {name: counts for name, counts in found.items() if counts.any}
-        self._parked_known = True
-
-    def _store_state(self, db: sqlite3.Connection) -> None:
-        """What rules and forecasts remember and has changed."""
-        writes = self._state.drain()
-        worker_tables.store(db, writes)
-        for cell in [one.id for one in writes if one.id.kind == "health"]:
-            health: RuleHealth | None = self._state.get(cell)
-            counts = ParkedCounts() if health is None else health.counts
-            name = cell.tenant, cell.name
-            if not counts.any:
-                self.parked.pop(name, None)
-            elif name in self.parked or len(self.parked) < MOST_PARKED_RULES:
-                self.parked[name] = counts
-
-    def _load(self, cell: CellId) -> bytes | None:
-        assert self._db is not None
-        return worker_tables.load(self._db, cell)
+        count = gone = await self._database.transact(work)
+        while gone >= limit:
+            gone = await self._database.transact(work)
+            count += gone
+        return count
 
 
 def _outcomes(event: Event, now_ms: int, decided: EvaluationResult) -> EventOutcomes:

@@ -9,8 +9,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from control_plane.sqlite.schema import Schema
+from data_sharing.decisions import memory_tables
 from data_sharing.decisions.due_turns import DueTable
 from data_sharing.rules.cell_cache import NEVER_MS, CellId, CellWrite, decoded
+from data_sharing.rules.memory_uses import COUNTED, MemoryChanges
 from data_sharing.rules.results import Timer
 from data_sharing.rules.rule_health import RuleHealth
 
@@ -34,6 +36,7 @@ SCHEMA = Schema(
         ),
         ("CREATE INDEX cells_of_health ON cells (tenant, name) WHERE kind = 'health'",),
         ("CREATE INDEX timers_of_tenant ON timers (tenant, due_ms, id)",),
+        memory_tables.STEP,
     ),
 )
 TIMERS = DueTable(
@@ -86,30 +89,29 @@ def load(db: sqlite3.Connection, cell: CellId) -> bytes | None:
     return row[0] if row else None
 
 
-def store(db: sqlite3.Connection, writes: Iterable[CellWrite]) -> None:
-    """Cells that changed."""
+def store(db: sqlite3.Connection, writes: Iterable[CellWrite]) -> MemoryChanges:
+    """Cells that changed, and by how much what is kept has; that is counted in their
+    transaction."""
+    to, changes = memory_tables.counted_to(db), MemoryChanges()
     changed, gone = [], []
-    for cell, content, expires_ms in writes:
+    for cell, content, expires_ms, before, producer in writes:
         if content is None:
             gone.append(cell)
-        else:
-            changed.append((*cell, content, None if expires_ms >= NEVER_MS else expires_ms))
+            continue
+        never = expires_ms >= NEVER_MS
+        changed.append((*cell, content, None if never else expires_ms, producer))
+        if cell.kind in COUNTED and (to is None or cell <= to):
+            changes.add(cell, 0 if before else 1, len(content) - before, producer)
     if changed:
-        db.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)", changed)
-    if gone:
         db.executemany(
-            "DELETE FROM cells WHERE tenant = ? AND kind = ? AND name = ? AND key = ?", gone
+            "INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " content = excluded.content, expires_ms = excluded.expires_ms",
+            changed,
         )
-
-
-def expire(db: sqlite3.Connection, now_ms: int, limit: int) -> list[CellId]:
-    """Deletes cells that mean nothing any more; which."""
-    rows = db.execute(
-        "DELETE FROM cells WHERE (tenant, kind, name, key) IN (SELECT tenant, kind, name, key"
-        " FROM cells WHERE expires_ms < ? LIMIT ?) RETURNING tenant, kind, name, key",
-        (now_ms, limit),
-    )
-    return [CellId(*row) for row in rows.fetchall()]
+    memory_tables.add(db, changes)
+    if gone:
+        memory_tables.delete_cells(db, gone)
+    return changes
 
 
 def healths(db: sqlite3.Connection, limit: int) -> Iterator[tuple[str, str, RuleHealth]]:
@@ -141,13 +143,19 @@ def rename_health(db: sqlite3.Connection, tenant: str, rule: str, to: str) -> No
     )
 
 
-def delete_rule(db: sqlite3.Connection, tenant: str, rule: str) -> None:
-    """What a rule remembers, and its timers. rule: the name of its state."""
-    db.execute(
-        "DELETE FROM cells WHERE tenant = ? AND kind IN ('rule', 'health', 'limit') AND name = ?",
-        (tenant, rule),
-    )
-    db.execute("DELETE FROM timers WHERE tenant = ? AND rule = ?", (tenant, rule))
+def delete_limit(db: sqlite3.Connection, tenant: str, rule: str) -> None:
+    """When a rule fired of late at all keys. rule: the name of its state."""
+    db.execute("DELETE FROM cells WHERE tenant = ? AND kind = 'limit' AND name = ?", (tenant, rule))
+
+
+def delete_timers(db: sqlite3.Connection, tenant: str, rule: str, limit: int) -> int:
+    """Some timers of a rule, along their ids, which begin with its name; how many. rule: the name
+    of its state."""
+    first = Timer(tenant, rule, "", "", "", 0).id.removesuffix("//")
+    return db.execute(
+        "DELETE FROM timers WHERE id IN (SELECT id FROM timers WHERE id >= ? AND id < ? LIMIT ?)",
+        (first, first.removesuffix("/") + "0", limit),  # "0" is what comes behind "/"
+    ).rowcount
 
 
 def set_timers(db: sqlite3.Connection, timers: Iterable[Timer]) -> None:

@@ -83,6 +83,7 @@ def decided(
         late=tuple(context.late),
         ahead=tuple(context.ahead),
         loops=tuple(context.loops),
+        full=tuple(context.full),
         parking=tuple(context.parking),
         shadow=shadow,
     )

@@ -15,31 +15,26 @@ import msgspec
 
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast
+from data_sharing.rules.cell_id import CellId as CellId
 from data_sharing.rules.effects import EventRef
 from data_sharing.rules.event_view import double
+from data_sharing.rules.memory_uses import MemoryUses
 from data_sharing.rules.rollout_counts import RolloutCounts
 from data_sharing.rules.rule_health import RuleHealth
 
 NEVER_MS = 1 << 62
 
 
-class CellId(NamedTuple):
-    """name: of the rule or forecast. kind: "rule", "forecast", "health", "rollout" or
-    "limit"."""
-
-    tenant: str
-    kind: str
-    name: str
-    key: str
-
-
 class CellWrite(NamedTuple):
     """content None: delete it. After expires_ms, by the clock, it means nothing: it may be
-    deleted any time."""
+    deleted any time. before: bytes that it had; 0: it is new, made by an event of that producer,
+    or by none."""
 
     id: CellId
     content: bytes | None
     expires_ms: int
+    before: int = 0
+    producer: str = ""
 
 
 class StoredEvent(msgspec.Struct, array_like=True, frozen=True):
@@ -191,14 +186,18 @@ class CellCache:
         *,
         most_cells: int = 100_000,
         most_bytes: int = 32 << 20,
+        uses: MemoryUses | None = None,
     ) -> None:
-        """most_cells, most_bytes: that are kept from one drain to the next, in bytes as stored."""
+        """most_cells, most_bytes: that are kept from one drain to the next, in bytes as stored.
+        uses: counts what is kept, and says what is full; None: nothing is."""
         self._load = load
+        self.uses = uses
         self._most, self._most_bytes = most_cells, most_bytes
         self._sizes: dict[CellId, int] = {}  # as they were loaded or drained last
         self.bytes = 0  # of all of them
         self._cells: dict[CellId, Any] = {}  # least recently drained first; None: nothing there
         self._dirty: dict[CellId, int] = {}  # to when it expires
+        self._new: dict[CellId, str] = {}  # that were not there, to whose event made them
 
     def get(self, cell: CellId) -> Any:
         """The cell's content, to be changed in place and marked; None where there is none."""
@@ -210,20 +209,41 @@ class CellCache:
             self._resize(cell, 0 if raw is None else len(raw))
         return found
 
-    def put(self, cell: CellId, content: Any, expires_ms: int = NEVER_MS) -> None:
-        """Marks a cell as changed; None: it goes."""
+    def size(self, cell: CellId) -> int | None:
+        """Bytes as it was stored last, of a cell that was asked for; 0: it is not stored yet;
+        None: there is none."""
+        found = self._sizes.get(cell)
+        return 0 if found is None and cell in self._new else found
+
+    def put(
+        self, cell: CellId, content: Any, expires_ms: int = NEVER_MS, producer: str = ""
+    ) -> None:
+        """Marks a cell as changed, which was asked for before; None: it goes. producer: whose event
+        makes it, where it is new."""
+        if content is not None and cell not in self._sizes and cell not in self._new:
+            self._new[cell] = producer
+            if self.uses is not None:
+                self.uses.added(cell, producer)
         self._cells[cell] = content
         self._dirty[cell] = expires_ms
 
     def drain(self) -> list[CellWrite]:
         """What must be stored, in the transaction of the events that changed it."""
+        sizes, new = self._sizes, self._new
         writes = [
-            CellWrite(cell, None if content is None else _encoded(content), expires_ms)
+            CellWrite(
+                cell,
+                None if content is None else _encoded(content),
+                expires_ms,
+                sizes.get(cell, 0),
+                new.get(cell, ""),
+            )
             for cell, expires_ms in self._dirty.items()
             for content in (self._cells[cell],)
         ]
         self._dirty.clear()
-        for cell, content, _ in writes:
+        self._new.clear()
+        for cell, content, *_ in writes:
             self._resize(cell, 0 if content is None else len(content))
         while self._cells and (len(self._cells) > self._most or self.bytes > self._most_bytes):
             oldest = next(iter(self._cells))
@@ -236,6 +256,7 @@ class CellCache:
         everything is loaded again when needed."""
         self._cells.clear()
         self._dirty.clear()
+        self._new.clear()
         self._sizes.clear()
         self.bytes = 0
 
@@ -243,6 +264,7 @@ class CellCache:
         """A cell that was deleted beneath (expired, or its rule retired) is not kept."""
         self._cells.pop(cell, None)
         self._dirty.pop(cell, None)
+        self._new.pop(cell, None)
         self._resize(cell, None)
 
     def _resize(self, cell: CellId, size: int | None) -> None:

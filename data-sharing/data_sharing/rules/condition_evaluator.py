@@ -120,6 +120,10 @@ class ConditionEvaluator:
             last_ms = cell.fired_ms.get(plan_id)
             if last_ms is not None and now_ms - last_ms < rule.cooldown_ms:
                 return self._outcome(RuleVerdict.COOLDOWN, match)
+        if cell is not None and (rule.wait_ms or rule.cooldown_ms or self._hold_backs is not None):
+            full = self._states.why_full(cell, key)
+            if full:
+                return self._outcome(RuleVerdict.FULL, match, full)
         consumed: tuple[EventRef, ...] = ()
         if rule.join is not None and timer is None:
             consumed = tuple(one.ref for one in rule.join.consumes(stored_events(events)))

@@ -13,7 +13,8 @@ from data_sharing.rules.evaluation_context import EvaluationContext
 
 
 def take_in(one: CompiledForecast, shape: str, context: EvaluationContext) -> None:
-    """The event that is decided. One that lacks the value or the key is left out."""
+    """The event that is decided. One that lacks the value or the key is left out, and one of a new
+    key where there is no room for more."""
     event, state = context.event, context.state
     assert event is not None
     if one.where is not None and context.of_event(one.where) is not True:
@@ -21,11 +22,17 @@ def take_in(one: CompiledForecast, shape: str, context: EvaluationContext) -> No
     value, key = context.of_event(one.value), context.of_event(one.key)
     if isinstance(value, Fault) or not is_number(value) or not isinstance(key, str):
         return
-    found = known_at(one, shape, key, context.now_ms, state) or Forecast.new(one.method)
+    cell = CellId(one.tenant, "forecast", one.spec.forecast, key)
+    known = known_at(one, shape, key, context.now_ms, state)
+    is_new = state.uses is not None and state.size(cell) is None
+    if is_new and state.uses is not None and state.uses.why_full(cell, context.producer):
+        context.full[one.spec.forecast] = None
+        return
+    found = known or Forecast.new(one.method)
     found.shape = shape
     found.add(float(value), event.time_ms, one.method)
     expires_ms = found.last_ms + one.method.forget_ms
-    state.put(CellId(one.tenant, "forecast", one.spec.forecast, key), found, expires_ms)
+    state.put(cell, found, expires_ms, context.producer)
 
 
 def known_at(

@@ -105,16 +105,16 @@ class _RuleEvaluation:
         if not isinstance(key, str):
             return None
         cell = self._states.get(key)
-        late = self._late(key, cell)
-        if late is not None:
-            return late
+        refused = self._late(key, cell) or self._states.full(cell, key)
+        if refused is not None:
+            return refused
         state = self._states.window(cell, fed)
         start = window.start(event.time_ms) if window.every_ms else 0
         opens = bool(window.every_ms) and start not in state.open
         number = None if value is None else float(value)
         evicted = window.add(state, event.time_ms, number, event.hops)
         if evicted < 0:
-            return self._closed(key, cell)
+            return self._too_late(key, cell, "its window had ended")
         self._evict(cell, key, evicted)
         if opens and rule.spec.at_end_of == window.name:
             due_ms = start + window.every_ms + rule.late_ms
@@ -166,6 +166,9 @@ class _RuleEvaluation:
                 return [late]
         if rule.join is None:
             return self.conditions.evaluate(key, cell, {one.name: [event]}, event.time_ms)
+        full = self._states.full(cell, key)
+        if full is not None:
+            return [full]
         self._states.save(cell, key, event.time_ms)
         return self._join(one, key, cell, stored_event(event))
 
@@ -181,8 +184,9 @@ class _RuleEvaluation:
                 found += key
         for key, those in names.items():
             cell = self._states.get(key)
-            late = self._late(key, cell)
-            found += self._sequence().accept(key, cell, those) if late is None else [late]
+            known = bool(cell.expires_ms)  # one that is not is looked at where a match begins
+            refused = self._late(key, cell) or (self._states.full(cell, key) if known else None)
+            found += self._sequence().accept(key, cell, those) if refused is None else [refused]
         return found
 
     def _sequence(self) -> SequenceEvaluation:
@@ -368,9 +372,6 @@ class _RuleEvaluation:
         allowed = duration_text(lateness.allowed_ms)
         detail = f"{behind} older than the newest event of its key; {allowed} are allowed (`late`)"
         return self._too_late(key, cell, detail)
-
-    def _closed(self, key: str, cell: RuleCell) -> RuleResult | None:
-        return self._too_late(key, cell, "its window had ended")
 
     def _too_late(self, key: str, cell: RuleCell, detail: str) -> RuleResult | None:
         if self._rule.id not in self._context.late:

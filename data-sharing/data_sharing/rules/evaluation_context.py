@@ -56,8 +56,8 @@ class EvaluationContext:
 
     __slots__ = (
         "again", "ahead", "clock_ms", "dropped", "event", "evicted", "explaining", "forecast_of",
-        "hops", "late", "loops", "most_hops", "now_ms", "parking", "plans", "refs", "seals",
-        "state", "timers",
+        "full", "hops", "late", "loops", "most_hops", "now_ms", "parking", "plans", "producer",
+        "refs", "seals", "state", "timers",
     )  # fmt: skip
 
     def __init__(
@@ -85,14 +85,17 @@ class EvaluationContext:
         self.hops = 0  # decisions that came before a window's events, at its end
         # Of the event alone that is decided, if one is.
         self.refs: tuple[EventRef, ...] = ()
+        self.producer = ""  # whose event it is
         if event is not None:
             self.refs = (_ref(event),)
+            self.producer = event.source
         self.timers: dict[str, Timer] = {}
         self.dropped: dict[str, None] = {}
         self.evicted: dict[str, int] = {}  # by rule: events let go for want of room
         self.late: dict[str, None] = {}  # rules for which the event came too late
         self.ahead: dict[str, None] = {}  # for which it is too far ahead of the clock
         self.loops: dict[str, None] = {}  # that may not fire, after so many decisions
+        self.full: dict[str, None] = {}  # forecasts that had no room for the event
         self.parking: list[ParkingChange] = []
 
     def of_event(self, expression: EventExpression) -> Any:

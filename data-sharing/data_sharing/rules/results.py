@@ -36,6 +36,7 @@ class RuleVerdict(StrEnum):
     NO_PLAN = "no-plan"  # nobody has a plan that the rule looks at
     PARKED = "parked"  # it failed too often in a row, there or at all, and waits to be retried
     PAUSED = "paused"  # an operator has paused the rule; the event waits
+    FULL = "full"  # it remembers as much as it may, and has no room for the event
 
 
 class EffectStatus(StrEnum):
@@ -173,7 +174,8 @@ class EvaluationResult(msgspec.Struct, frozen=True):
     order. timers: to store; dropped: ids of timers that need not come back. evicted: rules, and
     how many events each let go of for want of room. late and ahead: rules for which the event
     came too late, or is too far ahead of the clock to make others late. loops: rules that may not
-    fire, because too many decisions followed on one another. parking: what was parked or retried.
+    fire, because too many decisions followed on one another. full: forecasts that had no room for
+    the event. parking: what was parked or retried.
     reads: who was shown what of an event whose feed has a sharing policy. shadow: of versions of
     rules that do not act at their key."""
 
@@ -185,6 +187,7 @@ class EvaluationResult(msgspec.Struct, frozen=True):
     late: tuple[str, ...] = ()
     ahead: tuple[str, ...] = ()
     loops: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
     parking: tuple[ParkingChange, ...] = ()
     reads: tuple[AudienceRead, ...] = ()
     shadow: tuple[RuleOutcome, ...] = ()

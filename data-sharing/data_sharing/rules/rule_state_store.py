@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from data_sharing.rules.cell_cache import CellId, RuleCell, WindowState
 from data_sharing.rules.compiled import CompiledRule, FedWindow
-from data_sharing.rules.evaluation_context import EvaluationContext
+from data_sharing.rules.evaluation_context import EvaluationContext, RuleResult, rule_result
+from data_sharing.rules.results import RuleVerdict
 
 _SLACK_MS = 3_600_000  # how much longer than needed state is kept
 
@@ -52,7 +53,35 @@ class RuleStateStore:
         newest_ms = max([newest_ms, *(one.due_ms for one in cell.deferred)])
         cell.expires_ms = newest_ms + 2 * rule.horizon_ms + _SLACK_MS
         name_of = CellId(rule.tenant, "rule", rule.state, key)
-        self._context.state.put(name_of, cell, cell.expires_ms)
+        self._context.state.put(name_of, cell, cell.expires_ms, self._context.producer)
+
+    def full(self, cell: RuleCell, key: str) -> RuleResult | None:
+        """That there is no room for what the event adds at this key; None: there is."""
+        why = self.why_full(cell, key)
+        if not why:
+            return None
+        return rule_result(self._context, self._rule, RuleVerdict.FULL, why, key=key)
+
+    def why_full(self, cell: RuleCell, key: str) -> str:
+        """Why the event that is decided may not add to what is kept at this key, which was asked
+        for; empty: it may. Time goes on there all the same, and what is over makes room."""
+        context, rule = self._context, self._rule
+        uses, event = context.state.uses, context.event
+        if uses is None or event is None:
+            return ""
+        name = CellId(rule.tenant, "rule", rule.state, key)
+        size = context.state.size(name)
+        if size is None:
+            return uses.why_full(name, context.producer)
+        why = uses.why_no_more(name, size if cell.expires_ms else 0)
+        if why and cell.expires_ms:
+            newest_ms = rule.lateness.newest(cell.newest_ms, event.time_ms, context.now_ms)
+            if rule.join is not None and cell.join is not None:
+                rule.join.prune(cell.join, newest_ms, rule.late_ms)
+            if rule.pattern is not None and cell.sequence is not None:
+                rule.pattern.prune(cell.sequence, newest_ms, rule.late_ms)
+            self.save(cell, key, event.time_ms)
+        return why
 
     def window(self, cell: RuleCell, fed: FedWindow) -> WindowState:
         """Its state; new where there is none, or the window has become another."""

@@ -267,7 +267,7 @@ class RuleSet:
         for one in feed.forecasts:
             take_in(one, self.shape(one), context)
         if not touched:
-            return NO_RESULT
+            return EvaluationResult(full=tuple(context.full)) if context.full else NO_RESULT
         left_out = feed.index.subscriptions.keys() - concerned if whole else set()
         return decided(asked(context, touched, left_out, {}), context)
 

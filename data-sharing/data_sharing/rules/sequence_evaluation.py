@@ -86,6 +86,10 @@ class SequenceEvaluation:
             self._drop_timer(key, one)
         found, fired = self._complete(key, cell, state, advance, event)
         begun = None if fired else pattern.begin(state, names, event, late_ms, self._meets)
+        if begun is not None and not cell.expires_ms:  # what is there was looked at before
+            full = self._states.full(cell, key)
+            if full is not None:
+                return [full]
         waiting = [*advance.awaiting, *([begun] if begun is not None and begun.due_ms else [])]
         for one in waiting:
             self._context.set_timer(self._timer(key, one))

@@ -30,6 +30,7 @@ from data_sharing.decisions.action_users import ActionUsers
 from data_sharing.decisions.disclosure import Disclosure, FindSpec
 from data_sharing.decisions.forgetting import Forgetting
 from data_sharing.decisions.instruction_factory import FindVersion, InstructionFactory
+from data_sharing.decisions.memory_counting import MemoryCounting
 from data_sharing.decisions.pauses import Pauses
 from data_sharing.decisions.retention import DecisionRetention
 from data_sharing.decisions.rollouts import Rollouts
@@ -50,6 +51,7 @@ from data_sharing.management.waiting_approvals import WaitingApprovals
 from data_sharing.registry.access import origin
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.registry import Registry
+from data_sharing.rules.memory_uses import MemoryLimits
 from data_sharing.rules.spec import RuleSpec
 from data_sharing.signing_key_file import key_of_file
 
@@ -65,6 +67,7 @@ class Deciding:
     rollouts: Rollouts
     pauses: Pauses
     forgetting: Forgetting
+    memory_counting: MemoryCounting
     waiting_approvals: WaitingApprovals
     platforms: PlatformService
     rules: RuleService
@@ -94,6 +97,7 @@ class Deciding:
             group.create_task(keep("paused rules", self.pauses.run)),
             group.create_task(keep("waiting approvals", self.waiting_approvals.run)),
             group.create_task(keep("forgetting", self.forgetting.run, ends_on=(Conflict,))),
+            group.create_task(keep("counts", self.memory_counting.run, ends_on=(Conflict,))),
         ]
 
 
@@ -108,6 +112,7 @@ async def build_deciding(
     keep_decisions_s: float,
     keep_events_s: float,
     max_hops: int,
+    memory: MemoryLimits,
     weight_of: Callable[[str], float],
     wall_ms: Callable[[], int],
 ) -> Deciding:
@@ -120,7 +125,7 @@ async def build_deciding(
 
     worker = DecisionWorker(
         database, InstructionFactory(find_version, find_origin), wall_ms=wall_ms,
-        most_hops=max_hops,
+        most_hops=max_hops, memory=memory,
     )  # fmt: skip
     await worker.start()
     # The worker decides inside the transaction that keeps the events.
@@ -199,6 +204,7 @@ async def build_deciding(
         rollouts=rollouts,
         pauses=pauses,
         forgetting=Forgetting(database, worker),
+        memory_counting=MemoryCounting(database, worker),
         waiting_approvals=WaitingApprovals(database, wall_ms=wall_ms),
         rules=RuleService(rules, rollouts, pauses, worker, offload, callers, redaction),
         plans=PlanService(planning, database, callers, wall_ms=wall_ms),

@@ -198,6 +198,7 @@ async def _serve(
                 keep_events_s=settings.retain_s,
                 weight_of=settings.weight_of,
                 max_hops=settings.max_hops,
+                memory=settings.memory(),
                 wall_ms=wall_ms,
             )
             if tracer is not None:

@@ -62,7 +62,9 @@ def counted(made: Governed) -> dict[str, Any]:
     """What metrics are made of, but for how long anything took."""
     counts = made.harness.worker.counts
     plain = ("decided", "fired", "failed", "evicted", "parking")
-    return {name: getattr(counts, name) for name in plain} | {"parked": made.harness.worker.parked}
+    return {name: getattr(counts, name) for name in plain} | {
+        "parked": made.harness.worker.state.parked
+    }
 
 
 @pytest.mark.parametrize("hidden", DATA.values(), ids=DATA.keys())

@@ -163,8 +163,8 @@ async def test_of_large_cells_a_step_takes_fewer(tmp_path: Path) -> None:
         made.rules(RULE)
 
         def put(db: Any) -> None:
-            rows = [(TENANT, "rule", "r", f"k{number}", large, None) for number in range(5)]
-            db.executemany("INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?)", rows)
+            rows = [(TENANT, "rule", "r", f"k{number}", large, None, "") for number in range(5)]
+            db.executemany("INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
         await made.harness.database.transact(put)
         await made.sharing.apply(TENANT, [policy()])

@@ -3,10 +3,13 @@ after it, once, and what time alone held back is told as a decision."""
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from data_sharing.decisions import worker_tables
+from data_sharing.decisions.forgetting import Forgetting
 from data_sharing.management.explanations import explain_decision
+from data_sharing.sharing.policies import Memory
 from tests.support.decisions_harness import DecisionHarness, decision_harness, event
 from tests.support.instructions import NOW_MS
 from tests.support.rule_harness import TENANT
@@ -131,6 +134,15 @@ async def test_a_rule_that_is_retired_leaves_nothing_of_its_limits(tmp_path: Pat
             return sorted(kind for (kind,) in found)
 
         assert kinds() == ["limit", "rule"]
-        await harness.database.transact(lambda db: worker_tables.delete_rule(db, TENANT, "silent"))
+
+        def retire(db: sqlite3.Connection) -> None:
+            worker_tables.delete_limit(db, TENANT, "silent")
+            harness.worker.begin_anew(db, [Memory(TENANT, "rule", "silent")])
+
+        await harness.database.transact(retire)
+        assert kinds() == ["rule"]
+        harness.rules("rules: []")
+        while await Forgetting(harness.database, harness.worker).step():
+            pass
         assert kinds() == []
         assert harness.read(lambda db: worker_tables.due_timers(db, 1 << 60, 9)) == []

@@ -320,7 +320,7 @@ async def test_health_in_the_form_of_an_older_release_counts_as_none(harness) ->
     write = [CellWrite(cell, old, NEVER_MS)]
     await harness.database.transact(lambda db: worker_tables.store(db, write))
     await harness.worker.tick()
-    assert harness.worker.parked == {}
+    assert harness.worker.state.parked == {}
     assert harness.worker.health(TENANT, "poison", 1).rows == {}
     await harness.publish(event({"minutes": 40}))
     assert len(harness.decisions()) == 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from data_sharing.decisions import worker_tables
+from data_sharing.decisions import memory_tables, worker_tables
 from data_sharing.rules.cell_cache import NEVER_MS, CellId, CellWrite
 from data_sharing.rules.results import Timer
 from tests.support.decisions_harness import tables
@@ -57,20 +57,21 @@ def test_cells_expire_after_their_time_some_at_once_and_those_without_never(db) 
         [CellWrite(cell("old", str(n)), b"x", 100) for n in range(3)]
         + [CellWrite(cell("young"), b"x", 200), CellWrite(cell("always"), b"x", NEVER_MS)],
     )
-    assert worker_tables.expire(db, 100, 10) == []  # still means something at that moment
-    assert len(worker_tables.expire(db, 101, 2)) == 2
-    assert len(worker_tables.expire(db, 101, 2)) == 1
-    assert worker_tables.expire(db, 201, 10) == [cell("young")]
+    assert memory_tables.expire(db, 100, 10) == []  # still means something at that moment
+    assert len(memory_tables.expire(db, 101, 2)) == 2
+    assert len(memory_tables.expire(db, 101, 2)) == 1
+    assert memory_tables.expire(db, 201, 10) == [cell("young")]
     assert worker_tables.load(db, cell("always")) == b"x"
 
 
 def test_deleting_a_rule_leaves_others_their_cells_and_timers(db) -> None:
-    kinds = [cell("a"), cell("a", kind="health"), cell("a", kind="forecast"), cell("b")]
+    kinds = [cell("a", kind="limit"), cell("a"), cell("a", kind="forecast"), cell("b")]
     worker_tables.store(db, [CellWrite(one, b"x", NEVER_MS) for one in kinds])
-    worker_tables.set_timers(db, [timer("a", 1), timer("b", 2)])
-    worker_tables.delete_rule(db, "acme", "a")
-    assert [worker_tables.load(db, one) for one in kinds] == [None, None, b"x", b"x"]
-    assert worker_tables.due_timers(db, 10, 10) == [timer("b", 2)]
+    worker_tables.set_timers(db, [timer("a", 1), timer("b", 2), timer("a/b", 3)])
+    worker_tables.delete_limit(db, "acme", "a")
+    assert worker_tables.delete_timers(db, "acme", "a", 9) == 1
+    assert [worker_tables.load(db, one) for one in kinds] == [None, b"x", b"x", b"x"]
+    assert worker_tables.due_timers(db, 10, 10) == [timer("b", 2), timer("a/b", 3)]
 
 
 def test_deleting_health_leaves_what_the_rule_remembers(db) -> None:
