@@ -23,6 +23,7 @@ from simulation.policy.figures import document_of
 from simulation.policy.page import page_of
 from simulation.policy.simulator import Engine, Question, simulate
 from simulation.population.population import population_of
+from simulation.side_process import can_fork, side_process
 
 UNITS = 1_000
 ROOM = 1.25  # times as many as there are clients
@@ -87,7 +88,8 @@ def run(engine: Engine, clients: int) -> dict[str, float]:
         without=["unit-0000"],
     )
     began = time.perf_counter()
-    answer = simulate(question, population, lambda more: None)
+    apart = side_process if can_fork() else None
+    answer = simulate(question, population, lambda more: None, apart=apart)
     page = page_of(*answer, document_of(*answer), attribution=database.info.attribution)
     took_s = time.perf_counter() - began
     assert len(page) > 100_000

@@ -16,6 +16,7 @@ from simulation.policy.page import page_of
 from simulation.policy.picture import picture_of
 from simulation.policy.simulator import Answer, Question, check, simulate, steps_of
 from simulation.population.population import population_of
+from simulation.side_process import can_fork, side_process
 
 
 class Told(NamedTuple):
@@ -33,7 +34,8 @@ def place_modelled(question: Question, geo: Path | None) -> Told:
         database = GeoDatabase.open(geo)
         population = population_of(database)
     with counting("simulating", total=steps_of(question)) as advance:
-        answer = simulate(question, population, advance)
+        apart = side_process if can_fork() else None
+        answer = simulate(question, population, advance, apart=apart)
     return _told(answer, attribution=database.info.attribution)
 
 

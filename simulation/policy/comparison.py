@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,17 +55,53 @@ class OrderedClients(Protocol):
         ...
 
 
-class PlacingRun(Protocol):
-    """Where clients live, chunk by chunk, as ExactRun has it."""
+class _Told(Protocol):
+    """clients: of each unit by now; rules: by their numbers."""
 
-    rules: list[str]
+    @property
+    def rules(self) -> Sequence[str]: ...
 
     @property
     def clients(self) -> list[int]: ...
 
+
+class PlacingRun(_Told, Protocol):
+    """Where clients live, chunk by chunk, as ExactRun has it."""
+
     def place(
         self, classes: NDArray[np.int64], slots: NDArray[np.int64]
     ) -> tuple[NDArray[np.int32], NDArray[np.int16]]: ...
+
+
+class BegunRun(_Told, Protocol):
+    """The same where a chunk is begun, and waited for later: somebody else is at it meanwhile."""
+
+    def begin(self, classes: NDArray[np.int64], slots: NDArray[np.int64]) -> None: ...
+
+    def placed(self) -> tuple[NDArray[np.int32], NDArray[np.int16]]: ...
+
+
+class _OnTheSpot:
+    """A run that is at it when it is waited for."""
+
+    def __init__(self, run: PlacingRun) -> None:
+        self._run = run
+        self._begun: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    @property
+    def rules(self) -> Sequence[str]:
+        return self._run.rules
+
+    @property
+    def clients(self) -> list[int]:
+        return self._run.clients
+
+    def begin(self, classes: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
+        self._begun = classes, slots
+
+    def placed(self) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+        assert self._begun is not None
+        return self._run.place(*self._begun)
 
 
 class _Pairs:
@@ -100,6 +136,15 @@ class _Pairs:
         }
 
 
+class _Chunk(NamedTuple):
+    """Clients that come one after another."""
+
+    first: int
+    length: int
+    classes: NDArray[np.int64]
+    slots: NDArray[np.int64]
+
+
 def compare_exactly(
     clients: OrderedClients,
     before: tuple[Decisions, int],
@@ -107,10 +152,15 @@ def compare_exactly(
     advance: Callable[[int], None],
     *,
     lived: PlacingRun | None = None,
+    apart: BegunRun | None = None,
 ) -> ComparedSides:
     """Client by client. before, after: decisions and how many clients come; advance: called with
-    how many more are done; lived: where they live in fact before, None: where they are placed."""
-    runs: list[PlacingRun] = [lived or ExactRun(before[0]), ExactRun(after[0])]
+    how many more are done; lived: where they live in fact before, None: where they are placed;
+    apart: who places those of the side after, None: this process."""
+    runs: list[BegunRun] = [
+        _OnTheSpot(lived or ExactRun(before[0])),
+        apart or _OnTheSpot(ExactRun(after[0])),
+    ]
     others = [np.array(run.clients) for run in runs]
     counts = [count for _, count in (before, after)]
     units = len(before[0].simulated.capacities)
@@ -118,27 +168,47 @@ def compare_exactly(
     sides = [Side(clients=count, over_time=np.zeros((PARTS, units))) for count in counts]
     flows = [_Pairs(units + 1) for _ in runs]
     moves = _Pairs(units + 1)
-    for first, count in chunks(sorted({*ends[0], *ends[1]}), CHUNK):
-        classes, slots = clients.clients(first, count)
+    coming = (
+        _Chunk(first, count, *clients.clients(first, count))
+        for first, count in chunks(sorted({*ends[0], *ends[1]}), CHUNK)
+    )
+    chunk = next(coming, None)
+    if chunk is not None:
+        _begin(runs, counts, chunk)
+    while chunk is not None:
         found: list[NDArray[np.int32]] = []
+        following: _Chunk | None = None
         for at, run in enumerate(runs):
-            if first >= counts[at]:
+            if at == 1:
+                following = next(coming, None)  # while the other side is still at this one
+            if chunk.first >= counts[at]:
                 continue
-            targets, rules = run.place(classes, slots)
+            targets, rules = run.placed()
             found.append(targets)
-            flows[at].add(classes, targets)
             times = np.bincount(rules, minlength=len(run.rules)).tolist()
             for rule, more in zip(run.rules, times, strict=True):
                 sides[at].rules[rule] = sides[at].rules.get(rule, 0.0) + more
             for part, end in enumerate(ends[at]):
-                if end == first + count:
+                if end == chunk.first + chunk.length:
                     sides[at].over_time[part] = np.array(run.clients) - others[at]
+        if following is not None:
+            _begin(runs, counts, following)
+        live = [at for at, count in enumerate(counts) if chunk.first < count]
+        for at, targets in zip(live, found, strict=True):
+            flows[at].add(chunk.classes, targets)
         if len(found) == 2:
             moves.add(found[0].astype(np.int64) + 1, found[1])
-        advance(count)
+        advance(chunk.length)
+        chunk = following
     for side, pairs in zip(sides, flows, strict=True):
         side.flows = pairs.counts()
     return ComparedSides(before=sides[0], after=sides[1], moves=moves.counts(rows_from=-1))
+
+
+def _begin(runs: Sequence[BegunRun], counts: Sequence[int], chunk: _Chunk) -> None:
+    for run, count in zip(runs, counts, strict=True):
+        if chunk.first < count:
+            run.begin(chunk.classes, chunk.slots)
 
 
 def compare_classes(

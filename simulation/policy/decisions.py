@@ -44,15 +44,16 @@ class Decision:
 
 
 class _Class:
-    """policy: that is tried now: the class's own, or what it spilled over to."""
+    """own: its policy; policy: that is tried now, which `own` may have spilled over to."""
 
     __slots__ = (
-        "any_may", "candidates", "decision", "kept", "location", "policy", "spilled", "whole",
+        "any_may", "candidates", "decision", "kept", "location", "own", "policy", "spilled",
+        "whole",
     )  # fmt: skip
 
     def __init__(self, location: Location, policy: PlacementPolicy) -> None:
         self.location = location
-        self.policy = policy
+        self.own = self.policy = policy
         self.spilled = False
         self.any_may = False  # whether any unit of those tried before may take its clients
         self.candidates: CandidateList | None = None
@@ -82,6 +83,10 @@ class Decisions:
         """The number of a new class."""
         self._classes.append(_Class(location, policy))
         return len(self._classes) - 1
+
+    def classes(self, first: int) -> list[tuple[Location, PlacementPolicy]]:
+        """What classes from `first` on were added with."""
+        return [(one.location, one.own) for one in self._classes[first:]]
 
     def decide(self, number: int) -> Decision:
         """What a class comes to now."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from simulation.policy.winner_tables import WinnerTables
 
 RULE_BITS = 4  # of a code; the rest is the unit
 RULE_MASK = (1 << RULE_BITS) - 1
+MOST_CONSTANT = 4_096  # 8 KiB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,12 @@ class EqualUnits:
         self.kind = kind
         self.classes: set[int] = set()
         self.gone = False
-        self.slots = array("i", bytes(4 * SLOTS))
-        self._values = np.frombuffer(self.slots, dtype=np.int32)
         if len(kind.units) > 1:
-            self._values[:] = (kind.tables.of(kind.units) << RULE_BITS) | kind.many
+            table = (kind.tables.of(kind.units) << RULE_BITS) | kind.many
+            self.slots = array("i", table.tobytes())
         else:
-            self._values[:] = (kind.units[0] << RULE_BITS) | kind.one
+            self.slots = constant(kind.units[0], kind.one)
+        self._values = np.frombuffer(self.slots, dtype=np.int32)
 
     def drop(self, unit: int, left: Kind) -> None:
         """Goes on without one of its units; left: what `without` said."""
@@ -66,6 +68,7 @@ def without(kind: Kind, unit: int) -> Kind | None:
     return replace(kind, units=units) if units else None
 
 
+@lru_cache(maxsize=MOST_CONSTANT)
 def constant(unit: int, rule: int) -> array[int]:
-    """The codes of all slots where every one gets the same."""
+    """The codes of all slots where every one gets the same; not to be changed."""
     return array("i", [unit << RULE_BITS | rule]) * SLOTS

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import UnitSpec
 from simulation.policy.client_classes import ClientClasses, ModelledClients
 from simulation.policy.client_policy import ClientPolicy
-from simulation.policy.comparison import ComparedSides, compare_classes, compare_exactly
+from simulation.policy.comparison import BegunRun, ComparedSides, compare_classes, compare_exactly
 from simulation.policy.decisions import Decisions
 from simulation.policy.figures import Scenario, prices_of
 from simulation.policy.simulated_fleet import simulated_fleet
@@ -57,8 +58,18 @@ def steps_of(question: Question) -> int:
     return max(question.clients, grown) if question.engine is Engine.EXACT else 3
 
 
-def simulate(question: Question, population: Population, advance: Callable[[int], None]) -> Answer:
-    """advance: called with how many more steps are done. Raises InvalidInput, as `check`."""
+SideApart: TypeAlias = Callable[[Decisions], AbstractContextManager[BegunRun]]
+
+
+def simulate(
+    question: Question,
+    population: Population,
+    advance: Callable[[int], None],
+    *,
+    apart: SideApart | None = None,
+) -> Answer:
+    """advance: called with how many more steps are done; apart: makes who is at one side of an
+    exact simulation while this process is at the other. Raises InvalidInput, as `check`."""
     check(question)
     grown = round(question.clients * question.growth)
     before = Decisions(simulated_fleet(question.units), question.tenant)
@@ -66,7 +77,9 @@ def simulate(question: Question, population: Population, advance: Callable[[int]
     classes = ClientClasses((question.before, before), (question.after, after))
     clients = ModelledClients(population, classes, tenant=question.tenant, seed=question.seed)
     if question.engine is Engine.EXACT:
-        outcome = compare_exactly(clients, (before, question.clients), (after, grown), advance)
+        sides = (before, question.clients), (after, grown)
+        with apart(after) if apart is not None else nullcontext() as other:
+            outcome = compare_exactly(clients, *sides, advance, apart=other)
     else:
         weights = clients.weights()
         outcome = compare_classes(

@@ -29,6 +29,7 @@ from provisioner.geo.sampling import (
 from simulation.population.mixing import fraction, fractions, mixed, mixed_many
 
 _NO_ISATAP = 1 << 62  # in the last 64 bits: no IPv4 address can be read out of them
+_GUIDED = 1 << 20  # a power of two, so that parts of a number are exact
 _OFFSET, _HOST = 1, 2  # what is drawn of a user besides the network: added to the seed's stream
 
 
@@ -65,6 +66,10 @@ class Population:
         cumulative = np.cumsum(networks.shares)
         cumulative /= cumulative[-1]
         self._cumulative = cumulative
+        # Of each part of the way from 0.0 to 1.0, where it begins among the networks: most parts
+        # are of one network, and need no bisecting.
+        edges = np.arange(_GUIDED + 1) / _GUIDED
+        self._guide = np.searchsorted(cumulative, edges, side="right").astype(np.int32)
         # The same for one user: bisecting an array is five times as fast as asking NumPy.
         self._bounds = array("d", cumulative.tobytes())
         self._versions = bytes(networks.versions)
@@ -92,7 +97,10 @@ class Population:
         what looking their addresses up in the database comes to. Shape (count,)."""
         numbers = np.arange(first, first + count, dtype=np.uint64)
         drawn = fractions(mixed_many(numbers, seed * 4))
-        at = np.searchsorted(self._cumulative, drawn, side="right")
+        parts = (drawn * _GUIDED).astype(np.int64)
+        at = self._guide[parts].astype(np.int64)
+        several = np.flatnonzero(at != self._guide[parts + 1])
+        at[several] = np.searchsorted(self._cumulative, drawn[several], side="right")
         return self.networks.locations[at]
 
     def shares_by_place(self) -> NDArray[np.float64]:

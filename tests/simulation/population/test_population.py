@@ -12,6 +12,7 @@ from provisioner.geo.address import Scope, parse, scope_of
 from provisioner.geo.countries import countries
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.sampling import population_weights
+from simulation.population.mixing import fractions, mixed_many
 from simulation.population.population import Population, load_population, population_of
 from tests.support.mmdb import flat_record, write_mmdb
 
@@ -104,3 +105,12 @@ def test_a_country_with_one_kind_of_networks_has_all_its_users_there(tmp_path: P
 def test_countries_that_are_not_in_the_database_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none of these countries"):
         population_of(tiny(tmp_path, {"2a02::/32": "FR"}), {"XX": 1.0})
+
+
+def test_a_place_is_that_of_the_network_that_bisecting_finds(population: Population) -> None:
+    numbers = np.arange(3_000_000, 3_020_000, dtype=np.uint64)
+    drawn = fractions(mixed_many(numbers, 7 * 4))
+    networks = population.networks
+    cumulative = np.cumsum(networks.shares)
+    expected = networks.locations[np.searchsorted(cumulative / cumulative[-1], drawn, "right")]
+    assert (population.places_of(3_000_000, 20_000, 7) == expected).all()
