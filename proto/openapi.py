@@ -2,7 +2,7 @@
 
 Schemas come from the messages as their JSON mapping has them, words from the comments of proto/,
 paths from the tables of routes. That of provisioning is served by its servers at /openapi.json, and
-is the same in docs/reference; that of approvals is there alone.
+is the same in docs/reference; those of approvals and of consents are there alone.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from control_plane.auth.roles import Role
 from control_plane.http_serving.request_parts import camel
 from control_plane.http_serving.routes import Route
 from data_sharing.api.http_approvals import ROUTES as APPROVALS
+from data_sharing.api.http_consents import ROUTES as CONSENTS
 from provisioner.api.client_lines import MOST_LINES, NDJSON
 from provisioner.api.http_routes import OPENAPI, ROUTES
 
@@ -79,6 +80,11 @@ _ABOUT_APPROVALS = (
     "the methods of ApprovalService, with JSON as protobuf maps it. Times are strings, 64-bit "
     "numbers as well. No purpose is stated here, so of feeds with a sharing policy no event is "
     "shown."
+)
+_ABOUT_CONSENTS = (
+    "What users have consented to, and what they withdraw, on the port of a data-sharing server "
+    "that takes events: methods of SharingService for a user alone, whose ticket is the bearer, "
+    "with JSON as protobuf maps it. Times are strings, 64-bit numbers as well."
 )
 
 
@@ -182,8 +188,8 @@ def _enum_schema(kind: EnumDescriptor) -> dict[str, Any]:
     return {"type": "string", "enum": [value.name for value in kind.values]}
 
 
-def operation(route: Route, words: Words) -> dict[str, Any]:
-    """One route."""
+def operation(route: Route, words: Words, *, served: bool) -> dict[str, Any]:
+    """One route. served: by provisioning, where whoever shows nothing is a client."""
     service, _, name = route.method.lstrip("/").partition("/")
     method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
     access = access_of(method)
@@ -215,7 +221,7 @@ def operation(route: Route, words: Words) -> dict[str, Any]:
         },
         # Whoever shows none is a client.
         "security": [{}, {"bearer": []}, {"clientKey": []}]
-        if Role.CLIENT in access.roles
+        if Role.CLIENT in access.roles and served
         else [{"bearer": []}],
     }  # fmt: skip
     if route.lines:
@@ -248,7 +254,9 @@ def document(
     words = Words()
     paths: dict[str, Any] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.verb.lower()] = operation(route, words)
+        paths.setdefault(route.path, {})[route.verb.lower()] = operation(
+            route, words, served=routes is ROUTES
+        )
     bearer = {"type": "http", "scheme": "bearer"}
     key = {
         "type": "apiKey", "in": "header", "name": "Homeport-Client-Key",
@@ -284,10 +292,12 @@ def pages() -> dict[Path, str]:
     """What is written where."""
     provisioning = _text(document())
     approvals = _text(document(APPROVALS, "Homeport approvals", _ABOUT_APPROVALS))
+    consents = _text(document(CONSENTS, "Homeport consents", _ABOUT_CONSENTS))
     return {
         PROTO.parent / "provisioner" / "api" / "openapi.json": provisioning,
         REFERENCE / "openapi.json": provisioning,
         REFERENCE / "openapi-approvals.json": approvals,
+        REFERENCE / "openapi-consents.json": consents,
     }
 
 

@@ -29,6 +29,7 @@ from console.cli.commands import (
     chat,
     clients,
     compose,
+    consents,
     conversations,
     decisions,
     deliveries,
@@ -113,6 +114,7 @@ rules.app.add_typer(rollouts.app, name="rollout")
 app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
 app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
 app.add_typer(sharing.app, name="sharing", rich_help_panel="Data sharing")
+app.add_typer(consents.app, name="consents", rich_help_panel="Data sharing")
 account_names.add_to(accounts.app)
 accounts.app.command("sign-in")(sign_in.sign_in)
 app.add_typer(accounts.app, name="accounts", rich_help_panel="Messages")

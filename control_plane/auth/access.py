@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -22,14 +22,24 @@ from control_plane.auth.method_access import access_of_services
 from control_plane.auth.oidc_operators import ClaimRules, caller_of_claims, role_mapping
 from control_plane.auth.open_calls import OpenCalls
 from control_plane.auth.refusals import Refusals
+from control_plane.auth.ticket_callers import ticket_verifier
 from control_plane.auth.tokens import Tokens
 from control_plane.auth.tokens_file import TokensFile
+from control_plane.identity.tickets import ISSUER
+
+
+class ShownTickets(NamedTuple):
+    """keys: the fleet's public ones, a file or an https address; empty: no ticket counts. units:
+    whose tickets do; none: all."""
+
+    keys: str
+    units: tuple[str, ...] = ()
 
 
 class Access(Collector):
     """services: the full names of those that the server has. wall: Unix seconds; clock: monotonic
-    seconds; clients_enrol: as Authenticator has it. Raises InvalidInput for a faulty tokens file or
-    an address that is not taken."""
+    seconds; clients_enrol: as Authenticator has it. tickets: by which clients are known that show
+    one. Raises InvalidInput for a faulty tokens file or an address that is not taken."""
 
     def __init__(
         self,
@@ -39,8 +49,10 @@ class Access(Collector):
         wall: Callable[[], float],
         clock: Callable[[], float],
         clients_enrol: bool = False,
+        tickets: ShownTickets | None = None,
     ) -> None:
         self._refusals = Refusals(clock=clock)
+        self._ticket_keys = _ticket_keys(tickets, clock)
         self._file = TokensFile(settings.tokens) if settings.tokens else None
         self._keys = _issuer_keys(settings, clock)
         tokens: TokenSource = self._file or Tokens({})
@@ -49,6 +61,9 @@ class Access(Collector):
             refusals=self._refusals,
             wall=wall,
             operators=_operators(settings, self._keys, wall) if self._keys else None,
+            tickets=ticket_verifier(self._ticket_keys, tickets.units, wall=wall)
+            if tickets is not None and self._ticket_keys is not None
+            else None,
             certificates=_certificates(settings),
             clients_enrol=clients_enrol,
         )
@@ -65,6 +80,8 @@ class Access(Collector):
             found["tokens file"] = self._file.run
         if self._keys is not None:
             found["issuer keys"] = self._keys.run
+        if self._ticket_keys is not None:
+            found["ticket keys"] = self._ticket_keys.run
         if not self.control.open:
             found["open calls"] = self._open_calls.run
         return found
@@ -119,6 +136,12 @@ def _issuer_keys(settings: AccessSettings, clock: Callable[[], float]) -> Issuer
         return None
     source = source_of(settings.oidc_jwks, issuer=settings.oidc_issuer)
     return IssuerKeys(source, clock=clock, max_age_s=settings.oidc_keys_max_age_s)
+
+
+def _ticket_keys(tickets: ShownTickets | None, clock: Callable[[], float]) -> IssuerKeys | None:
+    if tickets is None or not tickets.keys:
+        return None
+    return IssuerKeys(source_of(tickets.keys, issuer=ISSUER), clock=clock)
 
 
 def _operators(

@@ -41,8 +41,9 @@ class TokenRefusal(StrEnum):
 
 
 class Authenticator:
-    """operators: verifies the JWTs of operators; certificates: knows the peers. clients_enrol:
-    what clients of a tenant show, others look at: it names nobody here. wall: Unix seconds."""
+    """operators: verifies the JWTs of operators; tickets: those of clients; certificates: knows the
+    peers. clients_enrol: what clients of a tenant show, others look at: it names nobody here. wall:
+    Unix seconds."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Authenticator:
         refusals: Refusals,
         wall: Callable[[], float],
         operators: JwtVerifier[Caller] | None = None,
+        tickets: JwtVerifier[Caller] | None = None,
         certificates: CertificateCallers | None = None,
         clients_enrol: bool = False,
     ) -> None:
@@ -58,6 +60,7 @@ class Authenticator:
         self._refusals = refusals
         self._wall = wall
         self._operators = operators
+        self._tickets = tickets
         self._certificates = certificates
         self._clients_enrol = clients_enrol
         self._strangers_enrol = clients_enrol and certificates is None
@@ -106,12 +109,20 @@ class Authenticator:
             self._operators is None or self._claimed.of(bearer.text) != self._operators.issuer
         )
 
+    def _verifier_of(self, bearer: Bearer) -> JwtVerifier[Caller] | None:
+        """Who looks at a JWT; None: nobody."""
+        tickets = self._tickets
+        if tickets is not None and self._claimed.of(bearer.text) == tickets.issuer:
+            return tickets
+        return self._operators
+
     def _of_bearer(self, bearer: Bearer, entry: TokenEntry | None) -> Caller:
         """entry: what the tokens file has of it."""
         if entry is None:
-            if self._operators is not None and bearer.form is JWT:
+            verifier = self._verifier_of(bearer) if bearer.form is JWT else None
+            if verifier is not None:
                 try:
-                    return self._operators.verify(bearer.text)
+                    return verifier.verify(bearer.text)
                 except JwtRefused as refused:
                     self._refusals.refuse(refused.reason, str(refused))
             if is_mistyped(bearer.text):

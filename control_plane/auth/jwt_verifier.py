@@ -66,15 +66,17 @@ class JwtRefused(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerPolicy:
     """What is asked of the tokens of one issuer. issuer: their `iss`, to the letter. audiences:
-    one of them must be in `aud`. leeway_s: how far clocks may differ, 0 to 300 s."""
+    one of them must be in `aud`; None: whoever reads the claims looks at that.
+    leeway_s: how far clocks may differ, 0 to 300 s."""
 
     issuer: str
-    audiences: frozenset[str]
+    audiences: frozenset[str] | None
     algorithms: frozenset[str] = ALGORITHMS
     leeway_s: float = LEEWAY_S
 
     def __post_init__(self) -> None:
-        if not self.issuer or not self.audiences or "" in self.audiences:
+        named = self.audiences is None or (self.audiences and "" not in self.audiences)
+        if not self.issuer or not named:
             raise ValueError("an issuer and an audience have to be named")
         if not self.algorithms or not self.algorithms <= ALGORITHMS:
             raise ValueError(f"algorithms are among {', '.join(sorted(ALGORITHMS))}")
@@ -200,9 +202,9 @@ class JwtVerifier(Generic[T]):
 
     def _check_claims(self, claims: Claims) -> float:
         """When the token expires, Unix seconds. Raises JwtRefused."""
-        audience = claims.get("aud")
+        audience, wanted = claims.get("aud"), self._policy.audiences
         named = audience if isinstance(audience, list) else [audience]
-        if not any(isinstance(one, str) and one in self._policy.audiences for one in named):
+        if wanted is not None and not any(isinstance(one, str) and one in wanted for one in named):
             raise JwtRefused(JwtRefusal.AUDIENCE, f"aud is {quoted(audience)}")
         if "exp" not in claims:
             raise JwtRefused(JwtRefusal.NO_EXPIRY, "without exp it would be good for ever")

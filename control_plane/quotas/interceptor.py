@@ -90,6 +90,6 @@ class QuotaInterceptor(aio.ServerInterceptor):
         self._quotas.take(
             quota,
             tenant_for(caller, found[0] if found is not None else ""),
-            client=getattr(request, "client_id", ""),
+            client=getattr(request, "client_id", "") or caller.client_id,
             address=self._proxies.client_address(context.peer(), metadata),
         )

@@ -35,6 +35,7 @@ class Quota(StrEnum):
     SUBMISSIONS = "submissions"
     RULE_TESTS = "rule-tests"  # and applied rules, which cost the same
     PLAN_WRITES = "plan-writes"
+    OWN_CONSENTS = "own-consents"  # what users ask of their consents, changes or not
     TAILS = "tails"  # begun
 
 
@@ -84,13 +85,14 @@ USUAL: Mapping[Quota, Mapping[Counted, float]] = {
     Quota.SUBMISSIONS: {Counted.TENANT: 10, Counted.ADDRESS: 20},
     Quota.RULE_TESTS: {Counted.TENANT: 50, Counted.ADDRESS: 100},
     Quota.PLAN_WRITES: {Counted.TENANT: 2_000, Counted.ADDRESS: 4_000},
+    Quota.OWN_CONSENTS: {Counted.TENANT: 500, Counted.CLIENT: 5, Counted.ADDRESS: 500},
     Quota.TAILS: {Counted.TENANT: 500, Counted.ADDRESS: 1_000},
 }
 
 
 SHARED = frozenset({
     Quota.EVENTS, Quota.EVENT_BYTES, Quota.SUBMISSIONS, Quota.RULE_TESTS, Quota.PLAN_WRITES,
-    Quota.TAILS,
+    Quota.OWN_CONSENTS, Quota.TAILS,
 })  # fmt: skip
 
 

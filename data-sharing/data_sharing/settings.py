@@ -16,6 +16,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from control_plane.auth.access import ShownTickets
 from control_plane.auth.access_settings import AccessSettings
 from control_plane.exposure import check_exposure, check_serving_tls
 from control_plane.identity.wrapping_settings import WrappingSettings
@@ -119,6 +120,17 @@ class Settings(
             "alone; no server of the partition may run any more"
         ),
     ] = False
+    ticket_keys: Annotated[
+        str,
+        Field(
+            description="public keys of the fleet's tickets, a JWK Set: a file or an https "
+            "address; with them users show their own tickets, signed with EdDSA, for their "
+            "consents; default: no ticket counts"
+        ),
+    ] = ""
+    ticket_units: Annotated[
+        list[str], Field(description="units whose tickets count; default: all")
+    ] = []  # noqa: RUF012  # pydantic copies it
     listen: Annotated[str, Field(description="host:port for gRPC; port 0: any")] = "127.0.0.1:7703"
     http_listen: Annotated[
         str, Field(description="host:port for CloudEvents over HTTP; empty: none")
@@ -272,6 +284,13 @@ class Settings(
         yield from said_by(
             lambda: check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
         )
+        if self.ticket_units and not self.ticket_keys:
+            yield "ticket_units needs ticket_keys"
+        if self.ticket_keys and not self.asks_for_credentials:
+            yield (
+                "ticket_keys needs tokens, oidc_issuer or certificate_trust_domain: without any of "
+                "them nobody is asked for credentials, and everybody may do all"
+            )
         if self.feeds and self.feeds_detach:
             yield "feeds_detach is for a server without feeds; leave one of them out"
         for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
@@ -289,6 +308,10 @@ class Settings(
     def database_file(self) -> Path:
         """All that is decided, or a copy of it."""
         return self.data_dir / "sharing.db"
+
+    def shown_tickets(self) -> ShownTickets:
+        """Which tickets of users count here."""
+        return ShownTickets(self.ticket_keys, tuple(self.ticket_units))
 
     def processes(self) -> ProcessPolicy:
         """What is allowed of applications of kind process."""

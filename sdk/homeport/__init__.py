@@ -31,6 +31,7 @@ from homeport.errors import (
 )
 from homeport.event_publisher import EventPublisher, Published
 from homeport.failure import Code, Violation
+from homeport.own_consents import GivenConsent, OwnConsents
 from homeport.retrying import RetryPolicy
 from homeport.sync_watch import AssignmentWatch, Follower
 from homeport.units import AsyncUnit, Unit, admit
@@ -78,12 +79,14 @@ __all__ = [
     "ExplainedRule",
     "Explanation",
     "Follower",
+    "GivenConsent",
     "HomeportError",
     "InvalidRequest",
     "Location",
     "LocationSource",
     "NoRoom",
     "NotFound",
+    "OwnConsents",
     "PermissionDenied",
     "PlacementVerdict",
     "ProvisionResult",

@@ -22,6 +22,7 @@ from control_plane.auth.method_access import MethodAccess, access_of
 from control_plane.auth.roles import IMPLIED, Role
 from control_plane.http_serving.routes import Route
 from data_sharing.api.http_approvals import ROUTES as APPROVAL_ROUTES
+from data_sharing.api.http_consents import ROUTES as CONSENT_ROUTES
 from data_sharing.wiring.server import SERVICES as DATA_SERVICES
 from provisioner.api.http_routes import ROUTES
 from provisioner.wiring.services import SERVICES as PROVISIONER_SERVICES
@@ -186,7 +187,7 @@ async def check_http(address: str, routes: Sequence[Route] = ROUTES) -> int:
             for kind in KINDS:
                 for names in (OWN, OTHER):
                     path = route.path.format(
-                        tenant=names["tenant"], client_id="c", instruction_id="i"
+                        tenant=names["tenant"], client_id="c", instruction_id="i", consent_id="k"
                     )
                     headers = {"authorization": f"Bearer {kind.token}"} if kind.token else {}
                     body = None
@@ -230,4 +231,4 @@ async def test_data_sharing(tmp_path):
     (tmp_path / "tokens.toml").write_text(tokens())
     with SharingServer(tmp_path, f"--tokens={tmp_path / 'tokens.toml'}") as server:
         assert await check(server.address, DATA_SERVICES) > 1000
-        assert await check_http(server.http, APPROVAL_ROUTES) > 100
+        assert await check_http(server.http, (*APPROVAL_ROUTES, *CONSENT_ROUTES)) > 200

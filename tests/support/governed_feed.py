@@ -172,9 +172,11 @@ class Governed:
         await self.sharing.apply(TENANT, [policy])
 
     async def perform(self, output: str = "") -> None:
-        """Everything that is asked for, by an application that says what it was not to learn;
-        empty: that says what it was told."""
+        """Everything that is asked for and can be done, by an application that says what it was
+        not to learn; empty: that says what it was told."""
         for stored in self.harness.instructions():
+            if stored.reason:  # it cannot be carried out
+                continue
             said = output or msgspec.json.encode(stored.instruction.configuration).decode()
             done = Performed(
                 instruction=stored.instruction.id, attempt=1, status=Performance.DONE,

@@ -57,6 +57,33 @@ class SharingCalls(Calls):
             if not token:
                 return found
 
+    def give_own(self, request: pb.GiveOwnConsentRequest) -> pb.Consent:
+        """A consent of the user whose ticket is shown."""
+        given: pb.Consent = self._ask("GiveOwnConsent", request)
+        return given
+
+    def withdraw_own(self, consent_id: str) -> pb.Consent:
+        """The same as it stands now."""
+        request = pb.WithdrawOwnConsentRequest(consent_id=consent_id)
+        withdrawn: pb.Consent = self._ask("WithdrawOwnConsent", request)
+        return withdrawn
+
+    def own_consents(self, *, withdrawn: bool) -> list[pb.Consent]:
+        """Of the user whose ticket is shown, newest first."""
+        found: list[pb.Consent] = []
+        token = ""
+        while True:
+            page = self._ask(
+                "ListOwnConsents",
+                pb.ListOwnConsentsRequest(
+                    with_withdrawn=withdrawn, page_size=PAGE, page_token=token
+                ),
+            )
+            found += page.consents
+            token = page.next_page_token
+            if not token:
+                return found
+
     def reads(self, tenant: str) -> list[pb.SharedRead]:
         """By day, feed, reader, purpose and field."""
         found: list[pb.SharedRead] = []

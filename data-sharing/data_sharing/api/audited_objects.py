@@ -103,6 +103,9 @@ def audited_objects(
     async def consent(request: Any, context: Context) -> Message | None:
         return sharing_.consent(context, request.tenant, request.consent_id)
 
+    async def own_consent(request: Any, context: Context) -> Message | None:
+        return sharing_.own_consent(context, request.tenant, request.consent_id)
+
     by_name = AuditedObject(
         kind="application",
         transactions=Transactions.ONE,
@@ -206,6 +209,18 @@ def audited_objects(
                 transactions=Transactions.ONE,
                 target=lambda request: "",
                 named=lambda response: (response.tenant, response.consent_id),
+            ),
+            "GiveOwnConsent": AuditedObject(
+                kind="consent",
+                transactions=Transactions.ONE,
+                target=lambda request: "",
+                named=lambda response: (response.tenant, response.consent_id),
+            ),
+            "WithdrawOwnConsent": AuditedObject(
+                kind="consent",
+                transactions=Transactions.ONE,
+                target=lambda request: request.consent_id,
+                before=own_consent,
             ),
             "WithdrawConsent": AuditedObject(
                 kind="consent",

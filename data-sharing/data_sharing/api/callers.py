@@ -53,6 +53,19 @@ class Callers:
         reads_along = not found.application and found.caller.may(Role.VIEWER)
         return found._replace(is_person=reads_along and not self._control.open)
 
+    def user_of_context(
+        self, context: aio.ServicerContext[Any, Any], tenant: str
+    ) -> tuple[str, str]:
+        """The tenant, and the user of it whose ticket is shown. Raises PermissionDenied."""
+        found = self.of_context(context, tenant)
+        if not found.caller.client_id:
+            raise PermissionDenied(
+                "nothing shown here proves to be a user: show the ticket that the user has for its "
+                "unit, signed with EdDSA, as bearer; this server has to know the tickets' keys "
+                "(--ticket-keys)"
+            )
+        return found.tenant, found.caller.client_id
+
     def counted_as(self, whose: Party, peer: str) -> str:
         """Whom limits of a caller are of: its name; its address where no credentials are asked
         for, and everybody has the same name."""

@@ -54,12 +54,12 @@ from data_sharing.api.cloudevent_json import (
     envelopes_from_batch,
 )
 from data_sharing.api.feed_service import PUBLISH_BATCH
-from data_sharing.api.http_approvals import HttpApprovals
 from data_sharing.api.http_errors import (
     error_response,
     errors_as_json,
     unreadable,
 )
+from data_sharing.api.http_methods import HttpMethods
 from data_sharing.feeds.attributes import shown
 from data_sharing.feeds.intake import Envelope, Refusal
 from data_sharing.feeds.publisher import Answer, Publisher
@@ -100,10 +100,10 @@ class HttpEvents:
         watch: ConnectionWatch | None = None,
         limits: ConnectionLimits | None = None,
         large: LargeBodies | None = None,
-        approvals: HttpApprovals | None = None,
+        methods: HttpMethods | None = None,
     ) -> None:
         """watch: of the process; limits: of the connections to this port. large: where bodies are
-        read that are large. approvals: answers what is for them on the same port."""
+        read that are large. methods: answers what is for them on the same port."""
         self._publisher = publisher
         self._callers = callers
         self._quotas = quotas
@@ -112,7 +112,7 @@ class HttpEvents:
             listen,
             what="events",
             add_routes=lambda router: router.add_post(EVENTS_PATH, self._post),
-            middlewares=[*([approvals.middleware] if approvals else []), errors_as_json],
+            middlewares=[*([methods.middleware] if methods else []), errors_as_json],
             error=unreadable,
             max_body_bytes=MAX_BODY_BYTES,
             tls=tls,

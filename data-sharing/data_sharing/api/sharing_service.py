@@ -11,11 +11,11 @@ from grpc import aio
 
 from control_plane.auth.roles import Role
 from control_plane.errors import InvalidInput, PermissionDenied
-from control_plane.identity.names import check_slug
 from control_plane.offloading.port import Offload
 from control_plane.printable import quoted
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party
+from data_sharing.api.consent_messages import AskedConsent, asked_consent, consent_to_proto
 from data_sharing.api.pages import row_of, size_of
 from data_sharing.api.sharing_task import READ
 from data_sharing.database import Database
@@ -24,20 +24,14 @@ from data_sharing.decisions.sharing_registry import SharingRegistry
 from data_sharing.platforms.messages import timestamp
 from data_sharing.registry.access import origin
 from data_sharing.registry.catalogue import Catalogue
-from data_sharing.sharing.consent import (
-    LONGEST_EVIDENCE,
-    LONGEST_SUBJECT,
-    MOST_FIELDS,
-    Consent,
-)
-from data_sharing.sharing.fields import path_of
-from data_sharing.sharing.policy import LONGEST_FEED, FeedPolicy, purpose_complaint
+from data_sharing.sharing.policy import FeedPolicy
 from homeport.api.datasharing.v1 import sharing_pb2 as pb
 from homeport.api.datasharing.v1 import sharing_pb2_grpc as pb_grpc
 
 NAME = "homeport.api.datasharing.v1.SharingService"
 MAX_DOCUMENT_BYTES = 1 << 20
 DAY_MS = 86_400_000
+BY_ITSELF = "by the user, with its own ticket"  # how a consent was given
 
 Context: TypeAlias = aio.ServicerContext[Any, Any]
 
@@ -101,18 +95,8 @@ class SharingService(pb_grpc.SharingServiceServicer):
 
     async def GiveConsent(self, request: pb.GiveConsentRequest, context: Context) -> pb.Consent:
         tenant = self._callers.of_context(context, request.tenant).tenant
-        _check_consent(request)
-        return consent_to_proto(
-            await self._sharing.give(
-                tenant,
-                subject=request.subject,
-                consumer=request.application,
-                purpose=request.purpose,
-                feed=request.feed,
-                fields=tuple(request.fields),
-                evidence=request.evidence,
-            )
-        )
+        asked = asked_consent(request, subject=request.subject, evidence=request.evidence)
+        return await self._give(tenant, asked)
 
     async def WithdrawConsent(
         self, request: pb.WithdrawConsentRequest, context: Context
@@ -128,13 +112,52 @@ class SharingService(pb_grpc.SharingServiceServicer):
         whose = self._callers.of_context(context, request.tenant)
         if not request.subject and not whose.caller.may(Role.VIEWER):
             raise InvalidInput("subject", "subject is missing: say whose consents")
+        return self._page(request, whose.tenant, request.subject)
+
+    async def ListOwnConsents(
+        self, request: pb.ListOwnConsentsRequest, context: Context
+    ) -> pb.ListConsentsResponse:
+        tenant, user = self._callers.user_of_context(context, request.tenant)
+        return self._page(request, tenant, user)
+
+    async def GiveOwnConsent(
+        self, request: pb.GiveOwnConsentRequest, context: Context
+    ) -> pb.Consent:
+        tenant, user = self._callers.user_of_context(context, request.tenant)
+        return await self._give(tenant, asked_consent(request, subject=user, evidence=BY_ITSELF))
+
+    async def WithdrawOwnConsent(
+        self, request: pb.WithdrawOwnConsentRequest, context: Context
+    ) -> pb.Consent:
+        tenant, user = self._callers.user_of_context(context, request.tenant)
+        return consent_to_proto(await self._sharing.withdraw(tenant, user, request.consent_id))
+
+    async def _give(self, tenant: str, asked: AskedConsent) -> pb.Consent:
+        return consent_to_proto(
+            await self._sharing.give(
+                tenant,
+                subject=asked.subject,
+                consumer=asked.consumer,
+                purpose=asked.purpose,
+                feed=asked.feed,
+                fields=asked.fields,
+                evidence=asked.evidence,
+            )
+        )
+
+    def _page(
+        self,
+        request: pb.ListConsentsRequest | pb.ListOwnConsentsRequest,
+        tenant: str,
+        subject: str,
+    ) -> pb.ListConsentsResponse:
+        """subject empty: of all users."""
         size, before = size_of(request.page_size), row_of(request.page_token)
         found = self._database.read(
             lambda db: sharing_tables.consent_page(
-                db, whose.tenant, before, size + 1, subject=request.subject,
-                withdrawn=request.with_withdrawn,
+                db, tenant, before, size + 1, subject=subject, withdrawn=request.with_withdrawn
             )
-        )  # fmt: skip
+        )
         more = str(found[size - 1][0]) if len(found) > size else ""
         return pb.ListConsentsResponse(
             consents=[consent_to_proto(one) for _, one in found[:size]], next_page_token=more
@@ -164,6 +187,12 @@ class SharingService(pb_grpc.SharingServiceServicer):
             else "",
         )  # fmt: skip
 
+    def own_consent(self, context: Context, tenant: str, consent_id: str) -> pb.Consent | None:
+        """One consent of the caller's; None: it has none of that id."""
+        owner, user = self._callers.user_of_context(context, tenant)
+        found = self.consent(context, owner, consent_id)
+        return found if found is not None and found.subject == user else None
+
     def consent(self, context: Context, tenant: str, consent_id: str) -> pb.Consent | None:
         """One consent; None: the tenant has none of that id."""
         owner = self._callers.of_context(context, tenant).tenant
@@ -186,16 +215,6 @@ class SharingService(pb_grpc.SharingServiceServicer):
             raise PermissionDenied(f"{whose.application} does not produce {quoted(feed)}")
 
 
-def consent_to_proto(one: Consent) -> pb.Consent:
-    withdrawn = None if one.withdrawn_ms is None else timestamp(one.withdrawn_ms)
-    return pb.Consent(
-        tenant=one.tenant, consent_id=one.id, subject=one.subject, application=one.consumer,
-        purpose=one.purpose, feed=one.feed, fields=one.fields, give_time=timestamp(one.given_ms),
-        give_position=one.given_position, evidence=one.evidence, withdraw_time=withdrawn,
-        withdraw_position=one.withdrawn_position,
-    )  # fmt: skip
-
-
 def _policy(tenant: str, policy: FeedPolicy, applied_ms: int | None = None) -> pb.SharingPolicy:
     return pb.SharingPolicy(
         tenant=tenant,
@@ -203,28 +222,6 @@ def _policy(tenant: str, policy: FeedPolicy, applied_ms: int | None = None) -> p
         spec=msgspec.json.encode(policy).decode(),
         apply_time=None if applied_ms is None else timestamp(applied_ms),
     )
-
-
-def _check_consent(request: pb.GiveConsentRequest) -> None:
-    """Raises InvalidInput."""
-    if not 0 < len(request.subject) <= LONGEST_SUBJECT:
-        raise InvalidInput("subject", f"subject: a user has 1 to {LONGEST_SUBJECT} characters")
-    if request.application:
-        check_slug(request.application, "application")
-    complaint = purpose_complaint(request.purpose)
-    if complaint:
-        raise InvalidInput("purpose", f"purpose: {complaint}")
-    if len(request.feed) > LONGEST_FEED:
-        raise InvalidInput("feed", f"feed: at most {LONGEST_FEED} characters")
-    if len(request.fields) > MOST_FIELDS:
-        raise InvalidInput("fields", f"fields: {len(request.fields):,}; at most {MOST_FIELDS}")
-    if len(request.evidence) > LONGEST_EVIDENCE:
-        raise InvalidInput("evidence", f"evidence: at most {LONGEST_EVIDENCE:,} characters")
-    for field in request.fields:
-        try:
-            path_of(field)
-        except ValueError as error:
-            raise InvalidInput("fields", f"fields: {error}") from None
 
 
 def _after(page_token: str) -> tuple[int, str, str, str, str]:

@@ -26,7 +26,9 @@ from data_sharing.wiring.tenant_records import check_store
 def checks(settings: Settings) -> Iterator[Callable[[], object]]:
     """One call for each part; it raises ServiceError for what a start refuses."""
     yield lambda: choose_transport(settings.transport)
-    yield lambda: Access(settings, SERVICES, wall=time.time, clock=time.monotonic)
+    yield lambda: Access(
+        settings, SERVICES, wall=time.time, clock=time.monotonic, tickets=settings.shown_tickets()
+    )
     yield lambda: read_limits(settings.quotas, QUOTAS)
     yield lambda: check_store(settings)
     yield lambda: serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)

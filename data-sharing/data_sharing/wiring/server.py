@@ -51,6 +51,8 @@ from data_sharing.api import (
     approval_service,
     decision_service,
     feed_service,
+    http_approvals,
+    http_consents,
     offloaded_tasks,
     plan_service,
     platform_service,
@@ -62,8 +64,8 @@ from data_sharing.api.audited_objects import audited_objects
 from data_sharing.api.call_quotas import METHOD_QUOTAS, QUOTAS
 from data_sharing.api.callers import Callers
 from data_sharing.api.feed_service import FeedService
-from data_sharing.api.http_approvals import HttpApprovals
 from data_sharing.api.http_events import HttpEvents
+from data_sharing.api.http_methods import HttpMethods
 from data_sharing.api.metrics import SharingMetrics
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.api.partition_metrics import PartitionMetrics
@@ -152,7 +154,9 @@ async def _serve(
     rng = random.Random(secrets.randbits(64))
     supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=stop.set)
     folder, wall_ms = settings.data_dir, clock_of(settings.clock_file)
-    access = Access(settings, SERVICES, wall=time.time, clock=time.monotonic)
+    access = Access(
+        settings, SERVICES, wall=time.time, clock=time.monotonic, tickets=settings.shown_tickets()
+    )
     callers = Callers(access.control)
     wrapping = settings.wrapping(secrets.token_bytes)
     # A key that lies open is not mended but refused by its reader: others may have it by now.
@@ -267,8 +271,9 @@ async def _serve(
                 publisher,
                 callers,
                 quotas,
-                approvals=HttpApprovals(
-                    deciding.approvals.service(),
+                methods=HttpMethods(
+                    (*http_approvals.ROUTES, *http_consents.ROUTES),
+                    [deciding.approvals.service(), deciding.sharing.service()],
                     [access.interceptor, counting, auditing.interceptor],
                 ),
                 tls=following(tls, HTTP1) if tls else None,

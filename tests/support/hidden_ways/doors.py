@@ -12,7 +12,8 @@ from aiohttp.test_utils import TestServer
 
 from control_plane.offloading.pool import ProcessPool
 from data_sharing.api.audited_objects import audited_objects
-from data_sharing.api.http_approvals import HttpApprovals
+from data_sharing.api.http_approvals import ROUTES
+from data_sharing.api.http_methods import HttpMethods
 from data_sharing.api.metrics import SharingMetrics
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.delivery.dispatcher import Dispatcher
@@ -62,9 +63,8 @@ async def metrics(scene: Scene) -> str:
 
 async def approvals(scene: Scene) -> str:
     """The queue and each of it, as the HTTP port answers."""
-    application = web.Application(
-        middlewares=[HttpApprovals(scene.made.approvals.service(), []).middleware]
-    )
+    methods = HttpMethods(ROUTES, [scene.made.approvals.service()], [])
+    application = web.Application(middlewares=[methods.middleware])
     asked = approval_pb.ListApprovalsRequest()
     listed = await scene.made.approvals.ListApprovals(asked, OPERATOR)
     paths = [""] + [f"/{one.instruction.instruction_id}" for one in listed.approvals]

@@ -32,6 +32,11 @@ def document(of: str, secret: str, *, candidate: bool = False) -> str:
             f"watch: {{t: {{feed: traffic, where: {is_it}}}}}", _when("true"), INVOKES
         ],
         "keyed": [keyed, _when("true"), _tells("key")],
+        "no-key": [
+            f"watch: {{t: {{feed: traffic, key: {_quoted(f'dyn(double({event}))')}}}}}",
+            "park_after: 2", _when("true"),
+            INVOKES,
+        ],
         "error": [TRAFFIC, _when(f"1 / (int({t}) - {counted}) > 0"), INVOKES],
         "error-of-setting": [TRAFFIC, _when("true"), _tells(f"1 / (int({t}) - {counted})")],
         "wrong-setting": [TRAFFIC, _when("true"), _tells(f"dyn({t})", setting="times")],
@@ -60,7 +65,7 @@ def document(of: str, secret: str, *, candidate: bool = False) -> str:
             TRAFFIC, "plan: {of: '\"k\"', named: wake-up}", _when("true"),
             f"do: [{{change: {{config: {{light: {{said: {_quoted(t)}}}}}}}}}]",
         ],
-        "approved": [TRAFFIC, _when("true"), _tells(t, action="unlock")],
+        "approved": [TRAFFIC, _when(f'{t} != ""'), _tells(t, action="unlock")],
         "rolled": [TRAFFIC, _when("true"), _tells("'1'")],
         "outcome": [
             "watch: {t: {feed: homeport.instruction.outcome}}", _when("has(t.data.output.said)"),

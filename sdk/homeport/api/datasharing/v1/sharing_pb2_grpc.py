@@ -64,6 +64,21 @@ class SharingServiceStub:
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListConsentsRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListConsentsResponse.FromString,
                 _registered_method=True)
+        self.ListOwnConsents = channel.unary_unary(
+                '/homeport.api.datasharing.v1.SharingService/ListOwnConsents',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListOwnConsentsRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListConsentsResponse.FromString,
+                _registered_method=True)
+        self.GiveOwnConsent = channel.unary_unary(
+                '/homeport.api.datasharing.v1.SharingService/GiveOwnConsent',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.GiveOwnConsentRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.Consent.FromString,
+                _registered_method=True)
+        self.WithdrawOwnConsent = channel.unary_unary(
+                '/homeport.api.datasharing.v1.SharingService/WithdrawOwnConsent',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.WithdrawOwnConsentRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.Consent.FromString,
+                _registered_method=True)
         self.ListSharedReads = channel.unary_unary(
                 '/homeport.api.datasharing.v1.SharingService/ListSharedReads',
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListSharedReadsRequest.SerializeToString,
@@ -132,6 +147,34 @@ class SharingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOwnConsents(self, request, context):
+        """The caller's own consents, newest first. Reads only. Caller: a user of the tenant, whom its
+        ticket names: an operator or a gateway has none here. Errors: INVALID_ARGUMENT bad page token;
+        PERMISSION_DENIED no ticket of a user is shown; RESOURCE_EXHAUSTED asked too often; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GiveOwnConsent(self, request, context):
+        """Records that the caller lets a consumer read for a purpose, from the next event on. The same
+        once more is the consent that there is. Caller: as ListOwnConsents. Errors: INVALID_ARGUMENT;
+        FAILED_PRECONDITION the user has too many consents; PERMISSION_DENIED; RESOURCE_EXHAUSTED;
+        UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawOwnConsent(self, request, context):
+        """Withdraws a consent of the caller's, whoever recorded it; see WithdrawConsent. Idempotent.
+        Caller: as ListOwnConsents. Errors: NOT_FOUND the caller has no such consent, which is the
+        answer for another's as well; PERMISSION_DENIED; RESOURCE_EXHAUSTED; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSharedReads(self, request, context):
         """Who was shown which fields of how many events by rules and forecasts, by day. Kept for 400 days.
         Reads only. Caller: a viewer of the tenant. Errors: INVALID_ARGUMENT bad page token;
@@ -173,6 +216,21 @@ def add_SharingServiceServicer_to_server(servicer, server):
                     servicer.ListConsents,
                     request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListConsentsRequest.FromString,
                     response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListConsentsResponse.SerializeToString,
+            ),
+            'ListOwnConsents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOwnConsents,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListOwnConsentsRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListConsentsResponse.SerializeToString,
+            ),
+            'GiveOwnConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.GiveOwnConsent,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.GiveOwnConsentRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.Consent.SerializeToString,
+            ),
+            'WithdrawOwnConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawOwnConsent,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.WithdrawOwnConsentRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.Consent.SerializeToString,
             ),
             'ListSharedReads': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSharedReads,
@@ -342,6 +400,87 @@ class SharingService:
             '/homeport.api.datasharing.v1.SharingService/ListConsents',
             homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListConsentsRequest.SerializeToString,
             homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListConsentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOwnConsents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.SharingService/ListOwnConsents',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListOwnConsentsRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.ListConsentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GiveOwnConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.SharingService/GiveOwnConsent',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.GiveOwnConsentRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.Consent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawOwnConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.SharingService/WithdrawOwnConsent',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.WithdrawOwnConsentRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_sharing__pb2.Consent.FromString,
             options,
             channel_credentials,
             insecure,
