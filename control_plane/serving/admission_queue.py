@@ -2,12 +2,14 @@
 
 As many are under way as `ConcurrencyLimit` says. What comes beyond waits, those of the first rank
 before all others, and in each rank those of each address and connection in turn; but only as many
-as can be begun within a moment. All others are refused at once, before anything is done for them,
-and so is who has waited too long, or whose time is over before it could be served. So where more
-comes than can be served, what is served is what somebody still waits for (cf. "Handling Overload",
-Site Reliability Engineering, chapter 21).
+as can be begun within a moment, and the fewer of later ranks the more of the first are refused. All
+others are refused at once, before anything is done for them, and so is who has waited too long, or
+whose time is over before it could be served. So where more comes than can be served, what is served
+is what somebody still waits for ("Handling Overload", Site Reliability Engineering, chapter 21).
 
-What a rank is, and what is said to who is refused, is for the method's owner to say.
+What a rank is, and what is said to who is refused, is for the method's owner to say. A transport
+that has the message of a call before anything is made of it asks `turn_away` first: a refusal that
+is nothing but a status costs no call then.
 """
 
 from __future__ import annotations
@@ -22,15 +24,20 @@ from control_plane.serving.calls import HotCall, HotMethod, Metadata
 from control_plane.serving.concurrency_limit import TARGET_S, ConcurrencyLimit
 from control_plane.serving.peer_identity import PeerIdentity
 from control_plane.serving.peers import peer_group
+from control_plane.serving.status import Status
 from control_plane.serving.traced_calls import span_of
 from control_plane.tracing.tracer import Span
 from control_plane.turns import Turns
 
 log = logging.getLogger(__name__)
 
-RANKS: Final = 2
 MOST_WAIT_S: Final = 0.5  # before a call begins, at the rate at which calls are answered
+RANKS: Final = 2
+# Of the room to wait, what those of later ranks may fill: half of it at each sample in which one of
+# the first was refused, and then again more of it, of what there is.
+MOST_SHARE, LEAST_SHARE, SHARE_GROWTH = 0.5, 0.01, 1.1
 OVERDUE_S: Final = 2 * MOST_WAIT_S  # that has waited for so long, whatever the rate promised
+LOOK_S: Final = MOST_WAIT_S / 2  # between looks at all that wait, for those who are late
 MOST_TAKEN_S: Final = 2 * TARGET_S  # that serving a call is taken to take
 INTERVAL_S: Final = 0.1
 
@@ -38,8 +45,14 @@ INTERVAL_S: Final = 0.1
 class AdmissionRules(Protocol):
     """What a method's owner says of its calls. Asked only where not all can begin."""
 
-    def rank(self, call: HotCall, /) -> int:
-        """0: before all others; RANKS - 1: after them. To be had without asking anybody."""
+    def rank(self, message: bytes, /) -> int:
+        """Of a call with this message. 0: before all others; RANKS - 1: after them. To be had
+        without asking anybody."""
+        ...
+
+    def status(self, message: bytes, rank: int, /) -> Status | None:
+        """UNAVAILABLE, as a call with this message hears it that is not begun. None: that takes the
+        call, which `refuse` is handed."""
         ...
 
     def refuse(self, call: HotCall, rank: int, /) -> None:
@@ -78,7 +91,9 @@ class AdmissionQueue:
         self._answered = 0
         self._was_full = False
         self._beginning = False
-        self._sampled_at = clock()
+        self._sampled_at = self._looked_at = clock()
+        self._share, self._refused_first = MOST_SHARE, 0
+        self._room = self._room_now()
 
     def begin(self, call: HotCall) -> None:
         """Begins the call, has it wait or refuses it."""
@@ -86,15 +101,33 @@ class AdmissionQueue:
             self._begin(call, None)
             return
         self._was_full = True
-        rank, left_s = self._rules.rank(call), call.time_left_s()
+        rank, left_s = self._rules.rank(call.payload), call.time_left_s()
         if left_s is not None and left_s < self._takes_s():
             self._refuse(call, rank)
             return
-        if self.waiting >= self._most_waiting() and not self._make_room(rank):
+        if self.waiting >= self._room[rank] and not self._make_room(rank):
             self._refuse(call, rank)
             return
         self._waiting[rank].append(_Waiting(call, call.peer(), self._clock(), left_s))
         self.waiting += 1
+
+    def is_overfull(self) -> bool:
+        """Whether some calls would be refused now."""
+        return self.waiting >= self._room[-1] and self.under_way >= self.limit.calls
+
+    def turn_away(self, message: bytes) -> Status | None:
+        """What a call with this message, for which nothing was done so far, is refused with now, if
+        it is; None: `begin` it."""
+        if not self.is_overfull():
+            return None
+        rank = self._rules.rank(message)
+        if self.waiting < self._room[rank] or any(self._waiting[rank + 1 :]):
+            return None  # it waits, maybe in the place of one of these
+        status = self._rules.status(message, rank)
+        if status is not None:
+            self._was_full = True
+            self.refused[rank] += 1
+        return status
 
     def is_full(self) -> bool:
         """Whether a call would wait or be refused now, which costs next to nothing."""
@@ -113,10 +146,18 @@ class AdmissionQueue:
         self.limit.sample(answered=answered, seconds=seconds, was_full=self._was_full)
         self._sampled_at, self._answered = now, 0
         self._was_full = self.waiting > 0
-        for rank, waiting in enumerate(self._waiting):
-            for one in waiting.take_where(lambda one: self._is_late(one, now)):
-                self.waiting -= 1
-                self._refuse(one.call, rank)
+        if self.refused[0] > self._refused_first:
+            self._share = max(LEAST_SHARE, self._share / 2)
+        else:
+            self._share = min(MOST_SHARE, self._share * SHARE_GROWTH)
+        self._refused_first = self.refused[0]
+        self._room = self._room_now()
+        if now - self._looked_at >= LOOK_S:
+            self._looked_at = now
+            for rank, waiting in enumerate(self._waiting):
+                for one in waiting.take_where(lambda one: self._is_late(one, now)):
+                    self.waiting -= 1
+                    self._refuse(one.call, rank)
         self._begin_waiting()
 
     # -- who begins --------------------------------------------------------------------
@@ -143,7 +184,9 @@ class AdmissionQueue:
         self._beginning = True
         try:
             while self.waiting and self.under_way < self.limit.calls:
-                rank = next(rank for rank, waiting in enumerate(self._waiting) if waiting)
+                rank = 0
+                while not self._waiting[rank]:
+                    rank += 1
                 one = self._waiting[rank].popleft()
                 self.waiting -= 1
                 now = self._clock()
@@ -162,9 +205,11 @@ class AdmissionQueue:
         rate_per_s = self.limit.rate_per_s
         return min(self.under_way / rate_per_s, MOST_TAKEN_S) if rate_per_s else 0.0
 
-    def _most_waiting(self) -> int:
-        """Those who can be begun within MOST_WAIT_S, where a call takes TARGET_S."""
-        return int(self.limit.calls * MOST_WAIT_S / TARGET_S)
+    def _room_now(self) -> list[int]:
+        """With how many waiting none of a rank may wait: who can be begun within MOST_WAIT_S, where
+        a call takes TARGET_S, or a share of them."""
+        most = self.limit.calls * MOST_WAIT_S / TARGET_S
+        return [int(most), *[int(most * self._share)] * (RANKS - 1)]
 
     def _make_room(self, rank: int) -> bool:
         """Refuses somebody of a later rank; False: nobody of one waits."""

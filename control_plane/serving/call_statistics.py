@@ -39,6 +39,11 @@ class MethodStatistics:
         if seconds is not None:
             self.seconds.observe(seconds)
 
+    def refused(self, code: str, count: int) -> None:
+        """So many unary calls ended with this status as they came."""
+        self.failures[code] = self.failures.get(code, 0) + count
+        self.seconds.counts[0] += count
+
     def codes(self) -> dict[str, int]:
         """Calls that have ended, by the name of their status."""
         failures = self.failures.copy()

@@ -20,12 +20,14 @@ from time import monotonic
 from types import MappingProxyType
 from typing import Any
 
+import grpc
 import pygrpc_native.aio as native_aio  # `from pygrpc_native import aio` recurses in 0.5.0
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
 from control_plane.errors import ServiceError, Unauthenticated
+from control_plane.serving.admission_queue import AdmissionQueue
 from control_plane.serving.call_statistics import CallStatistics, MethodStatistics
-from control_plane.serving.call_turns import CallTurns, Event
+from control_plane.serving.call_turns import HOT_BYTES, CallTurns, Event
 from control_plane.serving.calls import HotCall, HotForSome, HotMethod, Metadata
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connections import Connection, Connections
@@ -41,6 +43,7 @@ log = logging.getLogger(__name__)
 BEHIND_STREAMS = (
     1_000_000  # the front bounds them; grpcio would refuse some too early (see `server`)
 )
+_UNAVAILABLE: int = grpc.StatusCode.UNAVAILABLE.value[0]
 LAST_BYTES_S = 0.1  # for the front to write what it was handed; it does not say when it has
 
 
@@ -111,18 +114,19 @@ class NativeServer(native_aio.Server):
         connections: Connections | None = None,
         statistics: CallStatistics | None = None,
         limits: ConnectionLimits | None = None,
-        full: Mapping[str, Callable[[], bool]] = MappingProxyType({}),
+        queues: Mapping[str, AdmissionQueue] = MappingProxyType({}),
     ) -> None:
         """connections: those of the listener that ends TLS before this; None: nothing does.
-        statistics: where hot calls are counted. limits: of TLS handshakes. full: by path of a hot
-        method, whether its calls would wait or be refused now."""
+        statistics: where hot calls are counted. limits: of TLS handshakes. queues: by path of
+        a hot method, what stands before it."""
         super().__init__(interceptors=interceptors, options=options)
         self._options = [(name, value) for name, value in options if name != MAX_STREAMS]
         self._options.append((MAX_STREAMS, BEHIND_STREAMS))
         self._hot = hot
         self._hot_by_id: dict[int, tuple[HotMethod | HotForSome, MethodStatistics]] = {}
         self._statistics = statistics or CallStatistics()
-        self._full = full
+        self._queues = queues
+        self._queues_by_id: dict[int, tuple[AdmissionQueue, MethodStatistics]] = {}
         self._full_by_id: dict[int, Callable[[], bool]] = {}
         self._turns = CallTurns(
             self._begin,
@@ -163,12 +167,18 @@ class NativeServer(native_aio.Server):
                 if path in self._hot
             }
         )
-        self._full_by_id.update(
-            {n: self._full[path] for n, (path, _) in enumerate(self._table) if path in self._full}
-        )
+        for number, (path, _) in enumerate(self._table):
+            if (queue := self._queues.get(path)) is not None:
+                self._queues_by_id[number] = queue, self._statistics.of(path)
+                self._full_by_id[number] = queue.is_full
 
     def _on_events(self, events: list[Event]) -> None:
-        self._turns.take(events)
+        front: NativeGrpcFront | None = self._front
+        for number, (queue, statistics) in self._queues_by_id.items():
+            if queue.is_overfull() and not self._draining and front is not None:
+                events = _turned_away(events, number, queue, statistics, front)
+        if events:
+            self._turns.take(events)
 
     def _begin(self, events: list[Event]) -> None:
         front: NativeGrpcFront | None = self._front
@@ -242,3 +252,25 @@ class NativeServer(native_aio.Server):
 def _front_peer(metadata: Metadata, peer: str) -> str:
     """As the front says: the caller's connection is its own."""
     return peer
+
+
+def _turned_away(
+    events: list[Event],
+    number: int,
+    queue: AdmissionQueue,
+    statistics: MethodStatistics,
+    front: NativeGrpcFront,
+) -> list[Event]:
+    """Refuses those calls of a method that are refused with a status alone, for which nothing was
+    made yet; the other events."""
+    left: list[Event] = []
+    fail, turn_away = front.fail, queue.turn_away
+    for event in events:
+        if event[2] == number and event[0] == EVENT_CALL and len(event[3]) < HOT_BYTES:
+            status = turn_away(event[3])
+            if status is not None:
+                fail(event[1], _UNAVAILABLE, status.message, status.trailers)
+                continue
+        left.append(event)
+    statistics.refused(grpc.StatusCode.UNAVAILABLE.name, len(events) - len(left))
+    return left

@@ -152,7 +152,7 @@ class Server:
                 connections=connections,
                 statistics=self.statistics,
                 limits=self._limits,
-                full={path: queue.is_full for path, queue in queues.items()},
+                queues=queues,
             )
         else:
             self._server = GrpcioServer(

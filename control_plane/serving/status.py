@@ -74,14 +74,18 @@ def status_of(error: errors.ServiceError) -> Status:
         and len(error.message) <= MOST_REMEMBERED_LETTERS
     ):
         # Servers that are overrun refuse thousands a second.
-        steps = max(1, round(error.retry_after_s / RETRY_STEP_S))
-        return _try_again(error.reason, error.message, error.rest, steps)
+        return try_again(error.reason, error.message, error.retry_after_s, error.rest)
     return _made(error)
+
+
+def try_again(reason: str, message: str, retry_after_s: float, rest: str = "") -> Status:
+    """Of an Unavailable that says this; message: MOST_REMEMBERED_LETTERS at most."""
+    return _try_again(reason, message, rest, round(retry_after_s / RETRY_STEP_S) or 1)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
 def _try_again(reason: str, message: str, rest: str, steps: int) -> Status:
-    """Of an Unavailable that says this, to be tried again after so many RETRY_STEP_S."""
+    """To be tried again after so many RETRY_STEP_S."""
     error = errors.Unavailable(message, retry_after_s=steps * RETRY_STEP_S)
     error.reason, error.rest = reason, rest
     return _made(error)

@@ -14,8 +14,14 @@ from google.protobuf.message import DecodeError
 from control_plane.errors import ServiceError
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.serving.calls import HotCall
+from control_plane.serving.status import Status, try_again
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
-from provisioner.provisioning.admission_control import AdmissionController
+from provisioner.provisioning.admission_control import (
+    CROWDED,
+    CROWDED_BY_NEW,
+    AdmissionController,
+    Overloaded,
+)
 from provisioner.provisioning.known_clients import KnownClients
 from provisioner.provisioning.ticket_fallback import TicketFallback
 
@@ -38,11 +44,12 @@ class ProvisionAdmission:
         self._fallback = fallback
         self._admission = admission
         self._refused = refused
+        self._message, self._request = b"", pb.ProvisionRequest()  # read last
 
-    def rank(self, call: HotCall) -> int:
+    def rank(self, message: bytes) -> int:
         """KNOWN or NEW."""
         try:
-            request = pb.ProvisionRequest.FromString(call.payload)
+            request = self._read(message)
         except DecodeError:
             return NEW
         client_id = request.client_id
@@ -56,11 +63,28 @@ class ProvisionAdmission:
                 return KNOWN
         return NEW
 
+    def status(self, message: bytes, rank: int) -> Status | None:
+        """With a delay of its own. None for who shows a ticket, and where something else is wrong
+        than that too many wait."""
+        if rank == KNOWN and self._read(message).ticket:
+            return None
+        delay_s = self._admission.turn_away()
+        if delay_s is None:
+            return None
+        return try_again(Overloaded.reason, CROWDED_BY_NEW if rank == NEW else CROWDED, delay_s)
+
     def refuse(self, call: HotCall, rank: int) -> None:
         """With a delay of its own; who shows a ticket is answered from that where it can be."""
         if rank == NEW:
             call.fail(self._admission.refusal())
-        elif pb.ProvisionRequest.FromString(call.payload).ticket:
+        elif self._read(call.payload).ticket:
             self._refused(call, self._admission.refusal(known=True, shows_ticket=True))
         else:
             call.fail(self._admission.refusal(known=True))
+
+    def _read(self, message: bytes) -> pb.ProvisionRequest:
+        """Raises DecodeError."""
+        if message is not self._message:
+            self._request = pb.ProvisionRequest.FromString(message)
+            self._message = message
+        return self._request

@@ -95,6 +95,8 @@ class AdmissionController:
         """For one client that may not wait, one of TURNED_AWAY; it counts as turned away, unless it
         shows a ticket: then it is known, and answered by that. known: it has a home, as far as is
         known without asking the store."""
+        if not shows_ticket and (delay_s := self.turn_away()) is not None:
+            return Overloaded(CROWDED if known else CROWDED_BY_NEW, retry_after_s=delay_s)
         self.turned_away += not shows_ticket
         if self.store_away:
             return self.with_retry_delay(
@@ -107,6 +109,14 @@ class AdmissionController:
         return Overloaded(
             CROWDED if known else CROWDED_BY_NEW, retry_after_s=self._next_delay_s(MIN_RETRY_S)
         )
+
+    def turn_away(self) -> float | None:
+        """When one is to come back that hears nothing but that too many wait, s; it counts as
+        turned away. None: there is another reason, which `refusal` says."""
+        if self.store_away or not self.limit:
+            return None
+        self.turned_away += 1
+        return self._next_delay_s(MIN_RETRY_S)
 
     def with_retry_delay(self, error: E) -> E:
         """The same error for one client among many, with a delay of its own."""

@@ -11,21 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.errors import ServiceError, Unavailable
-from control_plane.serving.admission_queue import MOST_WAIT_S, OVERDUE_S, AdmissionQueue
+from control_plane.serving.admission_queue import MOST_SHARE, MOST_WAIT_S, OVERDUE_S, AdmissionQueue
 from control_plane.serving.calls import HotCall, Metadata
 from control_plane.serving.concurrency_limit import TARGET_S, ConcurrencyLimit
+from control_plane.serving.status import Status, try_again
 
 ROOM = 4
 QUEUE = int(ROOM * MOST_WAIT_S / TARGET_S)
+OF_NEW = int(QUEUE * MOST_SHARE)
 BANK, CITY = "ipv4:192.0.2.1:1000", "ipv4:192.0.2.2:1000"
 
 
 class Call(HotCall):
-    """A call of this rank, and what it was answered."""
+    """A call, and what it was answered; its message ends with its rank."""
 
-    def __init__(self, name: str, rank: int, peer: str, left_s: float | None) -> None:
-        self.payload = name.encode()
-        self.rank = rank
+    def __init__(self, message: str, peer: str, left_s: float | None) -> None:
+        self.payload = message.encode()
         self._peer = peer
         self._left_s = left_s
         self.heard: list[bytes | ServiceError] = []
@@ -69,15 +70,17 @@ class Door:
             limit=ConcurrencyLimit(least=ROOM, most=ROOM, idle=ROOM),
         )
 
-    def rank(self, call: HotCall) -> int:
-        assert isinstance(call, Call)
-        return call.rank
+    def rank(self, message: bytes) -> int:
+        return int(message.decode()[-1])
+
+    def status(self, message: bytes, rank: int) -> Status | None:
+        return None if message.startswith(b"ticket") else try_again("BUSY", "too many", 1.0)
 
     def refuse(self, call: HotCall, rank: int) -> None:
         call.fail(Unavailable("too many", retry_after_s=1.0))
 
     def ask(self, rank: int = 0, peer: str = BANK, left_s: float | None = None) -> Call:
-        call = Call(f"call-{len(self.calls)}", rank, peer, left_s)
+        call = Call(f"call-{len(self.calls)} of rank {rank}", peer, left_s)
         self.calls.append(call)
         self.queue.begin(call)
         return call
@@ -116,12 +119,70 @@ def test_more_than_can_be_begun_soon_are_refused_at_once() -> None:
 def test_who_is_of_the_first_rank_begins_first_and_takes_the_place_of_who_is_not() -> None:
     door = Door()
     door.full()
-    new = [door.ask(rank=1) for _ in range(QUEUE)]
+    new = [door.ask(rank=1) for _ in range(OF_NEW)]
     known = [door.ask() for _ in range(QUEUE - 1)]
-    assert [call.refused for call in new] == [True] * (QUEUE - 1) + [False]
+    assert [call.refused for call in new] == [True] * (OF_NEW - 1) + [False]
+    assert not any(call.refused for call in known)
     door.answer(QUEUE)
     assert door.names()[-QUEUE:] == [*(call.payload for call in known), new[-1].payload]
     assert door.ask(rank=1).heard == []
+
+
+def test_who_is_not_of_the_first_rank_may_not_fill_the_queue() -> None:
+    door = Door()
+    door.full()
+    new = [door.ask(rank=1) for _ in range(QUEUE)]
+    assert [call.refused for call in new] == [False] * OF_NEW + [True] * (QUEUE - OF_NEW)
+    assert not any(door.ask().refused for _ in range(QUEUE - OF_NEW))
+
+
+def test_where_those_of_the_first_rank_are_refused_fewer_others_may_wait_for_a_while() -> None:
+    door = Door()
+    door.full()
+    first = [door.ask() for _ in range(QUEUE + 1)]
+    assert first[-1].refused
+    door.queue.sample()
+    door.answer(QUEUE)
+    assert door.queue.waiting == 0
+    others = [door.ask(rank=1) for _ in range(OF_NEW)]
+    assert others[-1].refused
+    for _ in range(10):
+        door.queue.sample()
+    assert not door.ask(rank=1).refused
+
+
+@pytest.mark.parametrize("ranks", [(), (0,), (1, 0)])
+def test_nobody_is_turned_away_who_may_begin_or_wait(ranks: tuple[int, ...]) -> None:
+    door = Door()
+    if ranks:
+        door.full()
+    for rank in ranks:
+        door.ask(rank=rank)
+    assert door.queue.turn_away(b"call of rank 0") is None
+    assert door.queue.refused == [0, 0]
+
+
+def test_who_would_be_refused_is_turned_away_by_its_message_alone() -> None:
+    door = Door()
+    door.full()
+    [door.ask() for _ in range(OF_NEW)]
+    assert door.queue.turn_away(b"call of rank 0") is None
+    assert door.queue.turn_away(b"call of rank 1") == try_again("BUSY", "too many", 1.0)
+    [door.ask() for _ in range(QUEUE - OF_NEW)]
+    assert door.queue.turn_away(b"call of rank 0") == try_again("BUSY", "too many", 1.0)
+    assert door.queue.refused == [1, 1]
+    assert door.queue.turn_away(b"ticket of rank 0") is None, "its refusal takes the call"
+    assert door.queue.refused == [1, 1]
+
+
+def test_who_takes_the_place_of_another_is_not_turned_away() -> None:
+    door = Door()
+    door.full()
+    new = door.ask(rank=1)
+    [door.ask() for _ in range(QUEUE - 1)]
+    assert door.queue.turn_away(b"call of rank 0") is None
+    assert not door.ask().refused
+    assert new.refused
 
 
 def test_addresses_wait_in_turn() -> None:
@@ -167,7 +228,7 @@ def test_a_method_that_raises_or_answers_at_once_leaves_nobody_behind_it() -> No
     door = Door()
 
     def method(call: HotCall) -> None:
-        if call.payload == b"call-0":
+        if call.payload.startswith(b"call-0 "):
             raise RuntimeError("a fault of ours")
         call.reply(b"yes")
 

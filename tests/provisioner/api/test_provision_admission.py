@@ -58,7 +58,7 @@ class Door:
         )
 
     def rank(self, client_id: str, ticket: str = "") -> int:
-        return self.rules.rank(call_of(client_id, ticket))
+        return self.rules.rank(call_of(client_id, ticket).payload)
 
 
 def call_of(client_id: str, ticket: str = "") -> Call:
@@ -88,7 +88,7 @@ async def test_a_ticket_is_looked_at_and_shows_its_own_client_alone(door: Door) 
 
 
 async def test_what_is_no_request_goes_last(door: Door) -> None:
-    assert door.rules.rank(Call(b"\xff")) == NEW
+    assert door.rules.rank(b"\xff") == NEW
 
 
 async def test_each_refusal_has_a_delay_of_its_own_and_counts(door: Door) -> None:
