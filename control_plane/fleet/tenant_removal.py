@@ -164,6 +164,8 @@ class TenantRemover:
                     _all(keys.bootstrap_token(tenant_id, "")),
                     Delete(keys.policy(tenant_id)),
                     _all(keys.policy_version(tenant_id, 0, prefix=True)),
+                    _all(keys.POLICY_PINS + f"{tenant_id}/".encode()),
+                    Delete(keys.POLICY_PIN_COUNTS + tenant_id.encode()),
                     # Nor do names: all accounts are gone.
                     _all(keys.handle_claim(tenant_id, "")),
                     _all(keys.identifiers_of(tenant_id)),

@@ -12,18 +12,21 @@ from control_plane.audit.entry import Transactions
 from control_plane.audit.objects import AuditedObject, Context, ReadBefore
 from homeport.api.directory.v1 import directory_pb2 as directory_pb
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
+from homeport.api.policy.v1 import pin_pb2 as pin_pb
 from homeport.api.policy.v1 import policy_pb2 as policy
 from homeport.api.provisioning.v1 import provisioning_pb2 as provisioning
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from provisioner.api import (
     directory_service,
     fleet_service,
+    pin_service,
     policy_service,
     provisioning_service,
     tenant_service,
 )
 from provisioner.api.directory_service import DirectoryService
 from provisioner.api.fleet_service import FleetService
+from provisioner.api.pin_service import PinService
 from provisioner.api.policy_service import PolicyService
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
@@ -131,11 +134,15 @@ def directory_objects(directory: DirectoryService, *, marked: bool) -> Mapping[s
     }  # fmt: skip
 
 
-def policy_objects(policies: PolicyService) -> Mapping[str, AuditedObject]:
-    """The same of policies."""
+def policy_objects(policies: PolicyService, pins: PinService) -> Mapping[str, AuditedObject]:
+    """The same of policies and pins."""
 
     async def before(request: policy.ApplyPolicyRequest, context: Context) -> Message:
         return await policies.GetPolicy(policy.GetPolicyRequest(tenant=request.tenant), context)
+
+    async def pin(request: Any, context: Context) -> Message:
+        asked = pin_pb.GetPinRequest(tenant=request.tenant, client_id=request.client_id)
+        return await pins.GetPin(asked, context)
 
     return {
         f"/{policy_service.NAME}/ApplyPolicy": AuditedObject(
@@ -144,7 +151,22 @@ def policy_objects(policies: PolicyService) -> Mapping[str, AuditedObject]:
             target=_tenant_id,
             before=before,
             after=lambda response: response.policy,
-        )
+        ),
+        f"/{pin_service.NAME}/PinClient": AuditedObject(
+            kind="pin",
+            transactions=ONE,
+            target=lambda request: request.client_id,
+            before=pin,
+            after=lambda response: response.pin,
+        ),
+        f"/{pin_service.NAME}/UnpinClient": AuditedObject(
+            kind="pin",
+            transactions=ONE,
+            target=lambda request: request.client_id,
+            before=pin,
+            after=lambda response: None,
+            refused=lambda response: not response.unpinned,
+        ),
     }
 
 

@@ -7,6 +7,7 @@ import asyncio
 from control_plane.serving.status import duration
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.applied_policies.followed import FollowedPolicies
+from provisioner.applied_policies.pin_record import PinRecord
 from provisioner.geo.location import Location
 from provisioner.placement.explanation import Explanation, UnitVerdict
 from provisioner.placement_hooks.hooked_policies import SaidByHook
@@ -46,12 +47,25 @@ async def explained(
         response.policy.CopyFrom(policy_to_proto(policy))
         if said is not None:
             response.policy.hook.CopyFrom(hook_to_proto(said))
+    pin = policies.pins.of(client_key) if policies is not None and with_rules else None
+    if pin is not None:
+        response.pin.CopyFrom(pin_to_proto(pin))
     best = explanation.units[0] if explanation.rule else None
     if best is None:
         response.sentence = sentence_of(client_id, "", explanation.refusal, policy)
     else:
         response.sentence = sentence_of(client_id, best.id, best.reason, policy)
+    if pin is not None:
+        response.sentence += f"; it is pinned to {pin.unit or 'a unit that cannot be read'}"
     return response
+
+
+def pin_to_proto(pin: PinRecord) -> pb.ExplainedPin:
+    """In which unit a client has to live."""
+    made = pb.ExplainedPin(unit_id=pin.unit, reason=pin.reason)
+    if pin.until_ms:
+        made.until_time.FromMilliseconds(pin.until_ms)
+    return made
 
 
 def hook_to_proto(said: SaidByHook) -> pb.ExplainedHook:

@@ -76,7 +76,9 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
                 version=request.base_version + 1, document=request.document, at_ms=0
             )
             async with self._counting:
-                effect = await effect_of(compiled, self._fleet_view.fleet, self._clients)
+                effect = await effect_of(
+                    compiled, self._fleet_view.fleet, self._clients, self._followed.pins
+                )
             return pb.ApplyPolicyResponse(
                 policy=_to_proto(tenant, would_be),
                 warnings=warnings,

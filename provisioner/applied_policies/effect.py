@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from control_plane import keys
 from control_plane.store.damaged import UNREADABLE
+from provisioner.applied_policies.followed_pins import FollowedPins
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.placement.eligibility import Eligibility
@@ -41,10 +42,16 @@ async def effect_of(
     compiled: CompiledPolicy,
     fleet: PlacementFleet,
     clients: ClientKeys,
+    pins: FollowedPins | None = None,
     *,
     most: int = MOST_CLIENTS,
 ) -> PolicyEffect:
-    """Of a policy that was not applied yet. Raises StoreUnavailable."""
+    """Of a policy that was not applied yet, and of the pins beside it. Raises StoreUnavailable."""
+
+    def policy_of(record: AssignmentRecord, key: bytes) -> PlacementPolicy:
+        policy = compiled.of(record.location, record.placed_by(key))
+        return policy if pins is None else pins.applied(policy, key)
+
     effect = PolicyEffect()
     prefix = keys.assignment(compiled.tenant, "")
     units: dict[str, PlacementUnit] = {unit.id: unit for unit in fleet.units}
@@ -58,9 +65,9 @@ async def effect_of(
                     record = decode_assignment(pair.value)
                 except UNREADABLE:
                     continue
-                _count(effect, compiled, eligibilities, fleet, pair.key, record)
+                policy = policy_of(record, pair.key)
+                _count(effect, compiled, eligibilities, fleet, policy, record)
                 unit = units.get(record.unit)
-                policy = compiled.of(record.location, record.placed_by(pair.key))
                 if unit and not allows(unit, policy, record.location, compiled.tenant):
                     effect.displaced += 1
             await asyncio.sleep(0)
@@ -77,14 +84,14 @@ def _count(
     compiled: CompiledPolicy,
     eligibilities: dict[PlacementPolicy, Eligibility],
     fleet: PlacementFleet,
-    key: bytes,
+    policy: PlacementPolicy,
     record: AssignmentRecord,
 ) -> None:
     location, tenant = record.location, compiled.tenant
     effect.clients += 1
     certainty = certainty_of(location, compiled.document.certain_within_km)
     effect.by_certainty[certainty.value] += 1
-    stage: PlacementPolicy | None = compiled.of(location, record.placed_by(key))
+    stage: PlacementPolicy | None = policy
     first = None
     while stage is not None:
         if stage not in eligibilities:

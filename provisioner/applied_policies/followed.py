@@ -12,11 +12,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import TypeAlias
 
 from control_plane import keys
 from control_plane.errors import ServiceError
 from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
+from provisioner.applied_policies.followed_pins import FollowedPins
+from provisioner.applied_policies.pin_record import PinRecord, read_pin
 from provisioner.applied_policies.record import PolicyRecord, read_policy_record
 from provisioner.geo.location import Location
 from provisioner.placement.filters import PlacementPolicy
@@ -28,6 +31,18 @@ log = logging.getLogger(__name__)
 HEARD_S = 1.0  # that a change is waited for
 READ_S = 0.5  # and then that it is compiled, while nobody gets a home here
 COMPILE_S = 60.0  # for one policy, with room for a machine that is busy with other things
+
+
+_POLICIES = keys.POLICIES.removeprefix(keys.WHO_MAY_LIVE).decode()
+_PINS = keys.POLICY_PINS.removeprefix(keys.WHO_MAY_LIVE).decode()
+_Followed: TypeAlias = PolicyRecord | PinRecord | bytes
+
+
+def _read(pair: KeyValue) -> _Followed:
+    """A policy, a pin, or whatever else is kept beside them."""
+    if pair.key.startswith(keys.POLICIES):
+        return read_policy_record(pair)
+    return read_pin(pair) if pair.key.startswith(keys.POLICY_PINS) else b""
 
 
 class FollowedPolicies:
@@ -50,6 +65,9 @@ class FollowedPolicies:
         self._default = default
         self.wall = wall
         self._compiled: dict[str, CompiledPolicy] = {}
+        self._stamps: dict[str, int] = {}  # how often what a tenant's policy says has changed
+        self.pins = FollowedPins(wall=wall, on_change=self._stamp)
+        self._pinned = self.pins.by_client
         self._unknown: dict[str, PlacementPolicy] = {}  # of tenants whose policy was never read
         self._behind: dict[str, str] = {}
         self._changed: dict[str, PolicyRecord | None] = {}
@@ -57,9 +75,8 @@ class FollowedPolicies:
         self.overdue: set[str] = set()  # tenants whose newest policy was waited for in vain
         self._awake = asyncio.Event()
         self._progress = asyncio.Condition()
-        self.replica = Replica(
-            store, keys.POLICIES, read_policy_record, self._note, keeps_pairs=True
-        )
+        # One, so that its revision is of all that a fence asks for: a change of either rewrites it.
+        self.replica = Replica(store, keys.WHO_MAY_LIVE, _read, self._note, keeps_pairs=True)
 
     # -- as a PolicySource -------------------------------------------------------------
 
@@ -72,18 +89,29 @@ class FollowedPolicies:
         """By what a client is placed."""
         compiled = self._compiled.get(tenant)
         if compiled is not None:
-            return compiled.of(location, client_key)
-        if self._unknown:
-            return self._unknown.get(tenant, self._default)
-        return self._default
+            policy = compiled.of(location, client_key)
+        elif self._unknown:
+            policy = self._unknown.get(tenant, self._default)
+        else:
+            policy = self._default
+        if self._pinned and client_key in self._pinned:
+            return self.pins.applied(policy, client_key)
+        return policy
 
     def revision_of(self, tenant: str) -> int:
         """The version of a tenant's policy that counts here now; 0: it has none."""
         compiled = self._compiled.get(tenant)
         return compiled.revision if compiled is not None else 0
 
+    def stamp_of(self, tenant: str) -> int:
+        """As CurrentPolicies."""
+        return self._stamps.get(tenant, 0)
+
     def is_alike(self, tenant: str, location: Location) -> bool:
-        """Whether the tenant's policy treats all its clients at a location alike, at all times."""
+        """Whether the tenant's policy treats all its clients at a location alike, at all times, and
+        none of them is pinned."""
+        if self.pins.any_of(tenant):
+            return False
         compiled = self._compiled.get(tenant)
         return compiled is None or compiled.is_alike(location)
 
@@ -117,8 +145,8 @@ class FollowedPolicies:
         return True
 
     async def heard(self, revision: int) -> bool:
-        """Whether the policies are known as of a revision of the store, in bounds: what was heard
-        of is compiled, but for the tenants that are `overdue` then."""
+        """Whether the policies and pins are known as of a revision of the store, in bounds: what
+        was heard of is compiled, but for the tenants that are `overdue` then."""
         if not await self.replica.wait_for_revision(revision, timeout_s=self._heard_s):
             return False
         try:
@@ -135,7 +163,7 @@ class FollowedPolicies:
     # -- its life ----------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Reads and compiles everything. Raises StoreUnavailable."""
+        """Reads everything, and compiles it. Raises StoreUnavailable."""
         await self.replica.start()
         await self._compile_changed()
 
@@ -152,9 +180,18 @@ class FollowedPolicies:
                 await self._awake.wait()
                 await self._compile_changed()
 
-    def _note(self, tenant: str, record: PolicyRecord | None) -> None:
-        self._changed[tenant] = record
-        self._awake.set()
+    def _stamp(self, tenant: str) -> None:
+        self._stamps[tenant] = self._stamps.get(tenant, 0) + 1
+
+    def _note(self, name: str, record: _Followed | None) -> None:
+        """name: what follows WHO_MAY_LIVE in the key."""
+        if name.startswith(_PINS):
+            pin = record if isinstance(record, PinRecord) else None
+            self.pins.note(name.removeprefix(_PINS), pin)
+        elif name.startswith(_POLICIES):
+            policy = record if isinstance(record, PolicyRecord) else None
+            self._changed[name.removeprefix(_POLICIES)] = policy
+            self._awake.set()
 
     async def _compile_changed(self) -> None:
         self._awake.clear()
@@ -172,6 +209,7 @@ class FollowedPolicies:
 
     async def _take(self, tenant: str, record: PolicyRecord | None) -> None:
         if record is None:
+            self._stamp(tenant)
             for kept in (self._compiled, self._unknown, self._behind):
                 kept.pop(tenant, None)
             return
@@ -192,6 +230,7 @@ class FollowedPolicies:
             self._keep_older(tenant, record, str(error) or "compiling it takes too long here")
             return
         self._compiled[tenant] = compiled
+        self._stamp(tenant)
         self._unknown.pop(tenant, None)
         if self._behind.pop(tenant, None) is not None:
             log.info("the policy of tenant %s can be read again", tenant)
@@ -210,6 +249,7 @@ class FollowedPolicies:
             "cannot read the policy of tenant %s, and gives its clients no new homes: %s",
             tenant, first,
         )  # fmt: skip
+        self._stamp(tenant)
         self._unknown[tenant] = PlacementPolicy(
             denied=f"this server cannot read the policy of tenant {tenant}", denied_by="-"
         )

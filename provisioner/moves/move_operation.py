@@ -70,11 +70,13 @@ class MoveRequest:
 
 
 class MoveTarget(NamedTuple):
-    """Where a client is to go, and what decided it: of a policy of this revision."""
+    """Where a client is to go, and what decided it: of a policy of this revision, and of what
+    policies said under this stamp."""
 
     account: Account
     why: Provenance
     policy: int
+    stamp: int
 
 
 class Moved(NamedTuple):
@@ -103,7 +105,7 @@ Outcome: TypeAlias = Moved | Superseded | NotMoved
 
 class MoveOperation(Move):
     """See the module. `outcome` is set once. find(request): where it should go, as things
-    stand; policy_of(tenant): the revision of the policy that it goes by; lease: of its departure;
+    stand; stamp_of(tenant): of what its policy says now; lease: of its departure;
     held: the hold that stands beside the assignment."""
 
     __slots__ = (
@@ -111,8 +113,8 @@ class MoveOperation(Move):
         "_find",
         "_held",
         "_lease",
-        "_policy",
-        "_policy_of",
+        "_stamp",
+        "_stamp_of",
         "guards",
         "outcome",
         "request",
@@ -125,7 +127,7 @@ class MoveOperation(Move):
         source: Account,
         *,
         find: Callable[[MoveRequest], MoveTarget | ServiceError],
-        policy_of: Callable[[str], int],
+        stamp_of: Callable[[str], int],
         lease: int,
         held: KeyValue | None,
         at_ms: int,
@@ -140,8 +142,8 @@ class MoveOperation(Move):
         self.guards: Sequence[port.Compare] = ()
         self.writes: Sequence[port.Operation] = ()
         self._find = find
-        self._policy_of = policy_of
-        self._policy = 0
+        self._stamp_of = stamp_of
+        self._stamp = 0
         self._lease = lease
         self._held = held
         self._at_ms = at_ms
@@ -153,7 +155,7 @@ class MoveOperation(Move):
         target = self._find(self.request)
         if isinstance(target, ServiceError):
             return target
-        self._policy = target.policy
+        self._stamp = target.stamp
         account, request, record = target.account, self.request, self.request.record
         unit, epoch = account.unit, record.epoch + 1
         home = request.home if request.home != unit else ""
@@ -185,7 +187,7 @@ class MoveOperation(Move):
         return account
 
     def is_current(self) -> bool:
-        return self._policy_of(self.request.tenant.id) == self._policy
+        return self._stamp_of(self.request.tenant.id) == self._stamp
 
     def assigned(self, revision: int) -> None:
         epoch = self.request.record.epoch + 1

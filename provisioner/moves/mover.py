@@ -39,7 +39,7 @@ from provisioner.moves.move_operation import (
 from provisioner.moves.plan import MoveStrategy
 from provisioner.moves.targets import Targets
 from provisioner.placement.choice import Choice, NoChoice
-from provisioner.placement.filters import PolicySource
+from provisioner.placement.filters import CurrentPolicies
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.hook_candidates import HookCandidates
 from provisioner.placement_hooks.hooked_policies import HookedPolicies
@@ -64,7 +64,7 @@ class Mover:
         clients: ClientKeys,
         *,
         new_ledger: Callable[[], Ledger],
-        policies: PolicySource,
+        policies: CurrentPolicies,
         fleet: PlacementFleet,
         endpoint: Callable[[str], str],
         lease: Callable[[bytes], Awaitable[int]],
@@ -197,7 +197,7 @@ class Mover:
             request,
             ledger.account(request.record.unit),
             find=self._find,
-            policy_of=self._policies.revision_of,
+            stamp_of=self._policies.stamp_of,
             lease=lease,
             held=await self._held(request),
             at_ms=int(self._wall() * 1000),
@@ -274,6 +274,7 @@ class Mover:
             self._ledger.account(fleet.units[unit_index].id),
             why,
             self._policies.revision_of(request.tenant.id),
+            self._policies.stamp_of(request.tenant.id),
         )
 
     async def _held(self, request: MoveRequest) -> KeyValue | None:

@@ -59,6 +59,10 @@ class PlacementPolicy:
         """As a PolicySource."""
         return self.revision
 
+    def stamp_of(self, tenant: str) -> int:
+        """As CurrentPolicies."""
+        return self.revision
+
 
 class PolicySource(Protocol):
     """Knows by what each client is placed."""
@@ -75,6 +79,14 @@ class PolicySource(Protocol):
 
     def revision_of(self, tenant: str) -> int:
         """The revision of a tenant's policy that counts now; 0: it has none."""
+        ...
+
+
+class CurrentPolicies(PolicySource, Protocol):
+    """One whose answers change: whoever decided by one can tell whether it still counts."""
+
+    def stamp_of(self, tenant: str) -> int:
+        """Another number once what is said of any client of the tenant may have changed."""
         ...
 
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from control_plane.supervision import Supervisor
 from provisioner.geo.location import Location
-from provisioner.placement.filters import PlacementPolicy, PolicySource
+from provisioner.placement.filters import CurrentPolicies, PlacementPolicy
 from provisioner.placement.hook_answers import answered, unanswered
 from provisioner.placement.hook_candidates import HookCandidates
 from provisioner.placement.hooks import HookAnswer, HookUse
@@ -57,7 +57,7 @@ class HookedPolicies:
 
     def __init__(
         self,
-        policies: PolicySource,
+        policies: CurrentPolicies,
         hooks: Mapping[str, AskedHook],
         *,
         supervisor: Supervisor,
@@ -98,6 +98,10 @@ class HookedPolicies:
     def revision_of(self, tenant: str) -> int:
         """The version of a tenant's policy that counts here now."""
         return self._policies.revision_of(tenant)
+
+    def stamp_of(self, tenant: str) -> int:
+        """As CurrentPolicies."""
+        return self._policies.stamp_of(tenant)
 
     # -- asking ------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
 
     proof: what its caller showed of being the client; receiver: what `reply` and `fail` answer;
     joined: those who asked for the same client while this was under way; checked_store: whether
-    the store was asked for an assignment of it; policy: the revision by which `choose` chose last.
+    the store was asked for an assignment of it; stamp: of the policies by which `choose` chose.
     attributes: that its caller tells of it; placed_by: by what it is placed where it is new.
     """
 
@@ -99,9 +99,9 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         "location",
         "placed_by",
         "plain",
-        "policy",
         "proof",
         "receiver",
+        "stamp",
         "tenant",
         "with_ticket",
         "writes",
@@ -167,9 +167,10 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         account = placer.accounts[choice.unit_index]
         location = self.location
         why = placer.provenance(choice, location)
-        self.policy = placer.policies.revision_of(self.tenant.id)
+        tenant_id, policies = self.tenant.id, placer.policies
+        self.stamp = policies.stamp_of(tenant_id)
         self.value = encode_assignment(
-            account.unit, 1, self.at_ms, location.cell, self.policy, why=why,
+            account.unit, 1, self.at_ms, location.cell, policies.revision_of(tenant_id), why=why,
             key=self.proof.bound_key, subdivision=location.subdivision,
             attributes=attributes_of(self.placed_by),
         )  # fmt: skip
@@ -185,7 +186,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         return account
 
     def is_current(self) -> bool:
-        return self.flow.placer.policies.revision_of(self.tenant.id) == self.policy
+        return self.flow.placer.policies.stamp_of(self.tenant.id) == self.stamp
 
     def assigned(self, revision: int) -> None:
         self.flow.assigned(self)

@@ -16,7 +16,7 @@ from provisioner.ledger.port import Ledger
 from provisioner.ledger.provenance import encode_provenance, provenance_of
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.explanation import Explanation, explain
-from provisioner.placement.filters import PolicySource
+from provisioner.placement.filters import CurrentPolicies
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.hooks import UNANSWERED
 from provisioner.placement.occupancy import Occupancy
@@ -53,7 +53,7 @@ class Placer:
         self,
         fleet_view: FleetView,
         ledger: Ledger,
-        policies: PolicySource,
+        policies: CurrentPolicies,
         *,
         jitter: Callable[[], float],
         hooks: HookedPolicies | None = None,

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from grpc import aio
 
 from control_plane.supervision import Supervisor
-from provisioner.placement.filters import PolicySource
+from provisioner.placement.filters import CurrentPolicies
 from provisioner.placement_hooks.asked_hook import AskedHook
 from provisioner.placement_hooks.configured import ConfiguredHook, read_hooks
 from provisioner.placement_hooks.grpc_hook import GrpcHook, plain_channel, tls_channel
@@ -21,7 +21,7 @@ from provisioner.settings import Settings
 
 
 def build_hooks(
-    settings: Settings, policies: PolicySource, supervisor: Supervisor, stack: AsyncExitStack
+    settings: Settings, policies: CurrentPolicies, supervisor: Supervisor, stack: AsyncExitStack
 ) -> HookedPolicies:
     """Over the policies as they are followed; connections end with `stack`. Raises InvalidInput."""
     configured = read_hooks(settings.policy_hooks) if settings.policy_hooks is not None else {}

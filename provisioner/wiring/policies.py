@@ -9,8 +9,10 @@ import time
 from dataclasses import dataclass
 
 from control_plane.offloading.pool import ProcessPool
+from provisioner.api.pin_service import PinService
 from provisioner.api.policy_service import PolicyService
 from provisioner.api.policy_simulations import LIMITS, TASKS, WAITING_OF_TENANT, PolicySimulations
+from provisioner.applied_policies.pin_registry import PinRegistry
 from provisioner.applied_policies.registry import PolicyRegistry
 from provisioner.settings import Settings
 from provisioner.wiring.state import ServerState
@@ -22,6 +24,7 @@ class PolicyParts:
     """processes: in which policies are tried and simulated; there is none while nobody asks."""
 
     service: PolicyService
+    pins: PinService
     processes: ProcessPool
 
     def tasks(self) -> dict[str, Task]:
@@ -32,6 +35,7 @@ class PolicyParts:
 def build_policies(settings: Settings, state: ServerState) -> PolicyParts:
     """Over what the server knows."""
     cluster_set = state.cluster_set
+    clusters = tuple(cluster_set.clusters.values()) if cluster_set else ()
     processes = ProcessPool(
         TASKS, workers=1, limits=LIMITS, on_demand=True, of_tenant=WAITING_OF_TENANT
     )
@@ -39,7 +43,7 @@ def build_policies(settings: Settings, state: ServerState) -> PolicyParts:
         PolicyRegistry(
             state.store,
             wall=time.time,
-            assignment_clusters=tuple(cluster_set.clusters.values()) if cluster_set else (),
+            assignment_clusters=clusters,
         ),
         state.policies,
         state.fleet_view,
@@ -55,4 +59,10 @@ def build_policies(settings: Settings, state: ServerState) -> PolicyParts:
         ),
         hooks=state.hooked.hooks,
     )
-    return PolicyParts(service=service, processes=processes)
+    pins = PinService(
+        PinRegistry(state.store, wall=time.time, assignment_clusters=clusters),
+        state.policies,
+        state.fleet_view,
+        state.client_keys,
+    )
+    return PolicyParts(service=service, pins=pins, processes=processes)

@@ -44,6 +44,7 @@ from control_plane.tracing.tracer import Tracer
 from provisioner.api import (
     directory_service,
     fleet_service,
+    pin_service,
     policy_service,
     provisioning_service,
     tenant_service,
@@ -89,7 +90,7 @@ from provisioner.wiring.use_case import UseCase
 
 SERVICES = (
     provisioning_service.NAME, fleet_service.NAME, tenant_service.NAME, directory_service.NAME,
-    audit_service.NAME, policy_service.NAME, *OF_ORGANISATIONS, *OF_NUMBERS,
+    audit_service.NAME, policy_service.NAME, pin_service.NAME, *OF_ORGANISATIONS, *OF_NUMBERS,
 )  # fmt: skip
 
 METHOD_QUOTAS = {**provisioning_service.QUOTAS, **directory_service.QUOTAS}
@@ -286,7 +287,7 @@ def build_services(
             **directory_objects(directory_service, marked=cluster_set is None),
             **organisations.audited,
             **numbers.audited,
-            **policy_objects(policies.service),
+            **policy_objects(policies.service, policies.pins),
         },
         access.control,
         proxies,
@@ -298,6 +299,7 @@ def build_services(
         fleet_service.service(),
         tenant_service.service(),
         policies.service.service(),
+        policies.pins.service(),
         directory_service.service(lookups.begin, claims.begin),
         auditing.service.service(),
         *organisations.services,

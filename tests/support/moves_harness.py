@@ -122,6 +122,9 @@ class MovesHarness:
     def revision_of(self, tenant: str) -> int:
         return self.policy.revision
 
+    def stamp_of(self, tenant: str) -> int:
+        return self.policy.revision
+
     def _endpoint(self, unit: str) -> str:
         spec = self.fleet_view.seen(unit)
         return self.endpoints.get(unit) or (spec.endpoint if spec is not None else "")

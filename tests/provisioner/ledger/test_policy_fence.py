@@ -21,6 +21,7 @@ from control_plane.fleet.unit import TenantId, TenantSpec
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import KeyValue, Put, Store, Txn
 from provisioner.applied_policies.followed import FollowedPolicies
+from provisioner.applied_policies.pin_registry import PinRegistry
 from provisioner.applied_policies.registry import PolicyRegistry
 from provisioner.ledger.assignment import decode_assignment, encode_assignment
 from provisioner.ledger.fences import Fences
@@ -61,10 +62,15 @@ def registry(store: EmbeddedStore) -> PolicyRegistry:
     return PolicyRegistry(store, wall=time.time)
 
 
+@pytest.fixture
+def pins(store: EmbeddedStore) -> PinRegistry:
+    return PinRegistry(store, wall=time.time)
+
+
 class ByPolicy(Claim):
     """A client that wants the first unit that its policy lets it live in."""
 
-    __slots__ = ("asked", "outcome", "policies", "revision_of", "server")
+    __slots__ = ("asked", "outcome", "server", "stamp")
 
     def __init__(self, server: Server, client: str, tenant: str) -> None:
         self.server = server
@@ -76,6 +82,7 @@ class ByPolicy(Claim):
     def choose(self):
         tenant, policies = self.key.split(b"/")[-2].decode(), self.server.policies
         self.asked.append(policies.revision_of(tenant))
+        self.stamp = policies.stamp_of(tenant)
         policy = policies.of(tenant, at(52.5, 13.4, country="DE"), self.key)
         for one in FLEET.units:
             account = self.server.ledger.account(one.id)
@@ -85,7 +92,7 @@ class ByPolicy(Claim):
         return Exhausted("none of them")
 
     def is_current(self) -> bool:
-        return self.server.policies.revision_of(self.key.split(b"/")[-2].decode()) == self.asked[-1]
+        return self.server.policies.stamp_of(self.key.split(b"/")[-2].decode()) == self.stamp
 
     def assigned(self, revision: int) -> None:
         self.outcome.set_result(self.account.unit)
@@ -269,3 +276,31 @@ async def test_the_fence_of_a_cluster_names_the_revision_of_the_control_data(sto
         assert asked == [revision]
     finally:
         await cluster.close()
+
+
+async def test_a_server_that_has_not_heard_of_a_pin_gives_no_home_without_it(store, pins):
+    async with server(store, hears=False) as deaf, server(store) as other:
+        assert await deaf.ask("before") == "dublin"
+        await pins.pin("acme", "after", "virginia", reason="", until_ms=0)
+        assert await deaf.ask("after", within_s=0.5) == "UNAVAILABLE"
+        assert await other.ask("after") == "virginia"
+        assert await other.ask("another") == "dublin"
+
+
+async def test_who_was_decided_before_it_was_pinned_and_waits_is_decided_anew(store, pins):
+    async with server(store) as one:
+        assert await one.ask("first") == "dublin"
+        await pins.pin("acme", "pinned-then", "virginia", reason="", until_ms=0)
+        waits = one.begin("waits")  # decided, and in the queue: the loop has not turned since
+        _, revision = await pins.pin("acme", "waits", "virginia", reason="", until_ms=0)
+        unit = await asyncio.wait_for(waits.outcome, WAIT_S)
+        written = await store.get(waits.key)
+        assert unit == "virginia" or written.mod_revision < revision
+        assert await one.ask("pinned-then") == "virginia"
+
+
+async def test_one_whose_pin_was_taken_away_goes_where_the_others_do(store, pins):
+    await pins.pin("acme", "a", "virginia", reason="", until_ms=0)
+    async with server(store) as one:
+        await pins.unpin("acme", "a")
+        assert await one.ask("a") == "dublin"

@@ -24,6 +24,7 @@ from provisioner.placement.hook_answers import answered, unanswered
 from provisioner.placement.hooks import HookAnswer
 from provisioner.placement.policy_chooser import PolicyChooser
 from provisioner.policy.faulty import FaultyPolicy
+from provisioner.policy.pinning import pinned
 from tests.support.fleets import at, occupied, unit
 from tests.support.policies import client, compiled
 
@@ -84,7 +85,19 @@ locations = st.one_of(
 steps = st.lists(
     st.tuples(
         st.sampled_from(
-            ["place", "place", "drain", "spread", "better", "fill", "free", "close", "stale"]
+            [
+                "place",
+                "place",
+                "drain",
+                "spread",
+                "better",
+                "fill",
+                "free",
+                "close",
+                "stale",
+                "pin",
+                "unpin",
+            ]
         ),
         st.sampled_from(CLIENTS),
         locations,
@@ -174,9 +187,12 @@ class Clients:
     def __init__(self, policy):
         self.policy = policy
         self.answer = None
+        self.pins = {}
 
     def of(self, tenant, location, client_key):
         policy = self.policy.of(location, client_key)
+        if client_key in self.pins:
+            policy = pinned(policy, self.pins[client_key])
         if policy.hook is None:
             return policy
         return unanswered(policy) if self.answer is None else answered(policy, self.answer)
@@ -218,6 +234,10 @@ def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, mad
             closed = replace(fleet.units[index], accepting=False, not_accepting_reason="drains")
             changed = (*fleet.units[:index], closed, *fleet.units[index + 1 :])
             server = Seen(PlacementFleet(units=changed, revision=2), source, occupancy)
+        elif step == "pin":
+            source.pins[key] = f"u{number}"
+        elif step == "unpin":
+            source.pins.pop(key, None)
         elif step == "stale":  # started from a snapshot: everything is worked out anew
             source.policy = compiled(text_of(said, pool, hook))
             server = Seen(first.fleet, source, occupancy)
@@ -235,6 +255,7 @@ def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, mad
             if isinstance(choice, Choice):
                 found = server.fleet.units[choice.unit_index]
                 assert not forbidden(found, name, located, said)
+                assert source.pins.get(key, found.id) == found.id
                 assert found.accepting
                 assert server.targets.allows(choice.unit_index, located, "acme", key)
                 assert occupancy.room[choice.unit_index] > 0

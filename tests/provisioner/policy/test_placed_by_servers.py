@@ -16,6 +16,8 @@ from control_plane.fleet.liveness import Liveness
 from control_plane.fleet.move_job import JobKind, MoveJob
 from control_plane.fleet.unit import TenantSpec
 from control_plane.store.embedded import EmbeddedStore
+from provisioner.applied_policies.followed_pins import FollowedPins
+from provisioner.applied_policies.pin_record import PinRecord
 from provisioner.placement.hooks import HookAnswer
 from provisioner.placement_hooks.asked_hook import AskedHook
 from provisioner.placement_hooks.circuit_breaker import CircuitBreaker
@@ -27,6 +29,7 @@ from tests.support.servers import PLACES, units
 from tests.support.unit_records import unit_status
 
 BANK = {"kind": "bank"}
+PINNED = {f"{kind}-{n}": "mumbai" for kind in ("gov", "x") for n in range(0, 90, 4)}
 RULES = """
 groups: {gov: {patterns: ["gov-*"]}, bank: {attributes: {kind: bank}}}
 rules:
@@ -71,6 +74,14 @@ def told_of(name):
     return BANK if int(name.rpartition("-")[2]) % 2 else None
 
 
+def pins_of():
+    """As a server follows them."""
+    pins = FollowedPins(wall=time.time, on_change=lambda tenant: None)
+    for name, unit in PINNED.items():
+        pins.note(f"t/{name}", PinRecord(unit=unit, at_ms=1))
+    return pins
+
+
 def check(homes):
     """Each where no rule forbids it, by the place that its record has."""
     for name, home in homes.items():
@@ -81,6 +92,7 @@ def check(homes):
         assert not (longitude < -20.0 and country not in ("US", "BR")), (name, home)
         assert not (name.startswith("gov") and country != "US"), (name, home)
         assert home.attributes == told_of(name), (name, home)
+        assert PINNED.get(name, home.unit) == home.unit, (name, home)
         assert not (home.attributes == BANK and country == "SG"), (name, home)
 
 
@@ -96,7 +108,8 @@ async def test_every_record_keeps_to_the_policy(tmp_path, seed):
     await tenant(store)
     fleet = units(dublin=25, virginia=60, singapore=25, mumbai=60, sao_paulo=60)
     async with at_work(store, hooks={"anything": asked}) as moves:
-        moves.of = lambda tenant, location, key: policy.of(location, key)
+        pins = pins_of()
+        moves.of = lambda tenant, location, key: pins.applied(policy.of(location, key), key)
         # It does not follow the fleet: as one that started from its snapshot.
         async with provisioning(store, fleet, hooked=moves.hooked) as serving:
 

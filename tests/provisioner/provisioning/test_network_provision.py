@@ -81,6 +81,8 @@ class OneTenant:
     def revision_of(self, tenant):
         return self.made.revision
 
+    stamp_of = revision_of
+
 
 async def test_only_who_asks_and_is_new_is_told(store):
     async with provisioning(store, FLEET) as harness:

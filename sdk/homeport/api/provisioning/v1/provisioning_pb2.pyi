@@ -892,6 +892,36 @@ class ExplainedHook(_message.Message):
 Global___ExplainedHook: _TypeAlias = ExplainedHook  # noqa: Y015
 
 @_typing.final
+class ExplainedPin(_message.Message):
+    """That the client has to live in one unit, whatever else its policy says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    unit_id: _builtins.str
+    reason: _builtins.str
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """absent: it has no end"""
+
+    def __init__(
+        self,
+        *,
+        unit_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "unit_id", b"unit_id", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedPin: _TypeAlias = ExplainedPin  # noqa: Y015
+
+@_typing.final
 class ExplainPlacementResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -905,6 +935,7 @@ class ExplainPlacementResponse(_message.Message):
     CURRENT_DECISION_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     SENTENCE_FIELD_NUMBER: _builtins.int
+    PIN_FIELD_NUMBER: _builtins.int
     location_reason: _builtins.str
     """one sentence: how the location was found"""
     rule: _builtins.str
@@ -938,6 +969,10 @@ class ExplainPlacementResponse(_message.Message):
     def policy(self) -> Global___ExplainedPolicy:
         """What the tenant's policy makes of it; absent: the tenant has none, or the caller is the client."""
 
+    @_builtins.property
+    def pin(self) -> Global___ExplainedPin:
+        """absent: it is not pinned, or the caller may not see the policy"""
+
     def __init__(
         self,
         *,
@@ -951,10 +986,11 @@ class ExplainPlacementResponse(_message.Message):
         current_decision: Global___Decision | None = ...,
         policy: Global___ExplainedPolicy | None = ...,
         sentence: _builtins.str = ...,
+        pin: Global___ExplainedPin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location", "policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location", "pin", b"pin", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location", "location_reason", b"location_reason", "policy", b"policy", "rule", b"rule", "sentence", b"sentence", "stale", b"stale", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location", "location_reason", b"location_reason", "pin", b"pin", "policy", b"policy", "rule", b"rule", "sentence", b"sentence", "stale", b"stale", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
