@@ -9,9 +9,11 @@ its parent: its pipe is closed then.
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
@@ -40,6 +42,9 @@ class SideProcess:
         self._decisions = decisions
         self._pipe = pipe
         self._told = len(decisions)
+        self._written = BytesIO()
+        # One pickler for all: what was sent once stays the same object, as policies have to.
+        self._pickler = pickle.Pickler(self._written)
         capacities, room = decisions.simulated.capacities, decisions.simulated.room
         self.clients = [has - free for has, free in zip(capacities, room, strict=True)]
         self.rules: Sequence[str] = []
@@ -48,8 +53,12 @@ class SideProcess:
         """Has the clients of a chunk placed; shapes (count,). Raises Unavailable, as `placed`."""
         added = self._decisions.classes(self._told)
         self._told += len(added)
+        self._written.seek(0)
+        self._written.truncate()
+        self._pickler.dump(added)
         try:
-            self._pipe.send((added, classes.astype(np.int32), slots.astype(np.int16)))
+            self._pipe.send_bytes(self._written.getvalue())
+            self._pipe.send((classes.astype(np.int32), slots.astype(np.int16)))
         except OSError as error:
             raise Unavailable(_GONE) from error
 
@@ -86,18 +95,38 @@ def can_fork() -> bool:
     return hasattr(os, "fork") and len(os.sched_getaffinity(0)) > 1
 
 
+class Heard:
+    """What a side process hears of classes and clients."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._read = BytesIO()
+        self._unpickler = pickle.Unpickler(self._read)
+
+    def next(self, decisions: Decisions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The next chunk's (classes, slots); the classes that it brings are added. Raises EOFError
+        where there are no more."""
+        told = self._pipe.recv_bytes()
+        classes, slots = self._pipe.recv()
+        self._read.seek(0)
+        self._read.truncate()
+        self._read.write(told)
+        self._read.seek(0)
+        added: list[tuple[Location, PlacementPolicy]] = self._unpickler.load()
+        for location, policy in added:
+            decisions.add(location, policy)
+        return classes.astype(np.int64), slots.astype(np.int64)
+
+
 def _run(decisions: Decisions, pipe: Connection, others: Connection) -> None:
     others.close()  # so that it hears when the parent is gone
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-    run = ExactRun(decisions)
-    added: list[tuple[Location, PlacementPolicy]]
+    run, heard = ExactRun(decisions), Heard(pipe)
     while True:
         try:
-            added, classes, slots = pipe.recv()
+            classes, slots = heard.next(decisions)
         except EOFError:
             return
-        for location, policy in added:
-            decisions.add(location, policy)
         units, rules = run.place(classes, slots)
         try:
             pipe.send((units, rules, run.clients, run.rules))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from multiprocessing import Pipe
 from signal import SIGKILL
 
 import numpy as np
@@ -18,7 +19,7 @@ from simulation.policy.figures import document_of
 from simulation.policy.simulated_fleet import simulated_fleet
 from simulation.policy.simulator import Engine, Question, simulate
 from simulation.population.population import load_population
-from simulation.side_process import side_process
+from simulation.side_process import Heard, SideProcess, side_process
 from tests.simulation.policy.fleets import random_locations, random_units
 from tests.support.policies import compiled
 
@@ -62,3 +63,22 @@ def test_a_process_that_is_gone_is_told_and_waited_for_no_longer() -> None:
             side.placed()
         with pytest.raises(Unavailable, match="ended early"):
             side.begin(np.zeros(4, dtype=np.int64), np.arange(4))
+
+
+def test_a_policy_that_is_told_of_twice_is_one_there() -> None:
+    rng = random.Random(1)
+    simulated = simulated_fleet(random_units(rng, 3, 10))
+    decisions = Decisions(simulated, "t")
+    shared = PlacementPolicy()
+    policies = [PlacementPolicy(spillover=shared), PlacementPolicy(spillover=shared)]
+    pipe, far = Pipe()
+    side = SideProcess(decisions, pipe, 0)
+    heard, there = Heard(far), Decisions(simulated, "t")
+    for at in range(4):
+        decisions.add(random_locations(rng, 3)[2], policies[at % 2])
+        side.begin(np.array([at]), np.array([at]))
+        heard.next(there)
+    found = [policy for _, policy in there.classes(0)]
+    assert found[0] is found[2]
+    assert found[1] is found[3]
+    assert found[0].spillover is found[1].spillover
