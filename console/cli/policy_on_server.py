@@ -22,10 +22,11 @@ class LocalOptions(NamedTuple):
 
     units: Path | None
     geo: Path | None
+    latencies: Path | None
 
     def refuse(self) -> None:
         """Raises CommandFailed where one is given."""
-        for name, given in zip(("--units", "--geo"), self, strict=True):
+        for name, given in zip(("--units", "--geo", "--latencies"), self, strict=True):
             if given is not None:
                 raise CommandFailed(
                     f"{name} is for simulations on this machine; a server has its own: leave it "

@@ -20,7 +20,8 @@ from provisioner.placement.eligibility import Eligibility, EligibleUnits, is_now
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import EARTH_RADIUS_KM, Floats, distances_km, unit_vector
-from provisioner.placement.ranking import Scale
+from provisioner.placement.latency import latencies_ms
+from provisioner.placement.ranking import CLASS_KM, Scale
 
 MOST_EQUALS = 256  # units within the uncertainty that are kept at most
 
@@ -34,7 +35,8 @@ class Place:
     """What ranking knows of a location.
 
     here: unit vector of its position; None: no position is known. equals_within: units whose
-    tier (see CandidateList) differs by no more than this are equally near.
+    tier (see CandidateList) differs by no more than this are equally near. cell: of the location;
+    middle: the unit vector of its middle where latency counts, which is the same for a whole cell.
     """
 
     here: Floats | None
@@ -42,6 +44,8 @@ class Place:
     country: str
     continent: str
     nowhere: bool
+    cell: str = ""
+    middle: Floats | None = None
 
     def tiers(self, eligible: EligibleUnits, at: NDArray[np.intp] | None = None) -> Floats:
         """The tiers of the units, or of those at some of their places."""
@@ -58,21 +62,38 @@ class Place:
                 tiers[eligible.fleet.continents[indices] == self.continent] = 1.0
             if self.country:
                 tiers[eligible.fleet.countries[indices] == self.country] = 0.0
-        return tiers if scale is None else _scaled(scale, indices, tiers)
+        return tiers if scale is None else _scaled(scale, self, eligible.fleet, indices, tiers)
+
+    def latencies(self, fleet: PlacementFleet) -> Floats:
+        """Of each unit of the fleet, by its index, the latency in ms: as it was measured for the
+        cell, or as the distance from its middle tells; infinite where neither is known."""
+        if self.middle is None:
+            found: Floats = np.full(len(fleet.units), np.inf)
+        else:
+            found = latencies_ms(distances_km(self.middle, fleet.vectors))
+        for unit, ms in fleet.latencies.of(self.cell, self.country, self.continent).items():
+            index = fleet.index_of(unit)
+            if index >= 0:
+                found[index] = ms
+        return found
 
 
 def place_of(location: Location, policy: PlacementPolicy) -> Place:
     """The place of a location: its position, and its uncertainty within the policy's bounds."""
-    here, within = None, 0.0
+    here, middle, within = None, None, 0.0
     if location.latitude is not None and location.longitude is not None:
         here = unit_vector(location.latitude, location.longitude)
         within = policy.bounded(location.uncertainty_km)
+        if policy.ranking.latency is not None:
+            middle = unit_vector(round(location.latitude, 1), round(location.longitude, 1))
     return Place(
         here=here,
         equals_within=within,
         country=location.country,
         continent=location.continent,
         nowhere=is_nowhere(location),
+        cell=location.cell,
+        middle=middle,
     )
 
 
@@ -137,7 +158,7 @@ def narrowed(candidates: CandidateList, place: Place, *, apart_km: float) -> Can
     assert place.here is not None
     tiers = distances_km(place.here, fleet.vectors[indices])
     if candidates.eligible.scale is not None:
-        tiers = _scaled(candidates.eligible.scale, indices, tiers)
+        tiers = _scaled(candidates.eligible.scale, place, fleet, indices, tiers)
     if not candidates.whole:
         told = tiers < candidates.tiers[-1] - apart_km
         indices, tiers = indices[told], tiers[told]
@@ -150,8 +171,12 @@ def narrowed(candidates: CandidateList, place: Place, *, apart_km: float) -> Can
     )
 
 
-def _scaled(scale: Scale, indices: NDArray[np.intp], tiers: Floats) -> Floats:
+def _scaled(
+    scale: Scale, place: Place, fleet: PlacementFleet, indices: NDArray[np.intp], tiers: Floats
+) -> Floats:
     scaled: Floats = tiers * scale.stretch[indices] + scale.offsets[indices]
+    if scale.latency is not None:
+        scaled += scale.latency.classes(place.latencies(fleet)[indices]) * CLASS_KM
     return scaled
 
 

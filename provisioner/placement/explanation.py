@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from types import MappingProxyType
 
 from provisioner.geo.cells import MOST_REACH_KM
 from provisioner.geo.location import Location
 from provisioner.placement import choice as rules
-from provisioner.placement.candidates import CandidateList, build
+from provisioner.placement.candidates import CandidateList, Place, build
 from provisioner.placement.choice import Choice, choose, load_step
 from provisioner.placement.filters import PlacementPolicy, why_not
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.geodesy import distance_km
+from provisioner.placement.latency import LatencyCaps
 from provisioner.placement.ranking import CLASS_KM, Ranking, stretch
 
 RANKED_EXACTLY = 16  # past that, by distance alone: nobody asks why 18th is not 17th
@@ -79,7 +81,9 @@ def explain(
             if choice.unit_index not in in_ranking
         ]
         within = everyone.place.equals_within
-        reasons = _ReasonWriter(fleet, location, within, tiers, load, recorded_km, stage)
+        reasons = _ReasonWriter(
+            fleet, location, within, tiers, load, recorded_km, stage, everyone.place
+        )
         spills = stage is not policy
         for choice in ranked:
             why = (
@@ -147,6 +151,7 @@ class _ReasonWriter:
     load: Sequence[float]
     recorded_km: Mapping[str, float]
     policy: PlacementPolicy
+    place: Place
 
     @property
     def ranking(self) -> Ranking:
@@ -191,7 +196,9 @@ class _ReasonWriter:
         alike = "match as well" if away_km is None else f"are within {self._uncertainty()}"
         if choice.rule == rules.NEXT_BEST:
             return f"{near}, the best that has room; nearer ones are full"
-        if not self.ranking.by_distance or self.ranking.orders:
+        if caps := self.ranking.latency:
+            near = f"{near}, {self._timed(caps, unit)}"
+        if not self.ranking.by_distance or self.ranking.orders or caps:
             alone = choice.rule == rules.NEAREST
             rest = "" if alone else "; load and hash decide"
             return f"{near}, ranked first by {self.ranked_by(unit)}{rest}"
@@ -206,6 +213,12 @@ class _ReasonWriter:
         unit, best = self.fleet.units[choice.unit_index], self.fleet.units[first.unit_index]
         away_km, best_km = self.away_km(unit), self.away_km(best)
         farther = self.tiers[unit.index] - self.tiers[best.index]
+        caps = self.ranking.latency
+        if caps is not None and farther >= CLASS_KM / 2:
+            ms = self.place.latencies(self.fleet)[[unit.index, best.index]]
+            slower = caps.classes(ms)
+            if round(farther / CLASS_KM) == slower[0] - slower[1]:
+                return f"{self._timed(caps, unit)}; {best.id} is {caps.words(float(ms[1]))}"
         if farther >= CLASS_KM / 2:
             return f"the ranking of {self.ranked_by(best)} puts {best.id} first"
         if not self.ranking.by_distance:
@@ -223,6 +236,15 @@ class _ReasonWriter:
         else:
             near = f"{self._away(unit, away_km)}, as near as can be told"
         return self._as_free(near, unit, best)
+
+    def _timed(self, caps: LatencyCaps, unit: PlacementUnit) -> str:
+        """How long a round trip to it takes, and what the policy makes of that."""
+        ms = float(self.place.latencies(self.fleet)[unit.index])
+        took = f"some {ms:,.0f} ms, " if ms < inf else ""
+        at = self.place
+        known = self.fleet.latencies.of(at.cell, at.country, at.continent)
+        told = "measured" if unit.id in known else "by its distance"
+        return f"{took}{caps.words(ms)}" + (f" ({told})" if took else "")
 
     def _as_free(self, near: str, unit: PlacementUnit, best: PlacementUnit) -> str:
         load, best_load = self.load[unit.index], self.load[best.index]

@@ -9,6 +9,7 @@ import numpy as np
 
 from control_plane.fleet.unit import EVERYWHERE, ServedAreas, UnitId
 from provisioner.placement.geodesy import Floats, unit_vectors
+from provisioner.placement.latency import NOTHING_MEASURED, Latencies
 from provisioner.placement.rendezvous import Seeds, seed_of
 
 
@@ -35,22 +36,29 @@ class PlacementFleet:
 
     vectors: unit vectors of their positions, shape (n, 3); seeds and weights: for rendezvous
     hashing; by_tenant, by_area: whether any unit serves only some tenants, some areas;
-    revision: of the store, as of which the units are known.
+    revision: of the store, as of which the units are known; latencies: what was measured.
     Raises ValueError when a unit is not at its index, or its weight is not positive.
     """
 
     __slots__ = (
-        "_indices", "by_area", "by_tenant", "continents", "countries", "revision", "seeds",
-        "units", "vectors", "weights",
+        "_indices", "by_area", "by_tenant", "continents", "countries", "latencies", "revision",
+        "seeds", "units", "vectors", "weights",
     )  # fmt: skip
 
-    def __init__(self, *, units: tuple[PlacementUnit, ...], revision: int) -> None:
+    def __init__(
+        self,
+        *,
+        units: tuple[PlacementUnit, ...],
+        revision: int,
+        latencies: Latencies = NOTHING_MEASURED,
+    ) -> None:
         for place, unit in enumerate(units):
             if unit.index != place:
                 raise ValueError(f"unit {unit.id} is at place {place}, its index {unit.index}")
             if not unit.weight > 0.0:
                 raise ValueError(f"unit {unit.id} has the weight {unit.weight}")
         self.units = units
+        self.latencies = latencies
         self.revision = revision
         self.vectors: Floats = unit_vectors(
             np.array([unit.latitude for unit in units], dtype=np.float64),

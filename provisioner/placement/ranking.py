@@ -3,7 +3,8 @@
 Orders come first, each a number of classes: a unit of a lower class goes before all of a higher
 one, and what the first order leaves equal the second decides. Within a class the distance
 decides, bent by a bias for each unit; then load, by steps; then the hash of the client, by
-weight. The bias is that of a traffic policy: a unit with bias b counts as d (1 - b/100) away for
+weight. Where latency counts, it makes three classes of units below all other orders (`latency`).
+The bias is that of a traffic policy: a unit with bias b counts as d (1 - b/100) away for
 b of 0 and more, as d / (1 + b/100) for b below 0, where d is the great-circle distance.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.geodesy import Floats
+from provisioner.placement.latency import CLASSES, LatencyCaps
 from provisioner.placement.selectors import UnitSelector
 
 MOST_BIAS = 99.0  # per cent, either way
@@ -63,6 +65,7 @@ class Ranking:
     biases: tuple[tuple[UnitSelector, float], ...] = ()  # -MOST_BIAS to MOST_BIAS
     by_load: bool = True
     weights: tuple[tuple[UnitSelector, float], ...] = ()  # above 0
+    latency: LatencyCaps | None = None
 
     @property
     def most_stretch(self) -> float:
@@ -82,12 +85,14 @@ PROXIMITY = Ranking()
 @dataclass(frozen=True, slots=True, eq=False)
 class Scale:
     """A ranking over one fleet, arrays by unit index: what distances are multiplied by, what is
-    added to them, and the weights."""
+    added to them, and the weights. latency: what is added besides for each class of latency, in
+    CLASS_KM, depends on the place."""
 
     stretch: Floats
     offsets: Floats
     weights: Floats
     by_load: bool
+    latency: LatencyCaps | None = None
 
 
 def scale_of(ranking: Ranking, fleet: PlacementFleet) -> Scale | None:
@@ -99,9 +104,11 @@ def scale_of(ranking: Ranking, fleet: PlacementFleet) -> Scale | None:
     weights = [unit.weight * _weight(ranking.weights, unit) for unit in units]
     return Scale(
         stretch=np.array(stretches, dtype=np.float64),
-        offsets=np.array(_offsets(ranking.orders, units), dtype=np.float64),
+        offsets=np.array(_offsets(ranking.orders, units), dtype=np.float64)
+        * (1 if ranking.latency is None else CLASSES),
         weights=np.array(weights, dtype=np.float64),
         by_load=ranking.by_load,
+        latency=ranking.latency,
     )
 
 
@@ -143,11 +150,14 @@ def put_first(scale: Scale | None, fleet: PlacementFleet, units: Sequence[int]) 
         return scale
     count = len(fleet.units)
     offsets = np.zeros(count) if scale is None else scale.offsets.copy()
-    offsets += len(units) * CLASS_KM
-    offsets[list(units)] = np.arange(len(units), dtype=np.float64) * CLASS_KM
+    latency = None if scale is None else scale.latency
+    apart = CLASS_KM * (1 if latency is None else CLASSES)
+    offsets += len(units) * apart
+    offsets[list(units)] = np.arange(len(units), dtype=np.float64) * apart
     return Scale(
         stretch=np.ones(count) if scale is None else scale.stretch,
         offsets=offsets,
         weights=fleet.weights if scale is None else scale.weights,
         by_load=scale is None or scale.by_load,
+        latency=latency,
     )

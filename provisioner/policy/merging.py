@@ -68,7 +68,7 @@ def _ranking(ranked: RankingRule, code: str) -> Ranking:
     plain = Ranking()
     same = all(
         getattr(ranking, name) == getattr(plain, name)
-        for name in ("orders", "by_distance", "biases", "by_load", "weights")
+        for name in ("orders", "by_distance", "biases", "by_load", "weights", "latency")
     )
     return PROXIMITY if same else ranking
 

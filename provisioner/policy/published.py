@@ -21,6 +21,7 @@ from provisioner.policy.reading import (
     MOST_ASKED,
     MOST_DEADLINE_MS,
     MOST_KEEP_S,
+    MOST_LATENCY_MS,
     MOST_RULES,
 )
 from provisioner.policy.unit_selectors import CONTINENTS
@@ -74,6 +75,7 @@ def _rule() -> dict[str, Any]:
     chosen = {"$ref": "#/$defs/selector"}
     several = {"type": "array", "items": chosen}
     percent = {"type": "number", "minimum": -MOST_BIAS, "maximum": MOST_BIAS}
+    caps = {"type": "number", "minimum": 1, "maximum": MOST_LATENCY_MS}
     rank = _object(
         {
             "by_country": {"type": "object", "additionalProperties": several},
@@ -82,6 +84,7 @@ def _rule() -> dict[str, Any]:
                 {"label": {"type": "string"}, "band": {"type": "number", "exclusiveMinimum": 0}},
                 required=["label"],
             ),
+            "latency": _object({"cap_ms": caps, "relax_to_ms": caps}, required=["cap_ms"]),
             "distance": {"type": "boolean"},
             "bias": {"type": "array", "items": _object({**_selector(), "percent": percent})},
             "load": {"type": "boolean"},

@@ -15,6 +15,7 @@ from control_plane.identity.names import is_slug
 from control_plane.printable import quoted
 from control_plane.yaml_files import UnreadableYaml, parse
 from provisioner.placement.hooks import HookUse
+from provisioner.placement.latency import LatencyCaps
 from provisioner.placement.ranking import MOST_BIAS, Cost, Preference, Ranking
 from provisioner.placement.selectors import UnitSelector
 from provisioner.policy.document import (
@@ -40,6 +41,7 @@ MOST_STARS = 8  # of a pattern
 MOST_DEADLINE_MS = 2_000  # that clients wait for a hook
 MOST_KEEP_S = 3_600.0  # that its answer counts
 MOST_ASKED = 32  # units that it is asked about
+MOST_LATENCY_MS = 10_000.0
 MOST_NAMED = 200  # groups, pools, rings
 FORMAT = 1
 FIELDS = (
@@ -51,7 +53,9 @@ RULE_FIELDS = (
     "full",
 )  # fmt: skip
 HOOK_FIELDS = ("name", "away", "deadline_ms", "keep_s", "units", "each")
-RANK_FIELDS = ("by_country", "prefer", "cost", "distance", "bias", "load", "weights")
+RANK_FIELDS = (
+    "by_country", "prefer", "cost", "latency", "distance", "bias", "load", "weights",
+)  # fmt: skip
 
 
 def read_policy(text: str) -> PolicyDocument:
@@ -237,6 +241,7 @@ def _rank(rank: Fields) -> RankingRule:
         biases=_valued(rank, "bias", "percent", low=-MOST_BIAS, high=MOST_BIAS),
         by_load=rank.flag("load", True),
         weights=_valued(rank, "weights", "weight", low=1e-6, high=1e6),
+        latency=_latency(rank) if rank.has("latency") else None,
     )
     if ranking.biases and not ranking.by_distance:
         rank.problem("bias", "bends distances, and `distance: false` leaves them out")
@@ -249,6 +254,17 @@ def _rank(rank: Fields) -> RankingRule:
             entries.append((area, read_selectors(rank.inner("by_country", table), code)))
         preferences = Preferences(table=tuple(entries))
     return RankingRule(ranking=ranking, preferences=preferences)
+
+
+def _latency(rank: Fields) -> LatencyCaps:
+    caps = rank.part("latency", ("cap_ms", "relax_to_ms"))
+    if not caps.has("cap_ms"):
+        caps.problem("cap_ms", "say within how many ms all units are alike")
+    cap = caps.number("cap_ms", 1.0, low=1.0, high=MOST_LATENCY_MS)
+    relaxed = caps.number("relax_to_ms", cap, low=1.0, high=MOST_LATENCY_MS)
+    if relaxed < cap:
+        caps.problem("relax_to_ms", f"is {relaxed:g}, below cap_ms, which is {cap:g}")
+    return LatencyCaps(cap_ms=cap, relax_to_ms=max(cap, relaxed))
 
 
 def _valued(

@@ -13,6 +13,7 @@ from control_plane.printable import printable
 from provisioner.geo.location import NOWHERE, Location
 from provisioner.placement.choice import NoChoice
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.latency import NOTHING_MEASURED, Latencies
 from provisioner.placement.occupancy import Occupancy
 from provisioner.placement.policy_chooser import PolicyChooser
 from simulation.policy.cases import Case, Expected
@@ -40,10 +41,11 @@ def run_cases(
     *,
     tenant: str,
     locate: Callable[[str], Location],
+    latencies: Latencies = NOTHING_MEASURED,
 ) -> list[CaseResult]:
-    """In their order. locate: where an address is. Raises InvalidInput for a case that names a unit
-    that is not there, or an address that is none."""
-    return [_run(case, policy, units, tenant, locate) for case in cases]
+    """In their order. locate: where an address is; latencies: what was measured. Raises
+    InvalidInput for a case that names a unit that is not there, or an address that is none."""
+    return [_run(case, policy, units, tenant, locate, latencies) for case in cases]
 
 
 def _run(
@@ -52,8 +54,9 @@ def _run(
     units: Sequence[UnitSpec],
     tenant: str,
     locate: Callable[[str], Location],
+    latencies: Latencies,
 ) -> CaseResult:
-    simulated = simulated_fleet(units)
+    simulated = simulated_fleet(units, latencies=latencies)
     fleet = simulated.fleet
     index = {str(unit.id): unit.index for unit in fleet.units}
     for name in (*case.full, *case.load, *case.expected.units):

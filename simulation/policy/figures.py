@@ -1,9 +1,7 @@
 """Figures: what an outcome says to an operator, as one document of plain values.
 
-Distances are great circles. Latency is what light needs for them in fibre, there and back, on a
-path half as long again (R. Durairajan et al., "InterTubes: a study of the US long-haul fiber-optic
-infrastructure", SIGCOMM 2015, and I. N. Bozkurt et al., "Why is the Internet so slow?!", PAM 2017,
-have paths of 1.5 to 2 times): an estimate of what distance costs alone, without access networks.
+Distances are great circles, and latencies what distance costs alone
+(`provisioner.placement.latency`).
 """
 
 from __future__ import annotations
@@ -20,25 +18,15 @@ from control_plane.fleet.unit import UnitSpec
 from provisioner.geo.location import Location
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import distances_km, unit_vector
+from provisioner.placement.latency import latency_ms
 from simulation.policy.arrivals import HOURS, activity, local_hour
 from simulation.policy.comparison import ComparedSides, Side
 
 Document: TypeAlias = dict[str, Any]
 
-FIBRE_KM_PER_MS = 204.2  # light, at a refractive index of 1.468
-PATH_STRETCH = 1.5
 DISTANCE_BINS_KM = (100, 250, 500, 1_000, 2_000, 4_000, 8_000, 20_100)
 QUANTILES = (0.5, 0.9, 0.99)
 MOST_MOVES = 50  # rows that a document has
-
-
-def latency_ms(distance_km: float) -> float:
-    """The least round trip over that distance.
-
-    >>> round(latency_ms(1000), 1)
-    14.7
-    """
-    return 2 * distance_km * PATH_STRETCH / FIBRE_KM_PER_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,18 +33,44 @@ class FaultyStandIns(FaultyPolicy):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StandInAnswer:
-    """Empty parts of a place mean any. answer None: the hook is away."""
+class Area:
+    """Places by their codes; empty: any."""
 
     countries: frozenset[str] = frozenset()
     continents: frozenset[str] = frozenset()
+
+    def has(self, country: str, continent: str) -> bool:
+        """Whether a place is in it."""
+        return (not self.countries or country in self.countries) and (
+            not self.continents or continent in self.continents
+        )
+
+
+def read_area(when: Fields) -> Area:
+    """Of an object with `countries` and `continents`."""
+    known = countries()
+    for code in when.texts("countries", most=len(known)):
+        if code not in known:
+            when.problem("countries", f"there is no country {code}; give its ISO 3166-1 code")
+    for code in when.texts("continents", most=len(CONTINENTS)):
+        if code not in CONTINENTS:
+            when.problem("continents", f"there is no continent {code}")
+    return Area(
+        countries=frozenset(when.texts("countries", most=len(known))),
+        continents=frozenset(when.texts("continents", most=len(CONTINENTS))),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandInAnswer:
+    """What clients of an area get. answer None: the hook is away."""
+
+    area: Area
     answer: HookAnswer | None = None
 
     def is_of(self, location: Location) -> bool:
         """Whether clients there get it."""
-        return (not self.countries or location.country in self.countries) and (
-            not self.continents or location.continent in self.continents
-        )
+        return self.area.has(location.country, location.continent)
 
 
 def read_stand_ins(text: str) -> Mapping[str, tuple[StandInAnswer, ...]]:
@@ -71,14 +97,7 @@ def read_stand_ins(text: str) -> Mapping[str, tuple[StandInAnswer, ...]]:
 
 
 def _answer(said: Fields) -> StandInAnswer:
-    when = said.part("when", ("countries", "continents"))
-    known = countries()
-    for code in when.texts("countries", most=len(known)):
-        if code not in known:
-            when.problem("countries", f"there is no country {code}; give its ISO 3166-1 code")
-    for code in when.texts("continents", most=len(CONTINENTS)):
-        if code not in CONTINENTS:
-            when.problem("continents", f"there is no continent {code}")
+    area = read_area(said.part("when", ("countries", "continents")))
     answer = HookAnswer(
         order=tuple(said.texts("order", most=MOST_UNITS)),
         vetoed=frozenset(said.texts("veto", most=MOST_UNITS)),
@@ -88,11 +107,7 @@ def _answer(said: Fields) -> StandInAnswer:
         said.problem("", "say one of: order and veto, or away: true")
     if why := answer.why_faulty():
         said.problem("order", f"{why}, which no server would take")
-    return StandInAnswer(
-        countries=frozenset(when.texts("countries", most=len(known))),
-        continents=frozenset(when.texts("continents", most=len(CONTINENTS))),
-        answer=None if away else answer,
-    )
+    return StandInAnswer(area=area, answer=None if away else answer)
 
 
 class StandInPolicy:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import UnitSpec
+from provisioner.placement.latency import NOTHING_MEASURED, Latencies
 from simulation.policy.client_classes import ClientClasses
 from simulation.policy.client_policy import ClientPolicy
 from simulation.policy.comparison import compare_exactly
@@ -28,7 +29,7 @@ MOST_MOVES = 1_000  # ways from unit to unit that a document has
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedQuestion:
     """What is asked. population: in words; without: units that take nobody afterwards; closed:
-    units that take nobody on either side; price_label: as Question has it."""
+    units that take nobody on either side; price_label, latencies: as Question has them."""
 
     tenant: str
     units: Sequence[UnitSpec]
@@ -38,6 +39,7 @@ class ListedQuestion:
     without: Sequence[str] = ()
     closed: Sequence[str] = field(default=())
     price_label: str = ""
+    latencies: Latencies = NOTHING_MEASURED
 
 
 class ListedSimulation:
@@ -49,8 +51,10 @@ class ListedSimulation:
             raise InvalidInput("units", "the fleet has no units; apply one, or name a fleet file")
         self._question = question
         without = {*question.without, *question.closed}
-        self._before = Decisions(simulated_fleet(question.units, question.closed), question.tenant)
-        self._after = Decisions(simulated_fleet(question.units, without), question.tenant)
+        self._before, self._after = (
+            Decisions(simulated_fleet(question.units, one, question.latencies), question.tenant)
+            for one in (question.closed, without)
+        )
         self._classes = ClientClasses(
             (question.before, self._before), (question.after, self._after)
         )

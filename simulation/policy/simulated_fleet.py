@@ -15,6 +15,7 @@ from control_plane.fleet.unit import UnitSpec
 from provisioner.geo.countries import continent_of
 from provisioner.placement.choice import LOAD_STEPS, load_step
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
+from provisioner.placement.latency import NOTHING_MEASURED, Latencies
 
 
 class SimulatedFleet:
@@ -51,9 +52,13 @@ class SimulatedFleet:
             self.room[unit] = 0
 
 
-def simulated_fleet(units: Sequence[UnitSpec], without: Collection[str] = ()) -> SimulatedFleet:
-    """All units, those in `without` taking nobody. Raises InvalidInput where it
-    names others.
+def simulated_fleet(
+    units: Sequence[UnitSpec],
+    without: Collection[str] = (),
+    latencies: Latencies = NOTHING_MEASURED,
+) -> SimulatedFleet:
+    """All units, those in `without` taking nobody. latencies: what was measured. Raises
+    InvalidInput where it names others.
 
     Units keep their places in the fleet whatever is left out, so that two simulations of one
     fleet can be compared by them."""
@@ -85,6 +90,7 @@ def simulated_fleet(units: Sequence[UnitSpec], without: Collection[str] = ()) ->
                 for index, unit in enumerate(ordered)
             ),
             revision=1,
+            latencies=latencies,
         ),
         [unit.capacity for unit in ordered],
     )

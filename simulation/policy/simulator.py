@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import UnitSpec
+from provisioner.placement.latency import NOTHING_MEASURED, Latencies
 from simulation.policy.client_classes import ClientClasses, ModelledClients
 from simulation.policy.client_policy import ClientPolicy
 from simulation.policy.comparison import BegunRun, ComparedSides, compare_classes, compare_exactly
@@ -30,7 +31,8 @@ class Engine(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is asked. clients: of the side before; growth: times as many afterwards; without:
-    units that take nobody afterwards; price_label: of units, empty: cost is not told."""
+    units that take nobody afterwards; price_label: of units, empty: cost is not told; latencies:
+    what was measured, on both sides."""
 
     tenant: str
     units: Sequence[UnitSpec]
@@ -43,6 +45,7 @@ class Question:
     without: Sequence[str] = ()
     sun: bool = False
     price_label: str = ""
+    latencies: Latencies = NOTHING_MEASURED
 
 
 class Answer(NamedTuple):
@@ -72,8 +75,10 @@ def simulate(
     exact simulation while this process is at the other. Raises InvalidInput, as `check`."""
     check(question)
     grown = round(question.clients * question.growth)
-    before = Decisions(simulated_fleet(question.units), question.tenant)
-    after = Decisions(simulated_fleet(question.units, question.without), question.tenant)
+    before, after = (
+        Decisions(simulated_fleet(question.units, without, question.latencies), question.tenant)
+        for without in ((), question.without)
+    )
     classes = ClientClasses((question.before, before), (question.after, after))
     clients = ModelledClients(population, classes, tenant=question.tenant, seed=question.seed)
     if question.engine is Engine.EXACT:

@@ -98,6 +98,16 @@ READS: dict[tuple[str, str], list[str]] = {
         FILE,
     ],
     ("policy test", "hook_answers"): ["policy", "test", POLICY, CASES, "--hook-answers", FILE],
+    ("policy test", "latencies"): ["policy", "test", POLICY, CASES, "--latencies", FILE],
+    ("policy simulate", "latencies"): [
+        "policy",
+        "simulate",
+        POLICY,
+        "--units",
+        str(SAMPLE),
+        "--latencies",
+        FILE,
+    ],
     ("policy simulate", "hook_answers"): [
         "policy",
         "simulate",

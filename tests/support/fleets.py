@@ -1,6 +1,6 @@
 """Small fleets and places for tests of placement, and situations for property tests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
@@ -9,6 +9,7 @@ from provisioner.geo.cells import cell_of
 from provisioner.geo.location import NOWHERE, Location, LocationSource
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
+from provisioner.placement.latency import LatencyCaps
 from provisioner.placement.occupancy import Occupancy
 from provisioner.placement.ranking import PROXIMITY, Cost, Preference, Ranking
 from provisioner.placement.selectors import Constraint, UnitSelector
@@ -114,10 +115,23 @@ class Situation:
     tenant: str
     room: list
     load: list
+    latencies: dict = field(default_factory=dict)  # ms by cell and unit
 
     @property
     def fleet(self):
-        return PlacementFleet(units=self.units, revision=1)
+        return PlacementFleet(
+            units=self.units, revision=1, latencies=MeasuredByCell(self.latencies)
+        )
+
+
+@dataclass(frozen=True)
+class MeasuredByCell:
+    """Latencies of a table."""
+
+    table: dict
+
+    def of(self, cell, country, continent):
+        return self.table.get(cell, {})
 
 
 # Few distinct positions, so that units share them, and any others.
@@ -144,6 +158,9 @@ def locations(draw):
               uncertainty_km=uncertainty_km)  # fmt: skip
 
 
+CAPS = LatencyCaps(cap_ms=50.0, relax_to_ms=100.0)
+
+
 @st.composite
 def rankings(draw):
     """Mostly the usual one; else any mixture of what a ranking may have."""
@@ -167,6 +184,7 @@ def rankings(draw):
         biases=draw(st.lists(st.tuples(which, st.floats(-99, 99)), max_size=2).map(tuple)),
         by_load=draw(st.sampled_from([True, True, False])),
         weights=draw(st.lists(st.tuples(which, st.floats(0.1, 9)), max_size=2).map(tuple)),
+        latency=draw(st.sampled_from([None, CAPS, LatencyCaps(cap_ms=1.0, relax_to_ms=90.0)])),
     )
 
 
@@ -199,8 +217,11 @@ def situations(draw):
                 ),
             )
         )  # fmt: skip
+    location = draw(locations())
+    known = st.dictionaries(st.sampled_from([one.id for one in units]), st.floats(0.1, 400))
     return Situation(
         units=tuple(units),
+        latencies={location.cell: draw(known)} if draw(st.booleans()) else {},
         policy=PlacementPolicy(
             kept=draw(st.integers(1, 4)),
             nowhere=draw(st.sampled_from(["spread", "spread", "refuse"])),
@@ -209,7 +230,7 @@ def situations(draw):
             ranking=draw(rankings()),
             **draw(st.sampled_from([{}, {}, never(countries=["FR"])])),
         ),
-        location=draw(locations()),
+        location=location,
         tenant=draw(st.sampled_from(["acme", "other"])),
         room=[draw(rooms) for _ in units],
         load=[draw(loads) for _ in units],

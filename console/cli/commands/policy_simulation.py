@@ -51,6 +51,14 @@ OnServer = Annotated[
         help="The server does it, with its units and geo database; this machine needs neither.",
     ),
 ]
+LatencyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--latencies",
+        help="What was measured between places and units, YAML or JSON. Without it distance tells.",
+        metavar="FILE",
+    ),
+]
 LIVE = "live"
 
 
@@ -125,6 +133,7 @@ def simulate(
         typer.Option(help="Write the maps and the main figures as a picture.", metavar="FILE"),
     ] = None,
     hook_answers: HookAnswers = None,
+    latencies: LatencyFile = None,
     units: UnitsFile = None,
     geo: GeoFile = None,
     server: Server = None,
@@ -141,6 +150,7 @@ def simulate(
     """
     from console.cli.fleet_units import units_of
     from console.cli.input.hook_file import HookFile
+    from console.cli.input.latency_file import latencies_in
     from console.cli.input.tenant_policy import policy_in
     from console.cli.input.text_file import check_stdin_once
     from console.cli.policy_in_force import policy_in_force
@@ -158,7 +168,9 @@ def simulate(
     if svg is not None:
         check_written_file(svg, "--svg")
     listed = Path(population) if population not in ("", LIVE) else None
-    check_stdin_once([one for one in (file, current, hook_answers, listed) if one is not None])
+    check_stdin_once(
+        [one for one in (file, current, hook_answers, latencies, listed) if one is not None]
+    )
     if population and (growth != 1.0 or sun):
         raise CommandFailed(
             "--growth and --sun are for users where people live; leave out --population",
@@ -182,7 +194,7 @@ def simulate(
                 "a file of clients is simulated on this machine; leave out --on-server",
                 ExitCode.USAGE,
             )
-        LocalOptions(units, geo).refuse()
+        LocalOptions(units, geo, latencies).refuse()
         request = pb.SimulatePolicyRequest(
             population=pb.POLICY_POPULATION_LIVE if population else pb.POLICY_POPULATION_MODELLED,
             users=users,
@@ -206,7 +218,7 @@ def simulate(
         policy_in_force(target) if asks_server else policy_in(current, target.tenant)
     )
     after = before if file is None else hooks.answer(policy_in(file, target.tenant))
-    fleet = units_of(units, target)
+    measured, fleet = latencies_in(latencies), units_of(units, target)
     if listed is not None:
         told = place_listed(
             ListedQuestion(
@@ -217,6 +229,7 @@ def simulate(
                 population=f"the clients of {listed.name}",
                 without=left_out,
                 price_label=price_label,
+                latencies=measured,
             ),
             listed,
             geo,
@@ -235,6 +248,7 @@ def simulate(
                 without=left_out,
                 sun=sun,
                 price_label=price_label,
+                latencies=measured,
             ),
             geo,
         )
@@ -259,6 +273,7 @@ def try_cases(
         typer.Option(help="Write the cases there as JUnit has tests.", metavar="FILE"),
     ] = None,
     hook_answers: HookAnswers = None,
+    latencies: LatencyFile = None,
     on_server: OnServer = False,
     units: UnitsFile = None,
     geo: GeoFile = None,
@@ -276,6 +291,7 @@ def try_cases(
     from console.cli.fleet_units import units_of
     from console.cli.input.case_file import CaseFile, broken_sentence
     from console.cli.input.hook_file import HookFile
+    from console.cli.input.latency_file import latencies_in
     from console.cli.input.tenant_policy import policy_in
     from console.cli.input.text_file import check_stdin_once
     from console.cli.policy_on_server import LocalOptions, test_on_server
@@ -289,12 +305,13 @@ def try_cases(
         check_written_file(junit, "--junit")
     target = target_of(server, tenant, token, profile, ca)
     if on_server:
-        LocalOptions(units, geo).refuse()
+        LocalOptions(units, geo, latencies).refuse()
         results = test_on_server(target, file, cases, hook_answers)
     else:
         hooks = HookFile(hook_answers)
         policy = hooks.answer(policy_in(file, target.tenant))
-        results = CaseFile(cases, geo).run(policy, units_of(units, target), target.tenant)
+        measured = latencies_in(latencies)
+        results = CaseFile(cases, geo).run(policy, units_of(units, target), target.tenant, measured)
         hooks.tell_unknown()
     if junit is not None:
         replace_file(junit, junit_text(results).encode())

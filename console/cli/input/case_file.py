@@ -10,6 +10,7 @@ from control_plane.fleet.unit import UnitSpec
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.location import Location
 from provisioner.geo.locator import Locator
+from provisioner.placement.latency import NOTHING_MEASURED, Latencies
 from simulation.policy.case_run import CaseResult, run_cases
 from simulation.policy.cases import read_cases
 from simulation.policy.client_policy import ClientPolicy
@@ -26,10 +27,18 @@ class CaseFile:
         asks = geo or any(case.address for case in self._cases)
         self._database = GeoDatabase.open(geo) if asks else None
 
-    def run(self, policy: ClientPolicy, units: Sequence[UnitSpec], tenant: str) -> list[CaseResult]:
-        """What becomes of each, in their order. Raises InvalidInput for one that names a unit that
-        is not there."""
-        return run_cases(self._cases, policy, units, tenant=tenant, locate=self._locate)
+    def run(
+        self,
+        policy: ClientPolicy,
+        units: Sequence[UnitSpec],
+        tenant: str,
+        latencies: Latencies = NOTHING_MEASURED,
+    ) -> list[CaseResult]:
+        """What becomes of each, in their order. latencies: what was measured. Raises InvalidInput
+        for one that names a unit that is not there."""
+        return run_cases(
+            self._cases, policy, units, tenant=tenant, locate=self._locate, latencies=latencies
+        )
 
     def _locate(self, address: str) -> Location:
         database = self._database

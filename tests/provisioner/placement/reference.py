@@ -4,6 +4,7 @@ Of the code under test it uses the distance alone, which test_geodesy holds to a
 """
 
 import math
+from dataclasses import replace
 from hashlib import blake2b
 from zlib import crc32
 
@@ -73,7 +74,26 @@ def tier(unit, situation):
         away *= 1 / (1 + bias / 100)
     else:
         away *= 1 - bias / 100
+    if ranking.latency is not None:
+        before = 3 * before + latency_class(unit, situation)
     return 1e7 * before + (away if ranking.by_distance else 0.0)
+
+
+def latency_class(unit, situation):
+    """By what is known of the client's cell, or the way from its middle in fibre, half as long
+    again, there and back."""
+    location, caps = situation.location, situation.policy.ranking.latency
+    known = situation.latencies.get(location.cell, {})
+    if unit.id in known:
+        ms = known[unit.id]
+    elif location.latitude is None:
+        return 2
+    else:
+        middle = replace(
+            location, latitude=round(location.latitude, 1), longitude=round(location.longitude, 1)
+        )
+        ms = 2 * 1.5 * distance(unit, middle) / 204.2
+    return (ms > caps.cap_ms) + (ms > caps.relax_to_ms)
 
 
 def distance(unit, location):

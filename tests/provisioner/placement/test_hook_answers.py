@@ -15,7 +15,7 @@ from provisioner.placement.hook_answers import answered, unanswered
 from provisioner.placement.hooks import HookAnswer, HookUse
 from provisioner.placement.policy_chooser import PolicyChooser
 from provisioner.placement.ranking import Cost, Ranking
-from tests.support.fleets import at, fleet, occupied, only
+from tests.support.fleets import CAPS, at, fleet, occupied, only
 
 IRELAND = at(53.0, -6.0, country="IE", continent="EU", uncertainty_km=20.0)
 NAMES = ("dublin", "frankfurt", "virginia", "nairobi", "oregon")
@@ -125,7 +125,12 @@ constraints = st.sampled_from(
     [{}, only("eu", continents=["EU"]), only("us", countries=["US"]), only("none", units=["gone"])]
 )
 rankings = st.sampled_from(
-    [Ranking(), Ranking(by_distance=False), Ranking(orders=(Cost(label="price"),))]
+    [
+        Ranking(),
+        Ranking(by_distance=False),
+        Ranking(orders=(Cost(label="price"),)),
+        Ranking(latency=CAPS, orders=(Cost(label="price"),)),
+    ]
 )
 
 

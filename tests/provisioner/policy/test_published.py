@@ -9,12 +9,16 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from control_plane.fleet.file import read_fleet
 from control_plane.yaml_files import parse
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.policy_chooser import PolicyChooser
+from provisioner.placement_hooks.configured import read_hooks
 from provisioner.policy.compiling import compile_policy
+from provisioner.policy.fleet_check import unknown_hooks, unmatched
 from provisioner.policy.published import NAME, policy_schema
+from simulation.policy.simulated_fleet import simulated_fleet
 from tests.support.fleets import at, fleet, occupied
 from tests.support.policies import NOON, client
 
@@ -57,6 +61,16 @@ def test_every_example_is_on_the_page():
     assert [path.name for path in EXAMPLES if f"examples/policy/{path.name}" not in PAGE] == []
 
 
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_can_be_applied_to_the_fleet_beside_it(path):
+    """No selector of it matches no unit, and the hook that it names is the servers'."""
+    document = compiled(path.read_text()).document
+    units = simulated_fleet(read_fleet(DOCS / "examples" / "policy-fleet.yaml")).fleet.units
+    hooks = read_hooks(DOCS / "examples" / "policy-hooks.yaml")
+    assert unmatched(document, units) == ([], [])
+    assert unknown_hooks(document, list(hooks)) == []
+
+
 @pytest.mark.parametrize(
     ("name", "where", "who", "expected"),
     [
@@ -74,6 +88,7 @@ def test_every_example_is_on_the_page():
         pytest.param("canary-ring", at(-1.3, 36.8, country="KE", continent="AF"), "c1", "frankfurt",
                      id="one-that-is-not"),
         pytest.param("hook", BERLIN, "a", "frankfurt", id="without-an-answer-of-the-hook"),
+        pytest.param("latency", BERLIN, "a", "frankfurt", id="of-those-within-the-cap-the-nearest"),
         pytest.param("preferences", at(-1.3, 36.8, country="KE", continent="AF"), "a", "nairobi",
                      id="no-unit-of-those-preferred"),
     ],

@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 from provisioner.placement.hooks import HookUse
+from provisioner.placement.latency import LatencyCaps
 from provisioner.placement.ranking import Cost, Preference
 from provisioner.policy.document import Trust
 from provisioner.policy.faulty import FaultyPolicy
@@ -64,6 +65,12 @@ def one_rule(said):
         pytest.param(one_rule("rank: {bias: [{units: [x], percent: 100}]}"),
                      "rules[0] (a).rank.bias[0].percent: is 100, outside -99 to 99",
                      id="a-bias-out-of-range"),
+        pytest.param(one_rule("rank: {latency: {relax_to_ms: 9}}"),
+                     "rules[0] (a).rank.latency.cap_ms: say within how many ms all units are alike",
+                     id="latency-without-cap"),
+        pytest.param(one_rule("rank: {latency: {cap_ms: 50, relax_to_ms: 9}}"),
+                     "rules[0] (a).rank.latency.relax_to_ms: is 9, below cap_ms, which is 50",
+                     id="latency-that-relaxes-the-wrong-way"),
         pytest.param(one_rule("rank: {bias: [{units: [x]}]}"),
                      "rules[0] (a).rank.bias[0].percent: give a number from -99 to 99",
                      id="a-bias-without-number"),
@@ -147,6 +154,7 @@ def test_all_that_a_document_can_say():
                 by_country: {DE: [{countries: [FR]}]}
                 prefer: [{continents: [EU]}]
                 cost: {label: price, band: 5}
+                latency: {cap_ms: 50, relax_to_ms: 100}
                 distance: true
                 bias: [{units: [x], percent: -20}]
                 load: false
@@ -171,6 +179,7 @@ def test_all_that_a_document_can_say():
     assert ranking.orders == (
         Preference(selectors=(selector(continents=["EU"]),)), Cost(label="price", band=5.0),
     )  # fmt: skip
+    assert ranking.latency == LatencyCaps(cap_ms=50.0, relax_to_ms=100.0)
     assert (ranking.by_distance, ranking.by_load) == (True, False)
     assert ranking.biases == ((selector(units=["x"]), -20.0),)
     assert ranking.weights == ((selector(), 2.0),)
