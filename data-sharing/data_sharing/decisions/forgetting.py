@@ -17,7 +17,7 @@ import msgspec
 
 from control_plane.errors import Unavailable
 from data_sharing.database import Database
-from data_sharing.decisions import memory_tables, sharing_tables, worker_tables
+from data_sharing.decisions import memory_tables, sharing_tables, user_forgetting, worker_tables
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.rules.cell_cache import CellId, decoded
 from data_sharing.sharing.policies import Memory
@@ -51,7 +51,7 @@ class Forgetting:
 
     async def step(self) -> bool:
         """Some of it; whether there was anything."""
-        if self._database.read(sharing_tables.first_to_sweep) is None:
+        if not self._database.read(_anything):
             return False
         await self._database.transact(self._some)
         return True
@@ -61,6 +61,7 @@ class Forgetting:
         self._worker.join_transaction(db)
         found = sharing_tables.first_to_sweep(db)
         if found is None:
+            self._worker.drop_cells(self._worker.state.forgotten.sweep(db, self._cells_at_once))
             return
         memory, after = found
         alive = self._worker.rules.mark(memory)
@@ -86,6 +87,10 @@ class Forgetting:
         # The next step begins with a key that is behind all of these.
         behind = looked[-1][0] + "\0" if looked else after
         sharing_tables.set_swept(db, memory, None if is_over else behind)
+
+
+def _anything(db: sqlite3.Connection) -> bool:
+    return sharing_tables.first_to_sweep(db) is not None or user_forgetting.is_pending(db)
 
 
 def _mark(memory: Memory, content: bytes) -> str | None:

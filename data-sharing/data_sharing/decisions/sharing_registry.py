@@ -3,8 +3,9 @@ decision worker.
 
 So an event and what its user decides have an order: an event that is decided after a consent was
 withdrawn is not shown. What rules and forecasts remember of a user who withdraws is forgotten in
-the same transaction, and what they remember of a feed whose policy changes: deleted where that is
-at the keys of the user, else dead by another seal, and deleted after it (`Forgetting`).
+the same transaction, and what they remember of a feed whose policy changes: at the keys of the user
+(`UserForgetting`), else as a whole, dead by another seal; what is much is deleted after it
+(`Forgetting`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 from control_plane.errors import NotFound, Refused
 from control_plane.printable import quoted
 from data_sharing.database import Database
-from data_sharing.decisions import memory_tables, sharing_tables
+from data_sharing.decisions import sharing_tables
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.feeds.log_tables import bounds
 from data_sharing.rules.cell_cache import CellId
@@ -179,21 +180,32 @@ class SharingRegistry:
         """What is remembered of the user where the consent may have shown it: at the user's keys,
         or all of a memory that is not kept by the user, or that nobody knows enough of."""
         rules, tenant = self._worker.rules, consent.tenant
-        of_user, memories = list[CellId](), self._suspended(tenant)
-        for rule in rules.rules.values():
-            if rule.tenant == tenant and (feeds := self._shown(rule, feeds_of(rule), consent)):
-                memory = Memory(tenant, "rule", rule.state)
-                keys = self._keys(rule, feeds, consent)
-                memories += [] if keys is not None else [memory]
-                of_user += [CellId(*memory, key) for key in keys or ()]
-        for one in rules.forecasts.values():
-            if one.tenant == tenant and self._shown(one, {one.spec.feed}, consent):
-                memory = Memory(tenant, "forecast", one.spec.forecast)
-                keys = self._keys(one, {one.spec.feed}, consent)
-                memories += [] if keys is not None else [memory]
-                of_user += [CellId(*memory, key) for key in keys or ()]
-        memory_tables.delete_cells(db, of_user)
-        self._worker.drop_cells(of_user)
+        memories = self._suspended(tenant)
+        of_user: dict[Memory, set[str]] = {}
+        reading: list[tuple[Memory, CompiledRule | CompiledForecast, set[str]]] = [
+            (Memory(tenant, "rule", rule.state), rule, feeds_of(rule))
+            for rule in rules.rules.values()
+            if rule.tenant == tenant
+        ]
+        reading += [
+            (Memory(tenant, "forecast", one.spec.forecast), one, {one.spec.feed})
+            for one in rules.forecasts.values()
+            if one.tenant == tenant
+        ]
+        names: dict[tuple[str, str], set[str]] = {}
+        for memory, one, feeds in reading:
+            shown = self._shown(one, feeds, consent)
+            if not shown:
+                continue
+            keys = self._keys(one, shown, consent, names)
+            if keys is None:
+                memories.append(memory)
+            else:
+                of_user.setdefault(memory, set()).update(keys)
+        self._worker.state.forgotten.begin(db, tenant, of_user)
+        self._worker.drop_cells(
+            CellId(*memory, key) for memory, keys in of_user.items() for key in keys
+        )
         if memories:
             made = sharing_tables.reset(db, memories)
             self._worker.use_policies(rules.policies.with_resets(made))
@@ -217,9 +229,14 @@ class SharingRegistry:
         }
 
     def _keys(
-        self, of: CompiledRule | CompiledForecast, feeds: set[str], consent: Consent
+        self,
+        of: CompiledRule | CompiledForecast,
+        feeds: set[str],
+        consent: Consent,
+        names: dict[tuple[str, str], set[str]],
     ) -> set[str] | None:
-        """Where it keeps what is the user's; None: not at a key of the user's alone."""
+        """Where it keeps what is the user's; None: not at a key of the user's alone. names: what
+        the user is called, by feed and purpose, as far as it was asked for."""
         policies, keys = self._worker.rules.policies, set[str]()
         for feed, expression in key_expressions(of):
             if feed not in feeds:
@@ -227,7 +244,10 @@ class SharingRegistry:
             governed = policies.get(of.tenant, feed)
             if governed is None or _path(expression) != path_of(governed.policy.subject):
                 return None
-            keys |= _shown_as(consent.subject, governed, of.audience.purpose)
+            named = feed, of.audience.purpose
+            if named not in names:
+                names[named] = _shown_as(consent.subject, governed, of.audience.purpose)
+            keys |= names[named]
         return keys
 
 

@@ -14,6 +14,7 @@ from data_sharing.decisions import (
     rollout_tables,
     rule_tables,
     sharing_tables,
+    user_forgetting,
     worker_tables,
 )
 
@@ -29,4 +30,5 @@ SCHEMAS: tuple[Schema, ...] = (
     dead_letters.SCHEMA,
     sharing_tables.SCHEMA,
     ancestry_tables.SCHEMA,
+    user_forgetting.SCHEMA,
 )

@@ -124,6 +124,7 @@ class DecisionWorker:
 
     def _undone(self) -> None:
         self.forget()
+        self.state.forgotten.undone()
         self._policies_known = False
 
     def replace_rules(self, rules: RuleSet) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from data_sharing.decisions import memory_tables, worker_tables
+from data_sharing.decisions.user_forgetting import UserForgetting
 from data_sharing.rules.cell_cache import CellCache, CellId
 from data_sharing.rules.memory_uses import MemoryLimits, MemoryName, MemoryUse, MemoryUses, Producer
 from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
@@ -23,6 +24,7 @@ class WorkerState:
     """Of one worker. limits: of what is remembered."""
 
     def __init__(self, limits: MemoryLimits | None = None) -> None:
+        self.forgotten = UserForgetting()
         self._db: sqlite3.Connection | None = None
         self.uses = MemoryUses(self._load_use, self._load_producer, limits)
         self.cells = CellCache(self._load, uses=self.uses)
@@ -34,6 +36,7 @@ class WorkerState:
     def join_transaction(self, db: sqlite3.Connection) -> None:
         """Everything reads over the connection of this transaction."""
         self._db = db
+        self.forgotten.join_transaction(db)
 
     def forget(self) -> None:
         """What is in memory may not be so."""
@@ -78,6 +81,8 @@ class WorkerState:
 
     def _load(self, cell: CellId) -> bytes | None:
         assert self._db is not None
+        if self.forgotten and self.forgotten.take(self._db, cell):
+            return None
         return worker_tables.load(self._db, cell)
 
     def _load_use(self, name: MemoryName) -> MemoryUse:
