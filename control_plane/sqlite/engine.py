@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from control_plane.errors import OutcomeUnknown, Refused, ServiceError, StoreUnavailable
+from control_plane.sqlite.checkpointing import Checkpointing
 from control_plane.sqlite.connection import FileLock, connect
 from control_plane.supervision import log_failure
 from control_plane.turns import Turns
@@ -135,6 +136,7 @@ class Engine:
         self._queue = Turns[_Queued](lambda one: one.of)
         self._wake = asyncio.Event()
         self._syncing = ThreadPoolExecutor(1, thread_name_prefix=f"{called} sync")
+        self._checkpoints = Checkpointing(path, page_bytes=page_bytes, called=called)
         self._closed = False
         self.connected = True  # whether the last transaction could be written, with all its works
         self.groups = 0  # transactions committed
@@ -194,6 +196,7 @@ class Engine:
         self._wake.set()
         await asyncio.wait([self._task])
         self._syncing.shutdown()
+        self._checkpoints.close()
         while self._queue:  # where the event loop has ended the task before
             answer = self._queue.popleft().answer
             if not answer.done():
@@ -267,6 +270,7 @@ class Engine:
                 answer.set_result(result)
             else:
                 answer.set_exception(failure)
+        self._checkpoints.committed()
         self._notify(self.on_commit)
 
     def _attempt(self, work: Work[Any]) -> tuple[Any, Exception | None]:

@@ -26,7 +26,7 @@ from data_sharing.event import Event
 from data_sharing.feeds import log_tables
 from data_sharing.feeds.append_queue import AppendQueue, Part, WaitingAppend, WaitingLimits
 from data_sharing.feeds.backlog import Backlog
-from data_sharing.feeds.deciding_turns import DecidingTurns, Publishing
+from data_sharing.feeds.deciding_turns import TURN_S, DecidingTurns, Publishing
 from data_sharing.feeds.port import Appended, Candidate, LogBounds, Page, Retention
 
 Follower: TypeAlias = Callable[[sqlite3.Connection, Sequence[Event], Callable[[], bool]], int]
@@ -285,18 +285,21 @@ class SqliteFeedLog:
             self.backlog.end(one.feeds)
         self._told.set()
         self._told = asyncio.Event()
-        self._busy = False
-        if self._queue:
-            self._start()  # before anybody has an answer and works on
+        # Who has little more waiting, if any, has its answers before the next transaction; the
+        # others once that has begun, before they work on.
+        long = {one.tenant: self._queue.takes_longer(one.tenant, TURN_S) for one in ended}
+        first = [one for one in ended if not long[one.tenant]]
+        for one in first:
+            _answer(one, done)
+        if not self._queue:
+            self._busy = False
+        elif first:
+            asyncio.get_running_loop().call_soon(self._start)
+        else:
+            self._start()
         for one in ended:
-            if one.answer.done():
-                pass
-            elif done.cancelled():
-                one.answer.cancel()
-            elif failure is not None:
-                one.answer.set_exception(failure)
-            else:
-                one.answer.set_result(one.kept)
+            if long[one.tenant]:
+                _answer(one, done)
         if is_kept:
             self.append_seconds.observe(now - self._began)
             self.append_events.observe(events)
@@ -318,6 +321,19 @@ class SqliteFeedLog:
             if one.tenant != at.tenant and not one.is_queued:
                 self._queue.put_back(one)
         return [one for one in self._taken if one.tenant == at.tenant]
+
+
+def _answer(one: WaitingAppend, done: asyncio.Future[int]) -> None:
+    """It has what became of its transaction."""
+    failure = None if done.cancelled() else done.exception()
+    if one.answer.done():
+        pass
+    elif done.cancelled():
+        one.answer.cancel()
+    elif failure is not None:
+        one.answer.set_exception(failure)
+    else:
+        one.answer.set_result(one.kept)
 
 
 def _never() -> bool:

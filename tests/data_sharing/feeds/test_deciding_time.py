@@ -241,3 +241,22 @@ def test_whatever_comes_is_kept_as_if_nothing_were_costly(appends, costs):
     costly = {f"{tenant}{n}": cost for n, cost in costs.items() for tenant in "ABC"}
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
         assert asyncio.run(run(costly, one)) == asyncio.run(run({}, other))
+
+
+async def test_who_has_got_all_is_answered_before_the_others_are_decided_further(database):
+    """Those with more waiting are answered once their next transaction has begun."""
+    follower = CostlyFollower(cheap=0.010)
+    log = log_of(database, follower)
+    order = list[str]()
+
+    def note(name: str) -> Callable[[asyncio.Future[Sequence[Appended]]], None]:
+        return lambda _: order.append(f"{name} after {len(follower.groups)}")
+
+    waiting = [log.append([one]) for one in numbered(1, "g", "greedy")]
+    waiting += [log.append(numbered(50, "h", "greedy"))]
+    steady = log.append(numbered(1, "s", "steady"))
+    steady.add_done_callback(note("steady"))
+    waiting[0].add_done_callback(note("greedy"))
+    await asyncio.gather(steady, *waiting)
+    groups_with_steady = [place for place, one in enumerate(follower.groups) if "s0" in one]
+    assert f"steady after {groups_with_steady[0] + 1}" in order
