@@ -53,6 +53,7 @@ from console.cli.commands import (
     plans,
     platforms,
     policy,
+    policy_moves,
     policy_simulation,
     proofs,
     push,
@@ -93,6 +94,7 @@ app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants"
 app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
 policy.app.command("simulate")(policy_simulation.simulate)
+policy.app.command("move")(policy_moves.move)
 policy.app.command("test")(policy_simulation.try_cases)
 app.add_typer(policy.app, name="policy", rich_help_panel="Fleet and tenants")
 app.add_typer(enrolment.app, name="enrolment", rich_help_panel="Fleet and tenants")

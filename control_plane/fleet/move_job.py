@@ -17,6 +17,8 @@ class JobKind(StrEnum):
     FAILOVER = "failover"  # a lost unit's clients
     REBALANCE = "rebalance"
     RETURN_HOME = "return"  # clients go back to the unit they had to leave
+    POLICY = "policy"  # a tenant's clients go where one version of its policy places them
+    MOVE_BACK = "moveback"  # those whom such a job moved go back to where they were
 
 
 class JobState(StrEnum):
@@ -29,6 +31,16 @@ class JobState(StrEnum):
 
 
 OPEN = frozenset({JobState.RUNNING, JobState.PAUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """From one unit to another. clients: that go at most; gone: of them, that have at most."""
+
+    source: str
+    target: str
+    clients: int
+    gone: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +62,20 @@ class MoveJob:
     start_ms: int = 0  # Unix time, ms
     end_ms: int = 0  # 0: not ended
     message: str = ""  # what it waits for, or why clients stay; one sentence
+    tenant: str = ""  # whose clients; empty: of all tenants
+    policy_version: int = 0  # it moves while this version is in force; 0: whichever is
+    ways: tuple[Way, ...] = ()  # the plan that it keeps to; empty: it has none
+    undoes: str = ""  # the job whose moves it takes back; empty: none's
 
     @property
     def is_open(self) -> bool:
         """Whether it may still move clients."""
         return self.state in OPEN
+
+
+def policy_job_id(kind: JobKind, tenant: str, version: int) -> str:
+    """`policy-acme-v3`, `moveback-acme-v3`: one of each kind for a version of a tenant's policy."""
+    return f"{kind.value}-{tenant}-v{version}"
 
 
 def job_id(kind: JobKind, unit: str = "") -> str:

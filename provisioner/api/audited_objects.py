@@ -167,6 +167,12 @@ def policy_objects(policies: PolicyService, pins: PinService) -> Mapping[str, Au
             after=lambda response: None,
             refused=lambda response: not response.unpinned,
         ),
+        f"/{policy_service.NAME}/MoveByPolicy": AuditedObject(
+            kind="job",
+            transactions=SEVERAL,  # jobs of versions that are not kept go
+            target=_tenant_id,
+            after=lambda response: response.job,
+        ),
     }
 
 

@@ -220,6 +220,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
             request.job_id,
             state=mapping.job_state_from_proto(request.state),
             rate_per_s=request.rate_per_s,
+            policy_version=request.policy_version,
         )
         return pb.ControlMoveJobResponse(job=mapping.job_to_proto(job))
 

@@ -95,6 +95,8 @@ _JOB_KINDS = {
     JobKind.REBALANCE: fleet_pb2.MOVE_JOB_KIND_REBALANCE,
     JobKind.FAILOVER: fleet_pb2.MOVE_JOB_KIND_FAILOVER,
     JobKind.RETURN_HOME: fleet_pb2.MOVE_JOB_KIND_RETURN_HOME,
+    JobKind.POLICY: fleet_pb2.MOVE_JOB_KIND_POLICY,
+    JobKind.MOVE_BACK: fleet_pb2.MOVE_JOB_KIND_MOVE_BACK,
 }
 _JOB_STATES = {
     JobState.RUNNING: fleet_pb2.MOVE_JOB_STATE_RUNNING,
@@ -208,6 +210,8 @@ def job_to_proto(job: MoveJob) -> fleet_pb2.MoveJob:
         start_time=timestamp(job.start_ms / 1000),
         end_time=timestamp(job.end_ms / 1000) if job.end_ms else None,
         message=job.message,
+        tenant=job.tenant,
+        policy_version=job.policy_version,
     )
 
 

@@ -12,10 +12,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
 
 from control_plane.errors import InvalidInput
+from control_plane.fleet.move_job import Way
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.serving.server import Service
 from homeport.api.policy.v1 import policy_pb2 as pb
 from homeport.api.policy.v1 import policy_pb2_grpc as pb_grpc
+from provisioner.api.mapping import job_to_proto
+from provisioner.api.policy_moves import PolicyMoves
 from provisioner.api.policy_simulations import Asked, PolicySimulations, Progress
 from provisioner.applied_policies.effect import PolicyEffect, effect_of
 from provisioner.applied_policies.followed import COMPILE_S, FollowedPolicies
@@ -23,6 +26,7 @@ from provisioner.applied_policies.record import PolicyRecord
 from provisioner.applied_policies.registry import KeptPolicy, PolicyRegistry
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
+from provisioner.moves.ways import MOST_WAYS
 from provisioner.placement_hooks.asked_hook import AskedHook
 from provisioner.policy.compiled import CompiledPolicy
 from provisioner.policy.compiling import compile_policy
@@ -48,11 +52,13 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         fleet_view: FleetView,
         clients: ClientKeys,
         simulations: PolicySimulations,
+        moves: PolicyMoves,
         *,
         hooks: Mapping[str, AskedHook] = NO_HOOKS,
     ) -> None:
         self._clients = clients
         self._simulations = simulations
+        self._moves = moves
         self._hooks = hooks
         self._registry = registry
         self._followed = followed
@@ -138,6 +144,43 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
                     continue
                 for response in _parts(one):
                     yield response
+
+    async def MoveByPolicy(
+        self, request: pb.MoveByPolicyRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.MoveByPolicyResponse:
+        tenant = self._tenant(request.tenant)
+        for field in ("policy_version", "undo_version"):
+            if getattr(request, field) < 0:
+                raise InvalidInput(field, f"{field} is below 0; versions count from 1")
+        async with self._counting:
+            return await self._move(tenant, request)
+
+    async def _move(self, tenant: str, request: pb.MoveByPolicyRequest) -> pb.MoveByPolicyResponse:
+        undone, moves = request.undo_version, self._moves
+        if undone and request.plan:
+            raise InvalidInput("plan", "who moves back goes where it was; leave the plan out")
+        if undone and request.dry_run:
+            return pb.MoveByPolicyResponse(moves=await moves.count_back(tenant, undone))
+        if request.dry_run:
+            version, plan = await moves.plan(tenant, request.policy_version)
+            return pb.MoveByPolicyResponse(
+                policy_version=version,
+                plan=[
+                    pb.PolicyWay(from_unit_id=source, to_unit_id=target, clients=clients)
+                    for (source, target), clients in list(plan.ways.items())[:MOST_WAYS]
+                ],
+                moves=plan.moves,
+                stay=plan.stay,
+                stay_reason=plan.stay_reason,
+            )
+        if undone:
+            job = await moves.move_back(tenant, undone, request.rate_per_s)
+        else:
+            if len(request.plan) > MOST_WAYS:
+                raise InvalidInput("plan", f"the plan has more than {MOST_WAYS:,} ways")
+            ways = [Way(one.from_unit_id, one.to_unit_id, one.clients) for one in request.plan]
+            job = await moves.move(tenant, request.policy_version, ways, request.rate_per_s)
+        return pb.MoveByPolicyResponse(policy_version=job.policy_version, job=job_to_proto(job))
 
     async def _in_force(self, tenant: str) -> str:
         """The document; empty: there is none. Raises DataLoss."""

@@ -20,6 +20,8 @@ from control_plane.fleet.transitions import ATTEMPTS, GuardFailed, TransitionReq
 from control_plane.fleet.unit_view import UnitView, changed_since
 from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import Compare, KeyValue, Store, range_all, unchanged
+from provisioner.api.resumed_jobs import resumed_by
+from provisioner.applied_policies.registry import PolicyRegistry
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import decode_assignment, split_key
 from provisioner.ledger.client_keys import ClientKeys
@@ -33,7 +35,7 @@ SLICE = 100  # clients planned before other calls get a turn
 MOST_LOOKED_AT = 20_000  # clients in one call that lists a unit's
 DEFAULT_PAGE, MAX_PAGE = 500, 1_000  # clients
 MAX_TOKEN = 256
-MAX_JOB_ID = 80
+MAX_JOB_ID = 120
 MOST_WITNESSES = 50  # two compares each, of a transaction's 128
 BOUND_SHARE = 10  # a rebalance moves at most one in so many, where nobody says otherwise
 
@@ -66,6 +68,7 @@ class UnitOperations:
         job_store: JobStore,
         fleet_view: FleetView,
         placer: Placer,
+        policies: PolicyRegistry,
         wall: Callable[[], float],
     ) -> None:
         self._store = store
@@ -75,6 +78,7 @@ class UnitOperations:
         self._job_store = job_store
         self._fleet_view = fleet_view
         self._placer = placer
+        self._policies = policies
         self._wall = wall
 
     def job_of(self, view: UnitView) -> MoveJob | None:
@@ -185,12 +189,26 @@ class UnitOperations:
         """Newest first."""
         return await self._job_store.list(with_ended=with_ended)
 
-    async def control(self, job: str, *, state: JobState | None, rate_per_s: float) -> MoveJob:
-        """Raises InvalidInput, NotFound, Refused, Conflict."""
+    async def control(
+        self, job: str, *, state: JobState | None, rate_per_s: float, policy_version: int = 0
+    ) -> MoveJob:
+        """policy_version: of its tenant's policy, by which a job of a policy goes on; 0: as before.
+        Raises InvalidInput, NotFound, Refused, Conflict."""
         if not job or len(job) > MAX_JOB_ID or not job.isprintable():
             raise InvalidInput("job_id", "job_id is empty or no job's; `homeport moves list`")
         check_rate(rate_per_s)
-        return await self._job_store.control(job, state=state, rate_per_s=rate_per_s or None)
+        version: int = 0
+        guards: Sequence[Compare] = ()
+        if state is JobState.RUNNING or policy_version:
+            stands, _ = await self._job_store.get(job)
+            version, guards = await resumed_by(self._policies, stands, policy_version)
+        return await self._job_store.control(
+            job,
+            state=state,
+            rate_per_s=rate_per_s or None,
+            policy_version=version,
+            guards=guards,
+        )
 
     # -- how ---------------------------------------------------------------------------
 
@@ -264,7 +282,7 @@ class UnitOperations:
             page = await self._clients.range(keys.ASSIGNMENTS, start_after=after, limit=PAGE)
             for start in range(0, len(page.items), SLICE):
                 pairs = page.items[start : start + SLICE]
-                residents = [who for who in map(_resident, pairs) if who is not None]
+                residents = [who for who in map(resident_of, pairs) if who is not None]
                 planner.add(who for who in residents if not unit_id or who.unit == unit_id)
                 await asyncio.sleep(0)
             if not page.more:
@@ -272,7 +290,8 @@ class UnitOperations:
             after = page.items[-1].key
 
 
-def _resident(pair: KeyValue) -> Resident | None:
+def resident_of(pair: KeyValue) -> Resident | None:
+    """Of an assignment; None: it is damaged."""
     try:
         record = decode_assignment(pair.value)
         tenant, _ = split_key(pair.key)

@@ -15,7 +15,16 @@ from control_plane import keys
 from control_plane.errors import Conflict, NotFound
 from control_plane.fleet.raised_fence import raise_fence
 from control_plane.fleet.unit import DEFAULT_TENANT
-from control_plane.store.port import Delete, Operation, Put, Store, Txn, range_all, unchanged
+from control_plane.store.port import (
+    Compare,
+    Delete,
+    Operation,
+    Put,
+    Store,
+    Txn,
+    range_all,
+    unchanged,
+)
 from provisioner.applied_policies.record import PolicyRecord, decode_policy, encode_policy
 
 KEPT_VERSIONS = 20
@@ -55,6 +64,13 @@ class PolicyRegistry:
             kept = ", ".join(map(str, versions)) or "none"
             raise NotFound(f"version {version} of the policy of {tenant} is not kept; kept: {kept}")
         return KeptPolicy(record=None if pair is None else decode_policy(pair), versions=versions)
+
+    async def in_force(self, tenant: str) -> tuple[int, Compare]:
+        """The version in force, 0: there is none; and what holds while it is. Raises DataLoss."""
+        key = keys.policy(tenant)
+        pair = await self._store.get(key)
+        version = decode_policy(pair).version if pair is not None else 0
+        return version, unchanged(key, pair.mod_revision if pair is not None else 0)
 
     async def apply(self, tenant: str, document: str, *, base_version: int) -> PolicyRecord:
         """Writes a checked document as the next version. Raises Conflict; NotFound. Where an

@@ -1,7 +1,8 @@
 """Job clients: which clients a job is about, as move requests.
 
 A drain or failover moves whoever is assigned to its unit, a return home whoever had to leave
-that unit, a rebalance whomever another unit suits clearly better.
+that unit, a rebalance whomever another unit suits clearly better. A job of a policy moves whom that
+places elsewhere, and not twice; one that takes this back whom that job moved last.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, s
 from provisioner.moves.move_operation import (
     DRAINED,
     FAILED_OVER,
+    MOVED_BACK,
+    PLACED_ANEW,
     REBALANCED,
     RETURNED,
     MoveRequest,
@@ -35,6 +38,8 @@ CAUSES = {
     JobKind.FAILOVER: (FAILED_OVER, MoveStrategy.SPREAD),
     JobKind.REBALANCE: (REBALANCED, MoveStrategy.BETTER),
     JobKind.RETURN_HOME: (RETURNED, MoveStrategy.PLACE),
+    JobKind.POLICY: (PLACED_ANEW, MoveStrategy.ANEW),
+    JobKind.MOVE_BACK: (MOVED_BACK, MoveStrategy.PLACE),
 }
 
 
@@ -51,6 +56,8 @@ class JobClients:
         for start in range(0, len(pairs), YIELD_EVERY):
             for pair in pairs[start : start + YIELD_EVERY]:
                 request = self._request(job, pair)
+                if request is not None and job.kind is JobKind.POLICY:
+                    request = await self._mover.placed_anew(request)
                 if request is not None:
                     found.append(request)
             await asyncio.sleep(0)
@@ -69,6 +76,13 @@ class JobClients:
             return None
         if job.kind is JobKind.RETURN_HOME and record.home != job.unit:
             return None
+        if job.tenant and tenant_id != job.tenant:
+            return None
+        by, left = (record.why.job, record.why.left) if record.why is not None else ("", "")
+        if job.kind is JobKind.POLICY and by == job.id:
+            return None
+        if job.kind is JobKind.MOVE_BACK and (by != job.undoes or not left):
+            return None
         tenant = self._fleet_view.tenant(tenant_id)
         if tenant is None:
             return None
@@ -83,8 +97,9 @@ class JobClients:
             location=record.location,
             cause=cause,
             strategy=strategy,
-            to=job.unit if job.kind is JobKind.RETURN_HOME else "",
+            to={JobKind.RETURN_HOME: job.unit, JobKind.MOVE_BACK: left}.get(job.kind, ""),
             job=job.id,
+            policy_version=job.policy_version,
         )
         if job.kind is JobKind.REBALANCE and not self._mover.suits_better(request):
             return None

@@ -14,7 +14,16 @@ from control_plane import keys
 from control_plane.errors import Conflict, NotFound, Refused
 from control_plane.fleet.move_job import OPEN, JobState, MoveJob
 from control_plane.fleet.records import decode_job, encode_job, readable
-from control_plane.store.port import Compare, KeyValue, Put, Store, Txn, range_all, unchanged
+from control_plane.store.port import (
+    Compare,
+    Delete,
+    KeyValue,
+    Put,
+    Store,
+    Txn,
+    range_all,
+    unchanged,
+)
 from control_plane.store.replica import Replica
 
 ATTEMPTS = 20
@@ -78,10 +87,17 @@ class JobStore:
         return decode_job(pair), pair.mod_revision
 
     async def control(
-        self, job_id: str, *, state: JobState | None, rate_per_s: float | None
+        self,
+        job_id: str,
+        *,
+        state: JobState | None,
+        rate_per_s: float | None,
+        policy_version: int = 0,
+        guards: Sequence[Compare] = (),
     ) -> MoveJob:
-        """Pauses, continues, cancels or speeds up a job. Raises NotFound; Refused when it has
-        ended; Conflict when others keep changing it."""
+        """Pauses, continues, cancels or speeds up a job. policy_version: by which it goes on; 0: as
+        before; guards: hold while that is in force. Raises NotFound; Refused when it has ended;
+        Conflict when others keep changing it, or a guard does not hold."""
         for _ in range(ATTEMPTS):
             job, revision = await self.get(job_id)
             wanted = state or job.state
@@ -89,25 +105,41 @@ class JobStore:
                 if wanted is job.state and rate_per_s is None:
                     return job
                 raise Refused(f"job {job_id} has ended: it is {job.state.value}")
-            after = replace(job, state=wanted, rate_per_s=rate_per_s or job.rate_per_s)
+            after = replace(
+                job,
+                state=wanted,
+                rate_per_s=rate_per_s or job.rate_per_s,
+                policy_version=policy_version or job.policy_version,
+            )
             if wanted not in OPEN:
                 after = replace(after, end_ms=int(self._wall() * 1000),
                                 message="an operator cancelled it")  # fmt: skip
-            if after == job or await self.write(after, revision):
+            if after == job or await self.write(after, revision, guards):
                 return after
         raise Conflict(f"job {job_id} keeps changing under this request; try again")
 
-    async def create(self, job: MoveJob) -> MoveJob:
-        """A new job, in place of an ended one. Raises Conflict while one of its id is open."""
+    async def create(
+        self, job: MoveJob, guards: Sequence[Compare] = (), *, replaced: Sequence[str] = ()
+    ) -> MoveJob:
+        """A new job, in place of an ended one and of ended ones of the ids `replaced`. Raises
+        Conflict while one of its id is open, and where a guard does not hold."""
         pair = await self._store.get(keys.job(job.id))
         if pair is not None and decode_job(pair).is_open:
             raise Conflict(
                 f"job {job.id} is under way; wait for it, or end it with "
                 f"`homeport moves cancel {job.id}`"
             )
-        if not await self.write(job, pair.mod_revision if pair is not None else 0):
-            raise Conflict(f"another job {job.id} began just now")
+        if not await self.write(job, pair.mod_revision if pair is not None else 0, guards):
+            raise Conflict(f"job {job.id} or what it stands on changed just now; try again")
+        for one in replaced:
+            await self._delete_ended(one)
         return job
+
+    async def _delete_ended(self, job_id: str) -> None:
+        pair = await self._store.get(keys.job(job_id))
+        if pair is not None and not decode_job(pair).is_open:
+            stands = unchanged(pair.key, pair.mod_revision)
+            await self._store.commit(Txn(compares=[stands], then=[Delete(pair.key)]))
 
     async def write(self, job: MoveJob, revision: int, guards: Sequence[Compare] = ()) -> int:
         """The revision at which it was written; 0 where it is not at `revision` any more or a

@@ -31,13 +31,17 @@ FAILED_OVER = "failed-over"
 RETURNED = "returned-home"
 REPROVISIONED = "reprovisioned"
 REBALANCED = "rebalanced"
+PLACED_ANEW = "placed-anew"
+MOVED_BACK = "moved-back"
 HAD_TO = frozenset({DRAINED, FAILED_OVER})  # causes that make a client's old unit its home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveRequest:
     """A client that is to move. `to`: the only unit it may go to; empty: as `strategy` finds.
-    rule: by which placement chose `to`, if it did; job: that moves it; empty: it asked."""
+    rule: by which placement chose `to`, if it did; job: that moves it; empty: it asked.
+    policy_version: it moves by this version of its tenant's policy alone; 0: by whichever is in
+    force."""
 
     tenant: TenantSpec
     client_id: str
@@ -49,6 +53,7 @@ class MoveRequest:
     to: str = ""
     rule: str = ""
     job: str = ""
+    policy_version: int = 0
 
     @property
     def placed_by(self) -> bytes:

@@ -47,6 +47,7 @@ from provisioner.placement_hooks.hooked_policies import HookedPolicies
 log = logging.getLogger(__name__)
 
 MOVE_S = 10.0  # for one move, once its state is handed over
+REPLACED = "the policy by which it was to move was replaced"
 RESETS = frozenset({Reprovision.RESET, Reprovision.MOVE_WITH_STATE})
 
 
@@ -151,6 +152,24 @@ class Mover:
 
     # -- moving ------------------------------------------------------------------------
 
+    def policy_version(self, tenant: str) -> int:
+        """The version of a tenant's policy by which this server moves clients; 0: it has none."""
+        return self._policies.revision_of(tenant)
+
+    async def placed_anew(self, request: MoveRequest) -> MoveRequest | None:
+        """The same client with where it would live if it came again; None: where it lives, or
+        nobody has room for it. Only once `ledger` has answered."""
+        await self._ask_hook(request)
+        found = self._targets.anew(
+            request.location, request.tenant.id, request.found.key, request.record.unit
+        )
+        if isinstance(found, NoChoice):
+            return None
+        unit = self._targets.fleet.units[found.unit_index].id
+        if unit == request.record.unit:
+            return None
+        return replace(request, to=unit, rule=found.rule)
+
     def suits_better(self, request: MoveRequest) -> bool:
         """Whether another unit suits a client on a healthy unit clearly better, or that may be,
         and its hook is to be asked. Only once `ledger` has answered."""
@@ -229,6 +248,10 @@ class Mover:
         """The unit that the client should go to, as the fleet is now."""
         assert self._ledger is not None
         ledger, targets = self._ledger, self._targets
+        if request.policy_version and self.policy_version(request.tenant.id) != (
+            request.policy_version
+        ):
+            return Refused(REPLACED)
         if request.to:
             index = targets.indices.get(request.to, -1)
             if index < 0 or not targets.fleet.units[index].accepting:

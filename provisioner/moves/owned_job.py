@@ -1,6 +1,7 @@
 """OwnedJob: the record of a job that this server's session works on, kept in step with the store.
 
-State and rate of a job are the operators' to write, progress is its worker's. Every write
+State and rate of a job are the operators' to write, progress is its worker's; a worker pauses a job
+whose policy was replaced. Every write
 compares the revision that was read and the session that owns the job, so two workers never
 write the same job, and neither side overwrites what the other wrote.
 """
@@ -14,7 +15,7 @@ from typing import Any
 
 from control_plane import faultpoints
 from control_plane.errors import NotFound, Unavailable
-from control_plane.fleet.move_job import JobState, MoveJob
+from control_plane.fleet.move_job import JobState, MoveJob, Way
 from control_plane.store.port import Compare
 from provisioner.moves.job_store import JobStore
 from provisioner.moves.store_reads import RETRY_S, read_when_available
@@ -56,9 +57,9 @@ class OwnedJob:
         """Since the last write of progress."""
         return self._clock() - self._written_at
 
-    def add_moved(self, count: int) -> None:
-        """So many more clients have moved; the next write says so."""
-        self.job = replace(self.job, moved=self.job.moved + count)
+    def add_moved(self, count: int, ways: tuple[Way, ...] = ()) -> None:
+        """So many more clients have moved, and that is where; the next write says so."""
+        self.job = replace(self.job, moved=self.job.moved + count, ways=ways)
 
     async def wait_until_running(self) -> None:
         """Takes over what operators wrote; waits while the job is paused. Raises
@@ -109,8 +110,14 @@ class OwnedJob:
         faultpoints.passing("moves.progress.after")
 
     def _adopt(self, theirs: MoveJob, revision: int) -> None:
-        """Takes over what others wrote: state and rate are theirs, progress is ours."""
+        """Takes over what others wrote: state, rate and the version of the policy are theirs,
+        progress is ours."""
         if theirs.worker != self.job.worker or not theirs.is_open:
             raise LostOwnership
-        self.job = replace(self.job, state=theirs.state, rate_per_s=theirs.rate_per_s)
+        self.job = replace(
+            self.job,
+            state=theirs.state,
+            rate_per_s=theirs.rate_per_s,
+            policy_version=theirs.policy_version,
+        )
         self._revision = revision

@@ -14,6 +14,7 @@ class PassResult:
     """Of one pass, so far."""
 
     moved: int = 0
+    again: bool = False  # it was broken off, and begins anew
     stay_reasons: Counter[str] = field(default_factory=Counter)  # clients by reason
 
     @property
@@ -34,7 +35,7 @@ class PassResult:
 
     def message(self) -> str:
         """How many clients stay, and why most of them do; empty when none had to."""
-        if not self.stay_reasons:
+        if not self.kept:
             return ""
         reason, _ = min(self.stay_reasons.items(), key=lambda item: (-item[1], item[0]))
         count = self.kept

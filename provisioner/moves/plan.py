@@ -34,6 +34,7 @@ class MoveStrategy(Enum):
     PLACE = "place"  # as placement would
     SPREAD = "spread"  # over the next-best ones
     BETTER = "better"  # only where one is clearly better
+    ANEW = "anew"  # as placement would, if the client came again
 
 
 class Resident(NamedTuple):
@@ -62,6 +63,7 @@ class MovePlan:
     stay: int  # have to move, and cannot
     stay_reason: str  # of most of them
     beyond_bound: int  # would move, were there no bound
+    ways: dict[tuple[str, str], int]  # clients by the unit that they leave and where they go
 
     @property
     def moves(self) -> int:
@@ -95,6 +97,7 @@ class Planner:
         self._strategy = strategy
         self._bound = bound
         self._moves: Counter[str] = Counter()
+        self._ways: Counter[tuple[str, str]] = Counter()
         self._stays: Counter[str] = Counter()
         self._beyond = 0
 
@@ -113,6 +116,7 @@ class Planner:
                 continue
             unit = self._targets.fleet.units[found.unit_index].id
             self._moves[unit] += 1
+            self._ways[resident.unit, unit] += 1
             self._shift(resident.unit, found.unit_index)
             moves.append(PlannedMove(resident, unit))
         return moves
@@ -125,6 +129,7 @@ class Planner:
             stay=self._stays.total(),
             stay_reason=reasons[0][0] if reasons else "",
             beyond_bound=self._beyond,
+            ways=dict(sorted(self._ways.items(), key=lambda way: (-way[1], way[0]))),
         )
 
     def _target(self, resident: Resident) -> Choice | NoChoice | None:
@@ -133,6 +138,10 @@ class Planner:
             return self._targets.place(location, resident.tenant, resident.key)
         if self._strategy is MoveStrategy.SPREAD:
             return self._targets.spread(location, resident.tenant, resident.key)
+        if self._strategy is MoveStrategy.ANEW:
+            found = self._targets.anew(location, resident.tenant, resident.key, resident.unit)
+            stays = self._targets.indices.get(resident.unit)
+            return None if isinstance(found, Choice) and found.unit_index == stays else found
         return self._targets.better(location, resident.tenant, resident.key, resident.unit)
 
     def _shift(self, source: str, target: int) -> None:

@@ -55,6 +55,19 @@ class Targets:
         """As if the client came today."""
         return self._chooser.choose(location, tenant, key)
 
+    def anew(self, location: Location, tenant: str, key: bytes, now: str) -> Choice | NoChoice:
+        """As if the client, who lives in `now`, left it and came again: its own slot is free."""
+        here = self.indices.get(now)
+        occupancy = self.occupancy
+        if here is None or occupancy.room[here] > 0:
+            return self.place(location, tenant, key)
+        room, load = occupancy.room[here], occupancy.load[here]
+        occupancy.update(here, 1, load)
+        try:
+            return self.place(location, tenant, key)
+        finally:
+            occupancy.update(here, room, load)
+
     def spread(self, location: Location, tenant: str, key: bytes) -> Choice | NoChoice:
         """One of the next-best units, by room and distance; the hash of the client decides."""
         policy: PlacementPolicy | None = self._policies.of(tenant, location, key)

@@ -5,6 +5,9 @@ about, slice by slice, at the job's rate. How far it has come is written now and
 for each client: a worker that dies is replaced by another one that begins at the last cursor
 and finds those who have moved already gone. A pass begins anew until nobody is left; so a
 client that was assigned late, behind the cursor, is found as well.
+
+A job of one version of a policy moves nobody once another one is in force: it pauses itself, says
+so, and begins its pass anew when an operator lets it go on by that one.
 """
 
 from __future__ import annotations
@@ -25,12 +28,13 @@ from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.moves.job_clients import JobClients
 from provisioner.moves.job_store import JobStore
-from provisioner.moves.move_operation import MoveRequest
+from provisioner.moves.move_operation import Moved, MoveRequest
 from provisioner.moves.mover import Mover
 from provisioner.moves.owned_job import LostOwnership, OwnedJob
 from provisioner.moves.pass_result import PassResult
 from provisioner.moves.rate_limiter import RateLimiter
 from provisioner.moves.store_reads import RETRY_S, read_when_available
+from provisioner.moves.ways import WaysLeft
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,11 @@ SLICE_S = 0.025  # of the rate is under way at once, so that others wait for few
 SLICE_MIN, SLICE_MAX = 16, 250  # within these bounds; handoffs take their time, side by side
 PROGRESS_S = 1.0  # how often progress is written
 BETWEEN_S, BETWEEN_MAX_S = 0.5, 15.0  # between passes in which clients had to stay
+HEARD_S = 1.0  # how often it is looked whether this server has heard of a version
+OTHER_WAY = "placement would have them go another way than the plan, or it has no more that way"
+ONE_PASS = frozenset({
+    JobKind.REBALANCE, JobKind.RETURN_HOME, JobKind.POLICY, JobKind.MOVE_BACK,
+})  # fmt: skip
 
 
 class Worker:
@@ -72,6 +81,7 @@ class Worker:
         self._clock = clock
         self._wall = wall
         self._job_clients = JobClients(fleet_view, mover)
+        self._ways = WaysLeft(owned.job.ways) if owned.job.kind is JobKind.POLICY else None
         self._limiter = RateLimiter(owned.job.rate_per_s, clock())
 
     @property
@@ -86,6 +96,9 @@ class Worker:
             await self._wait_for_unit_state()
             while True:
                 result = await self._pass()
+                if result.again:
+                    await owned.write(cursor="", kept=0, message="")
+                    continue
                 if await self._end_if_over(result):
                     return
                 pause_s = BETWEEN_S if result.moved else min(BETWEEN_MAX_S, 2 * pause_s)
@@ -114,12 +127,18 @@ class Worker:
         cursor = owned.job.cursor
         after = keys.ASSIGNMENTS + cursor.encode() if cursor else None
         while True:
+            if await self._was_replaced():
+                result.again = True
+                return result
             faultpoints.passing("moves.page.before")
             page = await self._read(after)
             faultpoints.passing("moves.page.after")
             requests = await self._job_clients.requests(owned.job, page.items)
             while requests:
                 await owned.wait_until_running()
+                if await self._was_replaced():
+                    result.again = True
+                    return result
                 count = await self._permitted(requests)
                 slice_, requests = requests[:count], requests[count:]
                 if not slice_:
@@ -131,12 +150,33 @@ class Worker:
                         kept=result.kept,
                         message=result.message(),
                     )
-            if not page.more:
+            if not page.more or (self._ways is not None and self._ways.used_up):
                 return result
             after = page.items[-1].key
             if owned.written_s_ago() >= self._progress_s:
                 await owned.wait_until_running()
                 await owned.write(cursor=keys.cursor(after, keys.ASSIGNMENTS))
+
+    async def _was_replaced(self) -> bool:
+        """Whether the policy by which the job moves was not in force. Then it is now, again or
+        by another version: the job was paused until an operator let it go on."""
+        owned, found = self._owned, False
+        while (wanted := owned.job.policy_version) and wanted != (
+            stands := self._mover.policy_version(owned.job.tenant)
+        ):
+            found = True
+            if 0 < stands < wanted:  # this server has not heard of it yet
+                await self._job_store.wait_for_change(timeout_s=HEARD_S)
+                await owned.wait_until_running()
+                continue
+            said = f"version {stands}" if stands else "none"
+            await owned.write(
+                state=JobState.PAUSED,
+                message=f"it moves by version {wanted} of the policy of tenant {owned.job.tenant}, "
+                f"and {said} is in force now",
+            )
+            await owned.wait_until_running()
+        return found
 
     async def _read(self, after: bytes | None) -> Page:
         """Each page as it is when its turn comes: what was assigned, released or moved since
@@ -169,20 +209,28 @@ class Worker:
         return min(SLICE_MAX, max(SLICE_MIN, int(self._owned.job.rate_per_s * SLICE_S)))
 
     async def _move(self, requests: Sequence[MoveRequest], result: PassResult) -> None:
-        owned, ahead = self._owned, 0
-        if owned.job.max_moves:
+        owned, ahead, ways = self._owned, 0, self._ways
+        if ways is not None:
+            going = [one for one in requests if ways.use(one.record.unit, one.to)]
+            result.stay_reasons[OTHER_WAY] += len(requests) - len(going)
+            requests = going
+        if owned.job.max_moves or ways is not None:
             # Counted before they go: whoever takes over from a dead worker keeps to the bound.
             ahead = len(requests)
-            await owned.write(moved=owned.job.moved + ahead)
+            await owned.write(moved=owned.job.moved + ahead, ways=ways.ways if ways else ())
         outcomes = await asyncio.gather(*(self._mover.move(one) for one in requests))
-        owned.add_moved(result.add(outcomes) - ahead)
+        if ways is not None:
+            for one, outcome in zip(requests, outcomes, strict=True):
+                if not isinstance(outcome, Moved):
+                    ways.give_back(one.record.unit, one.to)
+        owned.add_moved(result.add(outcomes) - ahead, ways.ways if ways is not None else ())
 
     # -- the end -----------------------------------------------------------------------
 
     async def _end_if_over(self, result: PassResult) -> bool:
         """Ends the job, if nothing is left to do."""
         owned, job = self._owned, self._owned.job
-        if job.kind in (JobKind.REBALANCE, JobKind.RETURN_HOME):
+        if job.kind in ONE_PASS:
             bounded = bool(job.max_moves) and job.moved >= job.max_moves
             await self._end(
                 total=job.moved + result.kept,

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 
 from control_plane.offloading.pool import ProcessPool
 from provisioner.api.pin_service import PinService
+from provisioner.api.policy_moves import PolicyMoves
 from provisioner.api.policy_service import PolicyService
 from provisioner.api.policy_simulations import LIMITS, TASKS, WAITING_OF_TENANT, PolicySimulations
 from provisioner.applied_policies.pin_registry import PinRegistry
 from provisioner.applied_policies.registry import PolicyRegistry
 from provisioner.settings import Settings
+from provisioner.wiring.moving import Moving
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
+from provisioner.wiring.use_case import UseCase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,19 +35,31 @@ class PolicyParts:
         return {"policy simulations": self.processes.run}
 
 
-def build_policies(settings: Settings, state: ServerState) -> PolicyParts:
-    """Over what the server knows."""
+def policy_registry(state: ServerState) -> PolicyRegistry:
+    """Writes policies, and says which are in force."""
+    cluster_set = state.cluster_set
+    return PolicyRegistry(
+        state.store,
+        wall=time.time,
+        assignment_clusters=tuple(cluster_set.clusters.values()) if cluster_set else (),
+    )
+
+
+def build_policies(
+    settings: Settings,
+    state: ServerState,
+    moving: Moving,
+    use_case: UseCase,
+    registry: PolicyRegistry,
+) -> PolicyParts:
+    """Over what the server knows and places by."""
     cluster_set = state.cluster_set
     clusters = tuple(cluster_set.clusters.values()) if cluster_set else ()
     processes = ProcessPool(
         TASKS, workers=1, limits=LIMITS, on_demand=True, of_tenant=WAITING_OF_TENANT
     )
     service = PolicyService(
-        PolicyRegistry(
-            state.store,
-            wall=time.time,
-            assignment_clusters=clusters,
-        ),
+        registry,
         state.policies,
         state.fleet_view,
         state.client_keys,
@@ -55,7 +70,17 @@ def build_policies(settings: Settings, state: ServerState) -> PolicyParts:
             state.client_keys,
             nowhere=settings.nowhere,
             geo=str(settings.geo or ""),
-            one_revision=cluster_set is None,
+            one_revision=state.cluster_set is None,
+        ),
+        PolicyMoves(
+            state.client_keys,
+            registry=registry,
+            followed=state.policies,
+            job_store=moving.job_store,
+            fleet_view=state.fleet_view,
+            placer=use_case.provisioner.placer,
+            rate_per_s=settings.move_rate_per_s,
+            wall=time.time,
         ),
         hooks=state.hooked.hooks,
     )

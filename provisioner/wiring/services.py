@@ -83,7 +83,7 @@ from provisioner.wiring.numbers import SERVICES as OF_NUMBERS
 from provisioner.wiring.numbers import build_numbers
 from provisioner.wiring.organisations import SERVICES as OF_ORGANISATIONS
 from provisioner.wiring.organisations import OrganisationParts, build_organisations
-from provisioner.wiring.policies import PolicyParts, build_policies
+from provisioner.wiring.policies import PolicyParts, build_policies, policy_registry
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
 from provisioner.wiring.use_case import UseCase
@@ -199,6 +199,7 @@ def build_services(
         ),
         clock=time.monotonic,
     )
+    registry = policy_registry(state)
     fleet_service = FleetService(
         store,
         state.registry,
@@ -213,6 +214,7 @@ def build_services(
             job_store=moving.job_store,
             fleet_view=fleet_view,
             placer=use_case.provisioner.placer,
+            policies=registry,
             wall=time.time,
         ),
         watching.departures,
@@ -255,7 +257,7 @@ def build_services(
         quotas,
         callers,
     )
-    policies = build_policies(settings, state)
+    policies = build_policies(settings, state, moving, use_case, registry)
     directory_service = DirectoryService(
         directory,
         fleet_view,

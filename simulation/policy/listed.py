@@ -23,7 +23,7 @@ from simulation.policy.listed_clients import MOST_CLIENTS, ListedClients, LivedH
 from simulation.policy.simulated_fleet import simulated_fleet
 from simulation.policy.simulator import Answer, Engine
 
-MOST_MOVES = 1_000  # ways from unit to unit that a document has
+MOST_MOVES = 500  # ways from unit to unit that a document has, and a job of them takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

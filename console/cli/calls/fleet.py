@@ -104,10 +104,17 @@ class FleetCalls(Calls):
         return list(self._call(fleet_grpc.FleetServiceStub, "ListMoveJobs", request).jobs)
 
     def control_move_job(
-        self, job_id: str, *, state: fleet.MoveJobState.ValueType, rate_per_s: float
+        self,
+        job_id: str,
+        *,
+        state: fleet.MoveJobState.ValueType,
+        rate_per_s: float,
+        policy_version: int = 0,
     ) -> fleet.MoveJob:
         """The job as it is now."""
-        request = fleet.ControlMoveJobRequest(job_id=job_id, state=state, rate_per_s=rate_per_s)
+        request = fleet.ControlMoveJobRequest(
+            job_id=job_id, state=state, rate_per_s=rate_per_s, policy_version=policy_version
+        )
         job: fleet.MoveJob = self._call(fleet_grpc.FleetServiceStub, "ControlMoveJob", request).job
         return job
 

@@ -16,6 +16,7 @@ from homeport.errors import error_of
 from homeport.status_details import failure_of
 
 TEST_S = 180.0
+PLAN_S = 300.0  # a plan looks at every client
 SIMULATE_S = 3_600.0  # with those that wait before it
 
 
@@ -89,6 +90,13 @@ class PolicyCalls(Calls):
             picture=bytes(parts["picture"]),
             hooks_away=away,
         )
+
+    def move(self, request: pb.MoveByPolicyRequest) -> pb.MoveByPolicyResponse:
+        """A job, or with dry_run what it would come to."""
+        request.tenant = self._tenant
+        stub = policy_pb2_grpc.PolicyServiceStub
+        answer: pb.MoveByPolicyResponse = self._call(stub, "MoveByPolicy", request, PLAN_S)
+        return answer
 
     def _ask(self, method: str, request: object) -> Any:
         return self._call(policy_pb2_grpc.PolicyServiceStub, method, request, None)

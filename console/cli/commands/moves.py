@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from console.cli.commands.unit_states import MOST_PER_S
-from console.cli.options import Ca, Output, Profile, Server, Token, target_of
+from console.cli.options import MOST_INT64, Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, show
 
 if TYPE_CHECKING:
@@ -57,6 +57,17 @@ def pause(
 @app.command("resume")
 def resume(
     job: JobArgument,
+    policy_version: Annotated[
+        int | None,
+        typer.Option(
+            "--policy-version",
+            help="Of a job that moves by a policy which was replaced: the version in force, by "
+            "which it is to go on.",
+            metavar="N",
+            min=1,
+            max=MOST_INT64,
+        ),
+    ] = None,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -64,7 +75,8 @@ def resume(
     output: Output = Format.TABLE,
 ) -> None:
     """Lets a paused job go on."""
-    _control(target_of(server, None, token, profile, ca), output, job, state="RUNNING")
+    target = target_of(server, None, token, profile, ca)
+    _control(target, output, job, state="RUNNING", policy_version=policy_version or 0)
 
 
 @app.command("cancel")
@@ -104,7 +116,13 @@ def rate(
 
 
 def _control(
-    target: Target, output: Format, job: str, *, state: str = "", rate_per_s: float = 0.0
+    target: Target,
+    output: Format,
+    job: str,
+    *,
+    state: str = "",
+    rate_per_s: float = 0.0,
+    policy_version: int = 0,
 ) -> None:
     from console.cli.calls.fleet import FleetCalls
     from console.cli.views.move_jobs import job_document, jobs_table
@@ -112,5 +130,7 @@ def _control(
 
     wanted = fleet.MoveJobState.Value(f"MOVE_JOB_STATE_{state or 'UNSPECIFIED'}")
     with FleetCalls(target) as service:
-        told = service.control_move_job(job, state=wanted, rate_per_s=rate_per_s)
+        told = service.control_move_job(
+            job, state=wanted, rate_per_s=rate_per_s, policy_version=policy_version
+        )
     show(job_document(told), output, lambda: jobs_table([told]))

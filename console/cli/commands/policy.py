@@ -137,6 +137,13 @@ def rollback_policy(
             metavar="VERSION",
         ),
     ] = None,
+    move_back: Annotated[
+        bool,
+        typer.Option(
+            "--move-back",
+            help="Then bring those back whom `policy move` moved by the version that goes.",
+        ),
+    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     server: Server = None,
@@ -148,6 +155,7 @@ def rollback_policy(
 ) -> None:
     """Applies an earlier version anew, as the next one."""
     from console.cli.calls.policies import PolicyCalls
+    from homeport.api.policy.v1 import policy_pb2 as pb
 
     with PolicyCalls(target_of(server, tenant, token, profile, ca)) as service:
         stands = service.get()
@@ -163,6 +171,16 @@ def rollback_policy(
             service, wanted.document, stands.version, output,
             dry_run=dry_run, yes=yes, allow_unmatched=True,
         )  # fmt: skip
+        if move_back:
+            undo = pb.MoveByPolicyRequest(undo_version=stands.version, dry_run=dry_run)
+            moved = service.move(undo)
+            said = (
+                f"{moved.moves:,} clients would move back"
+                if dry_run
+                else f"job {moved.job.job_id} moves {moved.job.total:,} clients back; "
+                "`homeport moves list` says how far it is"
+            )
+            note(escape(said))
 
 
 def _hold_cases(document: str, cases: Path, hook_answers: Path | None, target: Target) -> None:

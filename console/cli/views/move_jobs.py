@@ -23,6 +23,8 @@ def job_document(job: fleet.MoveJob) -> dict[str, Any]:
         "kind": _word(fleet.MoveJobKind.Name(job.kind), "MOVE_JOB_KIND_"),
         "state": _word(fleet.MoveJobState.Name(job.state), "MOVE_JOB_STATE_"),
         "unit": job.unit_id or None,
+        "tenant": job.tenant or None,
+        "policy_version": job.policy_version or None,
         "rate_per_s": job.rate_per_s,
         "total": job.total,
         "moved": job.moved,

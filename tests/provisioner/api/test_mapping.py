@@ -181,7 +181,7 @@ def test_every_state_of_a_unit_has_its_message(state: State) -> None:
 
 def test_a_plan_names_its_targets() -> None:
     plan = MovePlan(
-        targets={"dublin": 2, "virginia": 1}, stay=1, stay_reason="full", beyond_bound=4
+        ways={}, targets={"dublin": 2, "virginia": 1}, stay=1, stay_reason="full", beyond_bound=4
     )
     message = mapping.plan_to_proto(plan)
     assert {one.unit_id: one.clients for one in message.targets} == plan.targets

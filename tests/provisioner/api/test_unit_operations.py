@@ -24,6 +24,7 @@ from control_plane.fleet.transitions import (
 )
 from control_plane.store.embedded import EmbeddedStore
 from provisioner.api.unit_operations import UnitOperations
+from provisioner.applied_policies.registry import PolicyRegistry
 from provisioner.placement.fleet import PlacementFleet
 from tests.support.moves_harness import MovesHarness, at_work, fleet
 
@@ -72,7 +73,7 @@ async def operations(
             operations = UnitOperations(
                 store, clients, registry=harness.registry, transitions=transitions,
                 job_store=harness.job_store, fleet_view=harness.fleet_view, placer=placer,
-                wall=time.time,
+                policies=PolicyRegistry(store, wall=time.time), wall=time.time,
             )  # fmt: skip
             yield operations, transitions, harness.registry
     finally:

@@ -96,6 +96,10 @@ class _MoveJobKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MoveJobKi
     """a lost unit's clients"""
     MOVE_JOB_KIND_RETURN_HOME: _MoveJobKind.ValueType  # 4
     """clients go back to the unit they had to leave"""
+    MOVE_JOB_KIND_POLICY: _MoveJobKind.ValueType  # 5
+    """a tenant's clients go where one version of its policy places them"""
+    MOVE_JOB_KIND_MOVE_BACK: _MoveJobKind.ValueType  # 6
+    """those whom such a job moved go back to where they were"""
 
 class MoveJobKind(_MoveJobKind, metaclass=_MoveJobKindEnumTypeWrapper): ...
 
@@ -106,6 +110,10 @@ MOVE_JOB_KIND_FAILOVER: MoveJobKind.ValueType  # 3
 """a lost unit's clients"""
 MOVE_JOB_KIND_RETURN_HOME: MoveJobKind.ValueType  # 4
 """clients go back to the unit they had to leave"""
+MOVE_JOB_KIND_POLICY: MoveJobKind.ValueType  # 5
+"""a tenant's clients go where one version of its policy places them"""
+MOVE_JOB_KIND_MOVE_BACK: MoveJobKind.ValueType  # 6
+"""those whom such a job moved go back to where they were"""
 Global___MoveJobKind: _TypeAlias = MoveJobKind  # noqa: Y015
 
 class _MoveJobState:
@@ -295,6 +303,8 @@ class MoveJob(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     kind: Global___MoveJobKind.ValueType
     state: Global___MoveJobState.ValueType
@@ -311,6 +321,10 @@ class MoveJob(_message.Message):
     """0: no bound"""
     message: _builtins.str
     """what it waits for or why clients stay, one sentence; often empty"""
+    tenant: _builtins.str
+    """whose clients; empty: of all tenants"""
+    policy_version: _builtins.int
+    """it moves while this version is in force; 0: whichever is"""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -332,10 +346,12 @@ class MoveJob(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         message: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "job_id", b"job_id", "kept", b"kept", "kind", b"kind", "max_moves", b"max_moves", "message", b"message", "moved", b"moved", "rate_per_s", b"rate_per_s", "start_time", b"start_time", "state", b"state", "total", b"total", "unit_id", b"unit_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "job_id", b"job_id", "kept", b"kept", "kind", b"kind", "max_moves", b"max_moves", "message", b"message", "moved", b"moved", "policy_version", b"policy_version", "rate_per_s", b"rate_per_s", "start_time", b"start_time", "state", b"state", "tenant", b"tenant", "total", b"total", "unit_id", b"unit_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -905,21 +921,25 @@ class ControlMoveJobRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     RATE_PER_S_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     state: Global___MoveJobState.ValueType
     """RUNNING, PAUSED or CANCELLED; unspecified: as it is"""
     rate_per_s: _builtins.float
     """0: as it is"""
+    policy_version: _builtins.int
+    """Of a job of a policy that is to run: the version in force, by which it goes on; 0: its own."""
     def __init__(
         self,
         *,
         job_id: _builtins.str = ...,
         state: Global___MoveJobState.ValueType = ...,
         rate_per_s: _builtins.float = ...,
+        policy_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "rate_per_s", b"rate_per_s", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "policy_version", b"policy_version", "rate_per_s", b"rate_per_s", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

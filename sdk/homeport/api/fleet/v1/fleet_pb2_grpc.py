@@ -198,7 +198,8 @@ class FleetServiceServicer:
 
     def ControlMoveJob(self, request, context):
         """Pauses a job, lets it go on, or changes its rate. Idempotent. Caller: an operator.
-        Errors: NOT_FOUND; INVALID_ARGUMENT; FAILED_PRECONDITION it has ended; UNAVAILABLE.
+        Errors: NOT_FOUND; INVALID_ARGUMENT; FAILED_PRECONDITION it has ended, or goes by a version of a
+        policy that is not in force; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

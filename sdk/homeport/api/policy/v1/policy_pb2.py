@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot_v1_dot_access__pb2
+from homeport.api.fleet.v1 import fleet_pb2 as homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#homeport/api/policy/v1/policy.proto\x12\x16homeport.api.policy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\"v\n\x12\x41pplyPolicyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x14\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\x12\x17\n\x0f\x61llow_unmatched\x18\x05 \x01(\x08\"\x8d\x01\n\x13\x41pplyPolicyResponse\x12.\n\x06policy\x18\x01 \x01(\x0b\x32\x1e.homeport.api.policy.v1.Policy\x12\x10\n\x08warnings\x18\x02 \x03(\t\x12\x34\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0b\x32$.homeport.api.policy.v1.PolicyEffect\"\xdd\x02\n\x0cPolicyEffect\x12\x0f\n\x07\x63lients\x18\x01 \x01(\x03\x12\x0f\n\x07nowhere\x18\x02 \x01(\x03\x12\x11\n\tdisplaced\x18\x03 \x01(\x03\x12\x0f\n\x07partial\x18\x04 \x01(\x08\x12P\n\x0fnowhere_by_rule\x18\x05 \x03(\x0b\x32\x37.homeport.api.policy.v1.PolicyEffect.NowhereByRuleEntry\x12K\n\x0c\x62y_certainty\x18\x06 \x03(\x0b\x32\x35.homeport.api.policy.v1.PolicyEffect.ByCertaintyEntry\x1a\x34\n\x12NowhereByRuleEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x32\n\x10\x42yCertaintyEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"3\n\x10GetPolicyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\x84\x01\n\x06Policy\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x10\n\x08\x64ocument\x18\x03 \x01(\t\x12\x30\n\x0c\x61pplied_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rkept_versions\x18\x05 \x03(\x03\"Z\n\x11TestPolicyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\r\n\x05\x63\x61ses\x18\x03 \x01(\t\x12\x14\n\x0chook_answers\x18\x04 \x01(\t\"c\n\x12TestPolicyResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.homeport.api.policy.v1.PolicyCaseResult\x12\x12\n\nhooks_away\x18\x02 \x03(\t\"_\n\x10PolicyCaseResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07unit_id\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x62roken\x18\x05 \x01(\t\"\xb5\x02\n\x15SimulatePolicyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\t\x12<\n\npopulation\x18\x04 \x01(\x0e\x32(.homeport.api.policy.v1.PolicyPopulation\x12\r\n\x05users\x18\x05 \x01(\x04\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\x12\x0e\n\x06growth\x18\x07 \x01(\x01\x12\x18\n\x10without_unit_ids\x18\x08 \x03(\t\x12\x0b\n\x03sun\x18\t \x01(\x08\x12\x13\n\x0bprice_label\x18\n \x01(\t\x12\x0c\n\x04seed\x18\x0b \x01(\x04\x12\x14\n\x0chook_answers\x18\x0c \x01(\t\x12\x0c\n\x04page\x18\r \x01(\x08\x12\x0f\n\x07picture\x18\x0e \x01(\x08\"\xa9\x01\n\x16SimulatePolicyResponse\x12>\n\x08progress\x18\x01 \x01(\x0b\x32*.homeport.api.policy.v1.SimulationProgressH\x00\x12\x10\n\x06report\x18\x02 \x01(\x0cH\x00\x12\x0e\n\x04page\x18\x03 \x01(\x0cH\x00\x12\x11\n\x07picture\x18\x04 \x01(\x0cH\x00\x12\x12\n\nhooks_away\x18\x05 \x03(\tB\x06\n\x04part\"@\n\x12SimulationProgress\x12\r\n\x05\x64oing\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x04\x12\r\n\x05total\x18\x03 \x01(\x04*q\n\x10PolicyPopulation\x12!\n\x1dPOLICY_POPULATION_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPOLICY_POPULATION_MODELLED\x10\x01\x12\x1a\n\x16POLICY_POPULATION_LIVE\x10\x02\x32\xed\x03\n\rPolicyService\x12y\n\x0b\x41pplyPolicy\x12*.homeport.api.policy.v1.ApplyPolicyRequest\x1a+.homeport.api.policy.v1.ApplyPolicyResponse\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x12\x66\n\tGetPolicy\x12(.homeport.api.policy.v1.GetPolicyRequest\x1a\x1e.homeport.api.policy.v1.Policy\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12t\n\nTestPolicy\x12).homeport.api.policy.v1.TestPolicyRequest\x1a*.homeport.api.policy.v1.TestPolicyResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x05\x12\x06tenant\x12\x82\x01\n\x0eSimulatePolicy\x12-.homeport.api.policy.v1.SimulatePolicyRequest\x1a..homeport.api.policy.v1.SimulatePolicyResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x05\x12\x06tenant0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#homeport/api/policy/v1/policy.proto\x12\x16homeport.api.policy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a!homeport/api/fleet/v1/fleet.proto\"v\n\x12\x41pplyPolicyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x14\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\x12\x17\n\x0f\x61llow_unmatched\x18\x05 \x01(\x08\"\x8d\x01\n\x13\x41pplyPolicyResponse\x12.\n\x06policy\x18\x01 \x01(\x0b\x32\x1e.homeport.api.policy.v1.Policy\x12\x10\n\x08warnings\x18\x02 \x03(\t\x12\x34\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0b\x32$.homeport.api.policy.v1.PolicyEffect\"\xdd\x02\n\x0cPolicyEffect\x12\x0f\n\x07\x63lients\x18\x01 \x01(\x03\x12\x0f\n\x07nowhere\x18\x02 \x01(\x03\x12\x11\n\tdisplaced\x18\x03 \x01(\x03\x12\x0f\n\x07partial\x18\x04 \x01(\x08\x12P\n\x0fnowhere_by_rule\x18\x05 \x03(\x0b\x32\x37.homeport.api.policy.v1.PolicyEffect.NowhereByRuleEntry\x12K\n\x0c\x62y_certainty\x18\x06 \x03(\x0b\x32\x35.homeport.api.policy.v1.PolicyEffect.ByCertaintyEntry\x1a\x34\n\x12NowhereByRuleEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x32\n\x10\x42yCertaintyEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"3\n\x10GetPolicyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\x84\x01\n\x06Policy\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x10\n\x08\x64ocument\x18\x03 \x01(\t\x12\x30\n\x0c\x61pplied_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rkept_versions\x18\x05 \x03(\x03\"Z\n\x11TestPolicyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\r\n\x05\x63\x61ses\x18\x03 \x01(\t\x12\x14\n\x0chook_answers\x18\x04 \x01(\t\"c\n\x12TestPolicyResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.homeport.api.policy.v1.PolicyCaseResult\x12\x12\n\nhooks_away\x18\x02 \x03(\t\"_\n\x10PolicyCaseResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07unit_id\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x62roken\x18\x05 \x01(\t\"\xb5\x02\n\x15SimulatePolicyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\t\x12<\n\npopulation\x18\x04 \x01(\x0e\x32(.homeport.api.policy.v1.PolicyPopulation\x12\r\n\x05users\x18\x05 \x01(\x04\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\x12\x0e\n\x06growth\x18\x07 \x01(\x01\x12\x18\n\x10without_unit_ids\x18\x08 \x03(\t\x12\x0b\n\x03sun\x18\t \x01(\x08\x12\x13\n\x0bprice_label\x18\n \x01(\t\x12\x0c\n\x04seed\x18\x0b \x01(\x04\x12\x14\n\x0chook_answers\x18\x0c \x01(\t\x12\x0c\n\x04page\x18\r \x01(\x08\x12\x0f\n\x07picture\x18\x0e \x01(\x08\"\xa9\x01\n\x16SimulatePolicyResponse\x12>\n\x08progress\x18\x01 \x01(\x0b\x32*.homeport.api.policy.v1.SimulationProgressH\x00\x12\x10\n\x06report\x18\x02 \x01(\x0cH\x00\x12\x0e\n\x04page\x18\x03 \x01(\x0cH\x00\x12\x11\n\x07picture\x18\x04 \x01(\x0cH\x00\x12\x12\n\nhooks_away\x18\x05 \x03(\tB\x06\n\x04part\"@\n\x12SimulationProgress\x12\r\n\x05\x64oing\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x04\x12\r\n\x05total\x18\x03 \x01(\x04\"\xa9\x01\n\x13MoveByPolicyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x03\x12/\n\x04plan\x18\x03 \x03(\x0b\x32!.homeport.api.policy.v1.PolicyWay\x12\x12\n\nrate_per_s\x18\x04 \x01(\x01\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x12\x14\n\x0cundo_version\x18\x06 \x01(\x03\"F\n\tPolicyWay\x12\x14\n\x0c\x66rom_unit_id\x18\x01 \x01(\t\x12\x12\n\nto_unit_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63lients\x18\x03 \x01(\x03\"\xbe\x01\n\x14MoveByPolicyResponse\x12\x16\n\x0epolicy_version\x18\x01 \x01(\x03\x12+\n\x03job\x18\x02 \x01(\x0b\x32\x1e.homeport.api.fleet.v1.MoveJob\x12/\n\x04plan\x18\x03 \x03(\x0b\x32!.homeport.api.policy.v1.PolicyWay\x12\r\n\x05moves\x18\x04 \x01(\x03\x12\x0c\n\x04stay\x18\x05 \x01(\x03\x12\x13\n\x0bstay_reason\x18\x06 \x01(\t*q\n\x10PolicyPopulation\x12!\n\x1dPOLICY_POPULATION_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPOLICY_POPULATION_MODELLED\x10\x01\x12\x1a\n\x16POLICY_POPULATION_LIVE\x10\x02\x32\xeb\x04\n\rPolicyService\x12y\n\x0b\x41pplyPolicy\x12*.homeport.api.policy.v1.ApplyPolicyRequest\x1a+.homeport.api.policy.v1.ApplyPolicyResponse\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x12\x66\n\tGetPolicy\x12(.homeport.api.policy.v1.GetPolicyRequest\x1a\x1e.homeport.api.policy.v1.Policy\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12t\n\nTestPolicy\x12).homeport.api.policy.v1.TestPolicyRequest\x1a*.homeport.api.policy.v1.TestPolicyResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x05\x12\x06tenant\x12|\n\x0cMoveByPolicy\x12+.homeport.api.policy.v1.MoveByPolicyRequest\x1a,.homeport.api.policy.v1.MoveByPolicyResponse\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x12\x82\x01\n\x0eSimulatePolicy\x12-.homeport.api.policy.v1.SimulatePolicyRequest\x1a..homeport.api.policy.v1.SimulatePolicyResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x05\x12\x06tenant0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,36 +44,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICYSERVICE'].methods_by_name['GetPolicy']._serialized_options = b'\252\350\"\013\n\001\004\022\006tenant'
   _globals['_POLICYSERVICE'].methods_by_name['TestPolicy']._loaded_options = None
   _globals['_POLICYSERVICE'].methods_by_name['TestPolicy']._serialized_options = b'\252\350\"\013\n\001\005\022\006tenant'
+  _globals['_POLICYSERVICE'].methods_by_name['MoveByPolicy']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['MoveByPolicy']._serialized_options = b'\252\350\"\r\n\001\005\022\006tenant(\001'
   _globals['_POLICYSERVICE'].methods_by_name['SimulatePolicy']._loaded_options = None
   _globals['_POLICYSERVICE'].methods_by_name['SimulatePolicy']._serialized_options = b'\252\350\"\013\n\001\005\022\006tenant'
-  _globals['_POLICYPOPULATION']._serialized_start=1777
-  _globals['_POLICYPOPULATION']._serialized_end=1890
-  _globals['_APPLYPOLICYREQUEST']._serialized_start=133
-  _globals['_APPLYPOLICYREQUEST']._serialized_end=251
-  _globals['_APPLYPOLICYRESPONSE']._serialized_start=254
-  _globals['_APPLYPOLICYRESPONSE']._serialized_end=395
-  _globals['_POLICYEFFECT']._serialized_start=398
-  _globals['_POLICYEFFECT']._serialized_end=747
-  _globals['_POLICYEFFECT_NOWHEREBYRULEENTRY']._serialized_start=643
-  _globals['_POLICYEFFECT_NOWHEREBYRULEENTRY']._serialized_end=695
-  _globals['_POLICYEFFECT_BYCERTAINTYENTRY']._serialized_start=697
-  _globals['_POLICYEFFECT_BYCERTAINTYENTRY']._serialized_end=747
-  _globals['_GETPOLICYREQUEST']._serialized_start=749
-  _globals['_GETPOLICYREQUEST']._serialized_end=800
-  _globals['_POLICY']._serialized_start=803
-  _globals['_POLICY']._serialized_end=935
-  _globals['_TESTPOLICYREQUEST']._serialized_start=937
-  _globals['_TESTPOLICYREQUEST']._serialized_end=1027
-  _globals['_TESTPOLICYRESPONSE']._serialized_start=1029
-  _globals['_TESTPOLICYRESPONSE']._serialized_end=1128
-  _globals['_POLICYCASERESULT']._serialized_start=1130
-  _globals['_POLICYCASERESULT']._serialized_end=1225
-  _globals['_SIMULATEPOLICYREQUEST']._serialized_start=1228
-  _globals['_SIMULATEPOLICYREQUEST']._serialized_end=1537
-  _globals['_SIMULATEPOLICYRESPONSE']._serialized_start=1540
-  _globals['_SIMULATEPOLICYRESPONSE']._serialized_end=1709
-  _globals['_SIMULATIONPROGRESS']._serialized_start=1711
-  _globals['_SIMULATIONPROGRESS']._serialized_end=1775
-  _globals['_POLICYSERVICE']._serialized_start=1893
-  _globals['_POLICYSERVICE']._serialized_end=2386
+  _globals['_POLICYPOPULATION']._serialized_start=2249
+  _globals['_POLICYPOPULATION']._serialized_end=2362
+  _globals['_APPLYPOLICYREQUEST']._serialized_start=168
+  _globals['_APPLYPOLICYREQUEST']._serialized_end=286
+  _globals['_APPLYPOLICYRESPONSE']._serialized_start=289
+  _globals['_APPLYPOLICYRESPONSE']._serialized_end=430
+  _globals['_POLICYEFFECT']._serialized_start=433
+  _globals['_POLICYEFFECT']._serialized_end=782
+  _globals['_POLICYEFFECT_NOWHEREBYRULEENTRY']._serialized_start=678
+  _globals['_POLICYEFFECT_NOWHEREBYRULEENTRY']._serialized_end=730
+  _globals['_POLICYEFFECT_BYCERTAINTYENTRY']._serialized_start=732
+  _globals['_POLICYEFFECT_BYCERTAINTYENTRY']._serialized_end=782
+  _globals['_GETPOLICYREQUEST']._serialized_start=784
+  _globals['_GETPOLICYREQUEST']._serialized_end=835
+  _globals['_POLICY']._serialized_start=838
+  _globals['_POLICY']._serialized_end=970
+  _globals['_TESTPOLICYREQUEST']._serialized_start=972
+  _globals['_TESTPOLICYREQUEST']._serialized_end=1062
+  _globals['_TESTPOLICYRESPONSE']._serialized_start=1064
+  _globals['_TESTPOLICYRESPONSE']._serialized_end=1163
+  _globals['_POLICYCASERESULT']._serialized_start=1165
+  _globals['_POLICYCASERESULT']._serialized_end=1260
+  _globals['_SIMULATEPOLICYREQUEST']._serialized_start=1263
+  _globals['_SIMULATEPOLICYREQUEST']._serialized_end=1572
+  _globals['_SIMULATEPOLICYRESPONSE']._serialized_start=1575
+  _globals['_SIMULATEPOLICYRESPONSE']._serialized_end=1744
+  _globals['_SIMULATIONPROGRESS']._serialized_start=1746
+  _globals['_SIMULATIONPROGRESS']._serialized_end=1810
+  _globals['_MOVEBYPOLICYREQUEST']._serialized_start=1813
+  _globals['_MOVEBYPOLICYREQUEST']._serialized_end=1982
+  _globals['_POLICYWAY']._serialized_start=1984
+  _globals['_POLICYWAY']._serialized_end=2054
+  _globals['_MOVEBYPOLICYRESPONSE']._serialized_start=2057
+  _globals['_MOVEBYPOLICYRESPONSE']._serialized_end=2247
+  _globals['_POLICYSERVICE']._serialized_start=2365
+  _globals['_POLICYSERVICE']._serialized_end=2984
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from homeport.api.fleet.v1 import fleet_pb2 as _fleet_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -502,3 +503,117 @@ class SimulationProgress(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SimulationProgress: _TypeAlias = SimulationProgress  # noqa: Y015
+
+@_typing.final
+class MoveByPolicyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    RATE_PER_S_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    UNDO_VERSION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """empty: "default" """
+    policy_version: _builtins.int
+    """that has to be in force; 0: whichever is"""
+    rate_per_s: _builtins.float
+    """0: the server's default"""
+    dry_run: _builtins.bool
+    undo_version: _builtins.int
+    """0: clients move by the version in force; without a plan"""
+    @_builtins.property
+    def plan(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyWay]:
+        """at most 500; empty: as dry_run says"""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
+        plan: _abc.Iterable[Global___PolicyWay] | None = ...,
+        rate_per_s: _builtins.float = ...,
+        dry_run: _builtins.bool = ...,
+        undo_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "plan", b"plan", "policy_version", b"policy_version", "rate_per_s", b"rate_per_s", "tenant", b"tenant", "undo_version", b"undo_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveByPolicyRequest: _TypeAlias = MoveByPolicyRequest  # noqa: Y015
+
+@_typing.final
+class PolicyWay(_message.Message):
+    """From one unit to another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_UNIT_ID_FIELD_NUMBER: _builtins.int
+    TO_UNIT_ID_FIELD_NUMBER: _builtins.int
+    CLIENTS_FIELD_NUMBER: _builtins.int
+    from_unit_id: _builtins.str
+    to_unit_id: _builtins.str
+    clients: _builtins.int
+    """at most"""
+    def __init__(
+        self,
+        *,
+        from_unit_id: _builtins.str = ...,
+        to_unit_id: _builtins.str = ...,
+        clients: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clients", b"clients", "from_unit_id", b"from_unit_id", "to_unit_id", b"to_unit_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyWay: _TypeAlias = PolicyWay  # noqa: Y015
+
+@_typing.final
+class MoveByPolicyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    STAY_FIELD_NUMBER: _builtins.int
+    STAY_REASON_FIELD_NUMBER: _builtins.int
+    policy_version: _builtins.int
+    """by which clients move"""
+    moves: _builtins.int
+    stay: _builtins.int
+    """would have to move, and cannot"""
+    stay_reason: _builtins.str
+    """of most of them"""
+    @_builtins.property
+    def job(self) -> _fleet_pb2.MoveJob:
+        """without dry_run"""
+
+    @_builtins.property
+    def plan(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyWay]:
+        """With dry_run:
+        largest first; empty with undo_version
+        """
+
+    def __init__(
+        self,
+        *,
+        policy_version: _builtins.int = ...,
+        job: _fleet_pb2.MoveJob | None = ...,
+        plan: _abc.Iterable[Global___PolicyWay] | None = ...,
+        moves: _builtins.int = ...,
+        stay: _builtins.int = ...,
+        stay_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "moves", b"moves", "plan", b"plan", "policy_version", b"policy_version", "stay", b"stay", "stay_reason", b"stay_reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveByPolicyResponse: _TypeAlias = MoveByPolicyResponse  # noqa: Y015

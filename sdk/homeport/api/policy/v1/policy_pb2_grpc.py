@@ -49,6 +49,11 @@ class PolicyServiceStub:
                 request_serializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyResponse.FromString,
                 _registered_method=True)
+        self.MoveByPolicy = channel.unary_unary(
+                '/homeport.api.policy.v1.PolicyService/MoveByPolicy',
+                request_serializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.MoveByPolicyRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.MoveByPolicyResponse.FromString,
+                _registered_method=True)
         self.SimulatePolicy = channel.unary_stream(
                 '/homeport.api.policy.v1.PolicyService/SimulatePolicy',
                 request_serializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.SimulatePolicyRequest.SerializeToString,
@@ -90,6 +95,20 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MoveByPolicy(self, request, context):
+        """Begins a job that moves the tenant's clients where the version in force places them: from which
+        unit to which at most as many as the plan has. It moves while that version is in force, and
+        pauses itself once it was replaced. With undo_version it brings those back whom the job for
+        that version moved, and who did not move since. With dry_run it says how many would move, and
+        changes nothing. Caller: an operator. Errors: INVALID_ARGUMENT a plan that cannot be;
+        NOT_FOUND unknown tenant, or there was no job for undo_version; FAILED_PRECONDITION there is no
+        policy, nobody would move, or the job to undo is under way; ABORTED policy_version is not in
+        force, or such a job is under way; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SimulatePolicy(self, request, context):
         """Places a population under the policy as it is and under another, and says what differs. How far
         it is comes twice a second, then the report; it ends where the caller leaves. Changes nothing.
@@ -117,6 +136,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.TestPolicy,
                     request_deserializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyRequest.FromString,
                     response_serializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyResponse.SerializeToString,
+            ),
+            'MoveByPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveByPolicy,
+                    request_deserializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.MoveByPolicyRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.MoveByPolicyResponse.SerializeToString,
             ),
             'SimulatePolicy': grpc.unary_stream_rpc_method_handler(
                     servicer.SimulatePolicy,
@@ -205,6 +229,33 @@ class PolicyService:
             '/homeport.api.policy.v1.PolicyService/TestPolicy',
             homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyRequest.SerializeToString,
             homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.TestPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveByPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.policy.v1.PolicyService/MoveByPolicy',
+            homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.MoveByPolicyRequest.SerializeToString,
+            homeport_dot_api_dot_policy_dot_v1_dot_policy__pb2.MoveByPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

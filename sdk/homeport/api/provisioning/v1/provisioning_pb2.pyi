@@ -188,7 +188,8 @@ class Decision(_message.Message):
     """great-circle, client to unit; negative: position unknown"""
     rule: _builtins.str
     """What decided: nearest, least-loaded-near, spread-near, spread, next-best, hook; existing; and of
-    a move: drained, failed-over, returned-home, reprovisioned, rebalanced.
+    a move: drained, failed-over, returned-home, reprovisioned, rebalanced, placed-anew,
+    moved-back.
     """
     placed_by: _builtins.str
     """of a move: by which of the other rules its unit was chosen; empty: by name"""
@@ -572,7 +573,7 @@ class WatchAssignmentResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
     cause: _builtins.str
-    """of a move: drained, failed-over, returned-home, reprovisioned, rebalanced"""
+    """of a move: drained, failed-over, returned-home, reprovisioned, rebalanced, …"""
     released: _builtins.bool
     """the client has no assignment any more"""
     revision: _builtins.int
