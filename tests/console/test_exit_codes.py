@@ -117,6 +117,7 @@ READS: dict[tuple[str, str], list[str]] = {
         "--hook-answers",
         FILE,
     ],
+    ("policy move", "plan"): ["policy", "move", "--plan", FILE],
     ("policy test", "file"): ["policy", "test", FILE, __file__],
     ("policy test", "cases"): ["policy", "test", POLICY, FILE],
     ("policy test", "units"): ["policy", "test", POLICY, CASES, "--units", FILE],

@@ -39,6 +39,13 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
     ("policy show", "version"): (["policy", "show", "--version"], NUMBERS),
     ("policy apply", "base"): (["policy", "apply", __file__, "--base"], NUMBERS),
     ("policy rollback", "to"): (["policy", "rollback", "--to"], (*NUMBERS, "0")),
+    ("policy move", "version"): (["policy", "move", "--version"], (*NUMBERS, "0")),
+    ("policy move", "back"): (["policy", "move", "--back"], (*NUMBERS, "0")),
+    ("policy move", "rate"): (["policy", "move", "--rate"], ("x", "0", "nan", "inf", "-1")),
+    ("moves resume", "policy_version"): (
+        ["moves", "resume", "a", "--policy-version"],
+        (*NUMBERS, "0"),
+    ),
     ("policy simulate", "users"): (["policy", "simulate", "--users"], (*NUMBERS, "0")),
     ("policy simulate", "seed"): (["policy", "simulate", "--seed"], NUMBERS),
     ("policy simulate", "growth"): (

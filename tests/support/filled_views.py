@@ -37,6 +37,7 @@ from console.cli.views import (
     plans,
     platforms,
     policy_cases,
+    policy_moves,
     rollouts,
     rules,
     shard_stores,
@@ -68,6 +69,7 @@ from homeport.api.datasharing.v1 import (
 )
 from homeport.api.directory.v1 import directory_pb2
 from homeport.api.fleet.v1 import fleet_pb2
+from homeport.api.policy.v1 import policy_pb2 as policy_pb
 from homeport.api.tenancy.v1 import tenancy_pb2
 from simulation.policy.case_run import CaseResult
 from tests.support.filled_account_views import ACCOUNT_VIEWS
@@ -335,6 +337,9 @@ VIEWS: dict[Callable[..., Any], Make] = {
     load.thresholds_table: lambda: load.thresholds_table(load_result()),
     move_jobs.jobs_table: lambda: move_jobs.jobs_table(
         [filled_with_long_texts(fleet_pb2.MoveJob())]
+    ),
+    policy_moves.ways_view: lambda: policy_moves.ways_view(
+        filled_with_long_texts(policy_pb.MoveByPolicyResponse())
     ),
     move_jobs.plan_view: lambda: move_jobs.plan_view(
         filled_with_long_texts(fleet_pb2.MovePlan()), TEXT

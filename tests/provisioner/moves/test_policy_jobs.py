@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane import keys
 from control_plane.errors import Refused
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob, Way, policy_job_id
 from control_plane.store.embedded import EmbeddedStore
@@ -138,7 +139,7 @@ async def test_no_move_that_is_under_way_goes_by_another_version(store: Embedded
     async with at_work(store, executing=False) as harness:
         harness.policy = off("dublin", version=3)
         await harness.mover.ledger()
-        page = await store.range(b"assignments/", limit=1)
+        page = await store.range(keys.ASSIGNMENTS, limit=1)
         clients = JobClients(harness.fleet_view, harness.mover)
         wanted = job(Way("dublin", "virginia", 5))
         # Once its ledger knows of room.
