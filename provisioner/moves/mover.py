@@ -161,7 +161,7 @@ class Mover:
         nobody has room for it. Only once `ledger` has answered."""
         await self._ask_hook(request)
         found = self._targets.anew(
-            request.location, request.tenant.id, request.found.key, request.record.unit
+            request.location, request.tenant.id, request.placed_by, request.record.unit
         )
         if isinstance(found, NoChoice):
             return None

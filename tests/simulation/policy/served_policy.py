@@ -32,3 +32,6 @@ class Source:
 
     def revision_of(self, tenant: str) -> int:
         return self._policy.revision
+
+    def stamp_of(self, tenant: str) -> int:
+        return self._policy.revision
