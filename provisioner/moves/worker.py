@@ -6,8 +6,8 @@ for each client: a worker that dies is replaced by another one that begins at th
 and finds those who have moved already gone. A pass begins anew until nobody is left; so a
 client that was assigned late, behind the cursor, is found as well.
 
-A job of one version of a policy moves nobody once another one is in force: it pauses itself, says
-so, and begins its pass anew when an operator lets it go on by that one.
+A job of a policy goes by one version of it, and moves nobody once another one is in force: it
+pauses itself, says so, and begins its pass anew when an operator lets it go on by that one.
 """
 
 from __future__ import annotations
