@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput, Refused
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob, Way, policy_job_id
+from control_plane.printable import quoted
 from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import Compare, KeyValue
 from provisioner.api.unit_operations import PAGE, SLICE, check_rate, resident_of
@@ -177,7 +178,7 @@ class PolicyMoves:
             for unit in (way.source, way.target):
                 if unit not in units:
                     raise InvalidInput(
-                        "plan", f"there is no unit {unit!r} to move clients to or off"
+                        "plan", f"there is no unit {quoted(unit)} to move clients to or off"
                     )
             if way.source == way.target or not 0 < way.clients <= MOST_CLIENTS:
                 raise InvalidInput(
