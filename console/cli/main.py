@@ -54,6 +54,7 @@ from console.cli.commands import (
     platforms,
     policy,
     policy_moves,
+    policy_pins,
     policy_simulation,
     proofs,
     push,
@@ -93,6 +94,9 @@ unit_states.app.command("watch")(watch.watch_units)
 app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
+policy.app.command("pin")(policy_pins.pin)
+policy.app.command("unpin")(policy_pins.unpin)
+policy.app.command("pins")(policy_pins.pins)
 policy.app.command("simulate")(policy_simulation.simulate)
 policy.app.command("move")(policy_moves.move)
 policy.app.command("test")(policy_simulation.try_cases)

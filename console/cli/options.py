@@ -121,6 +121,15 @@ GeoFile: TypeAlias = Annotated[
     Path | None,
     typer.Option("--geo", help="Geo database, MaxMind format. Default: the bundled one."),
 ]
+ClientAttributes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attribute",
+        help="What is told of the client for its tenant's policy; an empty value takes it away. "
+        "Any number of times.",
+        metavar="NAME=VALUE",
+    ),
+]
 HookAnswers: TypeAlias = Annotated[
     Path | None,
     typer.Option(

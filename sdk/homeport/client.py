@@ -6,7 +6,7 @@ One client serves all threads of a process. After fork(), make a new one in the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -78,6 +78,7 @@ class Client:
         with_network: bool = False,
         prefer_cache: bool = False,
         timeout_s: float | None = None,
+        attributes: Mapping[str, str] | None = None,
     ) -> Assignment:
         """The client's home: the one it has, or a new one. Idempotent.
 
@@ -85,7 +86,9 @@ class Client:
         call comes from. When no server can answer, the last known assignment is returned
         with `stale` set, if the cache has one. prefer_cache: while the cached ticket is good
         for another minute, no server is asked. with_network: `network` of a new home says for
-        which network it would have been decided alike.
+        which network it would have been decided alike. attributes: what a gateway knows of the
+        client, for the tenant's policy; kept with its home until told otherwise, and an empty value
+        takes one away.
 
         Raises InvalidRequest, NotFound (the tenant), PermissionDenied, Refused, NoRoom,
         Unavailable, DeadlineExceeded.
@@ -99,6 +102,7 @@ class Client:
                 with_network=with_network,
                 prefer_cache=prefer_cache,
                 timeout_s=timeout_s,
+                attributes=attributes,
             )
         )
 
@@ -153,10 +157,18 @@ class Client:
         address: str | None = None,
         position: tuple[float, float] | None = None,
         timeout_s: float | None = None,
+        attributes: Mapping[str, str] | None = None,
     ) -> Explanation:
-        """Where the client would go and why, unit by unit. Changes nothing."""
+        """Where the client would go and why, unit by unit. Changes nothing. attributes: as if they
+        were told of it now."""
         return self._calls.run(
-            self._core.explain(client_id, address=address, position=position, timeout_s=timeout_s)
+            self._core.explain(
+                client_id,
+                address=address,
+                position=position,
+                timeout_s=timeout_s,
+                attributes=attributes,
+            )
         )
 
     def watch(self, client: Assignment | str, *, give_up_s: float | None = None) -> AssignmentWatch:

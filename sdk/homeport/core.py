@@ -6,7 +6,7 @@ returned to the caller. Does no I/O and never sleeps; clocks and jitter are argu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -106,6 +106,7 @@ class Core:
         with_network: bool = False,
         prefer_cache: bool,
         timeout_s: float | None,
+        attributes: Mapping[str, str] | None = None,
     ) -> Steps[Assignment]:
         """The client's home, from a server, or from the cache where that is allowed."""
         request = pb.ProvisionRequest(
@@ -114,13 +115,15 @@ class Core:
             **checked_origin(address, position),
             without_ticket=not with_ticket,
             with_network=with_network,
+            attributes=attributes,
         )
         uses_cache = self.uses_cache and with_ticket
         known: Assignment | None
         if uses_cache:
             known = yield CacheGet(self.tenant, client_id)
             if known is not None:
-                if prefer_cache and known.is_fresh(self.wall(), margin_s=FRESH_MARGIN_S):
+                fresh_enough = prefer_cache and not attributes
+                if fresh_enough and known.is_fresh(self.wall(), margin_s=FRESH_MARGIN_S):
                     return replace(known, from_cache=True)
                 # With it a server can answer while its store is away.
                 request.ticket = known.ticket
@@ -183,12 +186,14 @@ class Core:
         address: str | None,
         position: tuple[float, float] | None,
         timeout_s: float | None,
+        attributes: Mapping[str, str] | None = None,
     ) -> Steps[Explanation]:
         """Where the client would go and why."""
         request = pb.ExplainPlacementRequest(
             tenant=self.tenant,
             client_id=checked_id(client_id),
             **checked_origin(address, position),
+            attributes=attributes,
         )
         request.ticket = yield from self.last_ticket(client_id)
         response = yield from self.call(EXPLAIN, request, timeout_s, client_id)

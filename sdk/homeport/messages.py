@@ -7,6 +7,7 @@ here in the server's own words; everything else is left to the server.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -24,6 +25,7 @@ from homeport.values import (
     ClientAt,
     ConsideredUnit,
     ExplainedHook,
+    ExplainedPin,
     ExplainedPolicy,
     ExplainedRule,
     Explanation,
@@ -116,6 +118,7 @@ def client_to_proto(client: ClientAt | str) -> pb.ClientOrigin:
     return pb.ClientOrigin(
         client_id=checked_id(client.client_id),
         **checked_origin(client.address, client.position),
+        attributes=client.attributes,
     )
 
 
@@ -155,6 +158,7 @@ def found_assignment_of(response: pb.GetAssignmentResponse, sent_at: float) -> A
         sent_at + seconds_of(response.ticket_ttl) if response.ticket else None,
         response.decision if response.HasField("decision") else None,
         stale=response.stale,
+        attributes=response.attributes,
     )
 
 
@@ -174,6 +178,7 @@ def _assignment(
     decision: pb.Decision | None = None,
     *,
     stale: bool = False,
+    attributes: Mapping[str, str] | None = None,
 ) -> Assignment:
     recorded = _recorded(decision) if decision is not None else None
     return Assignment(
@@ -192,6 +197,7 @@ def _assignment(
         existing=True,
         recorded=recorded,
         stale=stale,
+        attributes=dict(attributes or {}),
     )
 
 
@@ -258,6 +264,13 @@ def explanation_of(response: pb.ExplainPlacementResponse) -> Explanation:
         stale=response.stale,
         policy=_explained_policy(response.policy) if response.HasField("policy") else None,
         sentence=response.sentence,
+        pin=_explained_pin(response.pin) if response.HasField("pin") else None,
+    )
+
+
+def _explained_pin(message: pb.ExplainedPin) -> ExplainedPin:
+    return ExplainedPin(
+        unit_id=message.unit_id, reason=message.reason, until=unix_s(message.until_time)
     )
 
 
@@ -272,6 +285,7 @@ def _explained_policy(message: pb.ExplainedPolicy) -> ExplainedPolicy:
             for rule in message.rules
         ),
         hook=_explained_hook(message.hook) if message.HasField("hook") else None,
+        attributes=dict(message.attributes),
     )
 
 

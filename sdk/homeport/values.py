@@ -6,6 +6,7 @@ WGS 84, distances great-circle kilometres. None means not known.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -25,11 +26,13 @@ class LocationSource(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientAt:
-    """One client of a batch and where it is: an address, a position, or neither."""
+    """One client of a batch and where it is: an address, a position, or neither. attributes: what
+    is told of it for its tenant's policy, as for `provision`."""
 
     client_id: str
     address: str | None = None  # IPv4 or IPv6 literal
     position: tuple[float, float] | None = None  # latitude, longitude in degrees
+    attributes: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class Assignment:
     network: str = ""  # CIDR: for which the decision holds as well, where that was asked for
     from_cache: bool = False  # read from this machine's cache, not from a server
     recorded: RecordedDecision | None = None  # how it came about, from `get` and `explain`
+    attributes: Mapping[str, str] = field(default_factory=dict)  # of the client, from `get`
 
     def is_fresh(self, at: float, *, margin_s: float = 0.0) -> bool:
         """Whether the ticket is good at Unix time `at` and for `margin_s` seconds more."""
@@ -171,6 +175,16 @@ class ExplainedPolicy:
     rings: tuple[str, ...]
     rules: tuple[ExplainedRule, ...]  # in their order
     hook: ExplainedHook | None = None  # None: no rule that holds names one
+    attributes: Mapping[str, str] = field(default_factory=dict)  # that it reads of the client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedPin:
+    """That a client has to live in one unit, whatever else its tenant's policy says."""
+
+    unit_id: str
+    reason: str = ""
+    until: float | None = None  # Unix seconds; None: it has no end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +199,7 @@ class Explanation:
     stale: bool = False  # answered without the store: `current` is not known then
     policy: ExplainedPolicy | None = None  # None: there is none, or it is not for this caller
     sentence: str = ""  # what would be decided and why, to be read aloud
+    pin: ExplainedPin | None = None  # None: it is not pinned, or it is not for this caller
 
 
 class AdmitReason(StrEnum):

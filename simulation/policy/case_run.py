@@ -11,6 +11,7 @@ from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import UnitSpec
 from control_plane.printable import printable
 from provisioner.geo.location import NOWHERE, Location
+from provisioner.placement.attributes import with_attributes
 from provisioner.placement.choice import NoChoice
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.latency import NOTHING_MEASURED, Latencies
@@ -74,7 +75,8 @@ def _run(
     if location is None:
         location = locate(case.address) if case.address else NOWHERE
     chooser = PolicyChooser(fleet, _Source(policy), occupancy)
-    found = chooser.choose(location, tenant, keys.assignment(tenant, case.client))
+    key = with_attributes(keys.assignment(tenant, case.client), case.attributes)
+    found = chooser.choose(location, tenant, key)
     if isinstance(found, NoChoice):
         return _placed_nowhere(case, found)
     unit = str(fleet.units[found.unit_index].id)

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from control_plane.errors import InvalidInput
 from control_plane.yaml_files import UnreadableYaml, parse
 from provisioner.geo.cells import cell_of
 from provisioner.geo.countries import continent_of, countries
 from provisioner.geo.location import Location, LocationSource
+from provisioner.placement.attributes import NO_ATTRIBUTES, Attributes
 from provisioner.policy.faulty import FaultyPolicy
 from provisioner.policy.fields import Fields, Problems
+from provisioner.policy.told_attributes import told_anew
 
 MOST_CASES = 10_000
 MOST_UNITS = 1_000  # that a case names
-CASE_FIELDS = ("name", "client", "ip", "at", "full", "load", "expect")
+CASE_FIELDS = ("name", "client", "attributes", "ip", "at", "full", "load", "expect")
 AT_FIELDS = ("country", "subdivision", "latitude", "longitude", "uncertainty_km", "source")
 EXPECT_FIELDS = ("units", "rule", "refused", "refused_by", "full")
 
@@ -54,6 +57,7 @@ class Case:
     location: Location | None = None
     full: tuple[str, ...] = ()
     load: Mapping[str, float] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
 
 
 def read_cases(text: str) -> tuple[Case, ...]:
@@ -97,7 +101,22 @@ def _case(case: Fields, at: int) -> Case:
         location=location_at(case.part("at", AT_FIELDS)) if case.has("at") else None,
         full=tuple(case.texts("full", most=MOST_UNITS)),
         load=load,
+        attributes=read_attributes(case),
     )
+
+
+def read_attributes(client: Fields) -> Attributes:
+    """Those of a client; none where it says nothing of them."""
+    said = client.list_object("attributes")
+    inner = client.inner("attributes", said)
+    told = {name: inner.text(name) for name in said}
+    if inner.has_problems:
+        return NO_ATTRIBUTES
+    try:
+        return told_anew(None, told)
+    except InvalidInput as error:
+        client.problem("attributes", error.message)
+        return NO_ATTRIBUTES
 
 
 def _expected(case: Fields) -> Expected:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from control_plane import keys
 from provisioner.geo.location import NOWHERE, Location
+from provisioner.placement.attributes import with_attributes
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.rendezvous import SLOT_MASK
+from simulation.policy.attribute_shares import NO_SHARES, AttributeShares
 from simulation.policy.client_policy import ClientPolicy, Reads
 from simulation.policy.decisions import Decisions
 from simulation.population.population import Population
@@ -54,9 +56,9 @@ class ClientClasses:
             self._after[1].add(location, other)
         return found
 
-    def kind_of(self, client_id: str) -> Hashable:
+    def kind_of(self, client_key: bytes) -> Hashable:
         """What both sides read of a client beside its location; None: neither reads any."""
-        one, other = self._before[0].kind_of(client_id), self._after[0].kind_of(client_id)
+        one, other = self._before[0].kind_of(client_key), self._after[0].kind_of(client_key)
         return None if one is None and other is None else (one, other)
 
     @property
@@ -73,11 +75,19 @@ class ClientClasses:
 
 
 class ModelledClients:
-    """Users of a population, numbered from 0, as clients of one tenant."""
+    """Users of a population, numbered from 0, as clients of one tenant. shares: which of them have
+    which attributes."""
 
     def __init__(
-        self, population: Population, classes: ClientClasses, *, tenant: str, seed: int
+        self,
+        population: Population,
+        classes: ClientClasses,
+        *,
+        tenant: str,
+        seed: int,
+        shares: AttributeShares = NO_SHARES,
     ) -> None:
+        self._shares = shares
         self._population = population
         self._classes = classes
         self._seed = seed
@@ -95,7 +105,7 @@ class ModelledClients:
         each = self._classes.each_is_its_own
         for at, place in enumerate(places.tolist()):
             key = self._key(first + at)
-            kind = None if each else self._classes.kind_of(_client_id(key))
+            kind = None if each else self._classes.kind_of(key)
             if each or (kind not in self._by_kind and len(self._by_kind) >= MOST_KINDS):
                 found[at] = self._classes.number(self._places[place], key)
             else:
@@ -114,7 +124,7 @@ class ModelledClients:
             sampled = 1
         for number in range(sampled):
             key = self._key(number)
-            kind = number if each else self._classes.kind_of(_client_id(key))
+            kind = number if each else self._classes.kind_of(key)
             first, times = kinds.get(kind, (key, 0))
             kinds[kind] = (first, times + 1)
         most = sorted(kinds.items(), key=lambda one: -one[1][1])[:MOST_KINDS]
@@ -136,7 +146,8 @@ class ModelledClients:
         return table
 
     def _key(self, number: int) -> bytes:
-        return self._prefix + b"%d" % number
+        key = self._prefix + b"%d" % number
+        return with_attributes(key, self._shares.of(key)) if self._shares else key
 
     def _slots(self, first: int, count: int) -> NDArray[np.int64]:
         """The slots of consecutive clients. A CRC is affine: keys that differ in their last three
@@ -156,10 +167,6 @@ class ModelledClients:
             found[at : at + end - begin] = (base ^ _DIFFERENCES[begin:end]) & SLOT_MASK
             at += end - begin
         return found
-
-
-def _client_id(key: bytes) -> str:
-    return key[key.rfind(b"/") + 1 :].decode()
 
 
 _DIFFERENCES = np.array(

@@ -137,8 +137,8 @@ class StandInPolicy:
         found = (one.answer for one in self._answers.get(name, ()) if one.is_of(location))
         return self._after(policy, next(found, None))
 
-    def kind_of(self, client_id: str) -> Hashable:
-        return self._policy.kind_of(client_id)
+    def kind_of(self, client_key: bytes) -> Hashable:
+        return self._policy.kind_of(client_key)
 
     def certainty(self, location: Location) -> str:
         return self._policy.certainty(location)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from control_plane import keys
 from control_plane.errors import InvalidInput
 from provisioner.geo.location import Location
+from provisioner.placement.attributes import Attributes, with_attributes
 from provisioner.placement.rendezvous import SLOT_MASK
 from simulation.policy.client_classes import MOST_KINDS, ClientClasses
 
@@ -60,7 +61,13 @@ class ListedClients:
         """Whether of any."""
         return self._living > 0
 
-    def add(self, client_id: str, location: Location, unit: str = "") -> None:
+    def add(
+        self,
+        client_id: str,
+        location: Location,
+        unit: str = "",
+        attributes: Attributes | None = None,
+    ) -> None:
         """One more. unit: in which it lives; empty: in none. Raises InvalidInput for a unit that
         the fleet does not have, and where there are too many clients or places."""
         if len(self._class) >= self._most:
@@ -76,8 +83,8 @@ class ListedClients:
                     f"client {client_id} lives in unit {unit}, which the fleet does not have",
                 )
             self._living += 1
-        key = keys.assignment(self._tenant, client_id)
-        self._class.append(self._number(client_id, key, self._place(location)))
+        key = with_attributes(keys.assignment(self._tenant, client_id), attributes)
+        self._class.append(self._number(key, self._place(location)))
         self._slot.append(crc32(key) & SLOT_MASK)
         self._home.append(home)
 
@@ -112,13 +119,13 @@ class ListedClients:
             found = self._places[key] = location
         return found
 
-    def _number(self, client_id: str, key: bytes, place: Location) -> int:
+    def _number(self, key: bytes, place: Location) -> int:
         classes = self._classes
         kind: Hashable = None
         if classes.tells_clients_apart:
             if classes.each_is_its_own:
                 return classes.number(place, key)
-            kind = classes.kind_of(client_id)
+            kind = classes.kind_of(key)
             if kind not in self._kinds:
                 if len(self._kinds) >= MOST_KINDS:
                     return classes.number(place, key)

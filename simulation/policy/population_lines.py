@@ -4,7 +4,7 @@
     {"client_id": "phone-6", "at": {"country": "IE", "latitude": 51.9, "longitude": -8.5}}
 
 Where a client is, is said as in cases of a policy; with neither, nobody knows. `unit` is where it
-lives now.
+lives now; `attributes`, an object of texts, what it is.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ import msgspec
 
 from control_plane.errors import InvalidInput
 from provisioner.geo.location import NOWHERE, Location
+from provisioner.placement.attributes import NO_ATTRIBUTES, Attributes
 from provisioner.policy.fields import Fields, Problems
-from simulation.policy.cases import AT_FIELDS, location_at
+from simulation.policy.cases import AT_FIELDS, location_at, read_attributes
 
 MOST_LINE_BYTES = 65_536
-LINE_FIELDS = ("client_id", "ip", "at", "unit")
+LINE_FIELDS = ("client_id", "ip", "at", "unit", "attributes")
 _decode = msgspec.json.Decoder().decode
 
 
 class PopulationEntry(NamedTuple):
-    """One client. unit: in which it lives; empty: in none, or nobody says."""
+    """One client. unit: in which it lives; empty: in none, or nobody says. attributes: that it
+    has."""
 
     client_id: str
     location: Location
     unit: str
+    attributes: Attributes = NO_ATTRIBUTES
 
 
 def population_entries(
@@ -67,7 +70,7 @@ def _entry(
     address, unit = fields.text("ip"), fields.text("unit")
     if address and not problems.found:
         location = _located(address, problems, locate)
-    return PopulationEntry(client_id, location, unit)
+    return PopulationEntry(client_id, location, unit, read_attributes(fields))
 
 
 def _located(address: str, problems: Problems, locate: Callable[[str], Location]) -> Location:

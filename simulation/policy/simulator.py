@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import UnitSpec
 from provisioner.placement.latency import NOTHING_MEASURED, Latencies
+from simulation.policy.attribute_shares import NO_SHARES, AttributeShares
 from simulation.policy.client_classes import ClientClasses, ModelledClients
 from simulation.policy.client_policy import ClientPolicy
 from simulation.policy.comparison import BegunRun, ComparedSides, compare_classes, compare_exactly
@@ -46,6 +47,7 @@ class Question:
     sun: bool = False
     price_label: str = ""
     latencies: Latencies = NOTHING_MEASURED
+    shares: AttributeShares = NO_SHARES  # of users that have attributes
 
 
 class Answer(NamedTuple):
@@ -80,7 +82,9 @@ def simulate(
         for without in ((), question.without)
     )
     classes = ClientClasses((question.before, before), (question.after, after))
-    clients = ModelledClients(population, classes, tenant=question.tenant, seed=question.seed)
+    clients = ModelledClients(
+        population, classes, tenant=question.tenant, seed=question.seed, shares=question.shares
+    )
     if question.engine is Engine.EXACT:
         sides = (before, question.clients), (after, grown)
         with apart(after) if apart is not None else nullcontext() as other:

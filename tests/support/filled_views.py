@@ -34,6 +34,7 @@ from console.cli.views import (
     load,
     mail,
     move_jobs,
+    pins,
     plans,
     platforms,
     policy_cases,
@@ -69,6 +70,7 @@ from homeport.api.datasharing.v1 import (
 )
 from homeport.api.directory.v1 import directory_pb2
 from homeport.api.fleet.v1 import fleet_pb2
+from homeport.api.policy.v1 import pin_pb2
 from homeport.api.policy.v1 import policy_pb2 as policy_pb
 from homeport.api.tenancy.v1 import tenancy_pb2
 from simulation.policy.case_run import CaseResult
@@ -98,6 +100,7 @@ def home() -> homeport.Assignment:
         tenant="default", client_id=CLIENT, unit_id=UNIT, endpoint=f"{UNIT}.example:443", epoch=7,
         ticket="t" * 269, ticket_expires_at=4e9, source=homeport.LocationSource.DATABASE,
         country="IE", distance_km=12_345.6, rule="least-loaded-near", existing=True, stale=True,
+        attributes={UNIT: TEXT},
     )  # fmt: skip
 
 
@@ -122,7 +125,9 @@ def explanation() -> homeport.Explanation:
             hook=homeport.ExplainedHook(
                 name=UNIT, answered=True, order=(UNIT, UNIT), vetoed=(UNIT,), age_s=12.5
             ),
+            attributes={UNIT: TEXT},
         ),
+        pin=homeport.ExplainedPin(unit_id=UNIT, reason=TEXT, until=4e9),
     )  # fmt: skip
 
 
@@ -398,6 +403,9 @@ VIEWS: dict[Callable[..., Any], Make] = {
     simulation.simulation_facts: lambda: simulation.simulation_facts(SIMULATED),
     simulation.unit_loads: lambda: simulation.unit_loads(SIMULATED),
     simulation.largest_moves: lambda: simulation.largest_moves(SIMULATED),
+    pins.pins_table: lambda: pins.pins_table(
+        [pins.pin_document(filled_with_long_texts(pin_pb2.Pin()))] * 2
+    ),
     policy_cases.cases_table: lambda: policy_cases.cases_table(
         [
             CaseResult(name=TEXT, unit=UNIT, rule="nearest", reason="", broken=TEXT),

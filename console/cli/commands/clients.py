@@ -13,6 +13,7 @@ from console.cli.options import (
     Address,
     At,
     Ca,
+    ClientAttributes,
     ClientId,
     Output,
     Profile,
@@ -38,6 +39,7 @@ def provision(
     client: ClientId,
     ip: Address = None,
     at: At = None,
+    attribute: ClientAttributes = None,
     enrolment_token: Annotated[
         str | None,
         typer.Option(
@@ -56,17 +58,20 @@ def provision(
 ) -> None:
     """Gives a client its home, or shows the one it has.
 
-    Without --ip and --at the client is where this command runs. The client's key, by which
+    Without --ip and --at the client is where this command runs. What --attribute tells is kept
+    for the tenant's policy (gateways and operators). The client's key, by which
     `get`, `watch`, `release` and `explain` prove to be for it, is kept per profile.
     """
+    from console.cli.input.client_attributes import parse_attributes
     from console.cli.input.client_location import parse_location
     from console.cli.views.homes import assignment_table, document_of
 
     address, position = parse_location(ip, at)
+    told = parse_attributes(attribute)
     target = target_of(server, tenant, token, profile, ca)
     connected = connect(target, enrolment=enrolment_token, timeout_s=timeout)
     with connected as service, busy("provisioning"):
-        assignment = service.provision(client, address=address, position=position)
+        assignment = service.provision(client, address=address, position=position, attributes=told)
     show(document_of(assignment), output, lambda: assignment_table(assignment))
 
 
@@ -114,6 +119,7 @@ def explain(
     client: ClientId,
     ip: Address = None,
     at: At = None,
+    attribute: ClientAttributes = None,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -125,15 +131,18 @@ def explain(
     """Says how a client came to its home, and where it would go now, and why.
 
     Shows every unit with the reason it was taken or passed over. Changes nothing. Without --ip
-    and --at, a client that has a home is where its record says that it was.
+    and --at, a client that has a home is where its record says that it was, and has the attributes
+    that its record keeps; --attribute asks as if others were told.
     """
+    from console.cli.input.client_attributes import parse_attributes
     from console.cli.input.client_location import parse_location
     from console.cli.views.homes import explanation_document, explanation_view
 
     address, position = parse_location(ip, at)
+    told = parse_attributes(attribute)
     target = target_of(server, tenant, token, profile, ca)
     with connect(target, timeout_s=timeout) as service, busy("asking"):
-        explanation = service.explain(client, address=address, position=position)
+        explanation = service.explain(client, address=address, position=position, attributes=told)
     show(
         explanation_document(client, explanation),
         output,

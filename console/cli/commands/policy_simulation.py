@@ -121,6 +121,14 @@ def simulate(
             metavar="LABEL",
         ),
     ] = "",
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attribute",
+            help="A share of the users has this attribute. Any number of times.",
+            metavar="NAME=VALUE:PERCENT%",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="The same one gives the same users.", min=0, max=2**31)
     ] = 1,
@@ -160,6 +168,7 @@ def simulate(
     from control_plane.files import replace_file
     from control_plane.written_paths import check_written_file
     from homeport.api.policy.v1 import policy_pb2 as pb
+    from simulation.policy.attribute_shares import parse_shares
     from simulation.policy.listed import ListedQuestion
     from simulation.policy.simulator import Engine, Question
 
@@ -171,9 +180,16 @@ def simulate(
     check_stdin_once(
         [one for one in (file, current, hook_answers, latencies, listed) if one is not None]
     )
-    if population and (growth != 1.0 or sun):
+    shares = parse_shares(attribute or ())
+    if population and (growth != 1.0 or sun or shares):
         raise CommandFailed(
-            "--growth and --sun are for users where people live; leave out --population",
+            "--growth, --sun and --attribute are for users where people live; leave out "
+            "--population",
+            ExitCode.USAGE,
+        )
+    if on_server and shares:
+        raise CommandFailed(
+            "--attribute is for simulations on this machine; leave out --on-server",
             ExitCode.USAGE,
         )
     target = target_of(server, tenant, token, profile, ca)
@@ -249,6 +265,7 @@ def simulate(
                 sun=sun,
                 price_label=price_label,
                 latencies=measured,
+                shares=shares,
             ),
             geo,
         )

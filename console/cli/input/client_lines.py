@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -21,7 +22,7 @@ from homeport import Client, ClientAt
 from homeport.errors import HomeportError
 from homeport.values import ProvisionResult
 
-_KEYS = frozenset({"client_id", "ip", "at"})
+_KEYS = frozenset({"client_id", "ip", "at", "attributes"})
 _BLOCK = 1 << 20
 
 
@@ -186,5 +187,13 @@ def client_of(line: bytes) -> ClientAt:
         raise BadLine("client_id must be a string")
     unknown = sorted(set(entry) - _KEYS)
     if unknown:
-        raise BadLine(f"unknown key {quoted(unknown[0])}; known: client_id, ip, at", client_id)
-    return client_from(client_id, entry.get("ip"), entry.get("at"))
+        raise BadLine(
+            f"unknown key {quoted(unknown[0])}; known: client_id, ip, at, attributes", client_id
+        )
+    client = client_from(client_id, entry.get("ip"), entry.get("at"))
+    told = entry.get("attributes")
+    if told is None:
+        return client
+    if not isinstance(told, dict) or not all(isinstance(one, str) for one in told.values()):
+        raise BadLine("attributes must be an object of strings", client_id)
+    return replace(client, attributes=told)

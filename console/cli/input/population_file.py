@@ -29,5 +29,5 @@ def add_clients(
 
     with open_input(file) as lines:
         for one in population_entries(numbered_lines(lines), locate):
-            clients.add(one.client_id, one.location, one.unit)
+            clients.add(one.client_id, one.location, one.unit, one.attributes)
             advance(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from console.cli.markup import escape
@@ -11,7 +12,14 @@ from console.cli.tables import Table, facts, fold, number, optional, whole
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from homeport import Assignment, ExplainedHook, Explanation, LocationSource, RecordedDecision
+    from homeport import (
+        Assignment,
+        ExplainedHook,
+        ExplainedPin,
+        Explanation,
+        LocationSource,
+        RecordedDecision,
+    )
 
 
 _LOCATED_BY = {
@@ -45,7 +53,11 @@ def document_of(assignment: Assignment) -> dict[str, Any]:
 
 def found_document(assignment: Assignment) -> dict[str, Any]:
     """The same of a client's home as it was found, with how it came to it."""
-    return {**document_of(assignment), "recorded": recorded_document(assignment.recorded)}
+    return {
+        **document_of(assignment),
+        "recorded": recorded_document(assignment.recorded),
+        "attributes": dict(sorted(assignment.attributes.items())),
+    }
 
 
 def recorded_document(recorded: RecordedDecision | None) -> dict[str, Any] | None:
@@ -127,6 +139,7 @@ def explanation_document(client: str, explanation: Explanation) -> dict[str, Any
         "stale": explanation.stale,
         "sentence": explanation.sentence or None,
         "policy": _policy_document(explanation),
+        "pin": _pin_document(explanation.pin),
         "units": [
             {
                 "unit": unit.unit_id,
@@ -142,6 +155,12 @@ def explanation_document(client: str, explanation: Explanation) -> dict[str, Any
     }
 
 
+def _pin_document(pin: ExplainedPin | None) -> dict[str, Any] | None:
+    if pin is None:
+        return None
+    return {"unit": pin.unit_id or None, "reason": pin.reason or None, "until": pin.until}
+
+
 def _policy_document(explanation: Explanation) -> dict[str, Any] | None:
     policy = explanation.policy
     if policy is None:
@@ -151,6 +170,7 @@ def _policy_document(explanation: Explanation) -> dict[str, Any] | None:
         "certainty": policy.certainty,
         "groups": list(policy.groups),
         "rings": list(policy.rings),
+        "attributes": dict(sorted(policy.attributes.items())),
         "rules": [
             {"rule": rule.name, "holds": rule.holds, "reason": rule.reason} for rule in policy.rules
         ],
@@ -196,12 +216,25 @@ def _policy_lines(explanation: Explanation) -> list[str]:
             * bool(policy.groups or policy.rings)
         )
     ]
+    if policy.attributes:
+        lines[0] += f"; attributes {escape(attributes_text(policy.attributes))}"
     for rule in policy.rules:
         mark = "[green]✓[/]" if rule.holds else "[dim]·[/]"
         lines.append(f"{mark} {escape(rule.name)} [dim]{escape(rule.reason)}[/]")
     if policy.hook is not None:
         lines.append(_hook_line(policy.hook))
     return lines
+
+
+def attributes_text(attributes: Mapping[str, str]) -> str:
+    """In one line, by name."""
+    return ", ".join(f"{name}={value}" for name, value in sorted(attributes.items()))
+
+
+def _pin_line(pin: ExplainedPin) -> str:
+    reason = f" [dim]{escape(pin.reason)}[/]" if pin.reason else ""
+    where = escape(pin.unit_id) or "a unit that cannot be read"
+    return f"pinned to [bold]{where}[/]{reason}"
 
 
 def explanation_view(client: str, explanation: Explanation) -> RenderableType:
@@ -250,6 +283,8 @@ def explanation_view(client: str, explanation: Explanation) -> RenderableType:
     if explanation.rule:
         lines.append(f"rule: {escape(explanation.rule)}")
     lines += _policy_lines(explanation)
+    if explanation.pin is not None:
+        lines.append(_pin_line(explanation.pin))
     if explanation.sentence:
         lines.append(escape(explanation.sentence))
     return Group(Text.from_markup("\n".join(lines)), table)
@@ -271,6 +306,8 @@ def assignment_table(assignment: Assignment) -> Table:
         table.add_row("distance", kilometres(assignment.distance_km))
     if assignment.rule:
         table.add_row("rule", escape(assignment.rule))
+    if assignment.attributes:
+        table.add_row("attributes", escape(attributes_text(assignment.attributes)))
     if assignment.recorded is not None:
         table.add_row("how it came there", escape(how_it_came(assignment.recorded)))
     if assignment.stale:

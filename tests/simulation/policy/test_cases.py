@@ -128,3 +128,35 @@ def test_junit_has_a_case_each_whatever_their_names_hold() -> None:
     failure = second.find("failure")
     assert failure is not None
     assert failure.text == "it <differs>"
+
+
+def test_a_case_has_attributes() -> None:
+    rules = """
+    groups: {government: {attributes: {kind: [government, military]}}}
+    rules:
+      - {name: gov, when: '"government" in client.groups', require: {countries: [US]}}
+      - {name: old, when: 'client.attributes[?"stage"].orValue("") == "old"', deny: true}
+    """
+    found = run(
+        f"""
+        - {{name: gov, attributes: {{kind: military}}, at: {DUBLIN}, expect: {{units: [us-east]}}}}
+        - {{name: not, attributes: {{kind: private}}, at: {DUBLIN}, expect: {{units: [eu-west]}}}}
+        - {{name: old, attributes: {{stage: old}}, at: {DUBLIN}, expect: {{refused_by: old}}}}
+        """,
+        textwrap.dedent(rules),
+    )
+    assert [one.broken for one in found] == ["", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        pytest.param("{kind: 5}", "cases[0].attributes.kind: has to be a text", id="a-number"),
+        pytest.param("[kind]", "cases[0].attributes: has to be an object", id="a-list"),
+        pytest.param("{'a b': x}", "is no name of an attribute", id="a-name"),
+    ],
+)
+def test_attributes_of_a_case_that_are_wrong(said: str, problem: str) -> None:
+    with pytest.raises(FaultyCases) as faulty:
+        read_cases(f"cases:\n- {{attributes: {said}, expect: {{full: true}}}}")
+    assert problem in faulty.value.message
