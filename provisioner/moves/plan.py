@@ -161,7 +161,7 @@ def without(fleet: PlacementFleet, unit_id: str, reason: str) -> PlacementFleet:
         replace(unit, accepting=False, not_accepting_reason=reason) if unit.id == unit_id else unit
         for unit in fleet.units
     )
-    return PlacementFleet(units=units, revision=fleet.revision)
+    return PlacementFleet(units=units, revision=fleet.revision, latencies=fleet.latencies)
 
 
 def left_without(

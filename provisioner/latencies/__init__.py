@@ -1,0 +1,1 @@
+"""Latencies that clients measured: what is believed of what they report."""
