@@ -170,7 +170,13 @@ def _live(
                 client_id = split_key(key)[1]
             except UNREADABLE:
                 continue  # damaged: nobody can move it
-            simulation.clients.add(client_id, record.location, record.unit, record.attributes)
+            simulation.clients.add(
+                client_id,
+                record.location,
+                record.unit,
+                record.attributes,
+                pin=page["pins"].get(client_id),
+            )
     said = _Said(ask, "simulating", len(simulation.clients))
     return simulation.run(said.advance, arguments["taken"])
 

@@ -21,6 +21,7 @@ from control_plane.fleet.registry import UnitRegistry
 from control_plane.offloading.messages import error_value
 from control_plane.offloading.port import Offload, TaskLimits
 from control_plane.store.port import Compacted
+from provisioner.applied_policies.followed_pins import FollowedPins
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.policy.reading import MOST_BYTES
@@ -107,6 +108,7 @@ class PolicySimulations:
         fleet_view: FleetView,
         registry: UnitRegistry,
         clients: ClientKeys,
+        pins: FollowedPins,
         *,
         nowhere: str,
         geo: str,
@@ -118,6 +120,7 @@ class PolicySimulations:
         self._fleet_view = fleet_view
         self._registry = registry
         self._clients = clients
+        self._pins = pins
         self._said = {"nowhere": nowhere, "geo": geo}
         self._one_revision = one_revision
         self._page = page
@@ -142,7 +145,7 @@ class PolicySimulations:
         """How far it is, any number of times; last the answer of the task. Raises InvalidInput,
         Conflict, StoreUnavailable and what `offload` does."""
         asked.check()
-        run = _Run(self._clients, asked.tenant, page=self._page)
+        run = _Run(self._clients, self._pins, asked.tenant, page=self._page)
         arguments = {
             **self._said,
             **{name: getattr(asked, name) for name in Asked.__slots__},
@@ -190,8 +193,9 @@ class PolicySimulations:
 class _Run:
     """One simulation: answers what its child asks."""
 
-    def __init__(self, clients: ClientKeys, tenant: str, *, page: int) -> None:
+    def __init__(self, clients: ClientKeys, pins: FollowedPins, tenant: str, *, page: int) -> None:
         self._clients = clients
+        self._pins = pins
         self._prefix = keys.assignment(tenant, "")
         self._page = page
         self._after: bytes | None = None
@@ -223,7 +227,13 @@ class _Run:
         if page.items:
             self._after = page.items[-1].key
         self.progress = Progress("reading", self.progress.done + len(page.items))
-        return {"items": [(pair.key, pair.value) for pair in page.items], "more": page.more}
+        told = [(pair.key, self._pins.of(pair.key)) for pair in page.items]
+        start = len(self._prefix)
+        return {
+            "items": [(pair.key, pair.value) for pair in page.items],
+            "pins": {key[start:].decode(): pin.unit for key, pin in told if pin is not None},
+            "more": page.more,
+        }
 
 
 def check_texts(document: str, hook_answers: str) -> None:

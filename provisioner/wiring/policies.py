@@ -68,6 +68,7 @@ def build_policies(
             state.fleet_view,
             state.registry,
             state.client_keys,
+            state.policies.pins,
             nowhere=settings.nowhere,
             geo=str(settings.geo or ""),
             one_revision=state.cluster_set is None,

@@ -20,6 +20,7 @@ from simulation.policy.comparison import compare_exactly
 from simulation.policy.decisions import Decisions
 from simulation.policy.figures import Scenario, prices_of
 from simulation.policy.listed_clients import MOST_CLIENTS, ListedClients, LivedHomes
+from simulation.policy.pinned_clients import PinnedClients
 from simulation.policy.simulated_fleet import simulated_fleet
 from simulation.policy.simulator import Answer, Engine
 
@@ -55,14 +56,17 @@ class ListedSimulation:
             Decisions(simulated_fleet(question.units, one, question.latencies), question.tenant)
             for one in (question.closed, without)
         )
+        pins: dict[bytes, str] = {}
         self._classes = ClientClasses(
-            (question.before, self._before), (question.after, self._after)
+            (PinnedClients(question.before, pins), self._before),
+            (PinnedClients(question.after, pins), self._after),
         )
         fleet = self._before.simulated.fleet
         self.clients = ListedClients(
             self._classes,
             tenant=question.tenant,
             units={str(unit.id): unit.index for unit in fleet.units},
+            pins=pins,
             most=most,
         )
 

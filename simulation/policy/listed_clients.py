@@ -7,7 +7,7 @@ what a record says beside that is not. Places are told apart by what decides the
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, MutableMapping
 from zlib import crc32
 
 import numpy as np
@@ -27,7 +27,8 @@ HOMELESS = -1
 
 
 class ListedClients:
-    """Clients of one tenant. units: the place of each in the fleet, by id."""
+    """Clients of one tenant. units: the place of each in the fleet, by id; pins: where the policies
+    of `classes` look for that of a client while it is told (PinnedClients)."""
 
     def __init__(
         self,
@@ -35,12 +36,14 @@ class ListedClients:
         *,
         tenant: str,
         units: Mapping[str, int],
+        pins: MutableMapping[bytes, str],
         most: int = MOST_CLIENTS,
         most_places: int = MOST_PLACES,
     ) -> None:
         self._classes = classes
         self._tenant = tenant
         self._units = units
+        self._pins = pins
         self._most, self._most_places = most, most_places
         self._places: dict[Hashable, Location] = {}
         self._numbers: dict[tuple[int, Hashable], int] = {}
@@ -67,9 +70,12 @@ class ListedClients:
         location: Location,
         unit: str = "",
         attributes: Attributes | None = None,
+        *,
+        pin: str | None = None,
     ) -> None:
-        """One more. unit: in which it lives; empty: in none. Raises InvalidInput for a unit that
-        the fleet does not have, and where there are too many clients or places."""
+        """One more. unit: in which it lives; empty: in none; pin: in which it has to; None: there
+        is no such. Raises InvalidInput for a unit that the fleet does not have, and where there
+        are too many clients or places."""
         if len(self._class) >= self._most:
             raise InvalidInput(
                 "population", f"there are more than {self._most:,} clients; simulate a part of them"
@@ -84,7 +90,10 @@ class ListedClients:
                 )
             self._living += 1
         key = with_attributes(keys.assignment(self._tenant, client_id), attributes)
-        self._class.append(self._number(key, self._place(location)))
+        if pin is not None:
+            self._pins[key] = pin
+        self._class.append(self._number(key, self._place(location), pin))
+        self._pins.pop(key, None)
         self._slot.append(crc32(key) & SLOT_MASK)
         self._home.append(home)
 
@@ -119,10 +128,10 @@ class ListedClients:
             found = self._places[key] = location
         return found
 
-    def _number(self, key: bytes, place: Location) -> int:
+    def _number(self, key: bytes, place: Location, pin: str | None) -> int:
         classes = self._classes
         kind: Hashable = None
-        if classes.tells_clients_apart:
+        if classes.tells_clients_apart or pin is not None:
             if classes.each_is_its_own:
                 return classes.number(place, key)
             kind = classes.kind_of(key)

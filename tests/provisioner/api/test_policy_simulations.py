@@ -19,6 +19,7 @@ from control_plane.offloading.port import Answer
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Compacted, Page, Put, Txn
 from provisioner.api.policy_simulations import Asked, PolicySimulations, Progress
+from provisioner.applied_policies.followed_pins import FollowedPins
 from provisioner.fleet_view import FleetView
 from tests.support import servers
 
@@ -69,6 +70,7 @@ async def simulations(
     yield (
         PolicySimulations(
             offload, view, registry, store,
+            FollowedPins(wall=lambda: 0.0, on_change=lambda tenant: None),
             nowhere="spread", geo="", one_revision=True, page=3, said_s=0.001,
         ),
         store,

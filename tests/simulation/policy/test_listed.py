@@ -173,10 +173,30 @@ def test_a_population_without_clients_is_refused() -> None:
         ListedSimulation(question()).run(lambda more: None)
 
 
+def test_attributes_and_pins_of_clients_count() -> None:
+    gold = compiled(
+        """
+        groups: {gold: {attributes: {plan: gold}}}
+        rules: [{name: gold, when: '"gold" in client.groups', require: {units: [us-east]}}]
+        """,
+        tenant=DEFAULT_TENANT.id,
+    )
+    simulation = ListedSimulation(question(after=TenantPolicy(gold)))
+    add = simulation.clients.add
+    add("anna", IRELAND, "eu-west", attributes={"plan": "gold"})
+    add("ben", IRELAND, "eu-west", attributes={"plan": "silver"})
+    add("carla", IRELAND, "eu-west")
+    add("dev", IRELAND, "eu-west", pin="eu-north")
+    add("mallory", IRELAND, "eu-west", attributes={"plan": "gold"}, pin="eu-north")
+    found = told(simulation)
+    assert clients_of(found["after"]) == {"us-east": 1, "eu-west": 2, "eu-north": 1}
+    assert found["after"]["unplaced"] == 1  # the rule and the pin leave no unit
+
+
 LINES = [
     b'{"client_id": "anna", "ip": "81.2.69.142", "unit": "eu-west"}',
     b'{"client_id": "ben", "at": {"country": "IE", "latitude": 51.9, "longitude": -8.5}}',
-    b'{"client_id": "carla"}',
+    b'{"client_id": "carla", "attributes": {"plan": "gold"}}',
 ]
 
 
@@ -184,6 +204,7 @@ def test_a_file_has_a_client_a_line() -> None:
     anna, ben, carla = population_entries(enumerate(LINES, 1), lambda address: IRELAND)
     assert (anna.client_id, anna.location, anna.unit) == ("anna", IRELAND, "eu-west")
     assert (ben.location.country, ben.location.latitude, ben.unit) == ("IE", 51.9, "")
+    assert (carla.attributes, ben.attributes) == ({"plan": "gold"}, {})
     assert carla.location.source is LocationSource.NOWHERE
 
 
@@ -196,6 +217,8 @@ def test_a_file_has_a_client_a_line() -> None:
         (b'{"client_id": ""}', "client_id: say which client it is"),
         (b'{"client_id": "a/b"}', "without a slash"),
         (b'{"client_id": "a", "ip": "x", "at": {}}', "give one of them"),
+        (b'{"client_id": "a", "attributes": {"plan": 1}}', "attributes.plan: has to be a text"),
+        (b'{"client_id": "a", "attributes": {"1": "x"}}', "is no name of an attribute"),
         (b'{"client_id": "a", "at": {"country": "XX"}}', "there is no country XX"),
         (b'{"client_id": "' + b"a" * 70_000 + b'"}', "longer than 65,536 bytes"),
     ],
