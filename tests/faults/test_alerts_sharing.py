@@ -110,6 +110,31 @@ async def test_a_rule_that_a_producer_parks_is_told_until_it_is_tried_again(
         await ends(on.prometheus, "HomeportRulesParked")
 
 
+@pytest.mark.fires("HomeportRulesFull")
+async def test_a_rule_without_room_is_told_until_it_is_retired(tmp_path: Path) -> None:
+    alert, limits = "HomeportRulesFull", ("--memory-limits", '{"rule_keys": 3}')
+    async with watched_sharing(tmp_path, faster=FASTER, arguments=limits) as on:
+        await on.submit(traffic())
+        await on.apply(rules(rule("once", "t.data.speed_kmh > 0.0", cooldown="1h")))
+        for road in ("A1", "A2", "A3", "A4"):
+            await on.publish(road=road)
+        await on.scraped("homeport_rules_full_events_total")
+        roads = iter(range(1_000_000))
+
+        async def publish() -> None:
+            await on.publish(road=f"B{next(roads)}")
+
+        async with all_the_while(publish, every_s=0.2):
+            await fires(on.prometheus, alert)
+        (shown,) = (await on.operate("rules", "list"))["rules"]
+        assert shown["memory"]["keys"] == 3
+        assert "as many as it may" in shown["memory"]["full"]
+        await on.publish(road="A1")  # known, and as ever
+        await on.operate("rules", "retire", "once")
+        async with all_the_while(publish, every_s=0.2):
+            await ends(on.prometheus, alert)
+
+
 @pytest.mark.fires("HomeportInstructionsOverdue")
 async def test_instructions_that_nobody_performs_are_told_until_a_platform_does(
     tmp_path: Path,

@@ -134,6 +134,9 @@ CASES = {
     "HomeportRulesParked": gauge(
         "homeport_rules_parked", 'tenant="t", rule="r", scope="key"', fires="2x200", quiet="0x200"
     ),
+    "HomeportRulesFull": gauge(
+        "homeport_rules_full_events_total", 'tenant="t", rule="r"', fires="0+1x200", quiet="7x200"
+    ),
     "HomeportDeadLettersGrowing": gauge(
         "homeport_instructions_ended_total", 'end="dead_letter"', fires="0+1x200", quiet="9x200"
     ),

@@ -33,6 +33,7 @@ def document_of(rule: pb.Rule, *, with_spec: bool = False) -> dict[str, Any]:
         "last_error": health.last_error or None,
         "warnings": list(rule.warnings),
         "looped_events": rule.looped_events,
+        "memory": memory_document(rule.memory),
         "rollout": rollout_document(rule.rollout) if rule.HasField("rollout") else None,
         "pause": pause_document(rule.pause) if rule.HasField("pause") else None,
     }
@@ -71,16 +72,30 @@ def state_of(rule: pb.Rule) -> str:
         pause = rule.pause
         lost = f", {pause.lost_events:,} lost" if pause.lost_events else ""
         what = "resuming" if pause.resuming else "paused"
-        return f"[yellow]{what}: {pause.waiting_events:,} events wait{lost}[/]"
+        count = pause.waiting_events
+        waits = "1 event waits" if count == 1 else f"{count:,} events wait"
+        return f"[yellow]{what}: {waits}{lost}[/]"
     parts = ["rule"] if health.parked_whole else []
     for count, what in ((health.parked_keys, "key"), (health.parked_producers, "producer")):
         if count:
             parts.append(f"{count} {what}{'s' * (count != 1)}")
     if not parts:
         looped = f"[red]in a loop: {rule.looped_events:,} cut[/]" if rule.looped_events else ""
-        return ", ".join(filter(None, (rollout_state(rule), looped))) or "deciding"
+        full = f"[red]full: {escape(rule.memory.full)}[/]" if rule.memory.full else ""
+        return ", ".join(filter(None, (rollout_state(rule), looped, full))) or "deciding"
     colour = "red" if health.parked_whole else "yellow"
     return f"[{colour}]parked: {', '.join(parts)}[/]"
+
+
+def memory_document(memory: pb.RuleMemory) -> dict[str, Any]:
+    return {
+        "keys": memory.keys,
+        "bytes": memory.bytes,
+        "most_keys": memory.most_keys,
+        "most_bytes": memory.most_bytes,
+        "full": memory.full or None,
+        "full_events": memory.full_events,
+    }
 
 
 def rollout_state(rule: pb.Rule) -> str:
@@ -106,12 +121,13 @@ def pause_document(pause: pb.Pause) -> dict[str, Any]:
 def rules_table(rules: list[pb.Rule]) -> Table:
     """Rules with how they fare."""
     table = Table(
-        whole("rule"), optional(number("version")), whole("application"), whole("state"),
-        optional(whole("next retry")), fold("last error"),
+        whole("rule"), optional(number("version")), whole("application"), fold("state"),
+        optional(number("keys")), optional(whole("next retry")), fold("last error"),
     )  # fmt: skip
     for one in rules:
         table.add_row(
             escape(one.rule_id), str(one.version), escape(one.application) or "–", state_of(one),
+            f"{one.memory.keys:,}" if one.memory.keys else "–",
             _time(one.health, "retry_time") or "–", escape(one.health.last_error) or "–",
         )  # fmt: skip
     return table

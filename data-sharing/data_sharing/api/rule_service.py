@@ -98,7 +98,12 @@ class RuleService(pb_grpc.RuleServiceServicer):
         return pb.ListForecastsResponse(
             forecasts=[
                 pb.Forecast(
-                    tenant=tenant, name=one.forecast, spec=msgspec.json.encode(one).decode()
+                    tenant=tenant,
+                    name=one.forecast,
+                    spec=msgspec.json.encode(one).decode(),
+                    memory=self._memory(
+                        tenant, "forecast", one.forecast, f"forecast {one.forecast}"
+                    ),
                 )
                 for one in rest[:size]
             ],
@@ -220,8 +225,21 @@ class RuleService(pb_grpc.RuleServiceServicer):
             rollout=None if rollout is None else rollout_to_proto(rollout, whole=False),
             pause=None if pause is None else pause_to_proto(pause),
             looped_events=self._worker.counts.loops[rule.tenant, rule.spec.rule],
+            memory=self._memory(
+                rule.tenant, "rule", rule.activation.state or rule.spec.rule, rule.spec.rule
+            ),
         )
         return self._redaction.rule(message)
+
+    def _memory(self, tenant: str, kind: str, name: str, called: str) -> pb.RuleMemory:
+        """name: of its state; called: as events are counted for which it had no room."""
+        limits = self._worker.state.uses.limits
+        use, full = self._worker.memory(tenant, kind, name)
+        return pb.RuleMemory(
+            keys=use.keys, bytes=use.bytes, most_keys=limits.rule_keys,
+            most_bytes=limits.rule_bytes, full=full,
+            full_events=self._worker.counts.full[tenant, called],
+        )  # fmt: skip
 
 
 def health_to_proto(health: RuleHealth, suspended: str, *, with_scopes: bool) -> pb.RuleHealth:

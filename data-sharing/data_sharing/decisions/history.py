@@ -9,16 +9,17 @@ for a time, then deleted.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from control_plane.sqlite.rows import insert
 from control_plane.sqlite.schema import Schema
 from data_sharing.instruction import Cause
-from data_sharing.rules.results import ClauseOutcome, KeptPart, RuleOutcome
+from data_sharing.rules.results import ClauseOutcome, KeptPart, RuleOutcome, RuleVerdict
 
 SCHEMA = Schema(
     part="history",
@@ -126,15 +127,35 @@ def put_judgements(db: sqlite3.Connection, *events: EventOutcomes) -> None:
     )
 
 
-def add_judgements(db: sqlite3.Connection, again: EventOutcomes) -> None:
+def add_judgements(db: sqlite3.Connection, again: EventOutcomes, waited_for: str = "") -> None:
     """Keeps what rules made of an event that is decided once more, after what they made of it
-    before."""
+    before. waited_for: a rule for which it has waited, and does not any more."""
     before = judgements_of(db, again.tenant, again.position)
+    if waited_for:
+        before = [one for one in before if not _waits(one, waited_for)]
     db.execute(
         "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?)",
         (again.tenant, again.position, again.time_ms,
          _encode([*before, *again.judgements])),
     )  # fmt: skip
+
+
+def end_waiting(
+    db: sqlite3.Connection, tenant: str, positions: Iterable[int], rule: str, detail: str
+) -> None:
+    """Events that have waited for a rule were not decided by it. detail: why."""
+    for position in positions:
+        before = judgements_of(db, tenant, position)
+        after = [replace(one, detail=detail) if _waits(one, rule) else one for one in before]
+        if after != before:
+            db.execute(
+                "UPDATE judgements SET body = ? WHERE tenant = ? AND position = ?",
+                (_encode(after), tenant, position),
+            )
+
+
+def _waits(one: Judgement, rule: str) -> bool:
+    return one.rule == rule and one.verdict == RuleVerdict.PAUSED.value
 
 
 def put_timer_judgements(

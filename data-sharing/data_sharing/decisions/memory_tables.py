@@ -17,8 +17,10 @@ from data_sharing.rules.memory_uses import (
     COUNTED,
     NOTHING,
     MemoryChanges,
+    MemoryLimits,
     MemoryName,
     MemoryUse,
+    MemoryUses,
     Producer,
 )
 
@@ -55,22 +57,19 @@ def use_of(db: sqlite3.Connection, name: MemoryName) -> MemoryUse:
     return MemoryUse(*row) if row else NOTHING
 
 
+def status(db: sqlite3.Connection, name: MemoryName, limits: MemoryLimits) -> tuple[MemoryUse, str]:
+    """What a memory keeps, and why no keys are added now; empty: they are, unless a producer has
+    made too many."""
+    uses = MemoryUses(lambda one: use_of(db, one), lambda _: 0, limits)
+    return use_of(db, name), uses.why_full(CellId(*name, ""), "")
+
+
 def producer_keys(db: sqlite3.Connection, producer: Producer) -> int:
     """Keys that events of a producer have made and that are there."""
     row = db.execute(
         "SELECT keys FROM memory_producers WHERE tenant = ? AND source = ?", producer
     ).fetchone()
     return row[0] if row else 0
-
-
-def largest_producers(
-    db: sqlite3.Connection, tenant: str, least: int, limit: int
-) -> list[tuple[str, int]]:
-    """(source, keys) of those with so many keys at least, by source."""
-    return db.execute(
-        "SELECT source, keys FROM memory_producers WHERE tenant = ? AND keys >= ? LIMIT ?",
-        (tenant, least, limit),
-    ).fetchall()
 
 
 def tenants(db: sqlite3.Connection, limit: int) -> list[tuple[str, MemoryUse]]:

@@ -17,7 +17,7 @@ from functools import partial
 
 from control_plane.errors import Refused, Unavailable
 from data_sharing.database import Database
-from data_sharing.decisions import pause_tables
+from data_sharing.decisions import history, pause_tables
 from data_sharing.decisions.pause_tables import Pause
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.worker import DecisionWorker
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.1
 RETRY_S = 1.0
 AT_ONCE = 64  # events of one transaction
-SKIPPED_AT_ONCE = 1_000
+SKIPPED_AT_ONCE = 250
 DECIDE_S = 0.025  # of one transaction, on the event loop's thread
 
 
@@ -122,6 +122,8 @@ class Pauses:
         positions = pause_tables.waiting(db, tenant, rule_id, SKIPPED_AT_ONCE)
         skipped = [one for one in positions if one <= pause.skip_to]
         if skipped:
+            said = "it was skipped when the rule was resumed"
+            history.end_waiting(db, tenant, skipped, rule_id, said)
             pause_tables.remove_events(db, tenant, rule_id, skipped)
         elif positions:
             self._decide(db, tenant, rule_id, positions[:AT_ONCE])

@@ -45,7 +45,7 @@ from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import accepted_ms_of
 from data_sharing.rules.cell_cache import CellId, decoded
-from data_sharing.rules.memory_uses import MemoryLimits
+from data_sharing.rules.memory_uses import MemoryLimits, MemoryUse
 from data_sharing.rules.results import NO_RESULT, EvaluationResult
 from data_sharing.rules.rollout import RolloutPhase
 from data_sharing.rules.rule_health import RuleHealth
@@ -170,6 +170,12 @@ class DecisionWorker:
         raw = self._database.read(lambda db: worker_tables.load(db, cell))
         found: RuleHealth | None = None if raw is None else decoded(cell.kind, raw)
         return found if found is not None and found.version == version else RuleHealth(version)
+
+    def memory(self, tenant: str, kind: str, name: str) -> tuple[MemoryUse, str]:
+        """What a rule or forecast remembers, as far as is committed, and why new keys are not
+        added; empty: they are. kind: "rule" or "forecast"; name: of its state."""
+        limits, memory = self.state.uses.limits, (tenant, kind, name)
+        return self._database.read(lambda db: memory_tables.status(db, memory, limits))
 
     def unpark(self, db: sqlite3.Connection, tenant: str, rule: str, key: str, source: str) -> int:
         """In a transaction: what is parked of a rule is run again from the next event on; only
@@ -307,7 +313,7 @@ class DecisionWorker:
         self.join_transaction(db)
         db.execute("SAVEPOINT waiting")
         try:
-            self._decide_by(db, event, rules)
+            self._decide_by(db, event, rules, waited_for=rule)
         except (sqlite3.Error, ServiceError):
             raise
         except Exception as error:  # noqa: BLE001  # of ours: others are not held up
@@ -317,7 +323,13 @@ class DecisionWorker:
         db.execute("RELEASE waiting")
 
     def _decide_by(
-        self, db: sqlite3.Connection, event: Event, rules: RuleSet, *, again: bool = False
+        self,
+        db: sqlite3.Connection,
+        event: Event,
+        rules: RuleSet,
+        *,
+        again: bool = False,
+        waited_for: str = "",
     ) -> None:
         now_ms = self._wall_ms()
         plans = PlansAt(self.plans, now_ms)
@@ -332,8 +344,8 @@ class DecisionWorker:
         batch = WriteBatch()
         decided = self._writer.event(db, batch, event, decided, now_ms)
         batch.write(db)
-        if decided.outcomes or decided.shadow:
-            history.add_judgements(db, _outcomes(event, now_ms, decided))
+        if decided.outcomes or decided.shadow or waited_for:
+            history.add_judgements(db, _outcomes(event, now_ms, decided), waited_for)
         self.state.store(db)
 
     # -- time --------------------------------------------------------------------------

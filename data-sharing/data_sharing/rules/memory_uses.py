@@ -92,7 +92,7 @@ class MemoryUses:
         limits, tenant = self.limits, cell.tenant
         use = self._use((tenant, cell.kind, cell.name))
         if use.keys >= limits.rule_keys:
-            return f"it remembers {use.keys:,} keys, as many as it may, and this is none of them"
+            return f"it remembers {use.keys:,} keys, as many as it may; no key is added"
         if use.bytes >= limits.rule_bytes:
             return f"what it remembers has {use.bytes:,} bytes, as many as it may; no key is added"
         if producer:

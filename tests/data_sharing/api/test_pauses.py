@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from control_plane.errors import NotFound, Refused, StoreUnavailable
 from data_sharing.api.rule_service import RuleService
-from data_sharing.decisions import pause_tables
+from data_sharing.decisions import history, pause_tables
 from data_sharing.decisions.pauses import Pauses
 from data_sharing.decisions.rule_registry import RuleRegistry
 from homeport.api.datasharing.v1 import rule_pb2 as pb
@@ -109,6 +109,26 @@ async def test_a_resume_may_skip_what_waits_and_nothing_else(pausing) -> None:
     await pausing.work_off()
     assert pausing.decided() == [4]
     assert not (await pausing.rule()).HasField("pause")
+
+
+@pytest.mark.parametrize("skip", [False, True])
+async def test_once_it_is_resumed_no_explanation_says_that_an_event_waits(
+    pausing, skip: bool
+) -> None:
+    await pausing.pause()
+    await pausing.send()
+
+    def said() -> list[str]:
+        found = pausing.harness.read(lambda db: history.judgements_of(db, TENANT, 1))
+        return [f"{one.verdict}: {one.detail}" for one in found if one.rule == "r"]
+
+    assert said() == ["paused: rule r is paused; it waits for `homeport rules resume r`"]
+    await pausing.resume(skip=skip)
+    await pausing.work_off()
+    skipped = "paused: it was skipped when the rule was resumed"
+    assert said() == [skipped if skip else "fired: "]
+    found = pausing.harness.read(lambda db: history.judgements_of(db, TENANT, 1))
+    assert [one.verdict for one in found if one.rule == "other"] == ["fired"]
 
 
 async def test_a_rule_paused_again_while_it_is_resumed_goes_on_waiting(pausing) -> None:

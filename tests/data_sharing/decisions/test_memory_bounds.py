@@ -70,7 +70,7 @@ async def test_a_rule_that_is_full_takes_no_new_keys_and_goes_on_at_those_that_i
         for key in ("k1", "k2"):
             assert "full" not in await publish(harness, key, key)
         refused = await publish(harness, "k3", "k3")
-        assert refused == "full: it remembers 2 keys, as many as it may, and this is none of them"
+        assert refused == "full: it remembers 2 keys, as many as it may; no key is added"
         assert "full" not in await publish(harness, "again", "k1", 2)
         (letter,) = harness.letters()
         assert letter.event is not None

@@ -68,6 +68,7 @@ class Rule(_message.Message):
     ROLLOUT_FIELD_NUMBER: _builtins.int
     PAUSE_FIELD_NUMBER: _builtins.int
     LOOPED_EVENTS_FIELD_NUMBER: _builtins.int
+    MEMORY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     rule_id: _builtins.str
     version: _builtins.int
@@ -95,6 +96,10 @@ class Rule(_message.Message):
     def pause(self) -> Global___Pause:
         """absent: it is not paused"""
 
+    @_builtins.property
+    def memory(self) -> Global___RuleMemory:
+        """of the version in force"""
+
     def __init__(
         self,
         *,
@@ -110,14 +115,55 @@ class Rule(_message.Message):
         rollout: Global___Rollout | None = ...,
         pause: Global___Pause | None = ...,
         looped_events: _builtins.int = ...,
+        memory: Global___RuleMemory | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "health", b"health", "pause", b"pause", "rollout", b"rollout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "health", b"health", "memory", b"memory", "pause", b"pause", "rollout", b"rollout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "apply_time", b"apply_time", "health", b"health", "looped_events", b"looped_events", "pause", b"pause", "retired", b"retired", "rollout", b"rollout", "rule_id", b"rule_id", "spec", b"spec", "tenant", b"tenant", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "apply_time", b"apply_time", "health", b"health", "looped_events", b"looped_events", "memory", b"memory", "pause", b"pause", "retired", b"retired", "rollout", b"rollout", "rule_id", b"rule_id", "spec", b"spec", "tenant", b"tenant", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rule: _TypeAlias = Rule  # noqa: Y015
+
+@_typing.final
+class RuleMemory(_message.Message):
+    """What a rule or forecast remembers, and may."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    MOST_KEYS_FIELD_NUMBER: _builtins.int
+    MOST_BYTES_FIELD_NUMBER: _builtins.int
+    FULL_FIELD_NUMBER: _builtins.int
+    FULL_EVENTS_FIELD_NUMBER: _builtins.int
+    keys: _builtins.int
+    """at which it remembers something"""
+    bytes: _builtins.int
+    """as stored"""
+    most_keys: _builtins.int
+    most_bytes: _builtins.int
+    full: _builtins.str
+    """why new keys are not added now; empty: they are"""
+    full_events: _builtins.int
+    """for which there was no room, since the server began"""
+    def __init__(
+        self,
+        *,
+        keys: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        most_keys: _builtins.int = ...,
+        most_bytes: _builtins.int = ...,
+        full: _builtins.str = ...,
+        full_events: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "full", b"full", "full_events", b"full_events", "keys", b"keys", "most_bytes", b"most_bytes", "most_keys", b"most_keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RuleMemory: _TypeAlias = RuleMemory  # noqa: Y015
 
 @_typing.final
 class Pause(_message.Message):
@@ -656,20 +702,24 @@ class Forecast(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
+    MEMORY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     name: _builtins.str
     spec: _builtins.str
     """JSON, as docs/reference/rules.md has it"""
+    @_builtins.property
+    def memory(self) -> Global___RuleMemory: ...
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         name: _builtins.str = ...,
         spec: _builtins.str = ...,
+        memory: Global___RuleMemory | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["memory", b"memory"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "spec", b"spec", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["memory", b"memory", "name", b"name", "spec", b"spec", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
