@@ -25,6 +25,7 @@ from homeport.api.cloudevents.v1 import cloudevents_pb2 as ce
 from homeport.api.datasharing.v1 import feed_pb2 as feeds
 from homeport.api.datasharing.v1 import feed_pb2_grpc, registry_pb2, registry_pb2_grpc
 
+CAUSATION = "causationid"  # of CloudEvents' extension Correlation
 ANSWER_S = 10.0
 SILENCE_S = 60.0  # a stream without a sign of life for so long is broken
 _FOR_GOOD = frozenset({"INVALID_ARGUMENT"})  # codes of events that no repeat mends
@@ -67,7 +68,7 @@ class DataSharingCalls:
 
     async def publish(self, tenant: str, events: Sequence[FeedEvent]) -> list[str]:
         """See DataSharing."""
-        request = feeds.PublishBatchRequest(tenant=tenant, events=map(_event, events))
+        request = feeds.PublishBatchRequest(tenant=tenant, events=map(event_to_proto, events))
         stub = feed_pb2_grpc.FeedServiceStub(self._open())
         answer: feeds.PublishBatchResponse = await self._call(stub.PublishBatch, request)
         for one in answer.results:
@@ -144,14 +145,22 @@ class DataSharingCalls:
         return [("authorization", f"Bearer {token}")] if token else []
 
 
-def _event(event: FeedEvent) -> ce.CloudEvent:
+def event_to_proto(event: FeedEvent) -> ce.CloudEvent:
+    """With what caused it, where something did."""
+    said = {CAUSATION: event.caused_by} if event.caused_by else {}
+    attributes = {name: _text(value) for name, value in said.items()}
     return ce.CloudEvent(
+        attributes=attributes,
         id=event.id,
         source=event.source,
         spec_version="1.0",
         type=event.type,
         text_data=json.dumps(event.data, ensure_ascii=False, separators=(",", ":")),
     )
+
+
+def _text(value: str) -> ce.CloudEvent.CloudEventAttributeValue:
+    return ce.CloudEvent.CloudEventAttributeValue(ce_string=value)
 
 
 def _outcomes(events: Iterable[feeds.FeedEvent]) -> Iterable[InstructionOutcome]:

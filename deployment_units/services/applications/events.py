@@ -40,9 +40,11 @@ def message_event(
     text: str,
     in_reply_to: bytes = b"",
     verified: bool | None = None,
+    caused_by: str = "",
 ) -> FeedEvent:
     """A message to an application. verified: of what came by mail or text, whether the sender is
-    who they say, as far as the unit that took it in could find out; None: it came otherwise."""
+    who they say, as far as the unit that took it in could find out; None: it came otherwise.
+    caused_by: the instruction that had another application send it; empty: a person wrote it."""
     source = member_uri(tenant, sender)
     data: dict[str, Any] = {
         "application": application,
@@ -55,7 +57,9 @@ def message_event(
         data["in_reply_to"] = in_reply_to.hex()
     if verified is not None:
         data["verified"] = verified
-    return FeedEvent(type=MESSAGE_FEED, source=source, id=message.hex(), data=data)
+    return FeedEvent(
+        type=MESSAGE_FEED, source=source, id=message.hex(), data=data, caused_by=caused_by
+    )
 
 
 def press_event(
@@ -90,6 +94,7 @@ def refused_event(*, application: str, instruction: str, flaws: Sequence[CardFla
         type=REFUSED_FEED,
         source=_UNIT,
         id=instruction,
+        caused_by=instruction,
         data={
             "application": application,
             "instruction": instruction,

@@ -145,7 +145,7 @@ class OutcomeFollower:
             return
         pressed = [one for one in map(_press, outcome.causes) if one is not None]
         messages = [
-            _message(resident, one, pressed[0] if pressed else b"")
+            _message(resident, one, pressed[0] if pressed else b"", outcome.instruction)
             for one in made
             if not isinstance(one, CardFlaw)
         ]
@@ -241,9 +241,13 @@ def _press(cause: PublishedCause) -> bytes | None:
 
 
 def _message(
-    resident: Resident, one: replies.NewMessage | replies.Replace, answers: bytes
+    resident: Resident,
+    one: replies.NewMessage | replies.Replace,
+    answers: bytes,
+    instruction: str,
 ) -> NewMessage:
-    """A message of a reply. Raises InvalidInput for a text that no message may have."""
+    """A message of a reply to an instruction. Raises InvalidInput for a text that no message may
+    have."""
     conversation = id_from(one.conversation)
     assert conversation is not None
     replaces = id_from(one.message) if isinstance(one, replies.Replace) else None
@@ -253,7 +257,9 @@ def _message(
         id=one.id,
         conversation=conversation,
         sender=resident.account,
-        content=content_of(content, card=card_text(one.card) if one.card else ""),
+        content=content_of(
+            content, card=card_text(one.card) if one.card else "", caused_by=instruction
+        ),
         replaces=replaces or b"",
         answers=answers,
     )

@@ -19,12 +19,14 @@ DONE = "done"  # the status of an instruction that was performed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedEvent:
-    """An event to publish. Known by source and id: the same again is kept once."""
+    """An event to publish. Known by source and id: the same again is kept once. caused_by: the
+    instruction that led to it, by its id; empty: none did, a person began it."""
 
     type: str
     source: str
     id: str
     data: Mapping[str, Any]
+    caused_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

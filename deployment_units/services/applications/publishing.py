@@ -243,4 +243,5 @@ def _of_message(resident: Resident, application: str, message: KeptMessage) -> F
         text=content.text,
         in_reply_to=content.in_reply_to,
         verified=content.by_mail.verified if anybody else None,
+        caused_by=content.caused_by,
     )

@@ -25,6 +25,7 @@ DEFAULT_MESSAGES = 50
 MAX_CONVERSATIONS = 1_000
 DEFAULT_CONVERSATIONS = 100
 MAX_BY_MAIL_BYTES = 32 << 10
+_INSTRUCTION = re.compile(r"i-[0-9a-f]{1,64}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # but line breaks and tabs
 
 
@@ -53,11 +54,12 @@ def content_of(
     card: str = "",
     by_mail: pb.ByMail | None = None,
     refused: bool = False,
+    caused_by: str = "",
     addressing: Addressing = UNADDRESSED,
 ) -> bytes:
     """What a message says, encoded so that the same is the same. card, by_mail, addressing: as
-    their checks left them; refused: where who writes may say so; those of `content` are not looked
-    at."""
+    their checks left them; refused, caused_by: where who writes may say so; those of `content` are
+    not looked at."""
     if not (content.text.strip() or content.html.strip()):
         raise InvalidInput(f"{field}.text", "a message without a text says nothing")
     for name, text, most in (
@@ -83,6 +85,7 @@ def content_of(
         answers=optional_id(content.answers, f"{field}.answers"),
         by_mail=by_mail,
         refused=refused,
+        caused_by=caused_by,
         from_identifier=addressing.contactor,
         to_identifiers=dict(addressing.contactees),
     )
@@ -108,6 +111,12 @@ def by_mail_of(content: pb.Content, field: str = "content") -> pb.ByMail | None:
     made.CopyFrom(content.by_mail)
     made.DiscardUnknownFields()
     return made
+
+
+def caused_by_of(content: pb.Content) -> str:
+    """The instruction because of which an application sent a message that another unit brings; what
+    is no id of one says nothing."""
+    return content.caused_by if _INSTRUCTION.fullmatch(content.caused_by) else ""
 
 
 def refuse_card(content: pb.Content, field: str = "content") -> None:

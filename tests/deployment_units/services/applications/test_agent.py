@@ -112,6 +112,33 @@ async def test_who_writes_by_mail_or_text_may_be_somebody_else_and_the_applicati
         assert heard == {"0": False, "1": False, "2": True, "3": False}
 
 
+async def test_what_an_application_sends_names_its_cause_to_another_and_what_a_person_sends_none(
+    tmp_path: Path,
+) -> None:
+    """So two applications that answer each other are one flow, whose loop is seen; and however long
+    a person talks to one, there is none."""
+
+    sharing = FakeDataSharing({"roastery": "coffee", "ben": "tea"})
+    async with application_unit(tmp_path / "u", sharing) as unit:
+        await unit.enter("anna", "ben", "roastery")
+        forged = pb.Content(text="hello", caused_by="i-f0")
+        await unit.conversations.SendMessage(
+            pb.SendMessageRequest(
+                conversation=TALK, id=(1).to_bytes(16, "big"), content=forged,
+                members=["ben", "roastery"],
+            ),
+            unit.by_ticket("anna"),
+        )  # fmt: skip
+        sharing.say("coffee", "i-7", said({"conversation": TALK.hex(), "text": "an offer"}))
+
+        async def heard() -> bool:
+            return len(sharing.of(MESSAGE_FEED)) == 2
+
+        await until(heard)
+        causes = {one.data["text"]: one.caused_by for one in sharing.of(MESSAGE_FEED)}
+        assert causes == {"hello": "", "an offer": "i-7"}
+
+
 async def test_hours_later_another_event_brings_another_message(tmp_path: Path) -> None:
     sharing = FakeDataSharing(ROASTERY)
     async with application_unit(tmp_path / "u", sharing) as unit:
@@ -168,6 +195,7 @@ async def test_a_refused_reply_sends_nothing_and_its_author_reads_why(
         await until(told)
         assert texts(await unit.read("anna")) == ["hello", "and on"]
         (refused,) = sharing.of(REFUSED_FEED)
+        assert refused.caused_by == refused.id == "bad"
         assert (refused.id, refused.data["application"]) == ("bad", "coffee")
         assert refused.data["flaws"][0]["reason"] == reason
 

@@ -164,6 +164,7 @@ class Content(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     FROM_IDENTIFIER_FIELD_NUMBER: _builtins.int
     TO_IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    CAUSED_BY_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """at most 64 KiB of UTF-8; stands for the card where that cannot be shown"""
     html: _builtins.str
@@ -183,6 +184,11 @@ class Content(_message.Message):
     from_identifier: _builtins.str
     """As which of its identifiers its sender writes: a handle with its '@', or a URI; empty: none in
     particular. SendMessage takes none: it is said beside the content, and checked.
+    """
+    caused_by: _builtins.str
+    """The instruction that had an application send it; empty: a person did, or that is not known.
+    Units write it, so that what another application does because of it is of the same flow;
+    SendMessage takes none.
     """
     @_builtins.property
     def by_mail(self) -> Global___ByMail:
@@ -208,10 +214,11 @@ class Content(_message.Message):
         refused: _builtins.bool = ...,
         from_identifier: _builtins.str = ...,
         to_identifiers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        caused_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["by_mail", b"by_mail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "by_mail", b"by_mail", "card", b"card", "from_identifier", b"from_identifier", "html", b"html", "in_reply_to", b"in_reply_to", "refused", b"refused", "text", b"text", "to_identifiers", b"to_identifiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "by_mail", b"by_mail", "card", b"card", "caused_by", b"caused_by", "from_identifier", b"from_identifier", "html", b"html", "in_reply_to", b"in_reply_to", "refused", b"refused", "text", b"text", "to_identifiers", b"to_identifiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
