@@ -24,6 +24,7 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.api.requests import Batch, text, told_attributes, unsaid, utf8
 from provisioner.geo.location import Location
+from provisioner.placement.attributes import NO_ATTRIBUTES
 from provisioner.policy.told_attributes import check_told
 from provisioner.provisioning import answers, response_encoding
 from provisioner.provisioning.client_proof import GATEWAYS
@@ -80,9 +81,9 @@ class BatchRun:
                         "client once",
                     )
                 positions[client_id] = position
-                told = told_attributes(client)
-                if told:
-                    check_told(told)
+                told = NO_ATTRIBUTES
+                if client.attributes:
+                    told = check_told(told_attributes(client))
                 location = locations[position]
                 if location is None:
                     location = locator.locate(*_origin(client), default)

@@ -39,7 +39,7 @@ from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provisi
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import AssignmentRecord
-from provisioner.placement.attributes import with_attributes
+from provisioner.placement.attributes import NO_ATTRIBUTES, with_attributes
 from provisioner.policy.told_attributes import told_anew
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.asked_location import NO_RECORD, recorded_distance, unsaid_location
@@ -124,7 +124,9 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             request = read_provision(call.payload)
             client_id, last_ticket = request.client_id, request.ticket
             with_ticket = not request.without_ticket
-            origin, told = request.WhichOneof("origin"), told_attributes(request)
+            origin, told = request.WhichOneof("origin"), NO_ATTRIBUTES
+            if request.attributes:
+                told = told_attributes(request)
             shown = ShownCredentials(call.metadata())
             proof = tenant = None
             declares = origin is not None or bool(told)

@@ -22,7 +22,7 @@ from provisioner.applied_policies.followed_pins import FollowedPins
 from provisioner.applied_policies.pin_record import PinRecord, read_pin
 from provisioner.applied_policies.record import PolicyRecord, read_policy_record
 from provisioner.geo.location import Location
-from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.filters import PlacementPolicy, Stamp
 from provisioner.policy.compiled import CompiledPolicy
 from provisioner.policy.compiling import compile_policy
 
@@ -33,6 +33,7 @@ READ_S = 0.5  # and then that it is compiled, while nobody gets a home here
 COMPILE_S = 60.0  # for one policy, with room for a machine that is busy with other things
 
 
+_FIRST: Stamp = (0, 0)
 _POLICIES = keys.POLICIES.removeprefix(keys.WHO_MAY_LIVE).decode()
 _PINS = keys.POLICY_PINS.removeprefix(keys.WHO_MAY_LIVE).decode()
 _Followed: TypeAlias = PolicyRecord | PinRecord | bytes
@@ -65,7 +66,7 @@ class FollowedPolicies:
         self._default = default
         self.wall = wall
         self._compiled: dict[str, CompiledPolicy] = {}
-        self._stamps: dict[str, int] = {}  # how often what a tenant's policy says has changed
+        self._stamps: dict[str, Stamp] = {}
         self.pins = FollowedPins(wall=wall, on_change=self._stamp)
         self._pinned = self.pins.by_client
         self._unknown: dict[str, PlacementPolicy] = {}  # of tenants whose policy was never read
@@ -103,9 +104,9 @@ class FollowedPolicies:
         compiled = self._compiled.get(tenant)
         return compiled.revision if compiled is not None else 0
 
-    def stamp_of(self, tenant: str) -> int:
+    def stamp_of(self, tenant: str) -> Stamp:
         """As CurrentPolicies."""
-        return self._stamps.get(tenant, 0)
+        return self._stamps.get(tenant, _FIRST)
 
     def is_alike(self, tenant: str, location: Location) -> bool:
         """Whether the tenant's policy treats all its clients at a location alike, at all times, and
@@ -181,7 +182,7 @@ class FollowedPolicies:
                 await self._compile_changed()
 
     def _stamp(self, tenant: str) -> None:
-        self._stamps[tenant] = self._stamps.get(tenant, 0) + 1
+        self._stamps[tenant] = self.revision_of(tenant), self.stamp_of(tenant)[1] + 1
 
     def _note(self, name: str, record: _Followed | None) -> None:
         """name: what follows WHO_MAY_LIVE in the key."""
@@ -209,9 +210,9 @@ class FollowedPolicies:
 
     async def _take(self, tenant: str, record: PolicyRecord | None) -> None:
         if record is None:
-            self._stamp(tenant)
             for kept in (self._compiled, self._unknown, self._behind):
                 kept.pop(tenant, None)
+            self._stamp(tenant)
             return
         try:
             if record.fault:

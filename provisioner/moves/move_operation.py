@@ -25,6 +25,7 @@ from provisioner.ledger.holds import hold
 from provisioner.ledger.operations import Move
 from provisioner.ledger.provenance import Provenance, encode_provenance
 from provisioner.moves.plan import MoveStrategy
+from provisioner.placement.filters import Stamp
 
 DRAINED = "drained"
 FAILED_OVER = "failed-over"
@@ -75,13 +76,11 @@ class MoveRequest:
 
 
 class MoveTarget(NamedTuple):
-    """Where a client is to go, and what decided it: of a policy of this revision, and of what
-    policies said under this stamp."""
+    """Where a client is to go, and what decided it: of what policies said under this stamp."""
 
     account: Account
     why: Provenance
-    policy: int
-    stamp: int
+    stamp: Stamp
 
 
 class Moved(NamedTuple):
@@ -132,7 +131,7 @@ class MoveOperation(Move):
         source: Account,
         *,
         find: Callable[[MoveRequest], MoveTarget | ServiceError],
-        stamp_of: Callable[[str], int],
+        stamp_of: Callable[[str], Stamp],
         lease: int,
         held: KeyValue | None,
         at_ms: int,
@@ -148,7 +147,7 @@ class MoveOperation(Move):
         self.writes: Sequence[port.Operation] = ()
         self._find = find
         self._stamp_of = stamp_of
-        self._stamp = 0
+        self._stamp: Stamp = (0, 0)
         self._lease = lease
         self._held = held
         self._at_ms = at_ms
@@ -166,7 +165,7 @@ class MoveOperation(Move):
         home = request.home if request.home != unit else ""
         why = encode_provenance(target.why)
         self.value = encode_assignment(
-            unit, epoch, self._at_ms, request.location.cell, target.policy, home, why,
+            unit, epoch, self._at_ms, request.location.cell, target.stamp[0], home, why,
             record.key, record.first_ms, request.location.subdivision, record.attributes,
         )  # fmt: skip
         departure = DepartureRecord(

@@ -296,7 +296,6 @@ class Mover:
         return MoveTarget(
             self._ledger.account(fleet.units[unit_index].id),
             why,
-            self._policies.revision_of(request.tenant.id),
             self._policies.stamp_of(request.tenant.id),
         )
 

@@ -7,13 +7,15 @@ without document has the server's own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from provisioner.geo.location import Location
 from provisioner.placement.fleet import PlacementUnit
 from provisioner.placement.hooks import HookAnswer, HookUse
 from provisioner.placement.ranking import PROXIMITY, Ranking
 from provisioner.placement.selectors import Constraint
+
+Stamp: TypeAlias = tuple[int, int]  # the revision of a policy, and how often it has changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,9 +61,9 @@ class PlacementPolicy:
         """As a PolicySource."""
         return self.revision
 
-    def stamp_of(self, tenant: str) -> int:
+    def stamp_of(self, tenant: str) -> Stamp:
         """As CurrentPolicies."""
-        return self.revision
+        return self.revision, 0
 
 
 class PolicySource(Protocol):
@@ -85,8 +87,8 @@ class PolicySource(Protocol):
 class CurrentPolicies(PolicySource, Protocol):
     """One whose answers change: whoever decided by one can tell whether it still counts."""
 
-    def stamp_of(self, tenant: str) -> int:
-        """Another number once what is said of any client of the tenant may have changed."""
+    def stamp_of(self, tenant: str) -> Stamp:
+        """Another one once what is said of any client of the tenant may have changed."""
         ...
 
 

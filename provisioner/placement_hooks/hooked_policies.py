@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from control_plane.supervision import Supervisor
 from provisioner.geo.location import Location
-from provisioner.placement.filters import CurrentPolicies, PlacementPolicy
+from provisioner.placement.filters import CurrentPolicies, PlacementPolicy, Stamp
 from provisioner.placement.hook_answers import answered, unanswered
 from provisioner.placement.hook_candidates import HookCandidates
 from provisioner.placement.hooks import HookAnswer, HookUse
@@ -99,7 +99,7 @@ class HookedPolicies:
         """The version of a tenant's policy that counts here now."""
         return self._policies.revision_of(tenant)
 
-    def stamp_of(self, tenant: str) -> int:
+    def stamp_of(self, tenant: str) -> Stamp:
         """As CurrentPolicies."""
         return self._policies.stamp_of(tenant)
 

@@ -56,26 +56,23 @@ class ComeAfter:
 
     def __init__(self, flow: BeginningFlow) -> None:
         self._flow = flow
-        self._waiting: dict[bytes, deque[AnyPending]] = {}
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+        self.waiting: dict[bytes, deque[AnyPending]] = {}
 
     def add(self, pending: AnyPending) -> None:
-        self._waiting.setdefault(pending.key, deque()).append(pending)
+        self.waiting.setdefault(pending.key, deque()).append(pending)
 
     def answered(self, key: bytes) -> None:
         """Of this client nobody is under way any more: the next one begins, in a turn of its
         own."""
-        if key in self._waiting:
+        if key in self.waiting:
             asyncio.get_running_loop().call_soon(self._begin_next, key)
 
     def _begin_next(self, key: bytes) -> None:
-        waiting = self._waiting.get(key)
+        waiting = self.waiting.get(key)
         while waiting:
             one = waiting.popleft()
             if not waiting:
-                del self._waiting[key]
+                del self.waiting[key]
             try:
                 self._flow.begin(one)
             except ServiceError as error:

@@ -25,7 +25,6 @@ from provisioner.moves.move_operation import Moved
 from provisioner.placement.attributes import (
     NO_ATTRIBUTES,
     Attributes,
-    attributes_of,
     with_attributes,
 )
 from provisioner.placement.choice import Choice
@@ -84,7 +83,8 @@ class PendingProvision(Claim, Generic[ReceiverT]):
     proof: what its caller showed of being the client; receiver: what `reply` and `fail` answer;
     joined: those who asked for the same client while this was under way; checked_store: whether
     the store was asked for an assignment of it; stamp: of the policies by which `choose` chose.
-    attributes: that its caller tells of it; placed_by: by what it is placed where it is new.
+    attributes: that its caller tells of it; kept: what it has of them where it is new; placed_by:
+    by what it is placed then.
     """
 
     __slots__ = (
@@ -96,6 +96,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         "flow",
         "guards",
         "joined",
+        "kept",
         "location",
         "placed_by",
         "plain",
@@ -133,9 +134,11 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         self.receiver = receiver
         self.proof = proof
         self.attributes = attributes
+        self.kept: Attributes | None = None
         self.placed_by = key
-        if attributes:
-            self.placed_by = with_attributes(key, told_anew(None, attributes))
+        if attributes is not NO_ATTRIBUTES:
+            self.kept = told_anew(None, attributes)
+            self.placed_by = with_attributes(key, self.kept)
         self.joined: list[AnyPending] | None = None
         self.reserved = False
         self.plain = True
@@ -167,12 +170,11 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         account = placer.accounts[choice.unit_index]
         location = self.location
         why = placer.provenance(choice, location)
-        tenant_id, policies = self.tenant.id, placer.policies
-        self.stamp = policies.stamp_of(tenant_id)
+        self.stamp = placer.policies.stamp_of(self.tenant.id)
         self.value = encode_assignment(
-            account.unit, 1, self.at_ms, location.cell, policies.revision_of(tenant_id), why=why,
+            account.unit, 1, self.at_ms, location.cell, self.stamp[0], why=why,
             key=self.proof.bound_key, subdivision=location.subdivision,
-            attributes=attributes_of(self.placed_by),
+            attributes=self.kept,
         )  # fmt: skip
         if self.tenant.hold_s > 0:
             self.plain = False

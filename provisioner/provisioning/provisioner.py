@@ -172,7 +172,7 @@ class Provisioner:
         `attributes`: that it tells of the client, beside those of the proof.
         Raises InvalidInput and Unavailable before anything has begun."""
         check_client_id(client_id)
-        if attributes or proof.attributes:
+        if attributes is not NO_ATTRIBUTES or proof.attributes is not NO_ATTRIBUTES:
             attributes = check_told({**proof.attributes, **attributes})
         if self.traces_calls and kind is SingleProvision:  # all that it costs untraced
             span = span_of(sink)
@@ -298,7 +298,7 @@ class Provisioner:
         self._known_share -= self._known_share * KNOWN_SHARE_WEIGHT
         if self._under_way.pop(pending.key, None) is not None:
             self._shares.leave(pending.tenant.id)
-        if self._after:
+        if self._after.waiting:
             self._after.answered(pending.key)
 
     def existing(self, pending: AnyPending, found: KeyValue) -> None:
@@ -389,7 +389,7 @@ class Provisioner:
         waiting = self._under_way if pending.proof.may_claim else self._asking
         if waiting.pop(pending.key, None) is not None:
             self._shares.leave(pending.tenant.id)
-        if self._after:
+        if self._after.waiting:
             self._after.answered(pending.key)
 
     def _count_known(self, pending: AnyPending) -> None:

@@ -36,7 +36,7 @@ from provisioner.moves.executor import Executor
 from provisioner.moves.handoff import Handoff
 from provisioner.moves.job_store import JobStore
 from provisioner.moves.mover import Mover
-from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.filters import PlacementPolicy, Stamp
 from provisioner.placement_hooks.asked_hook import AskedHook
 from provisioner.placement_hooks.hooked_policies import HookedPolicies
 from provisioner.settings import Settings
@@ -122,8 +122,8 @@ class MovesHarness:
     def revision_of(self, tenant: str) -> int:
         return self.policy.revision
 
-    def stamp_of(self, tenant: str) -> int:
-        return self.policy.revision
+    def stamp_of(self, tenant: str) -> Stamp:
+        return self.policy.revision, 0
 
     def _endpoint(self, unit: str) -> str:
         spec = self.fleet_view.seen(unit)

@@ -57,7 +57,7 @@ def operation(of: MoveRequest, target: MoveTarget | Exhausted, held: KeyValue | 
         of,
         Account(unit="dublin"),
         find=lambda asked: target,
-        stamp_of=lambda tenant: 0,
+        stamp_of=lambda tenant: (0, 0),
         lease=77,
         held=held,
         at_ms=2_000,
@@ -67,7 +67,7 @@ def operation(of: MoveRequest, target: MoveTarget | Exhausted, held: KeyValue | 
 
 VIRGINIA = Account(unit="virginia")
 WHY = Provenance("nearest", "database", 5_500.1, 17, DRAINED, "j1", "dublin")
-TO_VIRGINIA = MoveTarget(VIRGINIA, WHY, 2, 2)
+TO_VIRGINIA = MoveTarget(VIRGINIA, WHY, (2, 5))
 
 
 async def test_it_writes_the_next_epoch_and_the_departure_under_its_lease():
@@ -180,7 +180,7 @@ async def test_the_place_goes_along_to_the_subdivision():
 async def test_one_that_was_decided_by_what_policies_do_not_say_any_more_is_not_current():
     move = operation(request(), TO_VIRGINIA)
     move.choose()
-    assert not move.is_current()  # the target's stamp is 2, and 0 counts
-    older = operation(request(), TO_VIRGINIA._replace(stamp=0))
+    assert not move.is_current()  # the target's is another one
+    older = operation(request(), TO_VIRGINIA._replace(stamp=(0, 0)))
     older.choose()
     assert older.is_current()
