@@ -17,6 +17,7 @@ from data_sharing.rules.evaluation import on_event
 from data_sharing.rules.evaluation_context import EvaluationContext, RuleResult, rule_result
 from data_sharing.rules.feed_subscribers import Subscriber, by_kind, in_order
 from data_sharing.rules.parking import FailureCount, parked_row
+from data_sharing.rules.plain_rule import plain_of
 from data_sharing.rules.results import EvaluationResult, RuleOutcome, RuleVerdict, Timer
 from data_sharing.rules.rule_health import FailureRow, RuleHealth, parked_text
 from data_sharing.rules.shadow import compare, separated
@@ -45,7 +46,7 @@ def asked(
                 at += 1
             continue
         if first.alone is not None and first not in left_out:
-            found += _of_rule_alone(context, rule, first.alone)
+            found += _of_rule_alone(context, rule, first.alone, first)
             continue
         while at < count and subscribers[at].rule is rule:
             at += 1
@@ -118,11 +119,18 @@ def _of_rule(
     return found
 
 
-def _of_rule_alone(context: EvaluationContext, rule: CompiledRule, one: Input) -> list[RuleResult]:
-    """The same of a rule that looks at one event alone."""
+def _of_rule_alone(
+    context: EvaluationContext, rule: CompiledRule, one: Input, subscriber: Subscriber
+) -> list[RuleResult]:
+    """The same of a rule that looks at one event alone. subscriber: the input's."""
     health: RuleHealth | None = context.state.get(rule.health_cell)
     if health is not None and health.rows and health.version == rule.version:
         return _of_rule(context, rule, [one])
+    plain = subscriber.plain
+    if plain is False:
+        plain = subscriber.plain = plain_of(rule, one)
+    if plain is not None and (fired := plain.fired(context)) is not None:
+        return [fired]
     found = on_event_alone(context, rule, one)
     if found[0].outcome.verdict is RuleVerdict.ERROR:
         count_failures(context, rule, RuleHealth(rule.version), found)

@@ -6,7 +6,7 @@ died between deciding and acting can be replaced without a second action.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -78,9 +78,19 @@ Effect = PlanChange | Invoke
 
 def effect_id(tenant: str, cause: Cause, plan_id: str, occurrence_ms: int | None, n: int) -> str:
     """24 hexadecimal digits. n: number of the effect within its rule."""
-    events = [(one.source, one.id) for one in cause.events]
-    parts = (tenant, cause.rule, cause.rule_version, cause.timer, plan_id, occurrence_ms, n, events)
-    return blake2b(repr(parts).encode(), digest_size=12).hexdigest()
+    before = (tenant, cause.rule, cause.rule_version, cause.timer, plan_id, occurrence_ms, n)
+    return effect_id_of(f"{repr(before)[:-1]}, ", cause.events)
+
+
+def effect_id_prefix(tenant: str, rule: str, version: int, n: int) -> str:
+    """What `effect_id_of` needs of an effect that no plan and no timer has to do with."""
+    return f"{(tenant, rule, version, '', '', None, n)!r}"[:-1] + ", "
+
+
+def effect_id_of(prefix: str, events: Sequence[EventRef]) -> str:
+    """As `effect_id`; prefix: what it is made of before the events."""
+    named = f"{prefix}{[(one.source, one.id) for one in events]!r})"
+    return blake2b(named.encode(), digest_size=12).hexdigest()
 
 
 class Hold(NamedTuple):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule, FedWindow, Input
 from data_sharing.rules.fields_read import feeds_of
 from data_sharing.rules.index import FeedIndex
+from data_sharing.rules.plain_rule import PlainRule
 from data_sharing.sharing.audience import Audience
 from data_sharing.sharing.policies import SharingPolicies
 
@@ -19,9 +20,10 @@ Place: TypeAlias = tuple[str, str, Audience | None]
 
 class Subscriber:
     """A window or an input of a rule: what an index finds. alone: the input of a rule that looks
-    at one event alone. Equal to itself alone."""
+    at one event alone. plain: that rule, where it is a plain one; False: not looked at yet. Equal
+    to itself alone."""
 
-    __slots__ = ("alone", "part", "place", "rule")
+    __slots__ = ("alone", "part", "place", "plain", "rule")
 
     def __init__(self, rule: CompiledRule, part: FedWindow | Input, number: int) -> None:
         """number: of the part within its rule."""
@@ -29,6 +31,7 @@ class Subscriber:
         self.part = part
         self.place = (*rule.order, number)  # in the order of deciding
         self.alone = part if rule.alone and isinstance(part, Input) else None
+        self.plain: PlainRule | Literal[False] | None = False
 
 
 in_order = attrgetter("place")

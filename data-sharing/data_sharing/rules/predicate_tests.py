@@ -77,17 +77,17 @@ class _Some(Test):
 class _Read(Test):
     """Of what stands at one path; in itself whether anything but null does."""
 
-    __slots__ = ("_attribute", "_first", "_rest")
+    __slots__ = ("_first", "_of", "_rest")
 
     def __init__(self, path: Path) -> None:
-        self._attribute = "" if path[0] == "data" else path[0]
-        self._first = path[0] if self._attribute else path[1]
+        self._of = "" if path[0] == "data" else path[0]
+        self._first = path[0] if self._of else path[1]
         self._rest = path[2:]
 
     def _value(self, event: Event, data: dict[str, Any]) -> Any:
         """None where nothing stands there."""
-        if self._attribute:
-            return getattr(event, self._attribute)
+        if self._of:
+            return getattr(event, self._of)
         found: Any = data.get(self._first)
         for name in self._rest:
             if not isinstance(found, dict):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from bisect import bisect_left, bisect_right
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 _FINEST = -960  # exponent of the narrowest cells
@@ -109,8 +109,9 @@ class Ranges(Generic[T]):
             if not cells:
                 del self._grids[exponent]
 
-    def holding(self, number: float, into: list[T]) -> None:
-        """Appends what belongs to the ranges that the number lies in."""
+    def holding(self, number: Any, into: list[T]) -> None:
+        """Appends what belongs to the ranges that the number lies in. number: a float or an int, of
+        any size, which is not rounded to a float."""
         if self._lows:
             into.extend(self._above[: bisect_right(self._lows, number)])
         if self._highs:
@@ -152,7 +153,7 @@ def _most(exponent: int) -> float:
     return math.ldexp(1.0, power) if power < sys.float_info.max_exp else sys.float_info.max
 
 
-def _cell(number: float, exponent: int) -> int:
+def _cell(number: Any, exponent: int) -> int:
     """In the grid of cells that are 2**exponent wide."""
     return math.floor(math.ldexp(number, -exponent))
 
