@@ -21,12 +21,14 @@ from cel_expr_python.ext import ext_math, ext_optional, ext_strings
 from control_plane.errors import InvalidInput
 from control_plane.expressions.cost import BUDGET, MOST_TEXT, CostEstimate, estimate
 from control_plane.expressions.expression import Bindings, Expression
+from control_plane.expressions.shapes import Template, shape_of, template_of
 from control_plane.expressions.tree import Call, Constant, Node, children, tree_of, walk
 
 MOST_CHARACTERS = 4_096
 MOST_NODES = 1_000
 MOST_REGEX_CHARACTERS = 256
 MOST_NESTED_LOOPS = 2
+MOST_SHAPES = 200  # of expressions whose trees are kept
 _SAID = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]*)")
 _MIXED = re.compile(r"applied to '\((?:int, double|double, int)\)'")
 
@@ -71,6 +73,7 @@ class Environment:
         )
         self._known: WeakValueDictionary[tuple[str, tuple[ValueType, ...]], Expression]
         self._known = WeakValueDictionary()
+        self._shapes: dict[str, tuple[Template, Any]] = {}  # with the type of what it gives
 
     def compile(self, text: str, *, field: str, returns: tuple[ValueType, ...] = ()) -> Expression:
         """`returns`: what the result may be; a result known only when evaluated always passes.
@@ -86,15 +89,10 @@ class Environment:
                 field,
                 f"{field}: the expression has {len(text)} characters; at most {MOST_CHARACTERS}",
             )
-        try:
-            compiled = self._env.compile(text)
-            tree = tree_of(compiled.serialize())
-        except (RuntimeError, ValueError) as error:
-            raise InvalidInput(field, f"{field}: {_complaint(str(error))}") from None
+        compiled, tree, actual = self._checked(text, field)
         _check_size(tree, text, field)
         cost = _check_cost(tree, text, field)
         allowed = [_TYPES[kind] for kind in returns]
-        actual = compiled.return_type()
         if allowed and actual != cel.Type.DYN and actual not in allowed:
             wanted = " or ".join(kind.value for kind in returns)
             raise InvalidInput(
@@ -103,6 +101,26 @@ class Environment:
         made = Expression(text, tree, compiled, self._env.compile, cost.loops, units=cost.units)
         self._known[text, returns] = made
         return made
+
+    def _checked(self, text: str, field: str) -> tuple[Any, Node, Any]:
+        """CEL's program, its tree and the type of what it gives; no program where an expression
+        that differs in its constants alone was checked before."""
+        shape = shape_of(text)
+        known = None if shape is None else self._shapes.get(shape.name)
+        if shape is not None and known is not None:
+            return None, known[0].filled(shape), known[1]
+        try:
+            compiled = self._env.compile(text)
+            tree = tree_of(compiled.serialize())
+        except (RuntimeError, ValueError) as error:
+            raise InvalidInput(field, f"{field}: {_complaint(str(error))}") from None
+        gives = compiled.return_type()
+        template = None if shape is None else template_of(shape, tree)
+        if shape is not None and template is not None:
+            if len(self._shapes) >= MOST_SHAPES:
+                del self._shapes[next(iter(self._shapes))]
+            self._shapes[shape.name] = template, gives
+        return compiled, tree, gives
 
     def bind(self, values: Mapping[str, Any]) -> Bindings:
         """Values of the variables for evaluating. They are read lazily and must not be changed

@@ -66,7 +66,8 @@ class Expression:
         *,
         units: int,
     ) -> None:
-        """compiled: CEL's program of the text; compile_again: gives it once more."""
+        """compiled: CEL's program of the text, None where it is still to be made; compile_again:
+        gives it once more."""
         self.text = text
         self.units = units
         self.tree = tree

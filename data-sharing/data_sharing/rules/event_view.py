@@ -87,14 +87,14 @@ class EventView:
 class EventExpression:
     """An expression over `event` alone, with how it reads events of its feed."""
 
-    __slots__ = ("_attribute", "_field", "_steps", "_view", "expression")
+    __slots__ = ("_field", "_steps", "_text", "_view", "expression")
 
     def __init__(self, expression: Expression, schema: FeedSchema) -> None:
         self.expression = expression
         paths = [path[1:] for path, _, _ in paths_read(expression.tree) if path[0] == "event"]
         self._view = EventView(schema, paths)
         path = (expression.path or ())[1:]
-        self._attribute = path[0] if len(path) == 1 and path[0] in _TEXTS else ""
+        self._text = path[0] if len(path) == 1 and path[0] in _TEXTS else ""
         self._steps = path[1:] if len(path) > 1 and path[0] == "data" else ()
         self._field = schema.values
         for name in self._steps:
@@ -102,8 +102,8 @@ class EventExpression:
 
     def of(self, event: _Readable) -> Any:
         """Its value, or a Fault. A plain path needs neither CEL nor the view."""
-        if self._attribute:
-            return getattr(event, self._attribute)
+        if self._text:
+            return getattr(event, self._text)
         if self._steps:
             found: Any = event.data
             for name in self._steps:
