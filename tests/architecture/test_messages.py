@@ -19,7 +19,9 @@ ALLOWED: dict[str, dict[str, str]] = {
     },
     "console/cli/views/numbers.py": {"exact": "digits of a number"},
     "data-sharing/data_sharing/rules/compiler.py": {"_shape": "hashed"},
-    "data-sharing/data_sharing/rules/effects.py": {"effect_id": "hashed"},
+    "data-sharing/data_sharing/rules/effects.py": dict.fromkeys(
+        ("effect_id", "effect_id_of", "effect_id_prefix"), "hashed"
+    ),
     "data-sharing/data_sharing/rules/event_cost.py": {"_same": "compared"},
     "data-sharing/data_sharing/rules/operand_check.py": {"_text": "compared"},
     "sdk/homeport/messages.py": {"checked_id": "a TypeError, for who writes Python"},
