@@ -13,9 +13,9 @@ from data_sharing.rules.plain_rule import plain_of
 from data_sharing.rules.predicates import admits
 from data_sharing.rules.results import RuleVerdict
 from data_sharing.rules.stateless_rule import on_event_alone
-from tests.data_sharing.rules.test_stateless_rule import context, rule
 from tests.support.examples import examples
 from tests.support.rule_conditions import scalars
+from tests.support.stateless_rules import context, rule
 
 PARTS = (
     "has(e.data.a)", "e.data.a > -2", "event.data.a <= 2.5", 'e.data.b in ["a", "ab", 2]',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -13,12 +12,8 @@ from control_plane.errors import InvalidInput
 from control_plane.expressions.environment import ValueType
 from data_sharing.event import Event
 from data_sharing.rules import explanation
-from data_sharing.rules.cell_cache import CellCache
-from data_sharing.rules.compiled import CompiledRule
-from data_sharing.rules.compiler import compile_rule, parse
 from data_sharing.rules.document_faults import InvalidDocument
 from data_sharing.rules.evaluation import on_event
-from data_sharing.rules.evaluation_context import EvaluationContext, NoPlans
 from data_sharing.rules.event_condition import event_condition
 from data_sharing.rules.event_view import EVENT, EventView
 from data_sharing.rules.feed_schema import FeedSchema
@@ -27,36 +22,13 @@ from data_sharing.rules.results import RuleVerdict
 from data_sharing.rules.stateless_rule import on_event_alone
 from tests.support.examples import examples
 from tests.support.rule_conditions import conditions, events
+from tests.support.stateless_rules import context, rule
 
 SCHEMAS: list[dict[str, Any] | None] = [
     None,
     {"type": "object", "properties": {"a": {"type": ["integer", "string", "boolean", "null"]}}},
     {"type": "object", "properties": {"b": {"type": ["integer", "string", "boolean", "null"]}}},
 ]
-
-
-def rule(
-    when: str, schema: dict[str, Any] | None, *, where: str = "", key: str = "event.key",
-    config: str = "event.data.a", more: str = "",
-) -> CompiledRule:  # fmt: skip
-    watch = {"feed": "feed", "key": key} | ({"where": where} if where else {})
-    (spec,) = parse(
-        f"""
-rules:
-  - rule: r
-    watch: {{e: {json.dumps(watch)}}}
-    when: {json.dumps(when)}
-    {more}
-    do: [{{invoke: {{application: a, action: b, config: {{x: {json.dumps(config)}}}}}}}]
-"""
-    ).rules
-    schemas = {"feed": FeedSchema("feed", schema)}
-    return compile_rule(spec, tenant="t", version=1, schemas=schemas, forecasts={})
-
-
-def context(event: Event, *, explaining: bool) -> EvaluationContext:
-    state = CellCache(lambda _: None)
-    return EvaluationContext(event, 5_000, state, NoPlans(), explaining, lambda *_: None)
 
 
 @examples(
