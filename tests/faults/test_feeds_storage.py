@@ -78,7 +78,7 @@ def test_the_disk_of_the_leader_is_full(tmp_path: Path, reference, record) -> No
             resumed_s=[resumed],
         )
     assert len(full) == 2
-    assert run.deaths == 0
+    assert run.deaths == run.turned_away == 0  # who called has waited
     assert outcome.verdict.broken == 0
 
 

@@ -137,6 +137,7 @@ class Publishing:
         self.count = count
         self._environment = environment
         self.deaths = 0
+        self.turned_away = 0  # calls that a server ended which went on
         self.batches = 0
         self.ended: int | None = None  # exit code of the server that ran last
 
@@ -243,6 +244,7 @@ class Publishing:
             try:
                 server.process.wait(5)
             except subprocess.TimeoutExpired:
+                self.turned_away += 1
                 continue
             self.deaths += 1
             server = self._server(None).__enter__()

@@ -3,8 +3,9 @@ before anything happens.
 
 A rule that invokes an action leads to the rules that watch its outcomes, unless their conditions
 on the outcome's application, action or rule exclude it, and may lead to those that watch a feed
-that the application publishes by its manifest. What plans do later is not looked at. A circle is a
-warning: it may be meant, and what really goes round is cut. Pure.
+that the application publishes by its manifest. One that changes plans leads likewise to what the
+actions of those that there are lead to. A circle is a warning: it may be meant, and what really
+goes round is cut. Pure.
 """
 
 from __future__ import annotations
@@ -30,20 +31,32 @@ class _Watcher(NamedTuple):
     conjuncts: tuple[Conjunct, ...]
 
 
+class PlannedAction(NamedTuple):
+    """Of a plan that there is, by the name by which rules select it."""
+
+    plan: str
+    application: str
+    action: str
+
+
 class _Step(NamedTuple):
-    """From one rule to another, by an invocation and a feed; before: how it came to the first."""
+    """From one rule to another, by an action and a feed; before: how it came to the first."""
 
     rule: CompiledRule
-    by: Invocation
+    by: Invocation | PlannedAction
     feed: str
     before: _Step | None
 
 
 def loop_warnings(
-    catalogue: Catalogue, applied: Sequence[CompiledRule], others: Iterable[CompiledRule]
+    catalogue: Catalogue,
+    applied: Sequence[CompiledRule],
+    others: Iterable[CompiledRule],
+    planned: Iterable[tuple[str, str, str]] = (),
 ) -> list[str]:
     """Of what is applied, each circle once, with its rules in order. others: the tenant's rules
-    in force."""
+    in force; planned: PlannedAction of the tenant's plans."""
+    actions = [PlannedAction(*one) for one in sorted(planned)]
     names = {one.id for one in applied}
     watchers: dict[str, list[_Watcher]] = defaultdict(list)
     for rule in (*applied, *(one for one in others if one.id not in names)):
@@ -53,7 +66,7 @@ def loop_warnings(
     told: set[frozenset[str]] = set()
     room = [MOST_LOOKED_AT]
     for rule in applied:
-        circle = _circle(catalogue, rule, watchers, room)
+        circle = _circle(catalogue, rule, watchers, actions, room)
         rules = frozenset(step.rule.id for step in circle)
         if not circle or rules in told:
             continue
@@ -80,6 +93,7 @@ def _circle(
     catalogue: Catalogue,
     start: CompiledRule,
     watchers: dict[str, list[_Watcher]],
+    planned: Sequence[PlannedAction],
     room: list[int],
 ) -> list[_Step]:
     """The shortest way from the rule back to it; empty: there is none, or no room to look for it.
@@ -87,9 +101,7 @@ def _circle(
     todo: list[tuple[CompiledRule, _Step | None]] = [(start, None)]
     seen: set[str] = set()
     for rule, before in todo:
-        for by in rule.effects:
-            if not isinstance(by, Invocation):
-                continue
+        for by in _actions(rule, planned):
             for feed in (OUTCOME_FEED, *_published(catalogue, rule.tenant, by.application)):
                 outcome = _outcome(rule, by) if feed == OUTCOME_FEED else None
                 for watcher in watchers.get(feed, ()):
@@ -108,6 +120,18 @@ def _circle(
     return []
 
 
+def _actions(
+    rule: CompiledRule, planned: Sequence[PlannedAction]
+) -> list[Invocation | PlannedAction]:
+    """What it has applications do: at once, and by the plans that it may change."""
+    found: list[Invocation | PlannedAction] = [
+        one for one in rule.effects if isinstance(one, Invocation)
+    ]
+    if len(found) < len(rule.effects) and rule.spec.plan is not None:
+        found += [one for one in planned if rule.spec.plan.named in (None, one.plan)]
+    return found
+
+
 def _published(catalogue: Catalogue, tenant: str, application: str) -> list[str]:
     version = catalogue.application(tenant, application)
     if version is None:
@@ -115,9 +139,10 @@ def _published(catalogue: Catalogue, tenant: str, application: str) -> list[str]
     return [one.type for one in version.manifest.produces if one.type != OUTCOME_FEED]
 
 
-def _outcome(rule: CompiledRule, by: Invocation) -> Event:
-    """What is known of the outcome."""
-    data = {"application": by.application, "action": by.action, "rule": rule.id}
+def _outcome(rule: CompiledRule, by: Invocation | PlannedAction) -> Event:
+    """What is known of the outcome. That of a plan's action names no rule."""
+    named = rule.id if isinstance(by, Invocation) else ""
+    data = {"application": by.application, "action": by.action, "rule": named}
     return Event(rule.tenant, "", "", OUTCOME_FEED, "", 0, data, by.application)
 
 
@@ -148,5 +173,7 @@ def _shown(rule: CompiledRule, circle: list[_Step]) -> str:
     parts = []
     for step in circle:
         through = "its outcome" if step.feed == OUTCOME_FEED else f"feed {step.feed}"
-        parts.append(f"rule {step.rule.id} → {step.by.application} {step.by.action} → {through}")
+        plan = f"plan {step.by.plan} → " if isinstance(step.by, PlannedAction) else ""
+        did = f"{plan}{step.by.application} {step.by.action}"
+        parts.append(f"rule {step.rule.id} → {did} → {through}")
     return " → ".join([*parts, f"rule {rule.id}"])

@@ -159,6 +159,16 @@ def page(
     return [_plan(body) for (body,) in rows]
 
 
+def planned_actions(db: sqlite3.Connection, tenant: str, limit: int) -> set[tuple[str, str, str]]:
+    """(name of the plan, application, action) of the first plans that stand, by id."""
+    return {
+        (plan.name, one.application, one.action)
+        for plan in page(db, tenant, "", limit)
+        if not plan.cancelled
+        for one in plan.spec.actions.values()
+    }
+
+
 def history(db: sqlite3.Connection, tenant: str, plan_id: str) -> list[ChangeRecord]:
     """Every change, oldest first."""
     rows = db.execute(

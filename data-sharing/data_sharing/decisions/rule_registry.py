@@ -35,6 +35,7 @@ from data_sharing.decisions import (
 )
 from data_sharing.decisions.loop_check import loop_warnings
 from data_sharing.decisions.new_versions import KnownRule, NextVersion, next_version
+from data_sharing.decisions.plan_store import planned_actions
 from data_sharing.decisions.readable_feeds import ReadableFeeds
 from data_sharing.decisions.rule_costs import check_costs
 from data_sharing.decisions.rule_document import compiled_rule, compiled_versions
@@ -211,7 +212,8 @@ class RuleRegistry:
                 )  # fmt: skip
                 compiled, forecasts = await self._compile(tenant, document, versions, catalogue)
                 others = [one for one in self._worker.rules.rules.values() if one.tenant == tenant]
-                loops = await asyncio.to_thread(loop_warnings, catalogue, compiled, others)
+                plans = self._database.read(partial(planned_actions, tenant=tenant, limit=200))
+                loops = await asyncio.to_thread(loop_warnings, catalogue, compiled, others, plans)
                 names = tuple(one.forecast for one in document.forecasts)
                 applied = AppliedRules(versions, names, (*warnings, *loops))
                 if dry_run:

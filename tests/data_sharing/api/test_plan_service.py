@@ -11,6 +11,7 @@ import pytest
 
 from control_plane.errors import InvalidInput, NotFound
 from data_sharing.api.plan_service import MAX_PLAN_BYTES, PlanService
+from data_sharing.decisions.plan_store import planned_actions
 from data_sharing.management.planning import Planning
 from homeport.api.datasharing.v1 import plan_pb2 as pb
 from tests.support.datasharing_callers import OPERATOR, callers
@@ -53,6 +54,16 @@ async def test_a_plan_is_created_and_got_with_its_next_occurrence(service) -> No
     assert action.due_time.ToMilliseconds() == AT_MS - 600_000
     assert json.loads(action.config_json) == {"times": 3}
     assert await service.GetPlan(pb.GetPlanRequest(plan_id="wake-up"), OPERATOR) == made
+
+
+async def test_what_plans_do_is_known_of_those_that_stand(service: PlanService) -> None:
+    """By which rules that change them are told of loops."""
+    await create(service)
+    await create(service, "gone")
+    await service.CancelPlan(pb.CancelPlanRequest(plan_id="gone"), OPERATOR)
+    found = service._database.read(lambda db: planned_actions(db, TENANT, 10))
+    assert found == {("wake-up", "lamp", "blink")}
+    assert service._database.read(lambda db: planned_actions(db, TENANT, 0)) == set()
 
 
 async def test_a_change_sets_what_is_named_and_leaves_the_rest(service) -> None:

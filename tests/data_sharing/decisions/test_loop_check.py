@@ -1,5 +1,6 @@
-"""Circles of rules are told when they are applied: through outcomes and through feeds that the
-applications publish, and only where conditions do not exclude them."""
+"""Circles of rules are told when they are applied: through outcomes, through feeds that the
+applications publish and through plans that rules change, and only where conditions do not exclude
+them."""
 
 from __future__ import annotations
 
@@ -23,11 +24,24 @@ def rule(name: str, feed: str, when: str = "true", application: str = "lamp") ->
 
 
 def told(
-    *applied: str, others: tuple[str, ...] = (), catalogue: Catalogue = CATALOGUE
+    *applied: str,
+    others: tuple[str, ...] = (),
+    catalogue: Catalogue = CATALOGUE,
+    planned: tuple[tuple[str, str, str], ...] = (),
 ) -> list[str]:
     made = [list(rules_of("rules:" + "".join(some)).rules.values()) if some else []
             for some in (applied, others)]  # fmt: skip
-    return loop_warnings(catalogue, *made)
+    return loop_warnings(catalogue, *made, planned)
+
+
+def changes(name: str, feed: str, when: str = "true", plan: str = "{named: work}") -> str:
+    return f"""
+  - rule: {name}
+    watch: {{e: {{feed: {feed}}}}}
+    plan: {plan}
+    when: '{when}'
+    do: [{{change: {{shift: 'duration("-5m")'}}}}]
+"""
 
 
 OUTCOME = "homeport.instruction.outcome"
@@ -89,6 +103,44 @@ def test_rules_in_force_close_a_circle_and_their_own_are_not_told_again() -> Non
     assert told(rule("start", "tick"), others=(mine, theirs)) == []
     # What is applied takes the place of what was in force.
     assert told(rule("on", "tick"), others=(rule("on", OUTCOME),)) == []
+
+
+WORK, OTHER = ("work", "lamp", "blink"), ("party", "horn", "blow")
+
+
+def test_a_circle_through_a_plan_is_told_with_the_plan() -> None:
+    through = "plan work → lamp blink → its outcome"
+    assert told(changes("r", OUTCOME), planned=(WORK, OTHER)) == [
+        f"rules.r: may set itself off: rule r → {through} → rule r"
+    ]
+    assert told(changes("r", "switched", plan="{}"), planned=(WORK, OTHER)) == [
+        "rules.r: may set itself off: rule r → plan work → lamp blink → feed switched → rule r"
+    ]
+    both = told(changes("r", "tick"), rule("s", OUTCOME, application="horn"), planned=(WORK,))
+    assert both == ["rules.s: may set itself off: rule s → horn blink → its outcome → rule s"]
+    assert told(
+        changes("r", OUTCOME, 'e.data.application == "horn"'),
+        rule("s", OUTCOME, 'e.data.application == "lamp"', application="horn"),
+        planned=(WORK,),
+    ) == [
+        f"rules.r: may set itself off: rule r → {through} → rule s → horn blink → its outcome → "
+        "rule r"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("when", "planned"),
+    [
+        pytest.param("true", (), id="there-is-no-plan"),
+        pytest.param("true", (OTHER,), id="it-changes-another-plan"),
+        pytest.param('e.data.application == "horn"', (WORK,), id="of-another-application"),
+        pytest.param('e.data.rule == "r"', (WORK,), id="what-a-plan-does-is-no-rules"),
+    ],
+)
+def test_what_no_plan_does_is_no_circle(
+    when: str, planned: tuple[tuple[str, str, str], ...]
+) -> None:
+    assert told(changes("r", OUTCOME, when), planned=planned) == []
 
 
 def test_without_the_application_nothing_is_known_of_its_feeds() -> None:

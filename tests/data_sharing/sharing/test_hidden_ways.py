@@ -30,6 +30,7 @@ BY_PLACE = pytest.mark.parametrize("place", PLACES, ids=[one.name for one in PLA
 ATTRIBUTES_TOO = (
     "instruction payload and journal",
     "tail of a consumer",
+    "tail of what it caused",
     "tail of an operator",
     "decisions",
     "explain an event",

@@ -132,7 +132,8 @@ class Scene:
             text = document(self.place.of, SECRET, candidate=candidate)
             await made.rules.ApplyRules(rule_pb.ApplyRulesRequest(document=text), OPERATOR)
         await harness.publish(*(at(self.place, number) for number in range(1, 4)))
-        await harness.publish(event({"frost": True}, id="w1", feed="weather", time_ms=NOW_MS))
+        weather = event({"frost": True}, id="w1", feed="weather", time_ms=NOW_MS)
+        await harness.publish(replace(weather, causation="e1"))  # an open feed, because of it
         harness.clock.now_ms += HOUR_MS
         while await harness.worker.tick():
             pass

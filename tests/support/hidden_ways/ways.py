@@ -101,6 +101,12 @@ def tailed(application: str, purpose: str, *, key: str = "") -> Callable[[Scene]
     return hears
 
 
+async def caused(scene: Scene) -> str:
+    """Events of an open feed whose producer names one of the governed feed as their cause."""
+    found = await scene.made.tail("weather")
+    return str([(one, one.event()) for one in found if one.type == "weather"])
+
+
 async def outcomes(scene: Scene) -> str:
     """Of instructions by rules: what the application said of them."""
     found = await scene.made.tail(purpose=PURPOSE)
@@ -275,6 +281,7 @@ WAYS = (
     Way("tail of an operator without a purpose", Reader.OPERATOR, tailed("", "")),
     Way("tail of a key that is guessed", Reader.OPERATOR, tailed("", PURPOSE, key=SECRET),
         places=(KEY,)),
+    Way("tail of what it caused", Reader.CONSUMER, caused, places=()),
     Way("tail of outcomes", Reader.OPERATOR, outcomes),
     Way("backtest", Reader.OPERATOR, backtest),
     Way("decisions", Reader.OPERATOR, decisions),
