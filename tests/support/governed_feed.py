@@ -39,7 +39,7 @@ from tests.support.decisions_harness import LAMP, DecisionHarness, decision_harn
 from tests.support.fakes.offload import FakeOffload
 from tests.support.instructions import NOW_MS
 from tests.support.rule_harness import TENANT
-from tests.support.sharing_parts import disclosure, redaction, shown_records
+from tests.support.sharing_parts import disclosure, read_turns, redaction, shown_records
 
 PURPOSE = "Be on time."
 TEXT, NUMBER = "Annabel-Lee", 77317
@@ -145,7 +145,7 @@ class Governed:
         approvals = Approvals(harness.database, dispatcher, recorder, wall_ms=harness.clock)
         self.decisions = DecisionService(
             harness.database, harness.worker, dispatcher, actions, approvals, callers(),
-            shown_records(harness), redaction(harness),
+            shown_records(harness), redaction(harness), read_turns(),
         )  # fmt: skip
         self.approvals = ApprovalService(
             approvals, dispatcher, callers(), shown_records(harness), redaction(harness)
@@ -165,6 +165,7 @@ class Governed:
             FakeOffload(),
             callers(),
             redaction(harness),
+            read_turns(),
         )
 
     async def govern(self, *grants: dict[str, Any]) -> None:
@@ -199,7 +200,7 @@ class Governed:
         )
         along = read_along(
             self.harness.log, lambda: CATALOGUE, tail, 0, lambda: False,
-            shown_records(self.harness),
+            shown_records(self.harness), read_turns(),
         )  # fmt: skip
         return [record async for stretch in along for record in stretch.records]
 

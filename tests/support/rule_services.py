@@ -17,7 +17,7 @@ from tests.support.decisions_harness import (
     DecisionHarness,
 )
 from tests.support.fakes.offload import FakeOffload
-from tests.support.sharing_parts import redaction
+from tests.support.sharing_parts import read_turns, redaction
 
 
 def document(*names: str, when: str = "e.data.on") -> str:
@@ -54,7 +54,14 @@ def rule_service(harness: DecisionHarness, registry: RuleRegistry) -> RuleServic
     rollouts = Rollouts(harness.database, registry, harness.worker, wall_ms=harness.clock)
     pauses = Pauses(harness.database, registry, harness.worker, wall_ms=harness.clock)
     return RuleService(
-        registry, rollouts, pauses, harness.worker, FakeOffload(), callers(), redaction(harness)
+        registry,
+        rollouts,
+        pauses,
+        harness.worker,
+        FakeOffload(),
+        callers(),
+        redaction(harness),
+        read_turns(),
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from data_sharing.api.read_turns import ReadTurns
 from data_sharing.api.redaction import Redaction
 from data_sharing.decisions.disclosure import Disclosure
 from data_sharing.management.shown_records import ShownRecords
@@ -17,6 +20,11 @@ def shown_records(harness: DecisionHarness) -> ShownRecords:
 
 def disclosure(harness: DecisionHarness) -> Disclosure:
     return Disclosure(lambda: harness.worker.rules, spec_finder(harness.database))
+
+
+def read_turns() -> ReadTurns:
+    """By the real clock."""
+    return ReadTurns(time.monotonic)
 
 
 def redaction(harness: DecisionHarness) -> Redaction:

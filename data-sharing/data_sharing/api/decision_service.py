@@ -3,6 +3,7 @@ a use case, a map out."""
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any, TypeAlias
 
 from grpc import aio
@@ -17,11 +18,13 @@ from data_sharing.api.decision_messages import (
     instruction_to_proto,
     letter_to_proto,
 )
-from data_sharing.api.pages import row_of, size_of, within
+from data_sharing.api.pages import first_looked_at, next_row, row_of, size_of, within
+from data_sharing.api.read_turns import ReadTurns
 from data_sharing.api.redaction import Redaction
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, history, outbox
 from data_sharing.decisions.dead_letters import DeadLetter
+from data_sharing.decisions.history import Decision
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
@@ -58,7 +61,9 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         callers: Callers,
         shown: ShownRecords,
         redaction: Redaction,
+        turns: ReadTurns,
     ) -> None:
+        self._turns = turns
         self._database = database
         self._shown = shown
         self._redaction = redaction
@@ -78,16 +83,22 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
     ) -> pb.ListDecisionsResponse:
         tenant, size = self._tenant(context, request.tenant), size_of(request.page_size)
         before = row_of(request.page_token)
-        found = self._database.read(
-            lambda db: history.page(
-                db, tenant, before, size + 1, rule=request.rule_id, plan=request.plan_id
+        rule, plan = request.rule_id, request.plan_id
+
+        def read(db: sqlite3.Connection) -> tuple[list[tuple[int, Decision]], int]:
+            some = bool(rule or plan)
+            start = first_looked_at(db, "decisions", tenant, before) if some else 0
+            found = history.page(db, tenant, before, size + 1, rule=rule, plan=plan, from_row=start)
+            return found, start
+
+        async with self._turns.turn(tenant):
+            found, start = self._database.read(read)
+            return pb.ListDecisionsResponse(
+                decisions=[
+                    self._redaction.decision(decision_to_proto(one)) for _, one in found[:size]
+                ],
+                next_page_token=next_row([row for row, _ in found], size, start),
             )
-        )
-        next_token = str(found[size - 1][0]) if len(found) > size else ""
-        return pb.ListDecisionsResponse(
-            decisions=[self._redaction.decision(decision_to_proto(one)) for _, one in found[:size]],
-            next_page_token=next_token,
-        )
 
     async def ExplainDecision(
         self, request: pb.ExplainDecisionRequest, context: Context
@@ -106,10 +117,13 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
                 raise InvalidInput("event", "name a decision, or an event by source and id")
             return explain_event(db, rules, tenant, position, request.purpose)
 
-        found = self._database.read(explain)
-        record = found.event
-        reads = Reads()
-        shown = None if record is None else self._shown.to_operator(record, request.purpose, reads)
+        async with self._turns.turn(tenant):
+            found = self._database.read(explain)
+            record = found.event
+            reads = Reads()
+            shown = (
+                None if record is None else self._shown.to_operator(record, request.purpose, reads)
+            )
         await self._shown.count(reads)
         return self._redaction.explanation(tenant, explanation_to_proto(found, shown))
 
@@ -120,17 +134,16 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         depth = within(request.max_depth or DEPTH, MOST_DEPTH, "max_depth")
         nodes = within(request.max_nodes or NODES, MOST_NODES, "max_nodes")
         named = Cause(event.source, event.id, position=event.position)
-        found = self._database.read(
-            lambda db: ancestry(
-                db, tenant, request.node_id, named if request.HasField("event") else None,
-                depth=depth, nodes=nodes,
+        whose = named if request.HasField("event") else None
+        async with self._turns.turn(tenant):
+            found = self._database.read(
+                lambda db: ancestry(db, tenant, request.node_id, whose, depth=depth, nodes=nodes)
             )
-        )  # fmt: skip
-        answer = ancestry_to_proto(
-            found,
-            lambda record: self._shown.to_operator(record, request.purpose),
-            lambda name: self._database.read(lambda db: outbox.get(db, name)),
-        )
+            answer = ancestry_to_proto(
+                found,
+                lambda record: self._shown.to_operator(record, request.purpose),
+                lambda name: self._database.read(lambda db: outbox.get(db, name)),
+            )
         return self._redaction.ancestry(tenant, answer)
 
     async def ListInstructions(
@@ -139,11 +152,18 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         tenant, size = self._tenant(context, request.tenant), size_of(request.page_size)
         before = row_of(request.page_token)
         state = InstructionState(int(request.state)) if request.state else None
-        found = self._database.read(lambda db: outbox.page(db, tenant, before, size + 1, state))
-        next_token = str(found[size - 1].row) if len(found) > size else ""
-        return pb.ListInstructionsResponse(
-            instructions=map(self._instruction, found[:size]), next_page_token=next_token
-        )
+
+        def read(db: sqlite3.Connection) -> tuple[list[StoredInstruction], int]:
+            some = state is not None
+            start = first_looked_at(db, "instructions", tenant, before) if some else 0
+            return outbox.page(db, tenant, before, size + 1, state, from_row=start), start
+
+        async with self._turns.turn(tenant):
+            found, start = self._database.read(read)
+            return pb.ListInstructionsResponse(
+                instructions=map(self._instruction, found[:size]),
+                next_page_token=next_row([one.row for one in found], size, start),
+            )
 
     async def ApproveInstruction(
         self, request: pb.ApproveInstructionRequest, context: Context
@@ -168,15 +188,22 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
     ) -> pb.ListDeadLettersResponse:
         tenant, size = self._tenant(context, request.tenant), size_of(request.page_size)
         before = row_of(request.page_token)
-        found = self._database.read(
-            lambda db: dead_letters.page(
-                db, tenant, before, size + 1, with_redriven=request.with_redriven
+        every = request.with_redriven
+
+        def read(db: sqlite3.Connection) -> tuple[list[DeadLetter], int]:
+            start = 0 if every else first_looked_at(db, "dead_letters", tenant, before)
+            found = dead_letters.page(
+                db, tenant, before, size + 1, with_redriven=every, from_row=start
             )
-        )
-        next_token = found[size - 1].id.removeprefix("d-") if len(found) > size else ""
-        return pb.ListDeadLettersResponse(
-            dead_letters=map(self._letter, found[:size]), next_page_token=next_token
-        )
+            return found, start
+
+        async with self._turns.turn(tenant):
+            found, start = self._database.read(read)
+            rows = [int(one.id.removeprefix("d-")) for one in found]
+            return pb.ListDeadLettersResponse(
+                dead_letters=map(self._letter, found[:size]),
+                next_page_token=next_row(rows, size, start),
+            )
 
     async def GetDeadLetter(
         self, request: pb.GetDeadLetterRequest, context: Context

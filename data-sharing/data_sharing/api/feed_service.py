@@ -32,6 +32,7 @@ from data_sharing.api.cloudevent_message import (
     record_to_proto,
     results_to_proto,
 )
+from data_sharing.api.read_turns import ReadTurns
 from data_sharing.api.reading import Tail, read_along
 from data_sharing.feeds.intake import Envelope, Refusal
 from data_sharing.feeds.port import FeedLog
@@ -63,8 +64,9 @@ class FeedService(pb_grpc.FeedServiceServicer):
         quotas: Quotas,
         open_tails: OpenStreams,
         shown: ShownRecords,
+        turns: ReadTurns,
     ) -> None:
-        self._shown = shown
+        self._shown, self._turns = shown, turns
         self._publisher = publisher
         self._log = log
         self._catalogue = catalogue
@@ -204,7 +206,13 @@ class FeedService(pb_grpc.FeedServiceServicer):
         with self._open_tails.hold(whose.tenant, self._callers.counted_as(whose, context.peer())):
             start = await self._start(request, whose.tenant)
             along = read_along(
-                self._log, self._catalogue, tail, start, lambda: self._draining, self._shown
+                self._log,
+                self._catalogue,
+                tail,
+                start,
+                lambda: self._draining,
+                self._shown,
+                self._turns,
             )
             async for records, position, trimmed in along:
                 yield pb.TailResponse(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from control_plane.errors import InvalidInput
 
+LOOKED_AT = 2_000  # rows of a table, for one page of those that are wanted
 DEFAULT_SIZE = 100
 MOST_SIZE = 1_000
 NEWEST = 1 << 62  # below which every row is
@@ -30,3 +33,22 @@ def row_of(page_token: str) -> int:
     if not page_token.isdecimal() or len(page_token) > 18:
         raise InvalidInput("page_token", "page_token is none that was given here")
     return int(page_token)
+
+
+def first_looked_at(db: sqlite3.Connection, table: str, tenant: str, before: int) -> int:
+    """Where a page ends that is of a tenant's rows below that one and leaves some of them out,
+    however few of them are wanted; 0: with the tenant's first row. table: it has an index by
+    tenant and row."""
+    found = db.execute(
+        f"SELECT row FROM {table} WHERE tenant = ? AND row < ? ORDER BY row DESC LIMIT 1 OFFSET ?",
+        (tenant, before, LOOKED_AT - 1),
+    ).fetchone()
+    return found[0] if found else 0
+
+
+def next_row(rows: list[int], size: int, from_row: int) -> str:
+    """The token of the next page: rows: found from `from_row` on, one more than go into the page
+    where there are more; empty: this was the last."""
+    if len(rows) > size:
+        return str(rows[size - 1])
+    return str(from_row) if from_row else ""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import NamedTuple
 
 from control_plane.errors import NotFound, PermissionDenied, Unavailable
+from data_sharing.api.read_turns import ReadTurns
 from data_sharing.feeds.port import FeedLog, Record
 from data_sharing.instruction import OUTCOME_FEED
 from data_sharing.management.shown_records import Reads, ShownRecords
@@ -51,18 +52,20 @@ async def read_along(
     start: int,
     stopping: Callable[[], bool],
     shown: ShownRecords,
+    turns: ReadTurns,
 ) -> AsyncIterator[Stretch]:
-    """From behind position `start`. Raises NotFound, PermissionDenied, and Unavailable when
-    the server stops."""
+    """From behind position `start`, each page in its turn. Raises NotFound, PermissionDenied,
+    and Unavailable when the server stops."""
     position, silent_s = start, 0.0
     while True:
         types = visible(catalogue(), tail)
         # Where keys may be hidden, whose an event is must not be learnt by asking for a key.
         key = None if shown.governs(tail.tenant) else tail.key or None
-        page = await log.read(tail.tenant, position, types=types, key=key, limit=PAGE)
-        position = page.position
-        reads = Reads()
-        records = seen(page.records, tail, catalogue(), shown, reads)
+        async with turns.turn(tail.tenant, counted=False):
+            page = await log.read(tail.tenant, position, types=types, key=key, limit=PAGE)
+            position = page.position
+            reads = Reads()
+            records = seen(page.records, tail, catalogue(), shown, reads)
         await shown.count(reads)
         for stretch in _stretches(records, position, page.trimmed):
             silent_s = 0.0

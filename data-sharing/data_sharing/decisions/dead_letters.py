@@ -128,14 +128,20 @@ def of_instruction(db: sqlite3.Connection, tenant: str, instruction: str) -> lis
 
 
 def page(
-    db: sqlite3.Connection, tenant: str, before: int, limit: int, *, with_redriven: bool
+    db: sqlite3.Connection,
+    tenant: str,
+    before: int,
+    limit: int,
+    *,
+    with_redriven: bool,
+    from_row: int = 0,
 ) -> list[DeadLetter]:
-    """A tenant's, below a number, newest first."""
+    """A tenant's, below a number and from another one on, newest first."""
     only = "" if with_redriven else " AND redriven_ms IS NULL"
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM dead_letters WHERE tenant = ? AND row < ?{only}"
+        f"SELECT {_COLUMNS} FROM dead_letters WHERE tenant = ? AND row < ? AND row >= ?{only}"
         " ORDER BY row DESC LIMIT ?",
-        (tenant, before, limit),
+        (tenant, before, from_row, limit),
     )
     return [_letter(row) for row in rows]
 

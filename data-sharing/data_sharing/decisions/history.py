@@ -38,6 +38,7 @@ SCHEMA = Schema(
                  decision TEXT PRIMARY KEY, time_ms INTEGER NOT NULL, body BLOB NOT NULL)
                WITHOUT ROWID""",
         ),
+        ("CREATE INDEX decisions_of_tenant ON decisions (tenant)",),
     ),
 )
 
@@ -204,10 +205,17 @@ def timer_judgements(db: sqlite3.Connection, decision_id: str) -> list[Judgement
 
 
 def page(
-    db: sqlite3.Connection, tenant: str, before: int, limit: int, *, rule: str = "", plan: str = ""
+    db: sqlite3.Connection,
+    tenant: str,
+    before: int,
+    limit: int,
+    *,
+    rule: str = "",
+    plan: str = "",
+    from_row: int = 0,
 ) -> list[tuple[int, Decision]]:
-    """(row, decision) below a row, newest first."""
-    where, values = "tenant = ? AND row < ?", [tenant, before]
+    """(row, decision) below a row and from another one on, newest first."""
+    where, values = "tenant = ? AND row < ? AND row >= ?", [tenant, before, from_row]
     for name, value in (("rule", rule), ("plan", plan)):
         if value:
             where += f" AND {name} = ?"

@@ -154,9 +154,11 @@ def page(
     before: int,
     limit: int,
     state: InstructionState | None = None,
+    *,
+    from_row: int = 0,
 ) -> list[StoredInstruction]:
-    """A tenant's instructions below a row, newest first."""
-    where, values = "tenant = ? AND row < ?", [tenant, before]
+    """A tenant's instructions below a row and from another one on, newest first."""
+    where, values = "tenant = ? AND row < ? AND row >= ?", [tenant, before, from_row]
     if state is not None:
         where += " AND state = ?"
         values.append(int(state))

@@ -81,7 +81,7 @@ class SqliteFeedLog:
         self._failed: WaitingAppend | None = None  # its events ended that group
         self._publishing = Publishing()
         self._busy = False
-        self._growth = asyncio.Event()  # replaced whenever a log has grown
+        self._growth: dict[str, asyncio.Event] = {}  # by tenant, set when its log has grown
         self._told = asyncio.Event()  # replaced whenever appends were answered
         self.backlog = Backlog()
         self.accepted = 0  # events
@@ -89,20 +89,26 @@ class SqliteFeedLog:
         self.append_seconds = Histogram()  # from taking a group's turn to its events on disk
         self.append_events = Histogram(SIZES)  # in one group
         self._began = 0.0
-        self._grew_inside = False  # by `append_inside`, in a transaction that is under way
+        self._grew_inside: set[str] = set()  # tenants, in a transaction that is under way
         database.on_commit.append(self._notify_growth)
 
     def append_inside(self, db: sqlite3.Connection, candidates: Sequence[Candidate]) -> None:
         """Keeps events in a transaction of the caller's, and has them decided there; who waits
         for events is woken when it is on disk."""
         if self._write(db, candidates, _never)[1]:
-            self._grew_inside = True
+            self._grew_inside.update(one.event.tenant for one in candidates)
 
     def _notify_growth(self) -> None:
         if self._grew_inside:
-            self._grew_inside = False
-            self._growth.set()
-            self._growth = asyncio.Event()
+            grown, self._grew_inside = self._grew_inside, set()
+            self._grow(grown)
+
+    def _grow(self, tenants: Iterable[str]) -> None:
+        """Who waits for events of these looks again."""
+        for tenant in tenants:
+            growth = self._growth.pop(tenant, None)
+            if growth is not None:
+                growth.set()
 
     @property
     def waiting_bytes(self) -> int:
@@ -183,7 +189,7 @@ class SqliteFeedLog:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    growth = self._growth
+                    growth = self._growth.setdefault(tenant, asyncio.Event())
                     if (await self.bounds(tenant)).last > after:
                         return True
                     await growth.wait()
@@ -272,6 +278,7 @@ class SqliteFeedLog:
         is_kept = failure is None and not done.cancelled()
         events, fresh = (done.result() if is_kept else 0), self._fresh
         ended: list[WaitingAppend]
+        grown = {one.tenant for one in self._taken}
         if done.cancelled() or (failure is not None and not self._taken):
             ended = self._queue.clear()  # the transaction never began
         elif is_kept:
@@ -306,8 +313,7 @@ class SqliteFeedLog:
             self.duplicates += events - fresh
             self.accepted += fresh
             if fresh:
-                self._growth.set()
-                self._growth = asyncio.Event()
+                self._grow(grown)
 
     def _undone(self, failure: BaseException | None) -> list[WaitingAppend]:
         """Nothing of the group is on disk. Who fails with it: all of it where the database does;

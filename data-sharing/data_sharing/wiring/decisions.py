@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from data_sharing.api.callers import Callers
 from data_sharing.api.decision_service import DecisionService
 from data_sharing.api.plan_service import PlanService
 from data_sharing.api.platform_service import PlatformService
+from data_sharing.api.read_turns import ReadTurns
 from data_sharing.api.redaction import Redaction
 from data_sharing.api.rule_service import RuleService
 from data_sharing.api.sharing_service import SharingService
@@ -75,6 +77,7 @@ class Deciding:
     decisions: DecisionService
     sharing: SharingService
     shown: ShownRecords
+    turns: ReadTurns
     approvals: ApprovalService
 
     @property
@@ -152,7 +155,7 @@ async def build_deciding(
         suspended=lambda tenant: suspended_memories(database, rules.suspended, tenant),
     )
     disclosure = Disclosure(lambda: worker.rules, spec_finder(database))
-    redaction = Redaction(disclosure)
+    redaction, turns = Redaction(disclosure), ReadTurns(time.monotonic)
     shown = ShownRecords(database, lambda: worker.rules.policies, wall_ms=wall_ms)
 
     key = await asyncio.to_thread(  # a passphrase takes a tenth of a second
@@ -206,14 +209,23 @@ async def build_deciding(
         forgetting=Forgetting(database, worker),
         memory_counting=MemoryCounting(database, worker),
         waiting_approvals=WaitingApprovals(database, wall_ms=wall_ms),
-        rules=RuleService(rules, rollouts, pauses, worker, offload, callers, redaction),
+        rules=RuleService(rules, rollouts, pauses, worker, offload, callers, redaction, turns),
         plans=PlanService(planning, database, callers, wall_ms=wall_ms),
         decisions=DecisionService(
-            database, worker, dispatcher, operator_actions, approvals, callers, shown, redaction
+            database,
+            worker,
+            dispatcher,
+            operator_actions,
+            approvals,
+            callers,
+            shown,
+            redaction,
+            turns,
         ),
         approvals=ApprovalService(approvals, dispatcher, callers, shown, redaction),
         sharing=SharingService(sharing, database, lambda: registry.catalogue, offload, callers),
         shown=shown,
+        turns=turns,
     )
 
 

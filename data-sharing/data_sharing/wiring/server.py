@@ -227,6 +227,7 @@ async def _serve(
                 quotas,
                 OpenStreams("tails", settings.open_tails(), jitter=random.random),
                 deciding.shown,
+                deciding.turns,
             )
             applications = RegistryService(
                 registry,

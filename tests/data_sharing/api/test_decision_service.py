@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied
 from data_sharing.api.decision_service import DecisionService
-from data_sharing.decisions import rule_tables
+from data_sharing.api.pages import LOOKED_AT
+from data_sharing.decisions import history, rule_tables
+from data_sharing.decisions.history import Decision, DecisionKind
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
@@ -21,7 +24,7 @@ from homeport.api.datasharing.v1 import decision_pb2 as pb
 from tests.support.datasharing_callers import OPERATOR, callers
 from tests.support.decisions_harness import TENANT, DecisionHarness, decision_harness, event
 from tests.support.instructions import NOW_MS
-from tests.support.sharing_parts import redaction, shown_records
+from tests.support.sharing_parts import read_turns, redaction, shown_records
 
 RULES = """
 rules:
@@ -54,7 +57,7 @@ def service(harness: DecisionHarness) -> DecisionService:
     approvals = Approvals(harness.database, dispatcher, recorder, wall_ms=harness.clock)
     return DecisionService(
         harness.database, harness.worker, dispatcher, actions, approvals, callers(),
-        shown_records(harness), redaction(harness),
+        shown_records(harness), redaction(harness), read_turns(),
     )  # fmt: skip
 
 
@@ -161,3 +164,45 @@ async def test_an_explanation_needs_something_to_explain(service) -> None:
 async def test_another_tenant_is_none_of_an_operators_business(service) -> None:
     with pytest.raises(PermissionDenied, match='nothing to do with tenant "other"'):
         await service.ListDecisions(pb.ListDecisionsRequest(tenant="other"), OPERATOR)
+
+
+async def test_a_page_of_which_few_are_wanted_looks_at_so_many_rows_and_goes_on(
+    harness, service
+) -> None:
+    """What is wanted is found all the same, in more pages."""
+
+    def put(db: sqlite3.Connection) -> None:
+        decisions = [
+            Decision(id=f"x{n}", tenant=TENANT, kind=DecisionKind.RULE, time_ms=1, summary="",
+                     rule="rare" if n in (3, LOOKED_AT + 50) else "often")
+            for n in range(2 * LOOKED_AT)
+        ]  # fmt: skip
+        history.put(db, *decisions)
+
+    await harness.database.transact(put)
+    request, found, pages = pb.ListDecisionsRequest(rule_id="rare"), list[str](), 0
+    while pages == 0 or request.page_token:
+        page = await service.ListDecisions(request, OPERATOR)
+        found += [one.decision_id for one in page.decisions]
+        request.page_token = page.next_page_token
+        pages += 1
+    assert found == [f"x{LOOKED_AT + 50}", "x3"]
+    assert pages >= 2
+
+
+async def test_lists_are_found_by_tenant(harness) -> None:
+    """And not among all rows of all tenants."""
+    for query in (
+        "SELECT row, body FROM decisions WHERE tenant = ? AND row < ? AND row >= ?"
+        " ORDER BY row DESC LIMIT ?",
+        "SELECT row FROM instructions WHERE tenant = ? AND row < ? AND row >= ?"
+        " ORDER BY row DESC LIMIT ?",
+        "SELECT row FROM dead_letters WHERE tenant = ? AND row < ? AND row >= ?"
+        " ORDER BY row DESC LIMIT ?",
+    ):
+        plan = harness.read(
+            lambda db, query=query: db.execute(
+                f"EXPLAIN QUERY PLAN {query}", ("t", 1, 0, 1)
+            ).fetchall()
+        )
+        assert all("tenant=?" in str(step) and "TEMP B-TREE" not in str(step) for step in plan)

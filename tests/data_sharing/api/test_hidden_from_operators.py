@@ -30,7 +30,7 @@ from tests.support.fakes.call_context import FakeContext
 from tests.support.fakes.offload import FakeOffload
 from tests.support.governed_feed import CATALOGUE, MINUTES, PURPOSE, Governed, governed_feed
 from tests.support.rule_harness import TENANT
-from tests.support.sharing_parts import disclosure, shown_records
+from tests.support.sharing_parts import disclosure, read_turns, shown_records
 
 NUMBER = 77317
 RULES = """
@@ -89,7 +89,7 @@ def feed_service(made: Governed, whose: Callers) -> FeedService:
     nothing: Any = None
     return FeedService(
         nothing, made.harness.log, lambda: CATALOGUE, whose, nothing,
-        OpenStreams("tails", limits, jitter=lambda: 0.5), shown_records(made.harness),
+        OpenStreams("tails", limits, jitter=lambda: 0.5), shown_records(made.harness), read_turns(),
     )  # fmt: skip
 
 

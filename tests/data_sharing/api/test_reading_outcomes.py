@@ -25,7 +25,7 @@ from data_sharing.registry.manifest import Consumed, Manifest, Produced
 from data_sharing.registry.manifest_reader import read_manifest
 from tests.support.decisions_harness import TENANT, DecisionHarness, decision_harness, event
 from tests.support.instructions import NOW_MS
-from tests.support.sharing_parts import never, shown_records
+from tests.support.sharing_parts import never, read_turns, shown_records
 
 MESSAGES = "homeport-messages"
 
@@ -130,7 +130,7 @@ async def performed(tmp_path: Path) -> AsyncIterator[DecisionHarness]:
 
 async def tailed(harness: DecisionHarness, tail: Tail) -> list[Record]:
     along = read_along(
-        harness.log, lambda: CATALOGUE, tail, 0, lambda: False, shown_records(harness)
+        harness.log, lambda: CATALOGUE, tail, 0, lambda: False, shown_records(harness), read_turns()
     )
     return [record async for stretch in along for record in stretch.records]
 
@@ -179,7 +179,13 @@ async def test_who_goes_by_many_outcomes_of_others_lets_others_work_and_is_told_
         )
     tail = Tail(tenant=TENANT, application=MESSAGES, feeds=(OUTCOME_FEED,))
     along = read_along(
-        performed.log, lambda: CATALOGUE, tail, 0, lambda: False, shown_records(performed)
+        performed.log,
+        lambda: CATALOGUE,
+        tail,
+        0,
+        lambda: False,
+        shown_records(performed),
+        read_turns(),
     )
     turns = 0
 

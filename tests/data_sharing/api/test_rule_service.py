@@ -28,7 +28,7 @@ from tests.support.rule_services import (
     document,
     replace_fields,
 )
-from tests.support.sharing_parts import redaction
+from tests.support.sharing_parts import read_turns, redaction
 
 
 async def test_an_applied_rule_decides_from_the_next_event_on(harness, service) -> None:
@@ -265,7 +265,14 @@ async def test_documents_are_compiled_and_tried_elsewhere(harness, registry) -> 
     rollouts = Rollouts(harness.database, registry, harness.worker, wall_ms=harness.clock)
     pauses = Pauses(harness.database, registry, harness.worker, wall_ms=harness.clock)
     service = RuleService(
-        registry, rollouts, pauses, harness.worker, offload, callers(), redaction(harness)
+        registry,
+        rollouts,
+        pauses,
+        harness.worker,
+        offload,
+        callers(),
+        redaction(harness),
+        read_turns(),
     )
     with pytest.raises(TooCostly):
         await service.TestRules(pb.TestRulesRequest(document=document("r")), OPERATOR)
@@ -276,7 +283,14 @@ async def test_documents_are_compiled_and_tried_elsewhere(harness, registry) -> 
         harness.database, harness.worker, lambda: CATALOGUE, checking, wall_ms=harness.clock
     )
     service = RuleService(
-        rules, rollouts, pauses, harness.worker, offload, callers(), redaction(harness)
+        rules,
+        rollouts,
+        pauses,
+        harness.worker,
+        offload,
+        callers(),
+        redaction(harness),
+        read_turns(),
     )
     with pytest.raises(TooCostly):
         await apply(service, document("r"))
