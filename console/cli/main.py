@@ -54,6 +54,7 @@ from console.cli.commands import (
     platforms,
     policy,
     policy_moves,
+    policy_overlap,
     policy_pins,
     policy_simulation,
     proofs,
@@ -99,6 +100,7 @@ policy.app.command("unpin")(policy_pins.unpin)
 policy.app.command("pins")(policy_pins.pins)
 policy.app.command("simulate")(policy_simulation.simulate)
 policy.app.command("move")(policy_moves.move)
+policy.app.command("overlap")(policy_overlap.overlap)
 policy.app.command("test")(policy_simulation.try_cases)
 app.add_typer(policy.app, name="policy", rich_help_panel="Fleet and tenants")
 app.add_typer(enrolment.app, name="enrolment", rich_help_panel="Fleet and tenants")

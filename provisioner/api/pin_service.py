@@ -21,7 +21,7 @@ from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.placement.filters import PlacementPolicy, why_forbidden, why_not_here
-from provisioner.placement.fleet import PlacementUnit
+from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 
 NAME = "homeport.api.policy.v1.PinService"
 PAGE, MOST_PAGE = 100, 1_000
@@ -104,7 +104,8 @@ class PinService(pb_grpc.PinServiceServicer):
     async def _check(self, tenant: str, client_id: str, unit_id: str) -> list[str]:
         """What cannot be known yet. Raises NotFound; Refused where the client could not live
         there."""
-        unit = next((one for one in self._fleet_view.fleet.units if one.id == unit_id), None)
+        fleet = self._fleet_view.fleet
+        unit = next((one for one in fleet.units if one.id == unit_id), None)
         if unit is None:
             raise NotFound(f"there is no unit {unit_id}")
         if unit.tenants and tenant not in unit.tenants:
@@ -119,7 +120,7 @@ class PinService(pb_grpc.PinServiceServicer):
         policy = self._followed.default
         if compiled is not None:
             policy = compiled.of(record.location, record.placed_by(_key(tenant, client_id)))
-        why_not = _why_not(unit, policy) or why_not_here(unit, record.location, tenant)
+        why_not = _why_not(unit, policy, fleet) or why_not_here(unit, record.location, tenant)
         if why_not:
             raise Refused(
                 f"client {client_id} may not live in {unit_id}: "
@@ -160,10 +161,10 @@ def _key(tenant: str, client_id: str) -> bytes:
     return keys.assignment(tenant, client_id)
 
 
-def _why_not(unit: PlacementUnit, policy: PlacementPolicy) -> str:
+def _why_not(unit: PlacementUnit, policy: PlacementPolicy, fleet: PlacementFleet) -> str:
     """Why a policy, and all that it spills over to, keeps its clients off the unit; empty: it does
     not."""
-    why_not = why_forbidden(unit, policy)
+    why_not = why_forbidden(unit, policy, fleet)
     if not why_not:
         return ""
-    return why_not if policy.spillover is None else _why_not(unit, policy.spillover)
+    return why_not if policy.spillover is None else _why_not(unit, policy.spillover, fleet)

@@ -68,7 +68,7 @@ async def effect_of(
                 policy = policy_of(record, pair.key)
                 _count(effect, compiled, eligibilities, fleet, policy, record)
                 unit = units.get(record.unit)
-                if unit and not allows(unit, policy, record.location, compiled.tenant):
+                if unit and not allows(unit, policy, record.location, compiled.tenant, fleet):
                     effect.displaced += 1
             await asyncio.sleep(0)
         if not page.more:

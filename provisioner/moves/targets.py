@@ -96,7 +96,7 @@ class Targets:
         if here is None:
             return choice
         unit, there = self.fleet.units[here], self.fleet.units[choice.unit_index]
-        if not allows(unit, policy, location, tenant):
+        if not allows(unit, policy, location, tenant, self.fleet):
             return choice
         now_km, then_km = self._away_km(location, unit), self._away_km(location, there)
         if now_km < 0.0:
@@ -112,7 +112,7 @@ class Targets:
     def allows(self, index: int, location: Location, tenant: str, key: bytes) -> bool:
         """Whether policy lets the client live in this unit, whatever that takes at present."""
         policy = self._policies.of(tenant, location, key)
-        return allows(self.fleet.units[index], policy, location, tenant)
+        return allows(self.fleet.units[index], policy, location, tenant, self.fleet)
 
     def rooms(self, indices: Sequence[int]) -> Floats:
         """Slots that can be had at each of these units."""

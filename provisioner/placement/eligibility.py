@@ -62,7 +62,7 @@ class Eligibility:
         self._policy = policy
         self._scale: Scale | None
         if before_hook is None or policy.answer is None:
-            self._ever = [unit for unit in fleet.units if not why_never(unit, policy)]
+            self._ever = [unit for unit in fleet.units if not why_never(unit, policy, fleet)]
             self._scale = scale_of(policy.ranking, fleet)
         else:
             said = policy.constraints[len(before_hook._policy.constraints) :]

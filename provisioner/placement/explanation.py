@@ -99,7 +99,7 @@ def explain(
         in_ranking.update(choice.unit_index for choice in ranked)
     for unit in fleet.units:
         if unit.index not in in_ranking:
-            reason = why_not(unit, last, location, tenant) or everyone.eligible.refusal
+            reason = why_not(unit, last, location, tenant, fleet) or everyone.eligible.refusal
             full = "full: no slot can be had there now"
             units.append(reasons.considered(unit, reason or full, rank=0))
     refusal = ""

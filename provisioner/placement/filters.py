@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from provisioner.geo.location import Location
-from provisioner.placement.fleet import PlacementUnit
+from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.hooks import HookAnswer, HookUse
 from provisioner.placement.ranking import PROXIMITY, Ranking
 from provisioner.placement.selectors import Constraint
+from provisioner.placement.shuffle_shards import ShuffleShard
 
 Stamp: TypeAlias = tuple[int, int]  # the revision of a policy, and how often it has changed
 
@@ -38,6 +39,7 @@ class PlacementPolicy:
     denied: str = ""  # why the client is placed nowhere; empty: it may be
     denied_by: str = ""  # the rule that says so
     ranking: Ranking = PROXIMITY
+    shuffle_shard: ShuffleShard | None = None  # the units of the tenant; None: all
     spillover: PlacementPolicy | None = None  # what is tried where no unit of this one has room
     hook: HookUse | None = None  # who is to be asked before it counts
     answer: HookAnswer | None = None  # what was said, where it counts already
@@ -92,35 +94,63 @@ class CurrentPolicies(PolicySource, Protocol):
         ...
 
 
-def why_not(unit: PlacementUnit, policy: PlacementPolicy, location: Location, tenant: str) -> str:
-    """Why this unit may not take a client of `tenant` at `location`; empty when it may."""
-    return why_never(unit, policy) or why_not_here(unit, location, tenant)
+def why_not(
+    unit: PlacementUnit,
+    policy: PlacementPolicy,
+    location: Location,
+    tenant: str,
+    fleet: PlacementFleet | None = None,
+) -> str:
+    """Why this unit of the fleet may not take a client of `tenant` at `location`; empty when it
+    may."""
+    return why_never(unit, policy, fleet) or why_not_here(unit, location, tenant)
 
 
-def why_never(unit: PlacementUnit, policy: PlacementPolicy) -> str:
+def why_never(
+    unit: PlacementUnit, policy: PlacementPolicy, fleet: PlacementFleet | None = None
+) -> str:
     """Why this unit may not take any client under the policy; empty when it may."""
     if not unit.accepting:
         return unit.not_accepting_reason or "takes no new clients"
-    return why_forbidden(unit, policy)
+    return why_forbidden(unit, policy, fleet)
 
 
-def why_forbidden(unit: PlacementUnit, policy: PlacementPolicy) -> str:
-    """Why the policy keeps its clients off this unit, whatever the unit takes at present; empty
-    when it does not."""
+def constraints_of(policy: PlacementPolicy, fleet: PlacementFleet | None) -> tuple[Constraint, ...]:
+    """All that hold for each unit of this fleet. Raises ValueError for a policy that asks which
+    units there are where that is not said: nothing is allowed by leaving it out."""
+    shard = policy.shuffle_shard
+    if shard is None:
+        return policy.constraints
+    if fleet is None:
+        raise ValueError("which units a tenant has depends on the fleet, and none is given")
+    return (*policy.constraints, shard.constraint(fleet))
+
+
+def why_forbidden(
+    unit: PlacementUnit, policy: PlacementPolicy, fleet: PlacementFleet | None = None
+) -> str:
+    """Why the policy keeps its clients off this unit of the fleet, whatever the unit takes at
+    present; empty when it does not."""
     if policy.denied:
         return policy.denied
-    for constraint in policy.constraints:
+    for constraint in constraints_of(policy, fleet):
         if reason := constraint.why_not(unit):
             return reason
     return ""
 
 
-def allows(unit: PlacementUnit, policy: PlacementPolicy, location: Location, tenant: str) -> bool:
-    """Whether a client may live in this unit, by the policy or by what it spills over to, whatever
-    the unit takes at present."""
+def allows(
+    unit: PlacementUnit,
+    policy: PlacementPolicy,
+    location: Location,
+    tenant: str,
+    fleet: PlacementFleet | None = None,
+) -> bool:
+    """Whether a client may live in this unit of the fleet, by the policy or by what it spills over
+    to, whatever the unit takes at present."""
     stage: PlacementPolicy | None = policy
     while stage is not None:
-        if not why_forbidden(unit, stage):
+        if not why_forbidden(unit, stage, fleet):
             return not why_not_here(unit, location, tenant)
         stage = stage.spillover
     return False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class PlacementFleet:
 
     __slots__ = (
         "_indices", "by_area", "by_tenant", "continents", "countries", "latencies", "revision",
-        "seeds", "units", "vectors", "weights",
+        "seeds", "shuffle_shards", "units", "vectors", "weights",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +71,8 @@ class PlacementFleet:
         self.continents = np.array([unit.continent for unit in units], dtype=np.str_)
         self.by_tenant = any(unit.tenants for unit in units)
         self._indices: dict[str, int] | None = None
+        # What each that was asked about comes to (provisioner.placement.shuffle_shards).
+        self.shuffle_shards: dict[Hashable, Any] = {}
         self.by_area = any(unit.serves.countries or unit.serves.continents for unit in units)
 
     def index_of(self, unit_id: str) -> int:

@@ -7,7 +7,7 @@ each, and which one left none. A rule that excluded nobody is not named.
 from __future__ import annotations
 
 from provisioner.geo.location import Location
-from provisioner.placement.filters import PlacementPolicy, why_not_here
+from provisioner.placement.filters import PlacementPolicy, constraints_of, why_not_here
 from provisioner.placement.fleet import PlacementFleet
 
 
@@ -19,7 +19,7 @@ def narrowing_of(
     left = [unit for unit in fleet.units if unit.accepting]
     before = len(left)
     told, rules = [], []
-    for constraint in policy.constraints:
+    for constraint in constraints_of(policy, fleet):
         kept = [unit for unit in left if not constraint.why_not(unit)]
         if len(kept) < len(left):
             rules.append(constraint.rule)

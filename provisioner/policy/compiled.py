@@ -23,6 +23,7 @@ from control_plane.expressions.expression import Bindings, Fault
 from provisioner.geo.location import Location
 from provisioner.placement.attributes import AttributedKey, Attributes, attributes_of
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.shuffle_shards import ShuffleShard
 from provisioner.policy.certainty import Certainty, certainty_of, trusted
 from provisioner.policy.conditions import Condition, environment, location_values
 from provisioner.policy.document import PolicyDocument, Rule, Trust
@@ -101,6 +102,12 @@ class CompiledPolicy:
         self.tenant = tenant
         self.revision = revision
         self.base = base
+        sharding = document.shuffle_sharding
+        self.shuffle_shard = (
+            ShuffleShard(tenant=tenant, units=sharding.units, among=sharding.among)
+            if sharding is not None
+            else None
+        )
         self.undecided: dict[str, int] = {}
         self._wall = wall
         self._by_area = [one for one in rules if one.by_area]
@@ -312,8 +319,9 @@ class CompiledPolicy:
                 (ring, bool(of_rings >> at & 1)) for at, ring in enumerate(self.document.rings)
             ]
             found = self._merged[key] = merge(
-                self.document, rules, rings, code, base=self.base, revision=self.revision
-            )
+                self.document, rules, rings, code, base=self.base, revision=self.revision,
+                shuffle_shard=self.shuffle_shard,
+            )  # fmt: skip
         return found
 
 

@@ -94,6 +94,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShuffleSharding:
+    """Each tenant has so many units, a stable random subset of those among which they are."""
+
+    units: int
+    among: UnitSelector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyDocument:
     """All of it. certain_within_km: a location no more uncertain than this is certain of its
     country; least_, most_uncertainty_km: as PlacementPolicy has them."""
@@ -105,4 +113,5 @@ class PolicyDocument:
     groups: tuple[Group, ...] = ()
     pools: tuple[Pool, ...] = ()
     rings: tuple[Ring, ...] = ()
+    shuffle_sharding: ShuffleSharding | None = None
     rules: tuple[Rule, ...] = ()

@@ -51,6 +51,8 @@ def unknown_hooks(document: PolicyDocument, known: Sequence[str]) -> list[str]:
 def _selectors(document: PolicyDocument) -> Iterator[tuple[str, UnitSelector, bool]]:
     for pool in document.pools:
         yield f"pools.{pool.name}", pool.selector, not pool.spillover
+    if document.shuffle_sharding is not None:
+        yield "shuffle_sharding.among", document.shuffle_sharding.among, True
     for ring in document.rings:
         yield f"rings.{ring.name}", ring.selector, ring.share > 0
     for at, rule in enumerate(document.rules):

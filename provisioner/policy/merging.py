@@ -12,6 +12,7 @@ from dataclasses import replace
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.ranking import PROXIMITY, Preference, Ranking
 from provisioner.placement.selectors import Constraint
+from provisioner.placement.shuffle_shards import ShuffleShard
 from provisioner.policy.document import PolicyDocument, RankingRule, Ring, Rule
 
 
@@ -23,9 +24,11 @@ def merge(
     *,
     base: PlacementPolicy,
     revision: int,
+    shuffle_shard: ShuffleShard | None = None,
 ) -> PlacementPolicy:
     """rules: that hold, in order; rings: whether the client is in each; code: of the client's
-    country or subdivision in tables of preferences."""
+    country or subdivision in tables of preferences; shuffle_shard: of the tenant, the same object
+    each time."""
     denied = next((rule for rule in rules if rule.deny), None)
     hook = next((rule.hook for rule in rules if rule.hook is not None), base.hook)
     ranked = next((rule.rank for rule in rules if rule.rank is not None), None)
@@ -41,6 +44,7 @@ def merge(
         ranking=base.ranking if ranked is None else _ranking(ranked, code),
         hook=hook,
         kept=base.kept,
+        shuffle_shard=shuffle_shard,
     )
     pool = next((rule.pool for rule in rules if rule.pool), "")
     return _pooled(policy, document, pool) if pool else policy

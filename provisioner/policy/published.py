@@ -24,6 +24,8 @@ from provisioner.policy.reading import (
     MOST_LATENCY_MS,
     MOST_RULES,
 )
+from provisioner.policy.shuffle_sharding import BY as SHARD_BY
+from provisioner.policy.shuffle_sharding import MOST_UNITS as MOST_SHARD_UNITS
 from provisioner.policy.unit_selectors import CONTINENTS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -52,6 +54,19 @@ def policy_schema() -> str:
                 "pools": _named({**_selector(), "spillover": _text("The pool tried after it.")}),
                 "rings": _named(
                     {"share": {"type": "number", "minimum": 0, "maximum": 100}, **_selector()}
+                ),
+                "shuffle_sharding": _object(
+                    {
+                        "units": {
+                            "type": "integer",
+                            "minimum": 1,
+                            "maximum": MOST_SHARD_UNITS,
+                            "description": "How many units each tenant has.",
+                        },
+                        "by": {"const": SHARD_BY},
+                        "among": {"$ref": "#/$defs/selector"},
+                    },
+                    required=["units"],
                 ),
                 "rules": {
                     "type": "array",

@@ -31,6 +31,7 @@ from provisioner.policy.document import (
 from provisioner.policy.faulty import FaultyPolicy
 from provisioner.policy.fields import Fields, Problems
 from provisioner.policy.group_attributes import read_wanted_attributes
+from provisioner.policy.shuffle_sharding import read_shuffle_sharding
 from provisioner.policy.unit_selectors import read_area, read_selector, read_selectors
 
 MOST_BYTES = 512 << 10
@@ -46,7 +47,7 @@ MOST_NAMED = 200  # groups, pools, rings
 FORMAT = 1
 FIELDS = (
     "policy", "description", "certain_within_km", "equal_within_km", "groups", "pools", "rings",
-    "rules",
+    "shuffle_sharding", "rules",
 )  # fmt: skip
 RULE_FIELDS = (
     "name", "when", "location", "require", "forbid", "deny", "rank", "hook", "pool", "nowhere",
@@ -90,6 +91,7 @@ def _document(said: object, problems: Problems) -> PolicyDocument:
         groups=tuple(_groups(fields)),
         pools=tuple(_pools(fields)),
         rings=tuple(_rings(fields)),
+        shuffle_sharding=read_shuffle_sharding(fields),
         rules=tuple(_rules(fields, problems)),
     )
 

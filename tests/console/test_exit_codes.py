@@ -117,6 +117,8 @@ READS: dict[tuple[str, str], list[str]] = {
         "--hook-answers",
         FILE,
     ],
+    ("policy overlap", "file"): ["policy", "overlap", FILE],
+    ("policy overlap", "units"): ["policy", "overlap", POLICY, "--tenants", "2", "--units", FILE],
     ("policy move", "plan"): ["policy", "move", "--plan", FILE],
     ("policy test", "file"): ["policy", "test", FILE, __file__],
     ("policy test", "cases"): ["policy", "test", POLICY, FILE],

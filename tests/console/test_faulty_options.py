@@ -46,6 +46,7 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
         ["moves", "resume", "a", "--policy-version"],
         (*NUMBERS, "0"),
     ),
+    ("policy overlap", "tenants"): (["policy", "overlap", "--tenants"], (*NUMBERS, "0")),
     ("policy simulate", "users"): (["policy", "simulate", "--users"], (*NUMBERS, "0")),
     ("policy simulate", "seed"): (["policy", "simulate", "--seed"], NUMBERS),
     ("policy simulate", "growth"): (

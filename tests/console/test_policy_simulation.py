@@ -156,3 +156,15 @@ def test_a_case_is_placed_where_its_address_is(cli: CommandLine, tmp_path: Path)
     ran = cli("policy", "test", POLICY, str(cases), "--units", FLEET, "-o", "json")
     assert ran.code == 1
     assert ran.document["cases"][0]["unit"] == "dublin"
+
+
+def test_how_many_units_tenants_share_is_said_without_a_server(cli: CommandLine) -> None:
+    policy = b"policy: 1\nshuffle_sharding: {units: 3}\n"
+    given = ("policy", "overlap", "-", "--units", FLEET, "--tenants", "300", "--tenant", "acme")
+    found = cli(*given, "-o", "json", stdin=policy).document
+    assert (found["tenants"], len(found["units"])) == (301, 3)
+    assert found["share_any"] == pytest.approx(found["expected"]["share_any"], rel=0.1)
+    assert "pairs that share any unit" in cli(*given, stdin=policy).out
+    none = cli(*given, stdin=b"policy: 1\n")
+    assert none.code == 2
+    assert "has no shuffle_sharding" in none.err

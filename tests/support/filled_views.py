@@ -39,6 +39,7 @@ from console.cli.views import (
     platforms,
     policy_cases,
     policy_moves,
+    policy_overlap,
     rollouts,
     rules,
     shard_stores,
@@ -405,6 +406,21 @@ VIEWS: dict[Callable[..., Any], Make] = {
     simulation.largest_moves: lambda: simulation.largest_moves(SIMULATED),
     pins.pins_table: lambda: pins.pins_table(
         [pins.pin_document(filled_with_long_texts(pin_pb2.Pin()))] * 2
+    ),
+    policy_overlap.overlap_view: lambda: policy_overlap.overlap_view(
+        {
+            "tenant": CLIENT,
+            "units": [CLIENT] * 30,
+            "among": 12,
+            "tenants": 9,
+            "share_all": 0.1,
+            "share_any": 0.2,
+            "shared_on_average": 0.5,
+            "lose_all_with_it": 0.0,
+            "most_tenants_of_a_unit": 5,
+            "least_tenants_of_a_unit": 1,
+            "expected": {"share_all": 0.1, "share_any": 0.2, "shared_on_average": 0.5},
+        }
     ),
     policy_cases.cases_table: lambda: policy_cases.cases_table(
         [

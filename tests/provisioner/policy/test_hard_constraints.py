@@ -10,6 +10,7 @@ under test keeps, shares or skips.
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import blake2b
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -105,6 +106,9 @@ steps = st.lists(
     ),
     max_size=25,
 )
+shards = st.sampled_from(
+    ["", "shuffle_sharding: {units: 2}", "shuffle_sharding: {units: 3, among: {continents: [EU]}}"]
+)
 named = [f"u{number}" for number in range(8)] + ["gone"]
 hooks = st.sampled_from(["", "hook: {name: h}", "hook: {name: h, away: refuse}"])
 # What hooks say, one after another; servers would not take some of it. None: nothing.
@@ -134,7 +138,7 @@ def key_of(name):
     return decode_assignment(written).placed_by(client(name))
 
 
-def text_of(said, pool, hook=""):
+def text_of(said, pool, hook="", shard=""):
     lines = ["groups: {gov: {patterns: ['gov-*']}, "
              "banks: {attributes: {kind: [bank, lender], tier: gold}}}",
              "pools: {near: {continents: [EU], spillover: far}, far: {}}", "rules:"]  # fmt: skip
@@ -143,7 +147,19 @@ def text_of(said, pool, hook=""):
         lines.append(f"- {{name: r{at_}, when: '{when}', {asks}}}")
     last = ", ".join(part for part in ("name: last", "nowhere: spread", pool, hook) if part)
     lines.append(f"- {{{last}}}")
-    return "\n".join(lines)
+    return "\n".join([*lines, shard])
+
+
+def shard_in(fleet, shard):
+    """The units of acme's shuffle shard; all, where it has none."""
+    if not shard:
+        return {one.id for one in fleet.units}
+    known = [one.id for one in fleet.units if "among" not in shard or one.continent == "EU"]
+
+    def score(one):
+        return blake2b(f"{one}\0acme".encode(), digest_size=8, person=b"shuffle").digest()
+
+    return set(sorted(known, key=score)[-int(shard[26]) :])
 
 
 def meant(one, which):
@@ -211,10 +227,10 @@ class Seen:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
-@given(rules, pools, hooks, answers, units, steps)
-def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, made, order):
+@given(rules, pools, hooks, answers, units, steps, shards)
+def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, made, order, shard):
     try:
-        policy = compiled(text_of(said, pool, hook))
+        policy = compiled(text_of(said, pool, hook, shard))
     except FaultyPolicy:  # rules that contradict each other are refused beforehand
         return
     occupancy = occupied([room for _, _, room in made], [0.5] * len(made))
@@ -239,7 +255,7 @@ def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, mad
         elif step == "unpin":
             source.pins.pop(key, None)
         elif step == "stale":  # started from a snapshot: everything is worked out anew
-            source.policy = compiled(text_of(said, pool, hook))
+            source.policy = compiled(text_of(said, pool, hook, shard))
             server = Seen(first.fleet, source, occupancy)
         else:
             # Whoever is moved while it is away is where its record says.
@@ -256,6 +272,7 @@ def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, mad
                 found = server.fleet.units[choice.unit_index]
                 assert not forbidden(found, name, located, said)
                 assert source.pins.get(key, found.id) == found.id
+                assert found.id in shard_in(server.fleet, shard)
                 assert found.accepting
                 assert server.targets.allows(choice.unit_index, located, "acme", key)
                 assert occupancy.room[choice.unit_index] > 0

@@ -28,6 +28,16 @@ def one_rule(said):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        pytest.param("policy: 1\nshuffle_sharding: {}",
+                     "shuffle_sharding.units: say how many units each tenant has", id="no-units"),
+        pytest.param("policy: 1\nshuffle_sharding: {units: 1.5}",
+                     "shuffle_sharding.units: is 1.5; give a whole number", id="half-a-unit"),
+        pytest.param("policy: 1\nshuffle_sharding: {units: 0}",
+                     "shuffle_sharding.units: is 0, outside 1 to 1000", id="no-unit-at-all"),
+        pytest.param("policy: 1\nshuffle_sharding: {units: 2, by: client}",
+                     'shuffle_sharding.by: "client" is none of tenant; did you mean tenant?', id="by-client"),
+        pytest.param("policy: 1\nshuffle_sharding: {units: 2, amongst: {}}",
+                     'shuffle_sharding: there is no field "amongst"; did you mean among?', id="amongst"),
         pytest.param("rules: []", "policy: write `policy: 1`, the version of the format",
                      id="no-format"),
         pytest.param("policy: 2", "policy: write `policy: 1`, the version of the format",
