@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from hashlib import blake2b
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from provisioner.geo.cells import location_of
@@ -228,6 +228,10 @@ class Seen:
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
 @given(rules, pools, hooks, answers, units, steps, shards)
+@example(
+    [], "", "", [None], [(PLACES[0], False, 3)] * 6,
+    [("place", name, location_of(":"), 0) for name in CLIENTS], "shuffle_sharding: {units: 2}",
+)  # fmt: skip
 def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, made, order, shard):
     try:
         policy = compiled(text_of(said, pool, hook, shard))
