@@ -253,3 +253,29 @@ async def test_who_shows_a_token_of_the_file_is_told_that_there_is_no_such_tenan
     for token in ("gateway", "operator") if method != "Provision" else ("gateway", "client"):
         said = await refusal(stub, method, tenant="nowhere", client_id="x", token=token)
         assert said[0] is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("method", ["Provision", "ExplainPlacement"])
+async def test_no_client_says_of_itself_what_it_is(stub, method):
+    await call(stub, "Provision", client_id="honest", key=MINE)
+    request = METHODS[method](client_id="honest", attributes={"kind": "government"})
+    for metadata in (shown(key=MINE), shown(token="client"), ()):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await getattr(stub, method)(request, metadata=metadata, timeout=WITHIN_S)
+        assert caught.value.code() is DENIED
+        assert "may not say where a client is, or what" in caught.value.details()
+    kept = await call(stub, "GetAssignment", client_id="honest", token="gateway")
+    assert not kept.attributes
+
+
+async def test_what_a_gateway_says_of_a_client_is_not_told_to_who_proves_it_by_its_key(stub):
+    await call(stub, "Provision", client_id="told", key=MINE)
+    request = pb.ProvisionRequest(client_id="told", attributes={"kind": "government"})
+    await stub.Provision(request, metadata=shown(token="gateway"), timeout=WITHIN_S)
+    for by, expected in (
+        (shown(token="viewer"), {"kind": "government"}),
+        (shown(key=MINE), {}),
+    ):
+        asked = pb.GetAssignmentRequest(client_id="told")
+        found = await stub.GetAssignment(asked, metadata=by, timeout=WITHIN_S)
+        assert dict(found.attributes) == expected
