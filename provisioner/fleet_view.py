@@ -37,6 +37,7 @@ from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
 from provisioner.geo.countries import continent_of
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
+from provisioner.placement.latency import NOTHING_MEASURED, Latencies
 
 
 class FleetView:
@@ -74,6 +75,7 @@ class FleetView:
         self.leaving: Mapping[str, State] = {}  # units whose clients are moved away
         self.restless = False  # whether a known client may have to move when it asks
         self._serving: dict[str, bool] = {}
+        self._latencies: Latencies = NOTHING_MEASURED
         self.fleet = PlacementFleet(units=(), revision=0)
 
     def subscribe(self, notify: Callable[[PlacementFleet], None]) -> None:
@@ -200,6 +202,11 @@ class FleetView:
         unit = self._units.items.get(unit_id)
         return unit.capacity if unit is not None else 0
 
+    def measured(self, latencies: Latencies) -> None:
+        """Has placement go by these latencies from the next snapshot on."""
+        self._latencies = latencies
+        self._changed("", None)
+
     def _live_changed(self, unit_id: str, status: UnitStatus | None) -> None:
         serving = status is not None and status.health is UnitHealth.SERVING
         if self._serving.get(unit_id) is not serving:
@@ -247,7 +254,9 @@ class FleetView:
             for one in self.tenants.values()
         )
         revision = max(self.fleet.revision, *(one.revision for one in self.replicas))
-        self.fleet = PlacementFleet(units=tuple(units), revision=revision)
+        self.fleet = PlacementFleet(
+            units=tuple(units), revision=revision, latencies=self._latencies
+        )
         for notify in self._subscribers:
             notify(self.fleet)
 

@@ -14,9 +14,9 @@ from control_plane.auth.access_control import tenant_for
 from control_plane.auth.callers import STRANGER, Caller
 from control_plane.auth.roles import Role
 from control_plane.auth.shown import ShownCredentials
-from control_plane.errors import InvalidInput, NotFound, ServiceError, Unavailable
-from control_plane.fleet.unit import DEFAULT_TENANT, TenantId, TenantSpec
-from control_plane.identity.names import check_client_id, check_slug
+from control_plane.errors import NotFound, ServiceError, Unavailable
+from control_plane.fleet.unit import DEFAULT_TENANT, TenantSpec
+from control_plane.identity.names import check_client_id
 from control_plane.pacing import CoroutinePacer
 from control_plane.quotas.limits import Quota
 from control_plane.quotas.quotas import Quotas
@@ -33,6 +33,7 @@ from provisioner.api import mapping
 from provisioner.api.batches import BatchRun, add_to_server
 from provisioner.api.callers import Callers, check_declares
 from provisioner.api.client_proofs import ClientProofs, WatchedClientProof, checked_record
+from provisioner.api.client_tenant import client_tenant
 from provisioner.api.explanations import explained
 from provisioner.api.recorded_decision import recorded_decision
 from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provision, told_attributes
@@ -45,7 +46,6 @@ from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.asked_location import NO_RECORD, recorded_distance, unsaid_location
 from provisioner.provisioning.assignments import Assignments
 from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
-from provisioner.provisioning.client_proof import client_denied
 from provisioner.provisioning.network_provision import NetworkFinder
 from provisioner.provisioning.provisioner import DEFAULT_TIMEOUT_S, Provisioner
 from provisioner.provisioning.single import Sink
@@ -271,16 +271,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         return self._answers.message(tenant.id, client_id, record.unit, record.epoch, record.at_ms)
 
     def _tenant(self, name: str, caller: Caller) -> TenantSpec:
-        """The tenant that a call about one client is about. To whoever shows nothing, one that is
-        not there is as one without clients: the same is looked up and the same is answered. Raises
-        NotFound; PermissionDenied for what can be no tenant."""
-        found = self._fleet_view.tenant(name or DEFAULT_TENANT.id)
-        if found is not None or caller is not STRANGER:
-            return found or self._fleet_view.tenant_or_raise(name)
-        try:
-            return TenantSpec(id=TenantId(check_slug(name, "tenant")))
-        except InvalidInput:
-            raise client_denied() from None
+        return client_tenant(self._fleet_view, name, caller)
 
     async def ReleaseAssignment(
         self, request: pb.ReleaseAssignmentRequest, context: aio.ServicerContext[Any, Any]

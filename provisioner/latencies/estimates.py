@@ -80,15 +80,26 @@ class LatencyEstimates:
         networks = self._pairs.get((cell, unit))
         return None if networks is None else _estimate(networks, now)
 
+    def pairs(self) -> list[Pair]:
+        """Of which something was reported."""
+        return list(self._pairs)
+
+    def refreshed(self, cell: str, unit: str, now: float) -> Estimate | None:
+        """As `of`; what is forgotten by now is dropped."""
+        networks = self._pairs.get((cell, unit))
+        if networks is None:
+            return None
+        _forget(networks, now)
+        if not networks:
+            del self._pairs[cell, unit]
+            return None
+        return _estimate(networks, now)
+
     def all(self, now: float) -> dict[str, dict[str, Estimate]]:
         """Those that are known, by cell and unit; what is forgotten is dropped."""
         found: dict[str, dict[str, Estimate]] = {}
-        for (cell, unit), networks in list(self._pairs.items()):
-            _forget(networks, now)
-            if not networks:
-                del self._pairs[cell, unit]
-                continue
-            estimate = _estimate(networks, now)
+        for cell, unit in self.pairs():
+            estimate = self.refreshed(cell, unit, now)
             if estimate is not None:
                 found.setdefault(cell, {})[unit] = estimate
         return found

@@ -22,7 +22,7 @@ def why_implausible(
     if not LEAST_MS <= ms <= MOST_MS:
         return f"a round trip takes {LEAST_MS:g} to {MOST_MS:,.0f} ms"
     if location.latitude is None or location.longitude is None:
-        return ""
+        return "nobody knows where the client is"
     away_km = distance_km(location.latitude, location.longitude, unit_latitude, unit_longitude)
     least_km = max(0.0, away_km - location.uncertainty_km)
     least_ms = 2 * least_km / FIBRE_KM_PER_MS

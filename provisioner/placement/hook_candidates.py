@@ -40,6 +40,10 @@ class HookCandidates:
         self._occupancy = occupancy
         self._eligibilities: dict[PlacementPolicy, Eligibility] = {}
 
+    def is_of(self, fleet: PlacementFleet) -> bool:
+        """Whether it is over this snapshot."""
+        return self._fleet is fleet
+
     def of(
         self, policy: PlacementPolicy, location: Location, tenant: str, *, most: int
     ) -> tuple[HookCandidate, ...]:

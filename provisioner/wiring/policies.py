@@ -9,17 +9,26 @@ import time
 from dataclasses import dataclass
 
 from control_plane.offloading.pool import ProcessPool
+from control_plane.serving.server import Service
+from provisioner.api import latency_service, pin_service, policy_service
+from provisioner.api.callers import Callers
+from provisioner.api.client_proofs import ClientProofs
+from provisioner.api.latency_service import LatencyService
 from provisioner.api.pin_service import PinService
 from provisioner.api.policy_moves import PolicyMoves
 from provisioner.api.policy_service import PolicyService
 from provisioner.api.policy_simulations import LIMITS, TASKS, WAITING_OF_TENANT, PolicySimulations
 from provisioner.applied_policies.pin_registry import PinRegistry
 from provisioner.applied_policies.registry import PolicyRegistry
+from provisioner.latencies.keeper import LatencyKeeper
 from provisioner.settings import Settings
 from provisioner.wiring.moving import Moving
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
 from provisioner.wiring.use_case import UseCase
+
+SERVICES = (policy_service.NAME, pin_service.NAME, latency_service.NAME)
+QUOTAS = latency_service.QUOTAS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +37,17 @@ class PolicyParts:
 
     service: PolicyService
     pins: PinService
+    latencies: LatencyService
+    latency_keeper: LatencyKeeper
     processes: ProcessPool
+
+    def served(self) -> tuple[Service, ...]:
+        """What a server serves of it."""
+        return self.service.service(), self.pins.service(), self.latencies.service()
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
-        return {"policy simulations": self.processes.run}
+        return {"policy simulations": self.processes.run, "latencies": self.latency_keeper.run}
 
 
 def policy_registry(state: ServerState) -> PolicyRegistry:
@@ -51,6 +66,8 @@ def build_policies(
     moving: Moving,
     use_case: UseCase,
     registry: PolicyRegistry,
+    proofs: ClientProofs,
+    callers: Callers,
 ) -> PolicyParts:
     """Over what the server knows and places by."""
     cluster_set = state.cluster_set
@@ -91,4 +108,19 @@ def build_policies(
         state.fleet_view,
         state.client_keys,
     )
-    return PolicyParts(service=service, pins=pins, processes=processes)
+    keeper = LatencyKeeper(state.fleet_view.measured, clock=time.monotonic)
+    latencies = LatencyService(
+        keeper,
+        use_case.provisioner,
+        use_case.assignments,
+        state.fleet_view,
+        callers,
+        proofs,
+    )
+    return PolicyParts(
+        service=service,
+        pins=pins,
+        latencies=latencies,
+        latency_keeper=keeper,
+        processes=processes,
+    )

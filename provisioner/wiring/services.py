@@ -44,8 +44,6 @@ from control_plane.tracing.tracer import Tracer
 from provisioner.api import (
     directory_service,
     fleet_service,
-    pin_service,
-    policy_service,
     provisioning_service,
     tenant_service,
 )
@@ -83,6 +81,8 @@ from provisioner.wiring.numbers import SERVICES as OF_NUMBERS
 from provisioner.wiring.numbers import build_numbers
 from provisioner.wiring.organisations import SERVICES as OF_ORGANISATIONS
 from provisioner.wiring.organisations import OrganisationParts, build_organisations
+from provisioner.wiring.policies import QUOTAS as OF_LATENCIES
+from provisioner.wiring.policies import SERVICES as OF_POLICIES
 from provisioner.wiring.policies import PolicyParts, build_policies, policy_registry
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
@@ -90,10 +90,10 @@ from provisioner.wiring.use_case import UseCase
 
 SERVICES = (
     provisioning_service.NAME, fleet_service.NAME, tenant_service.NAME, directory_service.NAME,
-    audit_service.NAME, policy_service.NAME, pin_service.NAME, *OF_ORGANISATIONS, *OF_NUMBERS,
+    audit_service.NAME, *OF_POLICIES, *OF_ORGANISATIONS, *OF_NUMBERS,
 )  # fmt: skip
 
-METHOD_QUOTAS = {**provisioning_service.QUOTAS, **directory_service.QUOTAS}
+METHOD_QUOTAS = {**provisioning_service.QUOTAS, **OF_LATENCIES, **directory_service.QUOTAS}
 QUOTAS = (Quota.PROVISIONS, Quota.BATCHED_CLIENTS, *dict.fromkeys(METHOD_QUOTAS.values()))
 
 
@@ -170,6 +170,7 @@ def build_services(
         clusters=cluster_set.clusters if cluster_set else None,
         shard_map_cache=cluster_set.shard_map_cache if cluster_set else None,
     )
+    proofs = ClientProofs(callers, use_case.fallback, Enrolment(state.enrolment_groups, issuers))
     provisioning_service = ProvisioningService(
         provisioner=use_case.provisioner,
         assignments=use_case.assignments,
@@ -177,7 +178,7 @@ def build_services(
         fallback=use_case.fallback,
         fleet_view=fleet_view,
         callers=callers,
-        proofs=ClientProofs(callers, use_case.fallback, Enrolment(state.enrolment_groups, issuers)),
+        proofs=proofs,
         bootstrap=BootstrapEnrolment(
             None if cluster_set else state.ledger.look_up, clock=time.monotonic, wall=time.time
         ),
@@ -257,7 +258,7 @@ def build_services(
         quotas,
         callers,
     )
-    policies = build_policies(settings, state, moving, use_case, registry)
+    policies = build_policies(settings, state, moving, use_case, registry, proofs, callers)
     directory_service = DirectoryService(
         directory,
         fleet_view,
@@ -300,8 +301,7 @@ def build_services(
         provisioning_service.service(provisions),
         fleet_service.service(),
         tenant_service.service(),
-        policies.service.service(),
-        policies.pins.service(),
+        *policies.served(),
         directory_service.service(lookups.begin, claims.begin),
         auditing.service.service(),
         *organisations.services,

@@ -17,7 +17,7 @@ BERLIN = at(52.5, 13.4, country="DE", uncertainty_km=20.0)
         pytest.param(70.0, BERLIN, "", id="possible"),  # to Virginia, 6,700 km
         pytest.param(30.0, BERLIN, "light needs", id="faster-than-light"),
         pytest.param(30.0, at(52.5, 13.4, uncertainty_km=4_000.0), "", id="maybe-nearer"),
-        pytest.param(30.0, NOWHERE, "", id="nobody-knows-where"),
+        pytest.param(30.0, NOWHERE, "nobody knows", id="nobody-knows-where"),
         pytest.param(0.0, NOWHERE, "a round trip takes", id="none"),
         pytest.param(float("nan"), NOWHERE, "a round trip takes", id="no-number"),
         pytest.param(1e9, NOWHERE, "a round trip takes", id="forever"),
