@@ -191,3 +191,11 @@ def test_long_lines_are_cut_and_shift_no_other_line(lines: Sequence[bytes]) -> N
     for (_, got), (_, line) in zip(read, expected, strict=True):
         assert got.rstrip(b"\n") == line[: len(got.rstrip(b"\n"))]
         assert (len(got) > MAX_LINE_BYTES) == (len(line) >= MAX_LINE_BYTES)
+
+
+def test_a_line_says_what_its_client_is() -> None:
+    found = client_of(b'{"client_id": "anna", "attributes": {"kind": "bank", "tier": ""}}')
+    assert found == ClientAt(client_id="anna", attributes={"kind": "bank", "tier": ""})
+    for faulty in (b'["kind"]', b'{"kind": 5}', b'"kind"'):
+        with pytest.raises(BadLine, match="attributes must be an object of strings"):
+            client_of(b'{"client_id": "anna", "attributes": %s}' % faulty)

@@ -73,12 +73,18 @@ async def stored(store: Store) -> TenantSpec | None:
 
 
 async def test_one_without_clients_is_removed_with_what_let_them_in(store):
-    secret = (keys.enrolment_group("shop", "g"), keys.bootstrap_token("shop", "t"))
-    await store.commit(Txn(then=[Put(key, b"x") for key in secret]))
+    secret = (
+        keys.enrolment_group("shop", "g"), keys.bootstrap_token("shop", "t"),
+        keys.policy("shop"), keys.policy_version("shop", 1),
+        keys.POLICY_PINS + b"shop/anna", keys.POLICY_PIN_COUNTS + b"shop",
+    )  # fmt: skip
+    others = (keys.POLICY_PINS + b"shop-2/anna", keys.POLICY_PIN_COUNTS + b"shop-2")
+    await store.commit(Txn(then=[Put(key, b"x") for key in (*secret, *others)]))
     step = await remover(store, Clients()).remove("shop")
     assert step.revision > 0
     assert await stored(store) is None
-    assert [await store.get(key) for key in secret] == [None, None]
+    assert [await store.get(key) for key in secret] == [None] * len(secret)
+    assert all([await store.get(key) for key in others])
     with pytest.raises(NotFound):
         await remover(store, Clients()).remove("shop")
 

@@ -74,3 +74,12 @@ def test_a_megabyte_of_line_breaks_is_not_split():
 
     with pytest.raises(InvalidInput):
         client_lines.split_lines(Unsplit(b"\n" * client_lines.MOST_BYTES))
+
+
+def test_a_line_says_what_its_client_is():
+    read = client_lines._read_line(b'{"clientId": "c", "attributes": {"kind": "bank"}}')
+    assert isinstance(read, pb.ClientOrigin)
+    assert dict(read.attributes) == {"kind": "bank"}
+    for faulty in (b'["kind"]', b'{"kind": 5}', b'{"kind": null}', b'"kind"'):
+        line = b'{"clientId": "c", "attributes": %s}' % faulty
+        assert isinstance(client_lines._read_line(line), pb.ProvisionResult), faulty

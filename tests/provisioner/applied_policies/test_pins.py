@@ -168,6 +168,18 @@ async def test_each_change_rewrites_the_fence(store, pins):
     assert result.succeeded
 
 
+async def test_the_fence_of_each_cluster_asks_for_what_is_known_as_of_the_change(store, tmp_path):
+    cluster = await EmbeddedStore.open(tmp_path / "cluster.db")
+    try:
+        pins = PinRegistry(store, wall=time.time, assignment_clusters=[cluster])
+        _, revision = await pin(pins)
+        assert int((await cluster.get(keys.POLICIES_FENCE)).value) == revision
+        revision = await pins.unpin("acme", "anna")
+        assert int((await cluster.get(keys.POLICIES_FENCE)).value) == revision
+    finally:
+        await cluster.close()
+
+
 async def test_a_policy_that_comes_later_says_whom_it_leaves_nowhere(store, pins):
     await pin(pins)
     for name in ("anna", "ben"):
