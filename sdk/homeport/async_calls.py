@@ -13,9 +13,21 @@ from grpc import aio
 
 from homeport.cache import AssignmentCache
 from homeport.channels import CLOSED, Tls, channel_options, credentials
+from homeport.connecting import async_connect_times
 from homeport.credentials import ClientCredentials, Metadata
 from homeport.status_details import failure_of
-from homeport.steps import CacheDelete, CacheGet, CachePut, Method, Step, Steps, T, Try, Wait
+from homeport.steps import (
+    CacheDelete,
+    CacheGet,
+    CachePut,
+    Connect,
+    MeasuringSteps,
+    Method,
+    Step,
+    T,
+    Try,
+    Wait,
+)  # fmt: skip
 from homeport.tracing import traced_call, with_trace
 
 
@@ -34,7 +46,7 @@ class AsyncCalls:
         self._calls: dict[tuple[str, Method], Any] = {}
         self._closed = False
 
-    async def run(self, steps: Steps[T]) -> T:
+    async def run(self, steps: MeasuringSteps[T]) -> T:
         """What the operation returns, or raises."""
         reply: Any = None
         while True:
@@ -45,13 +57,15 @@ class AsyncCalls:
                 return result
             reply = await self.perform(step)
 
-    async def perform(self, step: Step) -> Any:
+    async def perform(self, step: Step | Connect) -> Any:
         """Performs one step; what is to be sent back."""
         match step:
             case Try():
                 return await self._try(step)
             case Wait(seconds):
                 return await asyncio.sleep(seconds)
+            case Connect(endpoints, timeout_s):
+                return await async_connect_times(endpoints, timeout_s)
         cache = self._cache
         assert cache is not None, "the core caches only where it was told of a cache"
         match step:

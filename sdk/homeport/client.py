@@ -20,7 +20,14 @@ from homeport.retrying import RetryPolicy
 from homeport.sync_calls import SyncCalls
 from homeport.sync_stream import run_stream
 from homeport.sync_watch import AssignmentWatch, Follower
-from homeport.values import Assignment, AssignmentChange, ClientAt, Explanation, ProvisionResult
+from homeport.values import (
+    Assignment,
+    AssignmentChange,
+    ClientAt,
+    Explanation,
+    LatencyReport,
+    ProvisionResult,
+)  # fmt: skip
 from homeport.watching import watch
 from homeport.wiring import DEFAULT_TENANT, DEFAULT_TIMEOUT_S, build_core
 
@@ -168,6 +175,23 @@ class Client:
                 position=position,
                 timeout_s=timeout_s,
                 attributes=attributes,
+            )
+        )
+
+    def report_latencies(
+        self,
+        client_id: str,
+        *,
+        connect_timeout_s: float = 2.0,
+        timeout_s: float | None = None,
+    ) -> LatencyReport:
+        """Measures how long a TCP connect to the units nearest to this client takes, at most eight
+        at once, and reports it, for policies that rank by latency. Once in a few minutes is
+        enough; raises NoRoom when it was done a moment ago, and PermissionDenied where the client
+        has no home."""
+        return self._calls.run(
+            self._core.report_latencies(
+                client_id, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s
             )
         )
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from homeport.api.policy.v1 import latency_pb2
+from homeport.api.policy.v1.latency_pb2_grpc import LatencyServiceStub
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1.provisioning_pb2_grpc import ProvisioningServiceStub
 from homeport.api.unit.v1 import unit_pb2
@@ -28,14 +30,25 @@ from homeport.messages import (
     found_assignment_of,
 )
 from homeport.retrying import Attempts, RetryPolicy
-from homeport.steps import CacheDelete, CacheGet, CachePut, Method, Steps, Try, Wait
-from homeport.values import Admission, Assignment, Explanation
+from homeport.steps import (
+    CacheDelete,
+    CacheGet,
+    CachePut,
+    Connect,
+    MeasuringSteps,
+    Method,
+    Steps,
+    Try,
+    Wait,
+)
+from homeport.values import Admission, Assignment, Explanation, LatencyReport
 
 PROVISION = Method(ProvisioningServiceStub, "Provision")
 PROVISION_MANY = Method(ProvisioningServiceStub, "ProvisionMany")
 GET = Method(ProvisioningServiceStub, "GetAssignment")
 RELEASE = Method(ProvisioningServiceStub, "ReleaseAssignment")
 EXPLAIN = Method(ProvisioningServiceStub, "ExplainPlacement")
+REPORT = Method(LatencyServiceStub, "ReportLatencies")
 ADMIT = Method(UnitServiceStub, "Admit")
 
 FRESH_MARGIN_S = 60.0  # a cached ticket with less time left counts as expired
@@ -198,6 +211,30 @@ class Core:
         request.ticket = yield from self.last_ticket(client_id)
         response = yield from self.call(EXPLAIN, request, timeout_s, client_id)
         return explanation_of(response)
+
+    def report_latencies(
+        self, client_id: str, *, connect_timeout_s: float, timeout_s: float | None
+    ) -> MeasuringSteps[LatencyReport]:
+        """What connects to the units that the client may measure took, and what became of it."""
+        request = latency_pb2.ReportLatenciesRequest(
+            tenant=self.tenant, client_id=checked_id(client_id)
+        )
+        request.ticket = yield from self.last_ticket(client_id)
+        offered = yield from self.call(REPORT, request, timeout_s, client_id)
+        endpoints = {one.unit_id: one.endpoint for one in offered.candidates}
+        found = yield Connect(endpoints, checked_timeout_s(connect_timeout_s))
+        measured: dict[str, float] = found
+        for unit, ms in measured.items():
+            request.measured.add(unit_id=unit).round_trip.FromMicroseconds(round(ms * 1_000))
+        response = offered
+        if measured:
+            response = yield from self.call(REPORT, request, timeout_s, client_id)
+        return LatencyReport(
+            measured_ms=measured,
+            accepted=response.accepted,
+            refused={one.unit_id: one.reason for one in response.refused},
+            report_after_s=response.report_after.ToNanoseconds() / 1e9,
+        )
 
     def admit(self, ticket: str, timeout_s: float | None) -> Steps[Admission]:
         """A unit's answer to a ticket; the endpoints are the unit's."""

@@ -10,7 +10,7 @@ Steps are named tuples: a call makes two or three, and they cost 0.2 us each.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
@@ -64,9 +64,18 @@ class CacheDelete(NamedTuple):
     client_id: str
 
 
+class Connect(NamedTuple):
+    """Connect to each of these endpoints, given by name, at once, and hang up. Sent back: how many
+    ms that took by name, of those that answered within the time."""
+
+    endpoints: Mapping[str, str]
+    timeout_s: float
+
+
 Step: TypeAlias = Try | Wait | CacheGet | CachePut | CacheDelete
 # What is sent back depends on the step, which a generator's type cannot say.
 Steps: TypeAlias = Generator[Step, Any, T]
+MeasuringSteps: TypeAlias = Generator[Step | Connect, Any, T]
 
 
 # -- the steps of a stream -------------------------------------------------------------

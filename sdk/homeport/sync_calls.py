@@ -15,9 +15,21 @@ import grpc
 
 from homeport.cache import AssignmentCache
 from homeport.channels import CLOSED, Tls, channel_options, credentials
+from homeport.connecting import connect_times
 from homeport.credentials import ClientCredentials, Metadata
 from homeport.status_details import failure_of
-from homeport.steps import CacheDelete, CacheGet, CachePut, Method, Step, Steps, T, Try, Wait
+from homeport.steps import (
+    CacheDelete,
+    CacheGet,
+    CachePut,
+    Connect,
+    MeasuringSteps,
+    Method,
+    Step,
+    T,
+    Try,
+    Wait,
+)  # fmt: skip
 from homeport.tracing import traced_call
 
 
@@ -39,7 +51,7 @@ class SyncCalls:
         self._closed = threading.Event()
         self._close_hooks: set[Callable[[], None]] = set()
 
-    def run(self, steps: Steps[T]) -> T:
+    def run(self, steps: MeasuringSteps[T]) -> T:
         """What the operation returns, or raises."""
         reply: Any = None
         while True:
@@ -50,13 +62,15 @@ class SyncCalls:
                 return result
             reply = self.perform(step)
 
-    def perform(self, step: Step) -> Any:
+    def perform(self, step: Step | Connect) -> Any:
         """Performs one step; what is to be sent back."""
         match step:
             case Try():
                 return self._try(step)
             case Wait(seconds):
                 return self.wait(seconds)
+            case Connect(endpoints, timeout_s):
+                return connect_times(endpoints, timeout_s)
         cache = self._cache
         assert cache is not None, "the core caches only where it was told of a cache"
         match step:

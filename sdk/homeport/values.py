@@ -239,3 +239,13 @@ class Admission:
     epoch: int = 0
     expires_at: float | None = None
     redirect: Redirect | None = None  # with STALE_EPOCH, where the unit knows it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyReport:
+    """What a client has measured, and what the server made of it."""
+
+    measured_ms: Mapping[str, float]  # a TCP connect, by unit; those that did not answer are not in
+    accepted: int  # so many of them
+    refused: Mapping[str, str]  # by unit, why not
+    report_after_s: float  # a report that comes earlier is refused
