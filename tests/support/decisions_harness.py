@@ -13,8 +13,9 @@ import msgspec
 
 from data_sharing.correlation import Correlation, extensions_of
 from data_sharing.database import Database, Schema
-from data_sharing.decisions import ancestry_tables, dead_letters, history, outbox
+from data_sharing.decisions import dead_letters, history, outbox
 from data_sharing.decisions import tables as decision_tables
+from data_sharing.decisions.ancestry_tables import NamedCauses
 from data_sharing.decisions.dead_letters import DeadLetter
 from data_sharing.decisions.history import Decision
 from data_sharing.decisions.instruction_factory import FindOrigin, InstructionFactory
@@ -129,7 +130,7 @@ class DecisionHarness:
         )
         self.log = SqliteFeedLog(
             database, wall_ms=clock, follower=self.worker.follow, monotonic=monotonic,
-            ancestry=ancestry_tables,
+            ancestry=NamedCauses(find_origin),
         )  # fmt: skip
 
     def rules(self, text: str, *, version: int = 1) -> None:

@@ -116,8 +116,8 @@ def application(name: str, *feeds: str, consumes: tuple[str, ...] = ()) -> Versi
 
 
 CATALOGUE = Catalogue(
-    [LAMP, application("roads", "traffic"), application("heating", "heat", consumes=("traffic",)),
-     application("weather", "weather")]
+    [LAMP, application("roads", "traffic", "roadworks"),
+     application("heating", "heat", consumes=("traffic",)), application("weather", "weather")]
 )  # fmt: skip
 
 
@@ -234,8 +234,9 @@ async def governed_feed(
     folder: Path, *grants: dict[str, Any], rules: str = RULES
 ) -> AsyncIterator[Governed]:
     """With these rules in force. grants: of its policy; none: MINUTES."""
+    origins = {"traffic": "roads", "roadworks": "roads"}
     async with decision_harness(
-        folder, find_origin=lambda tenant, feed: {"traffic": "roads"}.get(feed, feed)
+        folder, find_origin=lambda tenant, feed: origins.get(feed, feed)
     ) as harness:
         governed = Governed(harness)
         await governed.govern(*(grants or (MINUTES,)))

@@ -160,6 +160,8 @@ def _events(db: sqlite3.Connection, tenant: str, causes: tuple[Cause, ...]) -> I
 def _causes(db: sqlite3.Connection, tenant: str, found: Found) -> Iterator[Found]:
     """What directly led to it."""
     if isinstance(found, Record):
+        if not ancestry_tables.names_cause(db, tenant, found.position):
+            return
         causation = found.event().causation
         name = instruction_of_outcome(causation)
         # An outcome that somebody names is between the event and the instruction.

@@ -27,8 +27,9 @@ from data_sharing.api.redaction import Redaction
 from data_sharing.api.rule_service import RuleService
 from data_sharing.api.sharing_service import SharingService
 from data_sharing.database import Database
-from data_sharing.decisions import ancestry_tables, outbox, rule_tables
+from data_sharing.decisions import outbox, rule_tables
 from data_sharing.decisions.action_users import ActionUsers
+from data_sharing.decisions.ancestry_tables import NamedCauses
 from data_sharing.decisions.disclosure import Disclosure, FindSpec
 from data_sharing.decisions.forgetting import Forgetting
 from data_sharing.decisions.instruction_factory import FindVersion, InstructionFactory
@@ -136,7 +137,7 @@ async def build_deciding(
         database,
         wall_ms=wall_ms,
         follower=worker.follow,
-        ancestry=ancestry_tables,
+        ancestry=NamedCauses(find_origin),
         weight_of=weight_of,
     )
     rules = RuleRegistry(

@@ -45,7 +45,7 @@ async def test_a_flow_that_a_hidden_event_began_is_told_without_what_it_is_calle
 
 async def test_what_a_hidden_event_calls_its_flow_goes_to_no_other_feed(made: Governed) -> None:
     hidden = replace(event({"minutes": 50}, id="e1"), correlation=SECRET, hops=2)
-    caused = replace(event(id="e2", feed="weather"), causation="e1")
+    caused = replace(event(id="e2", feed="roadworks"), causation="e1")
     await made.harness.publish(hidden, event(id="between", feed="other"))
     await made.harness.publish(caused)
     record = made.harness.read(lambda db: log_tables.record_at(db, TENANT, 3))

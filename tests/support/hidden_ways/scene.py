@@ -133,7 +133,8 @@ class Scene:
             await made.rules.ApplyRules(rule_pb.ApplyRulesRequest(document=text), OPERATOR)
         await harness.publish(*(at(self.place, number) for number in range(1, 4)))
         weather = event({"frost": True}, id="w1", feed="weather", time_ms=NOW_MS)
-        await harness.publish(replace(weather, causation="e1"))  # an open feed, because of it
+        works = event({"frost": True}, id="r1", feed="roadworks", time_ms=NOW_MS)
+        await harness.publish(weather, replace(works, causation="e1"))
         harness.clock.now_ms += HOUR_MS
         while await harness.worker.tick():
             pass

@@ -103,8 +103,8 @@ def tailed(application: str, purpose: str, *, key: str = "") -> Callable[[Scene]
 
 async def caused(scene: Scene) -> str:
     """Events of an open feed whose producer names one of the governed feed as their cause."""
-    found = await scene.made.tail("weather")
-    return str([(one, one.event()) for one in found if one.type == "weather"])
+    found = await scene.made.tail(purpose=PURPOSE)
+    return str([(one, one.event()) for one in found if one.type == "roadworks"])
 
 
 async def outcomes(scene: Scene) -> str:
