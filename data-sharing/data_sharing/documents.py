@@ -17,6 +17,7 @@ import yaml
 
 from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
+from data_sharing.unknown_fields import hint
 
 MOST_BYTES = 1_048_576
 MOST_LEVELS = 64
@@ -185,4 +186,5 @@ def read_as(value: Any, kind: type[T], name: str) -> T:
         found = _PLACE.search(said)
         place = f"{name}.{found[1]}" if found and found[1] else name
         complaint = said[: found.start()] if found else said
+        complaint += hint(complaint, kind, found[1] if found else "")
         raise InvalidInput(place, f"{place}: {complaint}") from None

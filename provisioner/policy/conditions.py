@@ -31,6 +31,7 @@ from control_plane.expressions.tree import (
 from control_plane.printable import quoted
 from provisioner.geo.location import Location
 from provisioner.policy.certainty import Certainty
+from provisioner.policy.condition_types import misused
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "location": (
@@ -96,6 +97,9 @@ def compile_condition(
         if len(path) != 2 or path[1] not in FIELDS[path[0]]:
             raise InvalidInput(field, f"{where}: {_unknown(path)}")
         read.add((path[0], path[1]))
+    wrong = misused(expression.tree)
+    if wrong is not None:
+        raise InvalidInput(field, f"{field}: {place(text, wrong[0])}: {wrong[1]}")
     _check_names(expression.tree, text, field, {"groups": groups, "rings": rings})
     needed = _needed(expression.tree)
     of_location = {name for variable, name in read if variable == "location"}

@@ -27,7 +27,9 @@ def unmatched(
             seen[key] = any(selector.matches(unit) for unit in units)
         if not seen[key]:
             told = needed if needs_one else others
-            told.append(f"{where}: no unit of the fleet is {selector.text}")
+            told.append(
+                f"{where}: no unit of the fleet is {selector.text}{_meant(selector, units)}"
+            )
     for where, label in _costs(document):
         if not any(price_of(unit.labels.get(label, "")) is not None for unit in units):
             others.append(f"{where}: no unit of the fleet has a number as its label {label}")
@@ -46,6 +48,23 @@ def unknown_hooks(document: PolicyDocument, known: Sequence[str]) -> list[str]:
                 "there are, the servers' --policy-hooks says"
             )
     return told
+
+
+def _meant(selector: UnitSelector, units: Sequence[PlacementUnit]) -> str:
+    """The end of a sentence about a selector that matches none of these units: what was most likely
+    meant by a name that none of them has."""
+    ids = [str(unit.id) for unit in units]
+    for name in sorted(selector.units - set(ids)):
+        return f"; there is no unit {quoted(name)}, {nearest(name, ids)}" if ids else ""
+    for label, wanted in sorted(selector.labels.items()):
+        labels = sorted({one for unit in units for one in unit.labels})
+        if label not in labels:
+            hint = f", {nearest(label, labels)}" if labels else ""
+            return f"; no unit has a label {quoted(label)}{hint}"
+        values = sorted({unit.labels[label] for unit in units if label in unit.labels})
+        for value in sorted(wanted - set(values)):
+            return f"; no unit has {label}={value}, {nearest(value, values)}"
+    return ""
 
 
 def _selectors(document: PolicyDocument) -> Iterator[tuple[str, UnitSelector, bool]]:

@@ -69,6 +69,8 @@ def read_policy(text: str) -> PolicyDocument:
         raise FaultyPolicy([f"the policy {error}"]) from error
     problems = Problems(doubled)
     document = _document(said, problems)
+    if not isinstance(said, Mapping):
+        problems.found[0] = f"the policy {problems.found[0]}"  # which is of no place in it
     if problems.found:
         raise FaultyPolicy(problems.found)
     return document
@@ -260,7 +262,7 @@ def _rank(rank: Fields) -> RankingRule:
 
 def _latency(rank: Fields) -> LatencyCaps:
     caps = rank.part("latency", ("cap_ms", "relax_to_ms"))
-    if not caps.has("cap_ms"):
+    if caps.given and not caps.has("cap_ms"):
         caps.problem("cap_ms", "say within how many ms all units are alike")
     cap = caps.number("cap_ms", 1.0, low=1.0, high=MOST_LATENCY_MS)
     relaxed = caps.number("relax_to_ms", cap, low=1.0, high=MOST_LATENCY_MS)

@@ -14,6 +14,7 @@ CONTINENTS = ("AF", "AN", "AS", "EU", "NA", "OC", "SA")
 MOST_VALUES = 1_000
 MOST_SELECTORS = 200
 SELECTOR_FIELDS = ("units", "countries", "continents", "labels")
+_USUAL = {"UK": "GB", "EL": "GR", "USA": "US"}  # what people write for ISO codes
 _SUBDIVISION = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}")
 
 
@@ -68,5 +69,6 @@ def _check_country(fields: Fields, name: str, code: str) -> None:
     known = countries()
     if code in known:
         return
-    hint = f"did you mean {code.upper()}?" if code.upper() in known else nearest(code, list(known))
+    usual = _USUAL.get(code.upper(), code.upper())
+    hint = f"did you mean {usual}?" if usual in known else nearest(code, list(known))
     fields.problem(name, f"there is no country {quoted(code)}; {hint}")

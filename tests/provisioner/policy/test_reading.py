@@ -44,7 +44,7 @@ def one_rule(said):
                      id="no-format"),
         pytest.param("policy: 2", "policy: write `policy: 1`, the version of the format",
                      id="another-format"),
-        pytest.param("[]", "has to be an object, and is a list", id="a-list"),
+        pytest.param("[]", "the policy has to be an object, and is a list", id="a-list"),
         pytest.param("policy: 1\nrulez: []", 'there is no field "rulez"; did you mean rules?',
                      id="an-unknown-field-and-the-nearest-one"),
         pytest.param(one_rule("requires: {countries: [DE]}"),
