@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from control_plane.expressions.tree import Call, Constant, Node, path_of, walk
 
 TEXT, NUMBER, LIST, TRUTH = "a text", "a number", "a list", "true or false"
-_TYPES = {
+_TYPES: dict[tuple[str, ...], str] = {
     ("location", "country"): TEXT,
     ("location", "subdivision"): TEXT,
     ("location", "continent"): TEXT,
