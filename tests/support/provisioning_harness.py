@@ -24,7 +24,7 @@ from provisioner.geo.locator import Locator
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.placement.attributes import NO_ATTRIBUTES, Attributes
-from provisioner.placement.filters import PlacementPolicy, PolicySource
+from provisioner.placement.filters import CurrentPolicies, PlacementPolicy
 from provisioner.placement_hooks.hooked_policies import HookedPolicies
 from provisioner.provisioning.admission_control import MAX_WAITING, AdmissionController
 from provisioner.provisioning.answers import Answers
@@ -74,7 +74,7 @@ class ProvisioningHarness:
         *,
         most_waiting: int = MAX_WAITING,
         hooked: HookedPolicies | None = None,
-        policies: PolicySource | None = None,
+        policies: CurrentPolicies | None = None,
     ) -> None:
         rng = random.Random(3)
         self.store = store
@@ -164,7 +164,7 @@ async def provisioning(
     *,
     most_waiting: int = MAX_WAITING,
     hooked: HookedPolicies | None = None,
-    policies: PolicySource | None = None,
+    policies: CurrentPolicies | None = None,
 ) -> AsyncIterator[ProvisioningHarness]:
     """A harness at work over a fleet of these units. The store is the caller's."""
     registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)

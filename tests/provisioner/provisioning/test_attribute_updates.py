@@ -27,13 +27,20 @@ rules: [{name: gov, when: '"gov" in client.groups', require: {countries: [US]}}]
 """
 
 
-class Policies(PlacementPolicy):
+class Policies:
     """As a source: the policy above for everybody."""
 
     policy = compiled(POLICY, tenant="default")
+    default = PlacementPolicy()
 
     def of(self, tenant, location, client_key):
         return self.policy.of(location, client_key)
+
+    def revision_of(self, tenant):
+        return 7
+
+    def stamp_of(self, tenant):
+        return 7, 0
 
 
 @pytest.fixture
