@@ -31,6 +31,7 @@ from console.cli.views import (
     health,
     homes,
     identifiers,
+    latencies,
     load,
     mail,
     move_jobs,
@@ -71,7 +72,7 @@ from homeport.api.datasharing.v1 import (
 )
 from homeport.api.directory.v1 import directory_pb2
 from homeport.api.fleet.v1 import fleet_pb2
-from homeport.api.policy.v1 import pin_pb2
+from homeport.api.policy.v1 import latency_pb2, pin_pb2
 from homeport.api.policy.v1 import policy_pb2 as policy_pb
 from homeport.api.tenancy.v1 import tenancy_pb2
 from simulation.policy.case_run import CaseResult
@@ -406,6 +407,9 @@ VIEWS: dict[Callable[..., Any], Make] = {
     simulation.largest_moves: lambda: simulation.largest_moves(SIMULATED),
     pins.pins_table: lambda: pins.pins_table(
         [pins.pin_document(filled_with_long_texts(pin_pb2.Pin()))] * 2
+    ),
+    latencies.latencies_table: lambda: latencies.latencies_table(
+        [latencies.latency_document(filled_with_long_texts(latency_pb2.LatencyEstimate()))] * 2
     ),
     policy_overlap.overlap_view: lambda: policy_overlap.overlap_view(
         {

@@ -87,6 +87,34 @@ def list_clients(
             show_event(document, output, partial(escape, line))
 
 
+@app.command("latency")
+def list_latencies(
+    unit: Annotated[str, typer.Option(help="Of this unit alone.", metavar="UNIT")] = "",
+    place: Annotated[
+        str,
+        typer.Option(
+            help="Of places whose names begin so: a country, or more of a name.", metavar="IE"
+        ),
+    ] = "",
+    limit: Annotated[int, typer.Option(help="So many at most.", min=1, max=1_000)] = 100,
+    server: Server = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Lists what the server knows of round trips between places and units, the newest first."""
+    from console.cli.calls.latencies import LatencyCalls
+    from console.cli.views.latencies import latencies_table, latency_document
+
+    with LatencyCalls(target_of(server, None, token, profile, ca)) as service:
+        found = service.known(unit=unit, cell=place, limit=limit)
+    documents = [latency_document(one) for one in found.estimates]
+    if found.total > len(documents):
+        note(f"{found.total - len(documents):,} more are known; --limit shows more")
+    show(documents, output, lambda: latencies_table(documents))
+
+
 @app.command("apply")
 def apply_units(
     file: Annotated[

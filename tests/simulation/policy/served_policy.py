@@ -33,5 +33,5 @@ class Source:
     def revision_of(self, tenant: str) -> int:
         return self._policy.revision
 
-    def stamp_of(self, tenant: str) -> int:
-        return self._policy.revision
+    def stamp_of(self, tenant: str) -> tuple[int, int]:
+        return self._policy.revision, 0
