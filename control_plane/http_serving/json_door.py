@@ -19,7 +19,9 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
+from control_plane.errors import Unavailable
 from control_plane.http_serving.cross_origin import CrossOrigin
+from control_plane.http_serving.early_refusals import EarlyRefusals
 from control_plane.http_serving.failures import failure_response
 from control_plane.http_serving.in_process import InProcessContext, InProcessMethods
 from control_plane.http_serving.json_messages import dumped, read_message, to_json
@@ -37,7 +39,10 @@ from control_plane.http_serving.status_json import (
     PRIVATE,
     http_error,
 )
+from control_plane.http_serving.unreadable_requests import reached_method
 from control_plane.pacing import CoroutinePacer
+from control_plane.serving.admission_queue import AdmissionQueue
+from control_plane.serving.call_statistics import CallStatistics
 from control_plane.serving.errors_to_status import draining
 from control_plane.serving.peers import peer_group
 
@@ -80,6 +85,14 @@ class JsonDoor:
         self.draining = False
         self.under_way = 0
 
+    def early_refusals(
+        self, queues: Mapping[str, AdmissionQueue], statistics: CallStatistics
+    ) -> EarlyRefusals:
+        """Of requests for methods that these stand before, by full path."""
+        return EarlyRefusals(
+            self._routes, queues, statistics, headers=self._cross_origin.headers("")
+        )
+
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """For what a client expects before it sends a body."""
         router.add_route("*", "/{path:.*}", _nothing, expect_handler=_expected)
@@ -99,6 +112,7 @@ class JsonDoor:
             response = failure_response(error)
         finally:
             self.under_way -= 1
+            reached_method(request)  # or it never will
         if not response.prepared:
             response.headers.update(said)
             response.headers[hdrs.SERVER] = "homeport"  # and not which versions of what
@@ -144,6 +158,8 @@ class JsonDoor:
                 fixed[field] = shown
         peer = peer_of_request(request)
         await self._pacer.turn(peer_group(peer), peer)
+        if request.transport is None or request.transport.is_closing():
+            raise Unavailable("this connection has ended")  # and nobody hears of it
         context = InProcessContext(
             peer=peer,
             metadata=metadata_of_request(request),
@@ -162,6 +178,7 @@ class JsonDoor:
             read_message(body, message, fixed)
         else:
             await self._large.work(peer, read_message, body, message, fixed)
+        reached_method(request)
         answer = await self._methods.unary(route.method, message.SerializeToString(), context)
         content = _written(route, answer)
         if len(answer) > INLINE_BYTES:

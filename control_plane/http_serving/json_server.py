@@ -69,6 +69,7 @@ class JsonServer:
             services = [_traced(one, tracer) for one in services]
         behind = [counter, *traces, self._errors_to_status, *interceptors]
         methods = InProcessMethods(services, behind)
+        queues = {f"/{one.name}/{n}": queue for one in services for n, queue in one.queues.items()}
         self._door = JsonDoor(
             routes,
             methods,
@@ -89,12 +90,18 @@ class JsonServer:
             is_proxy=proxies.is_trusted,
             share_port=share_port,
             finish_within_s=LAST_ANSWERS_S,
+            early=self._door.early_refusals(queues, beside.statistics) if queues else None,
         )
 
     @property
     def address(self) -> str:
         """host:port where it listens; empty: nowhere."""
         return self._listener.address
+
+    @property
+    def under_way(self) -> int:
+        """Requests that are read or answered now."""
+        return self._door.under_way
 
     async def start(self) -> None:
         """Raises InvalidInput where the address cannot be had."""

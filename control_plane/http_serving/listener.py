@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from control_plane.errors import InvalidInput
+from control_plane.http_serving.early_refusals import EarlyRefusals
 from control_plane.http_serving.first_requests import FirstRequests
 from control_plane.http_serving.tls_acceptor import TlsAcceptor
 from control_plane.http_serving.unreadable_requests import (
@@ -62,11 +63,13 @@ class HttpListener:
         share_port: bool = False,
         finish_within_s: float = 60.0,
         observer: ConnectionObserver | None = None,
+        early: EarlyRefusals | None = None,
     ) -> None:
         """what: it listens for, in words. error: the answer to what cannot be read. watch: of the
         process; limits: of the connections to this port; is_proxy: whether an address is a trusted
         proxy's. share_port: with other processes (SO_REUSEPORT). finish_within_s: what is
-        under way when it stops. observer: of its connections."""
+        under way when it stops. observer: of its connections. early: None: it
+        refuses nothing before it is read."""
         self._listen = listen
         self._what = what
         self._add_routes = add_routes
@@ -80,6 +83,7 @@ class HttpListener:
         self._share_port = share_port
         self._finish_within_s = finish_within_s
         self._observer = observer
+        self._early = early
         self._first_requests = FirstRequests(self._limits.first_message_s)
         self._port = 0
         self._runner: web.AppRunner | None = None
@@ -173,6 +177,7 @@ class HttpListener:
             keepalive_timeout=KEEP_ALIVE_S,
             # With TLS it was told before the handshake.
             on_made=self._made if self._observer and not self._tls else None,
+            early=self._early,
         )
 
     def _made(self, transport: asyncio.BaseTransport) -> None:

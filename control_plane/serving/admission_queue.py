@@ -111,17 +111,22 @@ class AdmissionQueue:
         self._waiting[rank].append(_Waiting(call, call.peer(), self._clock(), left_s))
         self.waiting += 1
 
-    def is_overfull(self) -> bool:
-        """Whether some calls would be refused now."""
-        return self.waiting >= self._room[-1] and self.under_way >= self.limit.calls
+    def is_overfull(self, ahead: int = 0) -> bool:
+        """Whether some calls would be refused now. ahead: those that a transport has, and that have
+        not come here."""
+        beyond = self._beyond(ahead)
+        if beyond > 0:
+            self._was_full = True
+        return beyond >= self._room[-1]
 
-    def turn_away(self, message: bytes) -> Status | None:
+    def turn_away(self, message: bytes, ahead: int = 0) -> Status | None:
         """What a call with this message, for which nothing was done so far, is refused with now, if
-        it is; None: `begin` it."""
-        if not self.is_overfull():
+        it is; None: `begin` it. ahead: as of `is_overfull`."""
+        beyond = self._beyond(ahead)
+        if beyond < self._room[-1]:
             return None
         rank = self._rules.rank(message)
-        if self.waiting < self._room[rank] or any(self._waiting[rank + 1 :]):
+        if beyond < self._room[rank] or any(self._waiting[rank + 1 :]):
             return None  # it waits, maybe in the place of one of these
         status = self._rules.status(message, rank)
         if status is not None:
@@ -204,6 +209,10 @@ class AdmissionQueue:
         """What serving a call takes now, by Little's law."""
         rate_per_s = self.limit.rate_per_s
         return min(self.under_way / rate_per_s, MOST_TAKEN_S) if rate_per_s else 0.0
+
+    def _beyond(self, ahead: int) -> int:
+        """How many there are of whom not all can begin."""
+        return self.under_way + self.waiting + ahead - self.limit.calls
 
     def _room_now(self) -> list[int]:
         """With how many waiting none of a rank may wait: who can be begun within MOST_WAIT_S, where

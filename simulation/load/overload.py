@@ -25,15 +25,20 @@ BUSY: Final = 256  # calls under way, by which a server is saturated and no more
 SOME: Final = 8  # by which it computes at all, so that its clock goes
 TOP_PER_S: Final = 12_000.0  # more than a server does in a second of a processor
 PREPARED: Final = 20_000  # users who have a home before the clock starts
+HTTP_PREPARED: Final = 4_000  # where each is asked for by itself
+CONNECTIONS: Final = 32
+HTTP_CONNECTIONS: Final = 4_000  # each has one request at a time
 SETTLING_S: Final = 10  # that do not count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverloadedServer:
-    """address: host:port; pid: of its process, on this machine."""
+    """address: host:port; pid: of its process, on this machine. http: what is there is HTTP and
+    JSON."""
 
     address: str
     pid: int
+    http: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,15 +84,16 @@ def _run(
     settings = LoadSettings(
         rate_per_s=rate_per_s,
         duration_s=followed.for_s,
-        users=int(rate_per_s * followed.for_s / 2) + PREPARED,
+        users=int(rate_per_s * followed.for_s / 2) + (HTTP_PREPARED if server.http else PREPARED),
         mix={UserKind.NEW: 50.0, UserKind.KNOWN: 50.0},
-        connections=32,
+        connections=HTTP_CONNECTIONS if server.http else CONNECTIONS,
     )
     job = LoadJob(
         settings=settings,
         servers=LoadServers(addresses=[server.address]),
         callers=Callers(tenant="default", run=secrets.token_hex(4)),
         followed=followed,
+        http=server.http,
     )
     seconds: list[OverloadSecond] = []
     with LoadProcesses(job) as processes:

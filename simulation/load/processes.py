@@ -27,10 +27,12 @@ from numpy.typing import NDArray
 from provisioner.geo.countries import countries
 from provisioner.geo.location import Location
 from simulation.load.calls import CallEncoder, Callers
-from simulation.load.connections import LoadServers
+from simulation.load.connections import Connections, LoadServers
 from simulation.load.counts import LoadSecond, together
+from simulation.load.events.http_connection import HttpUserConnection
 from simulation.load.events.outcomes import follow_outcomes
 from simulation.load.events.publishing import EventJob, event_loop_of
+from simulation.load.http_calls import HttpCallEncoder, HttpRecorder
 from simulation.load.open_loop import OpenLoop
 from simulation.load.plan import LoadPlan, Longitudes, plan_of
 from simulation.load.processor_clock import ProcessorClock, used_s
@@ -68,6 +70,7 @@ class LoadJob:
     geo: Path | None = None
     followed: Followed | None = None
     events: EventJob | None = None
+    http: bool = False  # `servers` speak HTTP and JSON
 
 
 class LoadFailed(Exception):
@@ -191,7 +194,8 @@ async def _run(job: LoadJob, number: int, pipe: Connection) -> None:
     population = load_population(job.geo)
     plan = plan_of(job.settings, number, longitudes_of(population, job.settings))
     settings, servers = job.settings, job.servers
-    encoder = CallEncoder(
+    make = HttpCallEncoder if job.http else CallEncoder
+    encoder = make(
         job.callers,
         population,
         authority=servers.addresses[0],
@@ -199,7 +203,7 @@ async def _run(job: LoadJob, number: int, pipe: Connection) -> None:
         seed=settings.seed,
         timeout_s=settings.timeout_s,
     )
-    recorder = Recorder(time.process_time)
+    recorder = (HttpRecorder if job.http else Recorder)(time.process_time)
     loop = OpenLoop(
         servers,
         settings,
@@ -207,6 +211,9 @@ async def _run(job: LoadJob, number: int, pipe: Connection) -> None:
         recorder,
         clock=time.monotonic,
         tell=lambda second: pipe.send(("second", second)),
+        pool=partial(Connections, servers, settings.connections, make=HttpUserConnection)
+        if job.http
+        else None,
         **_paced(job.followed),
     )
     await loop.connect()

@@ -17,7 +17,7 @@ MOST_ARRIVALS = 20_000_000  # of one run; each takes some 20 bytes before it beg
 MOST_USERS = 50_000_000
 LONGEST_S = 86_400.0
 MOST_PROCESSES = 64
-MOST_CONNECTIONS = 1_000  # of one process
+MOST_CONNECTIONS = 5_000  # of one process
 
 
 class Scenario(StrEnum):
