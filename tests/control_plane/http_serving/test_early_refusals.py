@@ -232,7 +232,7 @@ async def test_what_comes_in_pieces_is_read_as_ever(busy: Busy) -> None:
 
 
 async def test_what_another_request_began_is_not_taken_for_one(busy: Busy) -> None:
-    """A field's value that looks like a request, after all before it came with the request before."""
+    """A value of a field looks like a request, and what is before it came with the one before."""
     one = await busy.connect()
     await one.send(request() + b"POST /v1/clients/ben:ask HTTP/1.1\r\nX: ")
     await until(lambda: bool(busy.begun))
