@@ -67,6 +67,7 @@ class Provisions:
     count: int
     path: str = PROVISION
     without_ticket: bool = False
+    tenant: str = ""
 
     def payloads(self, worker: int) -> Sequence[bytes]:
         known = addresses()
@@ -76,6 +77,7 @@ class Provisions:
                 client_id=client_id(self.run, worker, number),
                 address=known[rng.randrange(len(known))],
                 without_ticket=self.without_ticket,
+                tenant=self.tenant,
             ).SerializeToString()
             for number in range(self.count)
         ]

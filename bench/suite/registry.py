@@ -29,6 +29,7 @@ from bench.suite.publishing import PUBLISHING
 from bench.suite.pure import PURE
 from bench.suite.routing import ROUTING
 from bench.suite.rule_matching import RULE_MATCHING, RULES_AT_SCALE
+from bench.suite.ruled_calls import RULED_CALLS
 from bench.suite.secured import SECURED
 from bench.suite.sharing import SHARING
 from bench.suite.sharing_nats import SHARING_NATS
@@ -40,6 +41,7 @@ from bench.suite.watchers import WATCHING
 ALL: tuple[Measurement, ...] = (
     UNARY,
     SECURED,
+    RULED_CALLS,
     ENROLLING,
     HTTP_CALLS,
     OVERLOAD,
