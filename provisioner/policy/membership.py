@@ -60,10 +60,24 @@ def _has_all(group: Group, attributes: Attributes) -> bool:
 
 def is_in(ring: Ring, tenant: str, client_id: str) -> bool:
     """Whether the client is in the ring's share."""
-    return bucket_of(ring.name, tenant, client_id) < round(ring.share * BUCKETS / 100)
+    return bucket_of(ring.name, tenant, client_id) < buckets_in(ring)
+
+
+def buckets_in(ring: Ring) -> int:
+    """So many of the first BUCKETS are in the ring's share."""
+    return round(ring.share * BUCKETS / 100)
 
 
 def bucket_of(ring: str, tenant: str, client_id: str) -> int:
     """Of BUCKETS, the same on every machine, and for each ring another."""
-    hashed = blake2b(f"{ring}\0{tenant}\0{client_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(hashed, "big") % BUCKETS
+    return bucket_after(ring_prefix(ring, tenant), client_id.encode())
+
+
+def ring_prefix(ring: str, tenant: str) -> bytes:
+    """What goes before the client's id where its bucket is hashed."""
+    return f"{ring}\0{tenant}\0".encode()
+
+
+def bucket_after(prefix: bytes, client_id: bytes) -> int:
+    """The bucket of a client, by `ring_prefix`."""
+    return int.from_bytes(blake2b(prefix + client_id, digest_size=8).digest(), "big") % BUCKETS
