@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from pathlib import Path
 
 import grpc
@@ -27,23 +28,31 @@ PASSING = {  # at which passing; those of every transaction are passed while it 
     "changelog.capture.before": 9, "changelog.append.before": 6, "changelog.append.after": 6,
     "changelog.committed": 9, "changelog.batch.part": 1,
 }  # fmt: skip
+LONG_LEASE_S = 16.0  # looked at every 2.7 s
 TIMES = ("--max-late-s=9e9", "--max-ahead-s=9e9")
 PUBLISHING = ("decide.events.before", "decide.events.after", *faultpoints.REPLICATING)
 SMALL_MESSAGES = "max_payload: 160KB"  # a commit of 150 events is several; a snapshot's piece fits
 
 
-def arguments(cluster: NatsCluster, partition: str) -> list[str]:
+def arguments(cluster: NatsCluster, partition: str, lease_s: float = 1.0) -> list[str]:
     return [
-        *worker_arguments(cluster, replicas=1, lease_s=1.0), f"--feeds-partition={partition}",
+        *worker_arguments(cluster, replicas=1, lease_s=lease_s), f"--feeds-partition={partition}",
     ]  # fmt: skip
 
 
 def publishing(
-    folder: Path, cluster: NatsCluster, partition: str, count: int, *, batch: int = BATCH, **more
+    folder: Path,
+    cluster: NatsCluster,
+    partition: str,
+    count: int,
+    *,
+    batch: int = BATCH,
+    lease_s: float = 1.0,
+    **more,
 ) -> Publishing:
     return Publishing(
-        folder, count, arguments=arguments(cluster, partition), within_s=WITHIN_S, batch=batch,
-        **more,
+        folder, count, arguments=arguments(cluster, partition, lease_s), within_s=WITHIN_S,
+        batch=batch, **more,
     )  # fmt: skip
 
 
@@ -187,8 +196,9 @@ def wake_up(zombie: SharingServer) -> None:
 def test_wall_clocks_that_jump_and_differ_by_two_hours_do_not_matter(
     tmp_path: Path, cluster: NatsCluster, reference, record
 ) -> None:
-    """One that waits has its clock put forward an hour: it takes nothing over. Then it succeeds, an
-    hour ahead, and is succeeded by one that is an hour behind."""
+    """One that waits has its clock put forward an hour, between two of its looks at which nothing
+    new was written, for whoever has the lease is frozen for half of it: it takes nothing over. Then
+    it succeeds, an hour ahead, and is succeeded by one that is an hour behind."""
     partition, jumps = "clocks", tmp_path / "clock"
     jumps.write_text("+0")
     ahead = an_hour("+")
@@ -196,19 +206,24 @@ def test_wall_clocks_that_jump_and_differ_by_two_hours_do_not_matter(
     ahead |= {"FAKETIME_TIMESTAMP_FILE": str(jumps), "FAKETIME_NO_CACHE": "1"}
     waiting_folder = tmp_path / "second"
     waiting_folder.mkdir()
-    first = publishing(tmp_path / "first", cluster, partition, HALF // 2)
+    first = publishing(tmp_path / "first", cluster, partition, HALF // 2, lease_s=LONG_LEASE_S)
     waiting = None
     try:
 
-        def another_waits(_: SharingServer) -> None:
+        def another_waits(server: SharingServer) -> None:
             nonlocal waiting
             waiting = SharingServer(
-                waiting_folder, *arguments(cluster, partition), *TIMES, environment=ahead
-            )
+                waiting_folder, *arguments(cluster, partition, LONG_LEASE_S), *TIMES,
+                environment=ahead,
+            )  # fmt: skip
             wait_until(
                 lambda: "waiting for the lease" in waiting.log(), "the other one waits", WITHIN_S
             )
+            server.process.send_signal(signal.SIGSTOP)
+            time.sleep(LONG_LEASE_S / 4)  # a look at what it wrote last
             jumps.write_text("+3600")
+            time.sleep(LONG_LEASE_S / 4)  # and another one
+            server.process.send_signal(signal.SIGCONT)
 
         first.run(kill_at_end=True, with_server=another_waits)
         assert waiting is not None
