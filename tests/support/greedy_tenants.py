@@ -21,14 +21,15 @@ from dataclasses import dataclass, field
 import grpc
 
 from homeport.api.cloudevents.v1 import cloudevents_pb2 as ce
-from homeport.api.datasharing.v1 import feed_pb2, rule_pb2
+from homeport.api.datasharing.v1 import decision_pb2, feed_pb2, rule_pb2
 from tests.support.data_sharing_server import submission
 
 PACKAGE = "/homeport.api.datasharing.v1."
 STEADY, GREEDY = "steady", "greedy"
 STEADY_CALLERS = 4
 PAUSE_S = 0.04  # on average, between two events of one of them
-CALLERS = 8  # of a flood
+CALLERS = 8  # of a flood; of each kind of reads
+READS = 3  # kinds
 LEAD_S = 0.5  # that a flood has before the steady tenant's events count
 BACK_OFF_S = 0.1
 FEED = "lab.readings"
@@ -61,7 +62,8 @@ STEADY_RULE = "rules: [" + FIRES.format(0, 0) + "]"
 class Flood:
     """name: what it is of. rules: the greedy tenant's. data: of an event, by its number; batch:
     events of a call; subjects: how many keys they have, 0: each its own. one_event_is_long: it
-    takes longer than a transaction is to, and nothing can come between."""
+    takes longer than a transaction is to, and nothing can come between. reads: after so many calls
+    the tenant reads what came of them, as often and as much as it is let."""
 
     name: str
     rules: str
@@ -69,6 +71,7 @@ class Flood:
     batch: int
     subjects: int = 100
     one_event_is_long: bool = False
+    reads: int = 0
 
 
 def _rules(template: str, count: int) -> str:
@@ -93,6 +96,10 @@ FLOODS = (
     Flood(
         name="many keys of state", rules=_rules(COUNTS, 4), data=lambda n: {"v": n}, batch=100,
         subjects=0,
+    ),
+    Flood(
+        name="lists, explanations and streams of events", rules=_rules(FIRES, 5),
+        data=lambda n: {"v": 1_000}, batch=100, reads=20,
     ),
 )  # fmt: skip
 
@@ -172,7 +179,16 @@ async def flooded(
 
     async with grpc.aio.insecure_channel(address, options=OF_ITS_OWN) as channel:
         publish = channel.unary_unary(PACKAGE + "FeedService/PublishBatch")
-        tasks = [asyncio.create_task(repeat(publish)) for _ in range(CALLERS)]
+        for _ in range(flood.reads):
+            await publish(calls.next(), timeout=60)
+        if flood.reads:
+            tasks = [
+                asyncio.create_task(_read(channel, kind, waited))
+                for kind in range(READS)
+                for _ in range(CALLERS)
+            ]
+        else:
+            tasks = [asyncio.create_task(repeat(publish)) for _ in range(CALLERS)]
         try:
             yield
         finally:
@@ -181,6 +197,38 @@ async def flooded(
             for task in tasks:
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+async def _read(channel: grpc.aio.Channel, kind: int, waited: Waited) -> None:
+    """For ever: the tenant's decisions, page by page; all its events; or why one of them led to
+    what it did. A read that is refused is made again later."""
+    listing = channel.unary_unary(PACKAGE + "DecisionService/ListDecisions")
+    explain = channel.unary_unary(PACKAGE + "DecisionService/ExplainDecision")
+    tail = channel.unary_stream(PACKAGE + "FeedService/Tail")
+    token = ""
+    while True:
+        try:
+            if kind == 0:
+                page = decision_pb2.ListDecisionsRequest(
+                    tenant=GREEDY, page_size=1_000, page_token=token
+                )
+                answer = await listing(page.SerializeToString(), timeout=60)
+                found = decision_pb2.ListDecisionsResponse.FromString(answer)
+                token = found.next_page_token
+            elif kind == 1:
+                whole = feed_pb2.TailRequest(tenant=GREEDY, after_position=0)
+                async for _ in tail(whole.SerializeToString(), timeout=60):
+                    pass
+            else:
+                one = decision_pb2.ExplainDecisionRequest(tenant=GREEDY)
+                one.event.position = 1
+                await explain(one.SerializeToString(), timeout=60)
+            waited.greedy += 1
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise
+            waited.refused += 1
+            await asyncio.sleep(BACK_OFF_S)
 
 
 async def beside(
