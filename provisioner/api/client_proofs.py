@@ -110,9 +110,11 @@ class ClientProofs:
             return GATEWAYS
         shown = ShownCredentials(metadata_of(context))
         itself = self._enrolment.of_caller(tenant, client_id, caller, shown).itself
+        may = caller.may(*others)
         proof = ClientProof(
             key=key_digest(shown.client_key),
-            vouched=itself or caller.may(*others),
+            vouched=itself or may,
+            is_client=itself and not may,
             tickets=itself,
             read_ticket=self._reader(tenant, client_id, ticket) if ticket else None,
         )

@@ -373,7 +373,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         explanation = self._provisioner.placer.explain(tenant.id, key, location, recorded_km)
         response = await explained(
             tenant.id, key, location, how, explanation, self._policies,
-            said, with_rules=proof.vouched,
+            said, with_rules=proof.sees_rules,
         )  # fmt: skip
         if stale:
             response.stale = True

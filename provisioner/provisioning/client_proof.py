@@ -76,6 +76,7 @@ class ClientProof(msgspec.Struct, kw_only=True, eq=False):
     has none is, once it is proved. tickets: the caller may have tickets without other proof, too.
     read_ticket: reads the ticket shown, at most once; None: none was shown, or it is read.
     attributes: that the proof says of the client; an empty value: it has none of that name.
+    is_client: the caller is the client, by its token or certificate, and is nobody else besides.
     """
 
     key: str = ""
@@ -88,6 +89,7 @@ class ClientProof(msgspec.Struct, kw_only=True, eq=False):
     consumes: KeyValue | None = None
     read_ticket: Callable[[], ShownTicket | None] | None = None
     attributes: Attributes = NO_ATTRIBUTES
+    is_client: bool = False
     _ticket: ShownTicket | None = None
 
     @property
@@ -119,6 +121,11 @@ class ClientProof(msgspec.Struct, kw_only=True, eq=False):
             return True
         ticket = self.ticket
         return ticket is not None and _is_of(ticket, record)
+
+    @property
+    def sees_rules(self) -> bool:
+        """Whether the caller is told by which rules of its tenant the client is placed."""
+        return self.vouched and not self.is_client
 
     def has_key(self, key: str) -> bool:
         """Whether the key shown has this digest; never where either is missing."""
