@@ -84,6 +84,11 @@ class EarlyRefusals:
         """Whether some requests are to be refused now; costs next to nothing."""
         return any(queue.is_overfull(self.ahead) for queue in self._queues.values())
 
+    def note_waited(self, method: str, waited_s: float) -> None:
+        """A request for this method waited so long until it was its turn to be read."""
+        if (queue := self._queues.get(method)) is not None:
+            queue.note_waited(waited_s)
+
     def answer(self, data: bytes) -> bytes:
         """The whole answer to the request that these bytes are; empty: it is not refused here."""
         request = whole_request(data)

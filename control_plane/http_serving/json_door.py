@@ -82,6 +82,8 @@ class JsonDoor:
         self._lines = lines
         self._large = LargeBodies()
         self._pacer = CoroutinePacer(per_pass=REQUESTS_PER_PASS, clock=clock)
+        self._clock = clock
+        self._early: EarlyRefusals | None = None
         self.draining = False
         self.under_way = 0
 
@@ -89,9 +91,10 @@ class JsonDoor:
         self, queues: Mapping[str, AdmissionQueue], statistics: CallStatistics
     ) -> EarlyRefusals:
         """Of requests for methods that these stand before, by full path."""
-        return EarlyRefusals(
+        self._early = EarlyRefusals(
             self._routes, queues, statistics, headers=self._cross_origin.headers("")
         )
+        return self._early
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """For what a client expects before it sends a body."""
@@ -157,7 +160,10 @@ class JsonDoor:
             if shown := one_header(request, name):
                 fixed[field] = shown
         peer = peer_of_request(request)
+        came_s = self._clock()
         await self._pacer.turn(peer_group(peer), peer)
+        if self._early is not None:
+            self._early.note_waited(route.method, self._clock() - came_s)
         if request.transport is None or request.transport.is_closing():
             raise Unavailable("this connection has ended")  # and nobody hears of it
         context = InProcessContext(

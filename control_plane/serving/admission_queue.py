@@ -134,6 +134,12 @@ class AdmissionQueue:
             self.refused[rank] += 1
         return status
 
+    def note_waited(self, waited_s: float) -> None:
+        """A call waited so long in its transport before it came here: where that is too long, as
+        many are under way as may be, whatever the limit says."""
+        if waited_s > MOST_WAIT_S:
+            self._was_full = True
+
     def is_full(self) -> bool:
         """Whether a call would wait or be refused now, which costs next to nothing."""
         return self.under_way >= self.limit.calls or self.waiting > 0

@@ -151,6 +151,20 @@ def test_where_those_of_the_first_rank_are_refused_fewer_others_may_wait_for_a_w
     assert not door.ask(rank=1).refused
 
 
+@pytest.mark.parametrize(("waited_s", "fewer"), [(MOST_WAIT_S / 2, False), (OVERDUE_S, True)])
+def test_where_calls_wait_too_long_before_they_come_fewer_may_be_under_way(
+    waited_s: float, fewer: bool
+) -> None:
+    now = 100.0
+    queue = AdmissionQueue(
+        lambda call: None, Door(), clock=lambda: now, limit=ConcurrencyLimit(least=1, idle=100)
+    )
+    queue.note_waited(waited_s)
+    now += 0.1
+    queue.sample()
+    assert (queue.limit.calls < 100) is fewer
+
+
 @pytest.mark.parametrize("ranks", [(), (0,), (1, 0)])
 def test_nobody_is_turned_away_who_may_begin_or_wait(ranks: tuple[int, ...]) -> None:
     door = Door()
