@@ -129,7 +129,7 @@ class ProcessPool:
                     if entry.result.cancelled():  # whoever submitted it has left
                         continue
                     child = await self._do(child, entry)
-                    if self._on_demand:
+                    if self._on_demand and child is not None:
                         await _kill(child)
                         child = None
                 finally:
@@ -148,13 +148,18 @@ class ProcessPool:
 
     async def _do(
         self, child: asyncio.subprocess.Process | None, entry: _Entry
-    ) -> asyncio.subprocess.Process:
-        """Does a task and answers it; the child to go on with."""
+    ) -> asyncio.subprocess.Process | None:
+        """Does a task and answers it; the child to go on with, None: the next task starts one."""
         try:
             if child is None or child.returncode is not None:  # it ended since the last one
                 child = await self._start()
-        except BaseException:
+        except (TimeoutError, _ChildGone, OSError) as error:
+            self.counts["broken"] += 1
+            log.error("offloaded task %s: its process did not start: %s", entry.task, error)
             _fail(entry, Unavailable("this server could not start a process for it; try again"))
+            return None
+        except BaseException:  # cancelled: whoever waits hears of it
+            _fail(entry, Unavailable("this server is shutting down; go on at another one"))
             raise
         try:
             async with asyncio.timeout(entry.limits.wall_s):

@@ -73,6 +73,18 @@ async def test_on_demand_a_child_lives_as_long_as_its_task() -> None:
         assert await _do(pool, "echo", 1) == 1
 
 
+async def test_a_child_that_does_not_start_costs_its_task_alone() -> None:
+    pool = ProcessPool("tests.support.no_such_module:TASKS", workers=1, on_demand=True)
+    running = asyncio.create_task(pool.run())
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="could not start a process"):
+            await _do(pool, "echo", 1)
+    assert not running.done()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
 @pytest.mark.parametrize(
     ("task", "arguments", "said"),
     [
