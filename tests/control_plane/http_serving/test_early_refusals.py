@@ -115,7 +115,7 @@ class Busy:
         self.queue = AdmissionQueue(
             self.begun.append,
             self,
-            clock=asyncio.get_running_loop().time,
+            clock=lambda: 0.0,  # nobody waits too long
             limit=ConcurrencyLimit(least=ROOM, most=ROOM, idle=ROOM),
         )
         service = Service(
