@@ -137,6 +137,7 @@ CUTS: Mapping[str, Sequence[Cut]] = {
                 begin_traced(
                     self, span, tenant, client_id, address, position, sink,
                     proof=proof, with_ticket=with_ticket, timeout_s=timeout_s,
+                    attributes=attributes,
                 )  # fmt: skip
                 return
 """,

@@ -15,7 +15,9 @@ from console.cli.main import app
 from homeport.api.provisioning.v1 import provisioning_pb2 as provisioning
 from tests.support.command_line import CommandLine, leaves
 
-VERBS = {"remove", "release", "revoke", "retire", "withdraw", "unlink", "cancel", "erase"}
+VERBS = {
+    "remove", "release", "revoke", "retire", "withdraw", "unlink", "cancel", "erase", "unpin",
+}  # fmt: skip
 # Of each command, what names something that is not there. Commands with --remove are among them.
 ABSENT: dict[str, list[str]] = {
     "release": ["alice"],
@@ -42,6 +44,8 @@ ABSENT: dict[str, list[str]] = {
     "invites withdraw": ["alice", "00" * 16],
     "sharing remove": ["example.traffic.commute"],
     "sharing withdraw": ["alice", "k-00"],
+    "consents withdraw": ["k-00"],
+    "policy unpin": ["alice"],
 }
 # These are done where nothing was there: they see to it that nothing is, of all that there is, or
 # that something does not come again.
@@ -49,7 +53,7 @@ OF_ALL = {"enrolment bootstrap revoke", "devices erase", "devices unlink"}
 # What servers say of such a name themselves.
 NOT_FOUND = {
     "RemoveUnit", "RemoveTenant", "RetireRule", "ChangePlan", "ControlMoveJob", "WithdrawInvite",
-    "CancelPlan", "RemoveSharing", "WithdrawConsent",
+    "CancelPlan", "RemoveSharing", "WithdrawConsent", "WithdrawOwnConsent", "UnpinClient",
 }  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def test_refused(text: str | bytes, field: str) -> None:
         ('{"clientID": "x"}', "clientID", 'did you mean "clientId"?'),
         ('{"clint_id": "x"}', "clint_id", 'did you mean "client_id"?'),
         ('{"WITHOUTTICKET": 1}', "WITHOUTTICKET", 'did you mean "withoutTicket"?'),
-        ('{"colour": "x"}', "colour", '"colour" of ProvisionRequest; it has address, clientId, '),
+        ('{"colour": "x"}', "colour", '"colour" of ProvisionRequest; it has address, attributes, '),
         ('{"position": {"latitud": 1}}', "latitud", 'of Position; did you mean "latitude"?'),
         ('{"": 1}', "", 'unknown field "" of ProvisionRequest; it has address, '),
         ('{"\\u001b[31m": 1}', "body", 'unknown field "\\u001b[31m" of'),
