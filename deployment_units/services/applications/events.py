@@ -44,7 +44,10 @@ def message_event(
 ) -> FeedEvent:
     """A message to an application. verified: of what came by mail or text, whether the sender is
     who they say, as far as the unit that took it in could find out; None: it came otherwise.
-    caused_by: the instruction that had another application send it; empty: a person wrote it."""
+    caused_by: the instruction that had another application send it; empty: a person wrote it.
+
+    One message may go to several applications, and the feed log knows an event by source and id: so
+    the id names both, and is the same however often the event is made."""
     source = member_uri(tenant, sender)
     data: dict[str, Any] = {
         "application": application,
@@ -58,7 +61,11 @@ def message_event(
     if verified is not None:
         data["verified"] = verified
     return FeedEvent(
-        type=MESSAGE_FEED, source=source, id=message.hex(), data=data, caused_by=caused_by
+        type=MESSAGE_FEED,
+        source=source,
+        id=f"{message.hex()}-{application}",
+        data=data,
+        caused_by=caused_by,
     )
 
 

@@ -108,7 +108,7 @@ async def test_who_writes_by_mail_or_text_may_be_somebody_else_and_the_applicati
             return len(sharing.of(MESSAGE_FEED)) == len(rows)
 
         await until(published)
-        heard = {one.id[-1]: one.data["verified"] for one in sharing.of(MESSAGE_FEED)}
+        heard = {one.data["message"][-1]: one.data["verified"] for one in sharing.of(MESSAGE_FEED)}
         assert heard == {"0": False, "1": False, "2": True, "3": False}
 
 
@@ -132,11 +132,16 @@ async def test_what_an_application_sends_names_its_cause_to_another_and_what_a_p
         sharing.say("coffee", "i-7", said({"conversation": TALK.hex(), "text": "an offer"}))
 
         async def heard() -> bool:
-            return len(sharing.of(MESSAGE_FEED)) == 2
+            return len(sharing.of(MESSAGE_FEED)) == 3
 
         await until(heard)
-        causes = {one.data["text"]: one.caused_by for one in sharing.of(MESSAGE_FEED)}
-        assert causes == {"hello": "", "an offer": "i-7"}
+        causes = {
+            (one.data["application"], one.data["text"]): one.caused_by
+            for one in sharing.of(MESSAGE_FEED)
+        }
+        assert causes == {
+            ("coffee", "hello"): "", ("tea", "hello"): "", ("tea", "an offer"): "i-7",
+        }  # fmt: skip
 
 
 async def test_hours_later_another_event_brings_another_message(tmp_path: Path) -> None:
@@ -264,7 +269,7 @@ async def test_what_the_application_itself_writes_is_passed_over_and_noted_with_
         assert not await unit.publishing.publish(roastery, "coffee")
         for publishing in (unit.publishing, unit.new_publishing()):  # as after a restart
             assert not await publishing.publish(roastery, "coffee")
-        assert [one.id for one in sharing.of(MESSAGE_FEED)] == [f"{2:032x}"]
+        assert [one.id for one in sharing.of(MESSAGE_FEED)] == [f"{2:032x}-coffee"]
         for number in range(4, 44):
             await unit.write("roastery", number, "news")
         groups = unit.database.groups
