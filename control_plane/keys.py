@@ -33,6 +33,7 @@ POLICY_VERSIONS = (ROOT + "policy-versions/").encode()
 POLICY_PINS = (ROOT + "policies-pins/").encode()  # of clients to units, by tenant
 WHO_MAY_LIVE = (ROOT + "policies").encode()  # a prefix: policies, pins and fence, in one watch
 POLICY_PIN_COUNTS = (ROOT + "policy-pin-counts/").encode()  # how many a tenant has
+LATENCIES = (ROOT + "latencies/").encode()  # what servers' clients measured, by server and chunk
 KEY_RING = (ROOT + "keys/ring").encode()
 ENROLMENT_GROUPS = (ROOT + "enrolment/groups/").encode()
 BOOTSTRAP_TOKENS = (ROOT + "enrolment/bootstrap/").encode()

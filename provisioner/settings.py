@@ -124,6 +124,14 @@ class Settings(
             "longer for one that flaps, s",
         ),
     ] = 10.0
+    latencies_every_s: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=600,
+            description="how often a server writes what its clients measured, for the others, s",
+        ),
+    ] = 10.0
     max_watchers: Annotated[
         int, Field(ge=0, le=1_000_000, description="clients watched at once on one server")
     ] = 20_000

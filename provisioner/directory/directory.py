@@ -13,6 +13,7 @@ from control_plane.identity.introductions import IntroductionIssuer
 from control_plane.identity.pepper_ring import PepperSource
 from control_plane.store.grouped_store import GroupedStore
 from control_plane.store.port import KeyValue
+from control_plane.store.shared_lease import SharedLease
 from provisioner.directory.account_changes import AccountChanges
 from provisioner.directory.accounts import AccountStore
 from provisioner.directory.budgets import LookupBudgets
@@ -30,7 +31,6 @@ from provisioner.directory.registrar import Registrar, ServerSession
 from provisioner.directory.replica import ReadReplica
 from provisioner.directory.resolving import HomeReader, Resolver, clients_that_left, itself
 from provisioner.directory.seen_profile import ProfileReader
-from provisioner.directory.shared_lease import SharedLease
 
 READERS = 2  # groups of reads that are under way at once
 PROOFS_SHARE_S = 60.0

@@ -42,13 +42,13 @@ from control_plane.store.port import (
     absent,
     unchanged,
 )
+from control_plane.store.shared_lease import SharedLease
 from provisioner.directory.accounts import AccountView, ActingUnit, check_home, view_account
 from provisioner.directory.claim_rules import DAY_MS, ClaimNotAllowed
 from provisioner.directory.claims import MOST_IDENTIFIERS
 from provisioner.directory.code_sender import CodeSender
 from provisioner.directory.proved_claims import NOT_PROVED, Proved, ProvedClaims
 from provisioner.directory.registrar import ATTEMPTS
-from provisioner.directory.shared_lease import SharedLease
 
 log = logging.getLogger(__name__)
 

@@ -26,6 +26,7 @@ from control_plane.store.port import (
     Store,
     Txn,
 )
+from control_plane.store.shared_lease import SharedLease
 from provisioner.directory import protocol
 from provisioner.directory.accounts import (
     AccountStore,
@@ -44,7 +45,6 @@ from provisioner.directory.claims import (
     decode_claim,
 )
 from provisioner.directory.protocol import AccountChange, ClaimChange, Guards
-from provisioner.directory.shared_lease import SharedLease
 
 ATTEMPTS = 10
 

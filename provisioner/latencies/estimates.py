@@ -1,43 +1,33 @@
 """LatencyEstimates: what clients of a cell measured to a unit, as a figure that none of them sets.
 
 Of each pair of cell and unit the last report of each client is kept, of few clients of each
-network. Reports lose half their weight with each half-life, no network has more than a third of
-all weight, and the figure is the weighted median: whatever one network reports, the figure stays
-between the quartiles of what the others do. Pairs of which too few networks told are unknown.
-Weighted medians bound what a minority can do (D. L. Donoho and P. J. Huber, "The notion of
-breakdown point", 1983). Pure state.
+network. The clients of a network are one voice, and `voices` says what these come to. Pairs of
+which too few networks told are unknown. Pure state.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import ceil
 from types import MappingProxyType
 from typing import TypeAlias
 
+from provisioner.latencies.voices import (
+    FORGOTTEN_S,
+    MOST_NETWORKS,
+    Estimate,
+    Pair,
+    Voice,
+    joined,
+    weight,
+    weighted_median,
+)
+
 MOST_PAIRS = 50_000  # of cell and unit, those reported last
-MOST_NETWORKS = 12  # of a pair, those reported last
 MOST_CLIENTS = 6  # of a network at a pair
-LEAST_NETWORKS = 3  # before a pair is known
-MOST_SHARE = 1 / 3  # of all weight, of one network
-HALF_LIFE_S = 3_600.0
-FORGOTTEN_S = 6 * HALF_LIFE_S
-_ROUNDING = 1e-12
 
-Pair: TypeAlias = tuple[str, str]  # cell, unit id
 _NOTHING: Mapping[str, float] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """ms: round trip; reports: of so many clients; networks: in so many; age_s: since the last."""
-
-    ms: float
-    reports: int
-    networks: int
-    age_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +67,28 @@ class LatencyEstimates:
 
     def of(self, cell: str, unit: str, now: float) -> Estimate | None:
         """None: it is not known."""
-        networks = self._pairs.get((cell, unit))
-        return None if networks is None else _estimate(networks, now)
+        return joined(self.voices(cell, unit, now), now)
 
     def pairs(self) -> list[Pair]:
         """Of which something was reported."""
         return list(self._pairs)
 
-    def refreshed(self, cell: str, unit: str, now: float) -> Estimate | None:
-        """As `of`; what is forgotten by now is dropped."""
+    def voices(self, cell: str, unit: str, now: float) -> list[Voice]:
+        """Of the networks that told of a pair, those heard last at the end; what is forgotten by
+        now is dropped."""
         networks = self._pairs.get((cell, unit))
         if networks is None:
-            return None
+            return []
         _forget(networks, now)
         if not networks:
             del self._pairs[cell, unit]
-            return None
-        return _estimate(networks, now)
+        return [_voice(network, clients.values(), now) for network, clients in networks.items()]
 
     def all(self, now: float) -> dict[str, dict[str, Estimate]]:
         """Those that are known, by cell and unit; what is forgotten is dropped."""
         found: dict[str, dict[str, Estimate]] = {}
         for cell, unit in self.pairs():
-            estimate = self.refreshed(cell, unit, now)
+            estimate = self.of(cell, unit, now)
             if estimate is not None:
                 found.setdefault(cell, {})[unit] = estimate
         return found
@@ -130,42 +119,6 @@ class MeasuredCells:
         )
 
 
-def weighted_median(pairs: Iterable[tuple[float, float]]) -> float:
-    """Of (value, weight) pairs, at least one: half of all weight is at it or below.
-
-    >>> weighted_median([(10.0, 1.0), (20.0, 1.0), (90.0, 1.0)])
-    20.0
-    """
-    ordered = sorted(pairs)
-    half = sum(weight for _, weight in ordered) / 2
-    reached = 0.0
-    for value, weight in ordered:
-        reached += weight
-        if reached >= half:
-            return value
-    return ordered[-1][0]
-
-
-def capped(weights: Sequence[float], share: float) -> list[float]:
-    """Weights, at least 1/share of them, of which none is more than this share of all that are
-    left: the largest are made less, as little as that takes.
-
-    >>> capped([1.0, 1.0, 10.0], 0.5)
-    [1.0, 1.0, 2.0]
-    """
-    ordered = sorted(weights)
-    cap, most = ordered[-1], ceil(1 / share - _ROUNDING)
-    if cap > share * sum(ordered):
-        for many in range(1, most):  # so many are at the cap: cap = share (rest + many cap)
-            rest = ordered[:-many]
-            cap = share * sum(rest) / (1.0 - share * many)
-            if cap >= rest[-1] - _ROUNDING:
-                break
-        else:
-            cap = ordered[-most]
-    return [min(weight, cap) for weight in weights]
-
-
 def _forget(networks: _Networks, now: float) -> None:
     for network, clients in list(networks.items()):
         for client, report in list(clients.items()):
@@ -175,20 +128,11 @@ def _forget(networks: _Networks, now: float) -> None:
             del networks[network]
 
 
-def _estimate(networks: _Networks, now: float) -> Estimate | None:
-    reports: list[list[tuple[float, float]]] = []
-    last, count = 0.0, 0
-    for clients in networks.values():
-        fresh = [one for one in clients.values() if now - one.at < FORGOTTEN_S]
-        if fresh:
-            # However many of its clients told: a network has the weight of its newest report.
-            reports.append([(one.ms, 0.5 ** ((now - one.at) / HALF_LIFE_S)) for one in fresh])
-            last = max(last, *(one.at for one in fresh))
-            count += len(fresh)
-    if len(reports) < LEAST_NETWORKS:
-        return None
-    weights = [max(weight for _, weight in one) for one in reports]
-    pairs: list[tuple[float, float]] = []
-    for one, weight in zip(reports, capped(weights, MOST_SHARE), strict=True):
-        pairs.append((weighted_median(one), weight))
-    return Estimate(weighted_median(pairs), count, len(reports), max(0.0, now - last))
+def _voice(network: str, reports: Iterable[_Report], now: float) -> Voice:
+    told = list(reports)
+    return Voice(
+        network=network,
+        ms=weighted_median((one.ms, weight(one.at, now)) for one in told),
+        clients=len(told),
+        at=max(one.at for one in told),
+    )

@@ -1,19 +1,22 @@
 """LatencyKeeper: takes what clients report, within bounds, and tells placement what to believe.
 
 Nothing waits for it. What is believed changes every `REFRESH_S`, where figures changed enough to
-matter, for each change has decisions made anew.
+matter, for each change has decisions made anew; it is what this server's clients and those of
+other servers told.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 from provisioner.geo.location import Location
-from provisioner.latencies.estimates import Estimate, LatencyEstimates, MeasuredCells
+from provisioner.latencies.estimates import LatencyEstimates, MeasuredCells
 from provisioner.latencies.plausible import why_implausible
+from provisioner.latencies.shared_voices import OthersVoices, chunk_of, digest_of
+from provisioner.latencies.voices import Estimate, Pair, Voice, joined
 from provisioner.placement.fleet import PlacementUnit
 from provisioner.placement.latency import Latencies
 
@@ -29,7 +32,9 @@ T = TypeVar("T")
 
 
 class LatencyKeeper:
-    """One per server. tell: has placement go by what it is told; clock: monotonic seconds."""
+    """One per server. tell: has placement go by what it is told; clock: monotonic seconds. changed:
+    the chunks of this server's pairs of which something was reported since they were written,
+    those that wait longest first."""
 
     def __init__(self, tell: Callable[[Latencies], None], *, clock: Callable[[], float]) -> None:
         self._tell = tell
@@ -37,6 +42,8 @@ class LatencyKeeper:
         self._estimates = LatencyEstimates()
         self._clients: OrderedDict[str, float] = OrderedDict()
         self._networks: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self.others = OthersVoices()
+        self.changed: dict[int, None] = {}
         self.believed = self._told = MeasuredCells({})
         self.accepted = self.refused = 0
 
@@ -67,6 +74,7 @@ class LatencyKeeper:
     ) -> dict[str, str]:
         """Takes ms by unit; by unit why one was not taken. offered: those that it may measure."""
         refused = {}
+        voice = digest_of(network)
         for name, ms in measured.items():
             unit = offered.get(name)
             if unit is None:
@@ -75,10 +83,21 @@ class LatencyKeeper:
             if why := why_implausible(ms, location, unit.latitude, unit.longitude):
                 refused[name] = why
                 continue
-            self._estimates.record(location.cell, name, network, client, ms, self._clock())
+            self._estimates.record(location.cell, name, voice, client, ms, self._clock())
+            self.changed.setdefault(chunk_of(location.cell))
         self.refused += len(refused)
         self.accepted += len(measured) - len(refused)
         return refused
+
+    async def voices_of(self, chunks: Collection[int]) -> dict[int, dict[Pair, list[Voice]]]:
+        """What this server's own clients told, of each of these chunks."""
+        found: dict[int, dict[Pair, list[Voice]]] = {chunk: {} for chunk in chunks}
+        for at, pair in enumerate(self._estimates.pairs()):
+            if at % PAIRS_A_PASS == PAIRS_A_PASS - 1:
+                await asyncio.sleep(0)
+            if (chunk := chunk_of(pair[0])) in found:
+                found[chunk][pair] = self._estimates.voices(*pair, self._clock())
+        return found
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -89,10 +108,13 @@ class LatencyKeeper:
     async def refresh(self) -> None:
         """Believes what is known now."""
         found: dict[str, dict[str, Estimate]] = {}
-        for at, (cell, unit) in enumerate(self._estimates.pairs()):
+        pairs = dict.fromkeys([*self._estimates.pairs(), *self.others.pairs()])
+        for at, pair in enumerate(pairs):
             if at % PAIRS_A_PASS == PAIRS_A_PASS - 1:
                 await asyncio.sleep(0)
-            estimate = self._estimates.refreshed(cell, unit, self._clock())
+            (cell, unit), now = pair, self._clock()
+            voices = (*self._estimates.voices(cell, unit, now), *self.others.of(pair))
+            estimate = joined(voices, now)
             if estimate is not None:
                 found.setdefault(cell, {})[unit] = estimate
         believed = MeasuredCells(found)

@@ -16,9 +16,9 @@ from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput
 from control_plane.identifiers.identifier import Identifier, IdentifierKind
 from control_plane.store.port import Compare, LeaseLost, Operation, Put, Txn, unchanged
+from control_plane.store.shared_lease import SharedLease
 from provisioner.directory.claim_budgets import ClaimBudgets
 from provisioner.directory.claim_rules import same_life
-from provisioner.directory.shared_lease import SharedLease
 from provisioner.organisations.actors import Actor, LiveAccount, live_account
 from provisioner.organisations.addressed import Addressed, AddressedReader
 from provisioner.organisations.admission import (

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from control_plane.audit.objects import AuditedObject
 from control_plane.serving.channel_pool import ChannelPool
 from control_plane.serving.server import Service
+from control_plane.store.shared_lease import SharedLease
 from provisioner.api import domain_service, invitation_service, organisation_service
 from provisioner.api.callers import Callers
 from provisioner.api.domain_service import DomainService
@@ -28,7 +29,6 @@ from provisioner.directory.budgets import Asker
 from provisioner.directory.claim_budgets import ClaimBudgets
 from provisioner.directory.directory import Directory
 from provisioner.directory.residence import Residence
-from provisioner.directory.shared_lease import SharedLease
 from provisioner.moves.dialing import unit_dialer
 from provisioner.organisations.addressed import AddressedReader
 from provisioner.organisations.dns_challenges import DnsChallenges

@@ -5,7 +5,9 @@ Part of the wiring: `provisioner.wiring.server` builds the rest.
 
 from __future__ import annotations
 
+import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from control_plane.offloading.pool import ProcessPool
@@ -21,6 +23,7 @@ from provisioner.api.policy_simulations import LIMITS, TASKS, WAITING_OF_TENANT,
 from provisioner.applied_policies.pin_registry import PinRegistry
 from provisioner.applied_policies.registry import PolicyRegistry
 from provisioner.latencies.keeper import LatencyKeeper
+from provisioner.latencies.sharing import LatencySharing
 from provisioner.settings import Settings
 from provisioner.wiring.moving import Moving
 from provisioner.wiring.state import ServerState
@@ -39,6 +42,7 @@ class PolicyParts:
     pins: PinService
     latencies: LatencyService
     latency_keeper: LatencyKeeper
+    latency_sharing: LatencySharing
     processes: ProcessPool
 
     def served(self) -> tuple[Service, ...]:
@@ -47,7 +51,11 @@ class PolicyParts:
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
-        return {"policy simulations": self.processes.run, "latencies": self.latency_keeper.run}
+        return {
+            "policy simulations": self.processes.run,
+            "latencies": self.latency_keeper.run,
+            "shared latencies": self.latency_sharing.run,
+        }
 
 
 def policy_registry(state: ServerState) -> PolicyRegistry:
@@ -68,8 +76,9 @@ def build_policies(
     registry: PolicyRegistry,
     proofs: ClientProofs,
     callers: Callers,
+    jitter: Callable[[], float],
 ) -> PolicyParts:
-    """Over what the server knows and places by."""
+    """Over what the server knows and places by. jitter: 0 to 1, new at each call."""
     cluster_set = state.cluster_set
     clusters = tuple(cluster_set.clusters.values()) if cluster_set else ()
     processes = ProcessPool(
@@ -109,6 +118,15 @@ def build_policies(
         state.client_keys,
     )
     keeper = LatencyKeeper(state.fleet_view.measured, clock=time.monotonic)
+    sharing = LatencySharing(
+        state.store,
+        keeper,
+        source=secrets.token_hex(8),
+        every_s=settings.latencies_every_s,
+        clock=time.monotonic,
+        wall=time.time,
+        jitter=jitter,
+    )
     latencies = LatencyService(
         keeper,
         use_case.provisioner,
@@ -122,5 +140,6 @@ def build_policies(
         pins=pins,
         latencies=latencies,
         latency_keeper=keeper,
+        latency_sharing=sharing,
         processes=processes,
     )

@@ -258,7 +258,9 @@ def build_services(
         quotas,
         callers,
     )
-    policies = build_policies(settings, state, moving, use_case, registry, proofs, callers)
+    policies = build_policies(
+        settings, state, moving, use_case, registry, proofs, callers, rng.random
+    )
     directory_service = DirectoryService(
         directory,
         fleet_view,

@@ -13,6 +13,7 @@ from control_plane.identifiers.identifier import Identifier
 from control_plane.identity.pepper_ring import DirectorySecrets, PepperRing, StoredPepper
 from control_plane.store.grouped_store import GroupedStore
 from control_plane.store.port import Compare, KeyValue, Put, Target, Txn
+from control_plane.store.shared_lease import SharedLease
 from provisioner.directory.accounts import AccountStore, SharedAccountStore
 from provisioner.directory.claim_budgets import ClaimBudgets
 from provisioner.directory.claim_rules import QUARANTINE_MS
@@ -22,7 +23,6 @@ from provisioner.directory.offers import OfferSigner
 from provisioner.directory.proofs import Proofs
 from provisioner.directory.proved_claims import ProvedClaims
 from provisioner.directory.registrar import Registrar
-from provisioner.directory.shared_lease import SharedLease
 from provisioner.ledger.assignment import encode_assignment
 
 TENANT = "talk"

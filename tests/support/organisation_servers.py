@@ -7,9 +7,9 @@ from typing import Any
 from control_plane.identifiers.identifier import Identifier
 from control_plane.identifiers.uris import read_any
 from control_plane.store.port import Txn, TxnResult
+from control_plane.store.shared_lease import SharedLease
 from provisioner.directory.accounts import ActingUnit, SharedAccountStore
 from provisioner.directory.claim_budgets import ClaimBudgets
-from provisioner.directory.shared_lease import SharedLease
 from provisioner.organisations.actors import Actor
 from provisioner.organisations.addressed import AddressedReader
 from provisioner.organisations.domain import Domain

@@ -28,7 +28,7 @@ def latency_document(one: pb.LatencyEstimate) -> dict[str, Any]:
 def latencies_table(documents: list[dict[str, Any]]) -> RenderableType:
     """A row for each."""
     if not documents:
-        return "this server knows none: too few networks of a place have reported"
+        return "none are known: too few networks of a place have reported"
     table = Table(
         fold("place"), whole("unit"), number("ms"), number("clients"), number("networks"),
         number("last, s ago"),

@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provisioner.latencies.estimates import (
+    MOST_CLIENTS,
+    LatencyEstimates,
+    MeasuredCells,
+)
+from provisioner.latencies.voices import (
     FORGOTTEN_S,
     HALF_LIFE_S,
     LEAST_NETWORKS,
-    MOST_CLIENTS,
     MOST_NETWORKS,
-    LatencyEstimates,
-    MeasuredCells,
     capped,
 )
 
