@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput, Refused
@@ -129,6 +130,7 @@ class PolicyMoves:
         ways: tuple[Way, ...] = (),
         undoes: str = "",
     ) -> MoveJob:
+        await self._end_forgotten(tenant, stands)
         return await self._job_store.create(
             MoveJob(
                 id=policy_job_id(kind, tenant, of_version),
@@ -145,16 +147,32 @@ class PolicyMoves:
             replaced=self._forgotten(tenant, stands),
         )
 
-    def _forgotten(self, tenant: str, stands: int) -> list[str]:
-        """Ended jobs of versions that are not kept any more."""
+    def _of_forgotten(self, tenant: str, stands: int) -> list[tuple[MoveJob, int]]:
+        """Jobs of versions that are not kept any more, with their revisions."""
         return [
-            job.id
-            for job, _ in self._job_store.jobs.values()
+            (job, revision)
+            for job, revision in self._job_store.jobs.values()
             if job.kind in OF_POLICIES
             and job.tenant == tenant
-            and not job.is_open
             and job.policy_version <= stands - KEPT_VERSIONS
         ]
+
+    def _forgotten(self, tenant: str, stands: int) -> list[str]:
+        """Of these, those that have ended."""
+        return [job.id for job, _ in self._of_forgotten(tenant, stands) if not job.is_open]
+
+    async def _end_forgotten(self, tenant: str, stands: int) -> None:
+        """Ends those that wait: so a tenant has no more jobs than versions that are kept, of each
+        kind. One that an operator lets go on by a newer version at this moment does so."""
+        for job, revision in self._of_forgotten(tenant, stands):
+            if job.is_open:
+                ended = replace(
+                    job,
+                    state=JobState.CANCELLED,
+                    end_ms=int(self._wall() * 1000),
+                    message=f"version {job.policy_version} of the policy is not kept any more",
+                )
+                await self._job_store.write(ended, revision)
 
     async def _in_force(self, tenant: str, version: int) -> tuple[int, Compare]:
         """Raises Conflict where it is not `version`; 0: any."""

@@ -85,6 +85,7 @@ class PinRegistry:
             if owner is None and tenant != DEFAULT_TENANT.id:
                 raise NotFound(f"there is no tenant {tenant}")
             if record is None and pair is None:
+                await self._tell_clusters_again()
                 return None
             count = int(count_pair.value) if count_pair is not None else 0
             count += (record is not None) - (pair is not None)
@@ -113,6 +114,14 @@ class PinRegistry:
                     await raise_fence(cluster, keys.POLICIES_FENCE, result.revision)
                 return result.revision
         raise Conflict(f"others keep pinning clients of tenant {tenant}; try again")
+
+    async def _tell_clusters_again(self) -> None:
+        """Of the last change: whoever asks once more may have heard that a cluster was away."""
+        if not self._clusters:
+            return
+        fence = await self._store.get(keys.POLICIES_FENCE)
+        for cluster in self._clusters if fence is not None else ():
+            await raise_fence(cluster, keys.POLICIES_FENCE, _revision(fence))
 
 
 def _revision(pair: KeyValue | None) -> int:

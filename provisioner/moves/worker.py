@@ -1,10 +1,10 @@
 """Worker: carries out one job, for as long as this server owns it.
 
-It pages through the assignments in the order of their keys and moves those that the job is
-about, slice by slice, at the job's rate. How far it has come is written now and then, never
-for each client: a worker that dies is replaced by another one that begins at the last cursor
-and finds those who have moved already gone. A pass begins anew until nobody is left; so a
-client that was assigned late, behind the cursor, is found as well.
+It pages through the assignments, of its tenant alone where it has one, in the order of their keys
+and moves those that the job is about, slice by slice, at the job's rate. How far it has come is
+written now and then, never for each client: a worker that dies is replaced by another one that
+begins at the last cursor and finds those who have moved already gone. A pass begins anew until
+nobody is left; so a client that was assigned late, behind the cursor, is found as well.
 
 A job of a policy goes by one version of it, and moves nobody once another one is in force: it
 pauses itself, says so, and begins its pass anew when an operator lets it go on by that one.
@@ -81,6 +81,8 @@ class Worker:
         self._clock = clock
         self._wall = wall
         self._job_clients = JobClients(fleet_view, mover)
+        tenant = owned.job.tenant
+        self._prefix = keys.assignment(tenant, "") if tenant else keys.ASSIGNMENTS
         self._ways = WaysLeft(owned.job.ways) if owned.job.kind is JobKind.POLICY else None
         self._limiter = RateLimiter(owned.job.rate_per_s, clock())
 
@@ -182,7 +184,7 @@ class Worker:
         """Each page as it is when its turn comes: what was assigned, released or moved since
         the pass began shows, and no history has to be kept for it."""
         return await read_when_available(
-            lambda: self._clients.range(keys.ASSIGNMENTS, start_after=after, limit=self._page)
+            lambda: self._clients.range(self._prefix, start_after=after, limit=self._page)
         )
 
     async def _permitted(self, requests: Sequence[MoveRequest]) -> int:

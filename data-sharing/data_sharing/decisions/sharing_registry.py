@@ -170,7 +170,8 @@ class SharingRegistry:
                 withdrawn_position=bounds(db, tenant).last,
             )
             sharing_tables.put_consent(db, ended)
-            self._forget(db, ended)
+            if not ended.held_at_none:  # else nothing was shown by it, and nobody loses anything
+                self._forget(db, ended)
             self._worker.consents.drop(tenant, subject)
             return ended
 

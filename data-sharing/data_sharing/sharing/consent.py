@@ -43,6 +43,11 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
         ended = self.withdrawn_ms is not None and position > self.withdrawn_position
         return position > self.given_position and not ended
 
+    @property
+    def held_at_none(self) -> bool:
+        """Whether it is withdrawn, and no event came while it was not."""
+        return self.withdrawn_ms is not None and self.withdrawn_position <= self.given_position
+
     def about(self, feed: str, purpose: str) -> bool:
         """Whether it is about reading this feed for that."""
         return self.purpose == purpose and self.feed in ("", feed)

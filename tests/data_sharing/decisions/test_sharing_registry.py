@@ -12,6 +12,7 @@ from control_plane.errors import NotFound, Refused
 from data_sharing.decisions import sharing_tables
 from data_sharing.feeds.log_tables import record_at
 from data_sharing.sharing.consent import MOST_OF_SUBJECT
+from data_sharing.sharing.policies import Memory
 from tests.support.consenting_users import PURPOSE, RULE, governed, policy
 from tests.support.decisions_harness import event
 from tests.support.rule_harness import TENANT
@@ -49,6 +50,26 @@ async def test_what_is_not_at_the_users_key_is_forgotten_for_all(tmp_path: Path)
         await made.sharing.withdraw(TENANT, "k", lamp.id)
         await made.publish(4, key="ben")
         assert made.settings == [1, 3, 4]
+
+
+async def test_who_gives_and_withdraws_between_two_events_takes_nothing_from_others(
+    tmp_path: Path,
+) -> None:
+    """Any user may do so with its own ticket, as often as its quota lets it."""
+    road = RULE.replace("feed: traffic}", "feed: traffic, key: '\"road\"'}")
+    async with governed(tmp_path) as made:
+        made.rules(road)
+        await made.sharing.apply(TENANT, [policy()])
+        await made.consent("ben")
+        await made.publish(2, key="ben")
+        suspended = Memory(TENANT, "rule", "suspended")
+        made.suspended = [suspended]
+        before = made.harness.worker.rules.policies
+        for one in await made.consent("mallory"):
+            await made.sharing.withdraw(TENANT, "mallory", one.id)
+        assert made.harness.worker.rules.policies is before
+        await made.publish(4, key="ben")
+        assert made.settings == [2, 6]
 
 
 @pytest.mark.parametrize("mask", [{"prefix": 2}, "hash"])

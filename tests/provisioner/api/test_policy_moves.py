@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from provisioner.api.resumed_jobs import resumed_by
 from provisioner.applied_policies.registry import KEPT_VERSIONS, PolicyRegistry
 from provisioner.moves.ways import MOST_WAYS
 from provisioner.placement.filters import PlacementPolicy
-from tests.support.moves_harness import MovesHarness, at_work, fleet, settle_in, tenant
+from tests.support.moves_harness import MovesHarness, at_work, fleet, settle_in, tenant, until
 
 WAY = Way("dublin", "virginia", 5)
 
@@ -150,6 +151,23 @@ async def test_jobs_of_versions_that_are_not_kept_go_with_the_next_one(tmp_path:
         await on.moves.move("t", 0, [WAY], 0.0)
         names = {one.id for one in await on.harness.job_store.list(with_ended=True)}
         assert names == {f"policy-t-v{KEPT_VERSIONS + 1}"}
+
+
+async def test_jobs_that_wait_are_no_more_than_versions_that_are_kept(tmp_path: Path) -> None:
+    """Whoever applies a policy and begins a job, again and again, leaves no more than that."""
+    async with parts(tmp_path) as on:
+        for version in range(1, KEPT_VERSIONS + 4):
+            await on.apply()
+            job = await on.moves.move("t", version, [WAY], 0.0)
+            await until(partial(_seen, on, job.id), bool, job.id)
+        open_jobs = {one.id for one in await on.harness.job_store.list(with_ended=False)}
+        assert open_jobs == {f"policy-t-v{n}" for n in range(4, KEPT_VERSIONS + 4)}
+        ended, _ = await on.harness.job_store.get("policy-t-v3")
+        assert ended.message == "version 3 of the policy is not kept any more"
+
+
+async def _seen(on: Parts, job: str) -> bool:
+    return job in on.harness.job_store.jobs
 
 
 async def test_a_job_goes_on_by_the_version_in_force_alone(tmp_path: Path) -> None:

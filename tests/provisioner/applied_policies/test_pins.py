@@ -13,7 +13,7 @@ from control_plane.errors import NotFound, Refused
 from control_plane.fleet.records import encode_tenant
 from control_plane.fleet.unit import TenantId, TenantSpec
 from control_plane.store.embedded import EmbeddedStore
-from control_plane.store.port import KeyValue, Put, Txn, unchanged
+from control_plane.store.port import KeyValue, Put, StoreUnavailable, Txn, unchanged
 from provisioner.applied_policies.effect import effect_of
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.applied_policies.pin_record import pin_key
@@ -21,6 +21,7 @@ from provisioner.applied_policies.pin_registry import PinRegistry
 from provisioner.ledger.assignment import encode_assignment
 from provisioner.placement.attributes import with_attributes
 from provisioner.placement.filters import PlacementPolicy, why_forbidden
+from tests.support.fakes.faulty_store import FaultyStore
 from tests.support.fleets import at, fleet
 from tests.support.policies import client, compiled
 
@@ -176,6 +177,22 @@ async def test_the_fence_of_each_cluster_asks_for_what_is_known_as_of_the_change
         assert int((await cluster.get(keys.POLICIES_FENCE)).value) == revision
         revision = await pins.unpin("acme", "anna")
         assert int((await cluster.get(keys.POLICIES_FENCE)).value) == revision
+    finally:
+        await cluster.close()
+
+
+async def test_a_cluster_that_was_away_is_told_when_it_is_asked_once_more(store, tmp_path):
+    cluster = await EmbeddedStore.open(tmp_path / "cluster.db")
+    try:
+        away = FaultyStore(cluster, when=lambda txn: True)
+        pins = PinRegistry(store, wall=time.time, assignment_clusters=[away])
+        await pin(pins)
+        away.faults.append("refused")
+        with pytest.raises(StoreUnavailable):
+            await pins.unpin("acme", "anna")
+        assert await pins.unpin("acme", "anna") is None
+        fence = await store.get(keys.POLICIES_FENCE)
+        assert int((await cluster.get(keys.POLICIES_FENCE)).value) == fence.mod_revision
     finally:
         await cluster.close()
 

@@ -16,6 +16,7 @@ from control_plane import keys
 from control_plane.errors import Refused
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob, Way, policy_job_id
 from control_plane.store.embedded import EmbeddedStore
+from control_plane.store.port import Page
 from provisioner.moves.job_clients import JobClients
 from provisioner.moves.mover import REPLACED
 from provisioner.moves.ways import WaysLeft
@@ -133,6 +134,31 @@ async def test_a_job_whose_policy_was_replaced_pauses_until_it_may_go_on_by_the_
         done = await harness.ended(JOB)
         assert (done.state, done.moved) == (JobState.DONE, len(CLIENTS))
         assert await harness.counts() == {"virginia": len(CLIENTS)}
+
+
+class Reads:
+    """A store that notes where keys are read."""
+
+    def __init__(self, store: EmbeddedStore) -> None:
+        self._store = store
+        self.prefixes: set[bytes] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def range(self, prefix: bytes, **more: Any) -> Page:
+        self.prefixes.add(prefix)
+        return await self._store.range(prefix, **more)
+
+
+async def test_a_tenants_job_reads_no_clients_of_others(store: EmbeddedStore) -> None:
+    reads = Reads(store)
+    async with at_work(reads) as harness:
+        harness.policy = off("dublin", version=2)
+        await harness.job_store.create(job(Way("dublin", "virginia", len(CLIENTS))))
+        assert (await harness.ended(JOB)).moved == len(CLIENTS)
+        read = {one for one in reads.prefixes if one.startswith(keys.ASSIGNMENTS)}
+        assert read == {keys.assignment("t", "")}
 
 
 async def test_no_move_that_is_under_way_goes_by_another_version(store: EmbeddedStore) -> None:
