@@ -26,17 +26,19 @@ SOME, HALF, BATCH = 1_500, 750, 150
 WITHIN_S = 180.0
 PASSING = {  # at which passing; those of every transaction are passed while it starts as well
     "changelog.capture.before": 9, "changelog.append.before": 6, "changelog.append.after": 6,
-    "changelog.committed": 9, "changelog.batch.part": 1,
+    "changelog.committed": 9, "changelog.batch.part": 3,
 }  # fmt: skip
 LONG_LEASE_S = 16.0  # looked at every 2.7 s
 TIMES = ("--max-late-s=9e9", "--max-ahead-s=9e9")
 PUBLISHING = ("decide.events.before", "decide.events.after", *faultpoints.REPLICATING)
-SMALL_MESSAGES = "max_payload: 160KB"  # a commit of 150 events is several; a snapshot's piece fits
+SMALL_MESSAGES = "max_payload: 160KB"  # a snapshot's piece fits, and no event of LARGE bytes
+LARGE = 200_000  # so one event alone is a commit of several messages, however fast a server decides
 
 
 def arguments(cluster: NatsCluster, partition: str, lease_s: float = 1.0) -> list[str]:
     return [
         *worker_arguments(cluster, replicas=1, lease_s=lease_s), f"--feeds-partition={partition}",
+        f"--max-event-bytes={LARGE + 10_000}",
     ]  # fmt: skip
 
 
@@ -46,13 +48,12 @@ def publishing(
     partition: str,
     count: int,
     *,
-    batch: int = BATCH,
     lease_s: float = 1.0,
     **more,
 ) -> Publishing:
     return Publishing(
         folder, count, arguments=arguments(cluster, partition, lease_s), within_s=WITHIN_S,
-        batch=batch, **more,
+        batch=BATCH, **more,
     )  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def killed_while_it_publishes(folder: Path, cluster: NatsCluster, point: str) ->
     run = publishing(
         folder / "first", cluster, point.replace(".", "-"), SOME,
         environment={faultpoints.VARIABLE: f"{point}:{PASSING.get(point, 3)}"},
-        successors=[folder / "second"], batch=1_000 if point == "changelog.batch.part" else BATCH,
+        successors=[folder / "second"], filling=LARGE if point == "changelog.batch.part" else 0,
     )  # fmt: skip
     run.run()
     assert run.deaths == 1

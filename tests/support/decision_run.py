@@ -92,9 +92,13 @@ BATCH = 500
 START_S = 1_795_000_000
 
 
-def reading(number: int, *, poison_every: int = 997) -> cloudevents_pb2.CloudEvent:
-    """The same event for the same number, always."""
+def reading(
+    number: int, *, poison_every: int = 997, filling: int = 0
+) -> cloudevents_pb2.CloudEvent:
+    """The same event for the same number, always. filling: bytes in it that no rule reads."""
     data: dict[str, Any] = {"value": (number * 7919) % 10_007 / 100.07}
+    if filling:
+        data["filling"] = "x" * filling
     if number % poison_every == poison_every - 1:
         data["note"] = "not a number"
     event = cloudevents_pb2.CloudEvent(
@@ -124,15 +128,17 @@ class Publishing:
         within_s: float = 60.0,
         pause_s: float = 0.0,
         batch: int = BATCH,
+        filling: int = 0,
     ) -> None:
         """arguments: of the server, besides; successors: folders on which it is started anew, in
         turn, instead of its own; within_s: for one batch to be answered; pause_s: between two;
-        batch: events in one."""
+        batch: events in one; filling: bytes in the first event of each that no rule reads."""
         self._folders = [folder, *successors]
         for one in self._folders:
             one.mkdir(parents=True, exist_ok=True)
         self._arguments = arguments
         self._within_s, self._pause_s, self._size = within_s, pause_s, batch
+        self._filling = filling
         self.answered: list[float] = []  # when each batch was, monotonic s
         self.count = count
         self._environment = environment
@@ -222,7 +228,12 @@ class Publishing:
 
     def _batch(self, server: SharingServer, start: int, *, kill: bool) -> SharingServer:
         numbers = range(start, min(start + self._size, self.count))
-        request = feeds.PublishBatchRequest(events=map(reading, numbers))
+        request = feeds.PublishBatchRequest(
+            events=(
+                reading(number, filling=0 if number > start else self._filling)
+                for number in numbers
+            )
+        )
         while True:
             with grpc.insecure_channel(server.address) as channel:
                 call = feed_pb2_grpc.FeedServiceStub(channel).PublishBatch.future(
