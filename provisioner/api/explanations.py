@@ -9,6 +9,8 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.applied_policies.pin_record import PinRecord
 from provisioner.geo.location import Location
+from provisioner.latencies.keeper import LatencyKeeper
+from provisioner.latencies.voices import Estimate
 from provisioner.placement.explanation import Explanation, UnitVerdict
 from provisioner.placement_hooks.hooked_policies import SaidByHook
 from provisioner.policy.compiled import client_of
@@ -33,12 +35,19 @@ async def explained(
     said: SaidByHook | None = None,
     *,
     with_rules: bool,
+    latencies: LatencyKeeper | None = None,
 ) -> pb.ExplainPlacementResponse:
     """The answer, without what the client has now. client_key: as `with_attributes` has it.
-    with_rules: whether the caller may see the policy's rules; said: by its hook, None: it has none.
+    with_rules: whether the caller may see the policy's rules, and what of other clients is known of
+    latencies; said: by its hook, None: it has none.
     Raises TimeoutError."""
     client_id = client_of(client_key)
     response = explanation_to_proto(location, how, explanation)
+    if latencies is not None and with_rules:
+        measured = latencies.believed.estimates.get(location.cell, {})
+        for unit in response.units:
+            if known := measured.get(unit.unit_id):
+                unit.measured.CopyFrom(measured_to_proto(known))
     compiled = policies.compiled(tenant) if policies is not None and with_rules else None
     policy = None
     if compiled is not None:
@@ -58,6 +67,16 @@ async def explained(
     if pin is not None:
         response.sentence += f"; it is pinned to {pin.unit or 'a unit that cannot be read'}"
     return response
+
+
+def measured_to_proto(known: Estimate) -> pb.MeasuredFigure:
+    """What clients of one place measured to a unit."""
+    return pb.MeasuredFigure(
+        round_trip=duration(known.ms / 1_000.0),
+        reports=known.reports,
+        networks=known.networks,
+        age=duration(known.age_s),
+    )
 
 
 def pin_to_proto(pin: PinRecord) -> pb.ExplainedPin:

@@ -39,6 +39,7 @@ from provisioner.api.recorded_decision import recorded_decision
 from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provision, told_attributes
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.fleet_view import FleetView
+from provisioner.latencies.keeper import LatencyKeeper
 from provisioner.ledger.assignment import AssignmentRecord
 from provisioner.placement.attributes import NO_ATTRIBUTES, with_attributes
 from provisioner.policy.told_attributes import told_anew
@@ -84,9 +85,11 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         quotas: Quotas,
         policies: FollowedPolicies | None = None,
         networks: NetworkFinder | None = None,
+        latencies: LatencyKeeper | None = None,
     ) -> None:
         self._policies = policies
         self._networks = networks
+        self._latencies = latencies
         self._provisioner = provisioner
         self._assignments = assignments
         self._answers = answers
@@ -373,7 +376,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         explanation = self._provisioner.placer.explain(tenant.id, key, location, recorded_km)
         response = await explained(
             tenant.id, key, location, how, explanation, self._policies,
-            said, with_rules=proof.sees_rules,
+            said, with_rules=proof.sees_rules, latencies=self._latencies,
         )  # fmt: skip
         if stale:
             response.stale = True

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from provisioner.geo.location import Location
 from provisioner.latencies.estimates import LatencyEstimates, MeasuredCells
-from provisioner.latencies.plausible import why_implausible
+from provisioner.latencies.plausible import ReportOutcome, why_implausible
 from provisioner.latencies.shared_voices import OthersVoices, chunk_of, digest_of
 from provisioner.latencies.voices import Estimate, Pair, Voice, joined
 from provisioner.placement.fleet import PlacementUnit
@@ -45,7 +45,7 @@ class LatencyKeeper:
         self.others = OthersVoices()
         self.changed: dict[int, None] = {}
         self.believed = self._told = MeasuredCells({})
-        self.accepted = self.refused = 0
+        self.outcomes = dict.fromkeys(ReportOutcome, 0)
 
     def wait_s(self, client: str, network: str) -> float:
         """How long until a client may report again; 0.0: it may now, and this counts as a report.
@@ -59,6 +59,10 @@ class LatencyKeeper:
         if count >= NETWORK_REPORTS:
             wait = max(wait, begun + REPORT_AFTER_S - now)
         if wait > 0.0:
+            early = since < REPORT_AFTER_S
+            self.outcomes[
+                ReportOutcome.CLIENT_TOO_EARLY if early else ReportOutcome.NETWORK_TOO_OFTEN
+            ] += 1
             return wait
         _keep(self._clients, client, now, MOST_CLIENTS)
         _keep(self._networks, network, (begun, count + 1), MOST_NETWORKS)
@@ -79,14 +83,15 @@ class LatencyKeeper:
             unit = offered.get(name)
             if unit is None:
                 refused[name] = "the client was not offered this unit"
+                self.outcomes[ReportOutcome.NOT_OFFERED] += 1
                 continue
             if why := why_implausible(ms, location, unit.latitude, unit.longitude):
-                refused[name] = why
+                outcome, refused[name] = why
+                self.outcomes[outcome] += 1
                 continue
             self._estimates.record(location.cell, name, voice, client, ms, self._clock())
             self.changed.setdefault(chunk_of(location.cell))
-        self.refused += len(refused)
-        self.accepted += len(measured) - len(refused)
+            self.outcomes[ReportOutcome.ACCEPTED] += 1
         return refused
 
     async def voices_of(self, chunks: Collection[int]) -> dict[int, dict[Pair, list[Voice]]]:

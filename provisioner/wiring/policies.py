@@ -10,13 +10,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from prometheus_client.registry import Collector
+
 from control_plane.offloading.pool import ProcessPool
 from control_plane.serving.server import Service
 from provisioner.api import latency_service, pin_service, policy_service
 from provisioner.api.callers import Callers
 from provisioner.api.client_proofs import ClientProofs
+from provisioner.api.latency_metrics import LatencyMetrics
 from provisioner.api.latency_service import LatencyService
 from provisioner.api.pin_service import PinService
+from provisioner.api.policy_metrics import PolicyMetrics
 from provisioner.api.policy_moves import PolicyMoves
 from provisioner.api.policy_service import PolicyService
 from provisioner.api.policy_simulations import LIMITS, TASKS, WAITING_OF_TENANT, PolicySimulations
@@ -44,6 +48,7 @@ class PolicyParts:
     latency_keeper: LatencyKeeper
     latency_sharing: LatencySharing
     processes: ProcessPool
+    collectors: tuple[Collector, ...]
 
     def served(self) -> tuple[Service, ...]:
         """What a server serves of it."""
@@ -117,7 +122,7 @@ def build_policies(
         state.fleet_view,
         state.client_keys,
     )
-    keeper = LatencyKeeper(state.fleet_view.measured, clock=time.monotonic)
+    keeper = state.latencies
     sharing = LatencySharing(
         state.store,
         keeper,
@@ -142,4 +147,8 @@ def build_policies(
         latency_keeper=keeper,
         latency_sharing=sharing,
         processes=processes,
+        collectors=(
+            PolicyMetrics(state.policies, state.hooked.hooks),
+            LatencyMetrics(keeper, sharing),
+        ),
     )

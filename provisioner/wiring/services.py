@@ -60,7 +60,6 @@ from provisioner.api.http_routes import OPENAPI, ROUTES, openapi
 from provisioner.api.ledger_metrics import LedgerMetrics
 from provisioner.api.lookup_calls import LookupCalls
 from provisioner.api.metrics import ProvisionerMetrics
-from provisioner.api.policy_metrics import PolicyMetrics
 from provisioner.api.provision_admission import ProvisionAdmission
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
@@ -186,6 +185,7 @@ def build_services(
         store_status=state.store_status,
         quotas=quotas,
         policies=state.policies,
+        latencies=state.latencies,
         networks=NetworkFinder(
             use_case.provisioner.locator, use_case.provisioner.placer, state.policies.is_alike
         ),
@@ -377,7 +377,7 @@ def build_services(
             LedgerMetrics(state.ledger),
             DirectoryMetrics(directory, pages.outcomes),
             organisations.collector,
-            PolicyMetrics(state.policies, state.hooked.hooks),
+            *policies.collectors,
             UnitMetrics(fleet_view, use_case.provisioner.placer, state.ledger),
             StoreMetrics(state.store_statistics),
             ServingMetrics(server),

@@ -25,6 +25,7 @@ from control_plane.store.status import StoreStatus
 from control_plane.supervision import Supervisor
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.fleet_view import FleetView
+from provisioner.latencies.keeper import LatencyKeeper
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.fences import Fences
 from provisioner.ledger.policy_fence import PolicyFence
@@ -66,6 +67,7 @@ class ServerState:
     fleet_view: FleetView
     policies: FollowedPolicies
     hooked: HookedPolicies  # the same, with what their hooks say
+    latencies: LatencyKeeper
     registry: UnitRegistry
     store_status: StoreStatus
     keeper: SnapshotKeeper | None
@@ -170,6 +172,7 @@ async def read_state(
         fleet_view=fleet_view,
         policies=policies,
         hooked=build_hooks(settings, policies, supervisor, stack),
+        latencies=LatencyKeeper(fleet_view.measured, clock=time.monotonic),
         registry=UnitRegistry(
             store,
             clock=time.monotonic,

@@ -31,6 +31,7 @@ from homeport.values import (
     Explanation,
     Location,
     LocationSource,
+    MeasuredFigure,
     PlacementVerdict,
     ProvisionResult,
     RecordedDecision,
@@ -251,6 +252,7 @@ def explanation_of(response: pb.ExplainPlacementResponse) -> Explanation:
                 load=unit.load,
                 rank=unit.rank,
                 bias=unit.bias,
+                measured=_measured(unit.measured) if unit.HasField("measured") else None,
             )
             for unit in response.units
         ),
@@ -265,6 +267,15 @@ def explanation_of(response: pb.ExplainPlacementResponse) -> Explanation:
         policy=_explained_policy(response.policy) if response.HasField("policy") else None,
         sentence=response.sentence,
         pin=_explained_pin(response.pin) if response.HasField("pin") else None,
+    )
+
+
+def _measured(message: pb.MeasuredFigure) -> MeasuredFigure:
+    return MeasuredFigure(
+        ms=message.round_trip.ToNanoseconds() / 1e6,
+        reports=message.reports,
+        networks=message.networks,
+        age_s=message.age.ToNanoseconds() / 1e9,
     )
 
 

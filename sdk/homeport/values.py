@@ -133,6 +133,17 @@ class PlacementVerdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredFigure:
+    """What clients of one place measured to a unit. ms: the round trip; reports: of so many
+    clients; networks: in so many; age_s: since the last report."""
+
+    ms: float
+    reports: int
+    networks: int
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsideredUnit:
     """One unit that placement considered for a client."""
 
@@ -143,6 +154,7 @@ class ConsideredUnit:
     load: float  # share of capacity in use, 0.0 to 1.0
     rank: int  # 1 is best; 0: excluded
     bias: float = 0.0  # by the policy's ranking, per cent: above 0 it counts as nearer
+    measured: MeasuredFigure | None = None  # told to viewers; None: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

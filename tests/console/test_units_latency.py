@@ -9,10 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import homeport
+from console.cli.views.homes import explanation_document, explanation_view
 from tests.support import servers
 from tests.support.command_line import CommandLine
+from tests.support.filled_views import explanation
 
 
 def test_a_client_measures_what_it_is_offered_and_is_told_what_became_of_it(
@@ -38,3 +41,14 @@ def test_a_client_measures_what_it_is_offered_and_is_told_what_became_of_it(
         assert (ran.code, ran.document) == (0, [])
         ran = cli("units", "latency", "--server", made.address)
         assert "too few networks of a place have reported" in ran.out
+
+
+def test_explain_says_who_measured_and_when() -> None:
+    told = explanation_document("anna", explanation())
+    assert told["units"][0]["measured"] == {
+        "ms": 1234.5, "reports": 72, "networks": 12, "age_s": 21_599,
+    }  # fmt: skip
+    console = Console(width=200, record=True)
+    console.print(explanation_view("anna", explanation()))
+    said = " ".join(console.export_text().split())
+    assert "measured by 72 clients" in said

@@ -111,6 +111,7 @@ def explanation() -> homeport.Explanation:
         homeport.ConsideredUnit(
             unit_id=f"{rank}-{UNIT}"[:63], verdict=homeport.PlacementVerdict.RANKED, rank=rank,
             distance_km=12_345.6, load=0.987, reason=TEXT,
+            measured=homeport.MeasuredFigure(ms=1_234.5, reports=72, networks=12, age_s=21_599.0),
         )
         for rank in (1, 2, 0)
     ]  # fmt: skip

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ExplainedPin,
         Explanation,
         LocationSource,
+        MeasuredFigure,
         RecordedDecision,
     )
 
@@ -148,11 +149,33 @@ def explanation_document(client: str, explanation: Explanation) -> dict[str, Any
                 "distance_km": rounded_km(unit.distance_km),
                 "load": unit.load,
                 "bias": unit.bias or None,
+                "measured": _measured_document(unit.measured),
                 "reason": unit.reason,
             }
             for unit in explanation.units
         ],
     }
+
+
+def _measured_document(measured: MeasuredFigure | None) -> dict[str, Any] | None:
+    if measured is None:
+        return None
+    return {
+        "ms": round(measured.ms, 1),
+        "reports": measured.reports,
+        "networks": measured.networks,
+        "age_s": round(measured.age_s),
+    }
+
+
+def _measured_words(measured: MeasuredFigure | None) -> str:
+    """What a reason is followed by."""
+    if measured is None:
+        return ""
+    return (
+        f"; {measured.ms:,.0f} ms were measured by {measured.reports:,} clients in "
+        f"{measured.networks:,} networks, the last {measured.age_s:,.0f} s ago"
+    )
 
 
 def _pin_document(pin: ExplainedPin | None) -> dict[str, Any] | None:
@@ -254,7 +277,7 @@ def explanation_view(client: str, explanation: Explanation) -> RenderableType:
             f"[bold green]{escape(unit.unit_id)}[/]" if chosen else escape(unit.unit_id),
             kilometres(unit.distance_km),
             f"{load_bar(unit.load, width=6)} {unit.load:>4.0%}",
-            escape(unit.reason),
+            escape(unit.reason + _measured_words(unit.measured)),
             style="dim" if excluded else "",
         )
     where, current = explanation.location, explanation.current

@@ -5,27 +5,36 @@ from __future__ import annotations
 import pytest
 
 from provisioner.geo.location import NOWHERE, Location
-from provisioner.latencies.plausible import network_of, why_implausible
+from provisioner.latencies.plausible import ReportOutcome, network_of, why_implausible
 from tests.support.fleets import at
 
+FASTER, RANGE = ReportOutcome.FASTER_THAN_LIGHT, ReportOutcome.OUT_OF_RANGE
+UNKNOWN = ReportOutcome.NO_POSITION
 BERLIN = at(52.5, 13.4, country="DE", uncertainty_km=20.0)
 
 
 @pytest.mark.parametrize(
-    ("ms", "location", "told"),
+    ("ms", "location", "outcome", "told"),
     [
-        pytest.param(70.0, BERLIN, "", id="possible"),  # to Virginia, 6,700 km
-        pytest.param(30.0, BERLIN, "light needs", id="faster-than-light"),
-        pytest.param(30.0, at(52.5, 13.4, uncertainty_km=4_000.0), "", id="maybe-nearer"),
-        pytest.param(30.0, NOWHERE, "nobody knows", id="nobody-knows-where"),
-        pytest.param(0.0, NOWHERE, "a round trip takes", id="none"),
-        pytest.param(float("nan"), NOWHERE, "a round trip takes", id="no-number"),
-        pytest.param(1e9, NOWHERE, "a round trip takes", id="forever"),
+        pytest.param(70.0, BERLIN, None, "", id="possible"),  # to Virginia, 6,700 km
+        pytest.param(30.0, BERLIN, FASTER, "light needs", id="faster-than-light"),
+        pytest.param(30.0, at(52.5, 13.4, uncertainty_km=4_000.0), None, "", id="maybe-nearer"),
+        pytest.param(30.0, NOWHERE, UNKNOWN, "nobody knows", id="nobody-knows-where"),
+        pytest.param(0.0, NOWHERE, RANGE, "a round trip takes", id="none"),
+        pytest.param(float("nan"), NOWHERE, RANGE, "a round trip takes", id="no-number"),
+        pytest.param(1e9, NOWHERE, RANGE, "a round trip takes", id="forever"),
     ],
 )
-def test_what_cannot_be_is_told(ms: float, location: Location, told: str) -> None:
+def test_what_cannot_be_is_told(
+    ms: float, location: Location, outcome: ReportOutcome | None, told: str
+) -> None:
     found = why_implausible(ms, location, 38.9, -77.4)
-    assert found.startswith(told) if told else not found
+    if outcome is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found[0] is outcome
+        assert found[1].startswith(told)
 
 
 def test_addresses_of_one_network_are_one_voice() -> None:

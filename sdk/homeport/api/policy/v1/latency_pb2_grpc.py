@@ -64,8 +64,8 @@ class LatencyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListLatencies(self, request, context):
-        """What this server knows: estimates by cell of places and unit, those reported last first. Reads
-        only. Caller: a viewer. Errors: INVALID_ARGUMENT.
+        """What is known here, of this server's clients and those of others: estimates by cell of places
+        and unit, those reported last first. Reads only. Caller: a viewer. Errors: INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -711,6 +711,42 @@ class ExplainPlacementRequest(_message.Message):
 Global___ExplainPlacementRequest: _TypeAlias = ExplainPlacementRequest  # noqa: Y015
 
 @_typing.final
+class MeasuredFigure(_message.Message):
+    """What clients of one place measured to a unit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUND_TRIP_FIELD_NUMBER: _builtins.int
+    REPORTS_FIELD_NUMBER: _builtins.int
+    NETWORKS_FIELD_NUMBER: _builtins.int
+    AGE_FIELD_NUMBER: _builtins.int
+    reports: _builtins.int
+    """of so many clients"""
+    networks: _builtins.int
+    """in so many networks"""
+    @_builtins.property
+    def round_trip(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def age(self) -> _duration_pb2.Duration:
+        """since the last report"""
+
+    def __init__(
+        self,
+        *,
+        round_trip: _duration_pb2.Duration | None = ...,
+        reports: _builtins.int = ...,
+        networks: _builtins.int = ...,
+        age: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "round_trip", b"round_trip"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "networks", b"networks", "reports", b"reports", "round_trip", b"round_trip"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasuredFigure: _TypeAlias = MeasuredFigure  # noqa: Y015
+
+@_typing.final
 class ConsideredUnit(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -721,6 +757,7 @@ class ConsideredUnit(_message.Message):
     LOAD_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
     BIAS_FIELD_NUMBER: _builtins.int
+    MEASURED_FIELD_NUMBER: _builtins.int
     unit_id: _builtins.str
     verdict: Global___PlacementVerdict.ValueType
     reason: _builtins.str
@@ -733,6 +770,10 @@ class ConsideredUnit(_message.Message):
     """1 is best; 0: excluded"""
     bias: _builtins.float
     """by the policy's ranking, per cent: above 0 it counts as nearer"""
+    @_builtins.property
+    def measured(self) -> Global___MeasuredFigure:
+        """by clients of its place; for viewers; absent: not known"""
+
     def __init__(
         self,
         *,
@@ -743,10 +784,11 @@ class ConsideredUnit(_message.Message):
         load: _builtins.float = ...,
         rank: _builtins.int = ...,
         bias: _builtins.float = ...,
+        measured: Global___MeasuredFigure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["measured", b"measured"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bias", b"bias", "distance_km", b"distance_km", "load", b"load", "rank", b"rank", "reason", b"reason", "unit_id", b"unit_id", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bias", b"bias", "distance_km", b"distance_km", "load", b"load", "measured", b"measured", "rank", b"rank", "reason", b"reason", "unit_id", b"unit_id", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
