@@ -49,6 +49,15 @@ class FairQueue(Generic[T]):
                 return tenant, entry
         return None
 
+    def discard(self, tenant: str, entry: T) -> None:
+        """Nobody wants it any more; nothing happens where it was taken."""
+        waiting = self._waiting.get(tenant)
+        if waiting is None or entry not in waiting:
+            return
+        waiting.remove(entry)
+        if not waiting:
+            del self._waiting[tenant]
+
     def done(self, tenant: str) -> None:
         """What was taken for the tenant is done."""
         self._taken[tenant] -= 1

@@ -50,7 +50,7 @@ class _ChildGone(Exception):
     """The child process ended, or said what is no message."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry:
     """One task that waits or runs."""
 
@@ -113,10 +113,15 @@ class ProcessPool:
         limits = self._limits.get(task, self._default)
         message = frame([task, arguments, asdict(limits)])
         result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.add(tenant, _Entry(task, message, limits, subject, answer, result))
-        async with self._changed:
-            self._changed.notify()
-        return await result
+        entry = _Entry(task, message, limits, subject, answer, result)
+        self._queue.add(tenant, entry)
+        try:
+            async with self._changed:
+                self._changed.notify()
+            return await result
+        except asyncio.CancelledError:
+            self._queue.discard(tenant, entry)  # the tenant may have another one wait
+            raise
 
     # -- workers -----------------------------------------------------------------------
 

@@ -43,3 +43,18 @@ def test_what_waits_is_bounded_for_a_tenant_and_for_all() -> None:
         waiting.add("c", 5)
     assert waiting.take() == ("a", 1)
     waiting.add("c", 5)
+
+
+def test_what_nobody_wants_any_more_leaves_room() -> None:
+    waiting = queue(of_tenant=2, at_once=1)
+    for entry in (1, 2):
+        waiting.add("a", entry)
+    waiting.discard("a", 2)
+    waiting.add("a", 3)
+    assert waiting.take() == ("a", 1)
+    waiting.discard("a", 1)  # it is being done
+    waiting.discard("a", 3)
+    waiting.discard("b", 4)
+    assert len(waiting) == 0
+    waiting.done("a")
+    assert waiting.take() is None

@@ -167,6 +167,22 @@ async def test_what_waits_is_bounded(tmp_path: Path) -> None:
         assert all(one is None or isinstance(one, Exhausted) for one in results)
 
 
+async def test_whoever_leaves_makes_room_for_the_next_one(tmp_path: Path) -> None:
+    end = str(tmp_path / "end")
+    async with pool_of(limits=TaskLimits(cpu_s=600.0, wall_s=600.0)) as pool:
+        runs = asyncio.create_task(_do(pool, "spin_while", end))
+        await _started(pool, waiting=0)
+        left = [asyncio.create_task(_do(pool, "echo", 1)) for _ in range(WAITING_OF_TENANT)]
+        await _started(pool, waiting=WAITING_OF_TENANT)
+        for one in left:
+            one.cancel()
+        await asyncio.wait(left)
+        again = asyncio.create_task(_do(pool, "echo", 2))
+        await _started(pool, waiting=1)
+        os.mknod(end)
+        assert (await again, await runs) == (2, None)
+
+
 async def test_a_pool_that_ends_answers_what_waits(tmp_path: Path) -> None:
     async with pool_of(limits=TaskLimits(cpu_s=600.0, wall_s=600.0)) as pool:
         ours = [asyncio.create_task(_do(pool, "spin_while", str(tmp_path / "e"))) for _ in range(3)]
