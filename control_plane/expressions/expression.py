@@ -7,12 +7,12 @@ A field that an event does not have is the commonest fault, and not a failure of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from cel_expr_python import cel
 
 from control_plane.expressions.cost import Loop
-from control_plane.expressions.direct import direct_of, read
+from control_plane.expressions.direct import Direct, direct_of, read
 from control_plane.expressions.tree import Node, Path, path_of
 
 _BOOL = cel.Type.BOOL
@@ -72,9 +72,12 @@ class Expression:
         self.units = units
         self.tree = tree
         self.path: Path | None = path_of(tree)
-        self._direct = direct_of(tree)
+        self._direct: Direct[Mapping[str, Any]] | Literal[False] | None = False
         self._compile = compile_again
-        self._compiled = compiled if self._direct is None and self.path is None else None
+        self._compiled = None
+        if compiled is not None:  # kept where nothing else can answer
+            self._direct = direct_of(tree)
+            self._compiled = compiled if self._direct is None and self.path is None else None
         self.loops = loops
 
     def _eval(self, bindings: Bindings) -> Any:
@@ -103,8 +106,11 @@ class Expression:
 
     def holds(self, bindings: Bindings) -> bool | Fault:
         """Whether it is true; a Fault also where it gives no truth value."""
-        if self._direct is not None:
-            said = self._direct(bindings.values)
+        direct = self._direct
+        if direct is False:  # many are never asked: rules that look at one event ask by it alone
+            direct = self._direct = direct_of(self.tree)
+        if direct is not None:
+            said = direct(bindings.values)
             if said is not None:
                 return said
         if self.loops and (fault := _too_long(self.loops, bindings.values)) is not None:

@@ -7,6 +7,8 @@ of its own audience is among these, and its purpose is the same.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from data_sharing.forecasts.spec import ForecastSpec
 from data_sharing.rules.spec import RuleSpec
 from data_sharing.sharing.audience import PLANS, RULES, Audience
@@ -17,10 +19,16 @@ def of_rule(spec: RuleSpec) -> Audience:
     readers = {spec.application or RULES}
     for effect in spec.do:
         readers.add(effect.invoke.application if effect.invoke is not None else PLANS)
-    return Audience(frozenset(readers), spec.purpose or "")
+    return _audience(frozenset(readers), spec.purpose or "")
 
 
 def of_forecast(spec: ForecastSpec) -> Audience:
     """The audience of a forecast."""
     readers = {RULES, *spec.readers, *((PLANS,) if spec.plans else ())}
-    return Audience(frozenset(readers), spec.purpose or "")
+    return _audience(frozenset(readers), spec.purpose or "")
+
+
+@lru_cache(maxsize=1_024)
+def _audience(readers: frozenset[str], purpose: str) -> Audience:
+    """Rules by the thousand have the same few."""
+    return Audience(readers, purpose)

@@ -106,11 +106,16 @@ class CompiledForecast:
         return audiences.of_forecast(self.spec)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class CompiledRule:
+class _Remembering:
+    """What has no slots, so that cached properties have a place; fields beside them do not: more
+    than some 30 names and each object has a whole table of its own, of 1.5 KiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CompiledRule(_Remembering):
     """reads: names of the variables that its expressions read. views: how they read events, by
     variable and feed. read_forecasts: fields by name. warnings: values that feeds' schemas allow
-    and on which it fails. Not slotted, because clauses are made when first asked for."""
+    and on which it fails."""
 
     tenant: str
     spec: RuleSpec

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from control_plane.expressions.clauses import clauses_of
 from control_plane.expressions.environment import Environment, ValueType
@@ -25,6 +26,13 @@ from data_sharing.rules.operands import Operand, json_types_of, of_kind, of_valu
 from data_sharing.rules.spec import RuleSpec, Value
 from data_sharing.rules.value_types import values_of
 from data_sharing.rules.windows import FIELDS as WINDOW_FIELDS
+
+MOST_SHARED = 64  # expressions of one feed that are shared
+_PATHS: WeakKeyDictionary[FeedSchema, dict[tuple[str, tuple[ValueType, ...]], EventExpression]] = (
+    WeakKeyDictionary()
+)
+"""Expressions that only read one path, as `event.key`, of which no rule has to be told anything.
+Nearly every rule has one of them."""
 
 
 class Schemas(Protocol):
@@ -49,12 +57,25 @@ class EventReader:
 
     def compile(self, text: str, field: str, *returns: ValueType) -> EventExpression:
         """Where it fails, an expression that nobody will evaluate."""
+        shared = _PATHS.setdefault(self._schema, {})
+        known = shared.get((text, returns))
+        if known is not None:
+            return known
         field = f"{self._at}.{field}"
+        warnings = list[str]()
+
+        def warn(said: str) -> None:
+            warnings.append(said)
+            self._faults.warn(said)
+
         with self._faults.gather():
             found = EVENT.compile(text, field=field, returns=returns)
-            check(found, {"event": self._schema}, field, _json_types(returns), self._faults.warn)
+            check(found, {"event": self._schema}, field, _json_types(returns), warn)
             self._operands.check(found, field)
-            return EventExpression(found, self._schema)
+            made = EventExpression(found, self._schema)
+            if found.path is not None and not warnings and len(shared) < MOST_SHARED:
+                shared[text, returns] = made
+            return made
         return EventExpression(EVENT.compile("false", field=field), self._schema)
 
     def optional(self, text: str | None, field: str) -> EventExpression | None:
@@ -243,6 +264,7 @@ def _environment(singles: tuple[str, ...], lists: tuple[str, ...], event: bool) 
     return Environment(variables)
 
 
+@cache
 def _json_types(kinds: tuple[ValueType, ...]) -> frozenset[str]:
     """What a field of an event must be to give such a result; empty: anything."""
     return frozenset(_JSON_TYPES[kind] for kind in kinds if kind in _JSON_TYPES)
