@@ -48,7 +48,7 @@ def test_explain_says_who_measured_and_when() -> None:
     assert told["units"][0]["measured"] == {
         "ms": 1234.5, "reports": 72, "networks": 12, "age_s": 21_599,
     }  # fmt: skip
-    console = Console(width=200, record=True)
+    console = Console(width=400, record=True)
     console.print(explanation_view("anna", explanation()))
     said = " ".join(console.export_text().split())
     assert "measured by 72 clients" in said
