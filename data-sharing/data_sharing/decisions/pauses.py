@@ -61,14 +61,12 @@ class Pauses:
             if self._registry.rule(tenant, rule_id).retired:
                 raise Refused(f"rule {rule_id} is retired; there is nothing to pause")
             now_ms = self._wall_ms()
-            try:
-                await self._database.transact(
-                    lambda db: pause_tables.put(
-                        db, tenant, rule_id, by=by, reason=reason, now_ms=now_ms
-                    )
-                )
-            finally:  # whatever is on disk decides
-                self._registry.refresh(tenant, [rule_id])
+
+            def work(db: sqlite3.Connection) -> None:
+                pause_tables.put(db, tenant, rule_id, by=by, reason=reason, now_ms=now_ms)
+                self._registry.in_force.refresh(db, tenant, [rule_id])
+
+            await self._database.transact(work)
 
     async def resume(self, tenant: str, rule_id: str, *, skip: bool = False) -> None:
         """What waits is decided, in order, and then what comes; skip: what waits now is not.
@@ -99,26 +97,19 @@ class Pauses:
         names, timers = self._database.read(read)
         for tenant, rule_id in names:
             async with self._registry.lock(tenant):
-                is_over = True
-                try:
-                    is_over = await self._database.transact(
-                        partial(self._some, tenant=tenant, rule_id=rule_id)
-                    )
-                finally:
-                    if is_over:  # whatever is on disk decides
-                        self._registry.refresh(tenant, [rule_id])
+                await self._database.transact(partial(self._some, tenant=tenant, rule_id=rule_id))
         if timers:
             await self._database.transact(
                 lambda db: pause_tables.return_timers(db, SKIPPED_AT_ONCE)
             )
         return bool(names or timers)
 
-    def _some(self, db: sqlite3.Connection, *, tenant: str, rule_id: str) -> bool:
+    def _some(self, db: sqlite3.Connection, *, tenant: str, rule_id: str) -> None:
         """In a transaction: some of what waits for one rule; where nothing does, its pause is over
-        with this transaction. Whether it is."""
+        with this transaction."""
         pause = pause_tables.get(db, tenant, rule_id)
         if pause is None or not pause.resuming:
-            return False
+            return
         positions = pause_tables.waiting(db, tenant, rule_id, SKIPPED_AT_ONCE)
         skipped = [one for one in positions if one <= pause.skip_to]
         if skipped:
@@ -129,9 +120,7 @@ class Pauses:
             self._decide(db, tenant, rule_id, positions[:AT_ONCE])
         else:
             pause_tables.end(db, tenant, rule_id)
-            self._worker.rules = self._worker.rules.resumed(tenant, rule_id)
-            return True
-        return False
+            self._registry.in_force.refresh(db, tenant, [rule_id])
 
     def _decide(
         self, db: sqlite3.Connection, tenant: str, rule_id: str, positions: list[int]

@@ -181,12 +181,12 @@ class Rollouts:
                 activation=before.activation,
             )
             compiled = await registry.compiled_alone(version)
-            try:
-                await self._database.transact(
-                    lambda db: rule_tables.write(db, tenant, [version], [], {}, by=by)
-                )
-            finally:  # whatever is on disk decides
-                registry.refresh(tenant, [rule_id], [compiled])
+
+            def work(db: sqlite3.Connection) -> None:
+                rule_tables.write(db, tenant, [version], [], {}, by=by)
+                registry.in_force.refresh(db, tenant, [rule_id], [compiled])
+
+            await self._database.transact(work)
             log.info(
                 "rule %s of tenant %s: %s has put version %d back in force as %d",
                 rule_id, tenant, by, earlier, version.version,
@@ -235,14 +235,12 @@ class Rollouts:
             after = self._changed(db, tenant, rule_id, change)
             if after is not None:
                 self._put(db, tenant, rule_id, after, by)
+                self._registry.in_force.refresh(db, tenant, [rule_id])
             return after
 
         async with self._registry.lock(tenant):
             self.status(tenant, rule_id)
-            try:
-                after = await self._database.transact(work)
-            finally:  # whatever is on disk decides
-                self._registry.refresh(tenant, [rule_id])
+            after = await self._database.transact(work)
             if after is not None:
                 log.info(
                     "rollout of rule %s of tenant %s, version %d: %s at step %d (%s)",

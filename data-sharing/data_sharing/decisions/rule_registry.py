@@ -1,10 +1,8 @@
-"""RuleRegistry: the rules and forecasts of every tenant that are in force, and the set of them
-that decides.
+"""RuleRegistry: the rules and forecasts of every tenant, applied, retired and found.
 
 A document is read, compiled and checked in a process of its own before anything of it is kept,
 against the feeds that its rules may read; it counts from the next event on. What was found to be
-sound and cheap enough there is compiled here, rule by rule. An application's rule whose feed is no
-longer shared with it, or no longer there, is suspended until it is again.
+sound and cheap enough there is compiled here, rule by rule.
 """
 
 from __future__ import annotations
@@ -12,17 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from control_plane.errors import NotFound, Refused, ServiceError
+from control_plane.errors import NotFound, Refused
 from control_plane.offloading.port import Offload
 from control_plane.printable import quoted
 from data_sharing.database import Database
@@ -38,8 +34,9 @@ from data_sharing.decisions.new_versions import KnownRule, NextVersion, next_ver
 from data_sharing.decisions.plan_store import planned_actions
 from data_sharing.decisions.readable_feeds import ReadableFeeds
 from data_sharing.decisions.rule_costs import check_costs
-from data_sharing.decisions.rule_document import compiled_rule, compiled_versions
+from data_sharing.decisions.rule_document import compiled_rule
 from data_sharing.decisions.rule_tables import RuleVersion
+from data_sharing.decisions.rules_in_force import RulesInForce
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.forecasts.spec import LONGEST_MS, ForecastSpec
 from data_sharing.registry.catalogue import Catalogue
@@ -47,7 +44,6 @@ from data_sharing.rules import event_cost
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.compiler import compile_forecast
 from data_sharing.rules.rollout import CANDIDATE
-from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.spec import RulesDocument
 
 log = logging.getLogger(__name__)
@@ -64,7 +60,7 @@ class AppliedRules(NamedTuple):
 
 
 class RuleRegistry:
-    """wall_ms: Unix ms. The worker decides by what is in force here."""
+    """wall_ms: Unix ms. in_force: what the worker decides by."""
 
     def __init__(
         self,
@@ -84,106 +80,12 @@ class RuleRegistry:
         self._offload = offload
         self._wall_ms = wall_ms
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.suspended: dict[tuple[str, str], str] = {}  # to why
-        self.load()
+        self.in_force = RulesInForce(database, worker, catalogue)
 
-    def load(self) -> None:
-        """Everything anew from the database; what does not compile any more is suspended."""
-        rules, forecasts = self._database.read(
-            lambda db: (rule_tables.deciding(db), rule_tables.forecasts(db))
-        )
-        catalogue = self._followed = self._catalogue()
-        compiled_forecasts: list[CompiledForecast] = []
-        compiled: list[CompiledRule] = []
-        self.suspended = {}
-        for tenant, spec in forecasts:
-            try:
-                feeds = ReadableFeeds(catalogue, tenant, None)
-                compiled_forecasts.append(compile_forecast(spec, tenant=tenant, schemas=feeds))
-            except ServiceError as error:
-                self.suspended[tenant, f"forecast {spec.forecast}"] = error.message
-        known: dict[str, dict[str, CompiledForecast]] = defaultdict(dict)
-        for one in compiled_forecasts:
-            known[one.tenant][one.spec.forecast] = one
-        for (tenant, _), versions in _by_rule(rules):
-            made, errors = compiled_versions(versions, catalogue, known[tenant])
-            compiled += made
-            self.suspended |= {(tenant, slot): why.message for slot, why in errors.items()}
-        for (tenant, name), why in self.suspended.items():
-            log.warning("%s of tenant %s is suspended: %s", name, tenant, why)
-        before = self._worker.rules
-        self._worker.replace_rules(
-            RuleSet(compiled, compiled_forecasts, before.policies, before.most_hops)
-        )
-
-    def follow(self, catalogue: Catalogue) -> None:
-        """The catalogue is this one now. What reads a feed that is another than it was, or was
-        suspended, is compiled anew, of the tenants whose applications changed; the rest stays."""
-        before, self._followed = self._followed, catalogue
-        for tenant in sorted(catalogue.tenants_changed(before)):
-            self._follow(tenant, before, catalogue)
-
-    def _follow(self, tenant: str, before: Catalogue, catalogue: Catalogue) -> None:
-        specs = self.forecasts(tenant)
-        ours = ReadableFeeds(before, tenant, None), ReadableFeeds(catalogue, tenant, None)
-        forecasts: list[CompiledForecast] = []
-        ended: list[tuple[str, str]] = []
-        touched: set[str] = set()
-        for spec in specs:
-            name = tenant, f"forecast {spec.forecast}"
-            same = ours[0].produced(spec.feed) == ours[1].produced(spec.feed)
-            if same and name not in self.suspended:
-                continue
-            touched.add(spec.forecast)
-            try:
-                forecasts.append(compile_forecast(spec, tenant=tenant, schemas=ours[1]))
-                self.suspended.pop(name, None)
-            except ServiceError as error:
-                ended.append((tenant, spec.forecast))
-                self._suspend(name, error)
-        known = {
-            name: one for name, one in self._known(tenant).items() if (tenant, name) not in ended
-        } | {one.spec.forecast: one for one in forecasts}
-        compiled: list[CompiledRule] = []
-        gone: list[tuple[str, str]] = []
-        rows = self._database.read(lambda db: rule_tables.deciding(db, tenant))
-        for _, versions in _by_rule(rows):
-            if not any(
-                (tenant, rule.slot) in self.suspended
-                or self._concerned(rule, touched, before, catalogue)
-                for rule in versions
-            ):
-                continue
-            made, errors = compiled_versions(versions, catalogue, known)
-            compiled += made
-            for rule in versions:
-                self.suspended.pop((tenant, rule.slot), None)
-            for slot, why in errors.items():
-                gone.append((tenant, slot))
-                self._suspend((tenant, slot), why)
-        changed = self._worker.rules.with_changes(compiled, forecasts, gone, ended)
-        self._worker.replace_rules(changed)
-
-    def _concerned(
-        self, rule: RuleVersion, forecasts: set[str], before: Catalogue, catalogue: Catalogue
-    ) -> bool:
-        """Whether a rule in force reads one of the forecasts, or a feed that is another now."""
-        compiled = self._worker.rules.rules.get((rule.tenant, rule.slot))
-        if compiled is None or forecasts & compiled.read_forecasts.keys():
-            return True
-        was, now = (
-            ReadableFeeds(one, rule.tenant, rule.spec.application) for one in (before, catalogue)
-        )
-        feeds = {one.feed for one in compiled.inputs.values()}
-        feeds |= {one.feed for one in compiled.windows.values()}
-        feeds |= {self._worker.rules.forecasts[rule.tenant, name].spec.feed
-                  for name in compiled.read_forecasts}  # fmt: skip
-        return any(was.produced(feed) != now.produced(feed) for feed in feeds)
-
-    def _suspend(self, name: tuple[str, str], error: ServiceError) -> None:
-        if self.suspended.get(name) != error.message:
-            log.warning("%s of tenant %s is suspended: %s", name[1], name[0], error.message)
-        self.suspended[name] = error.message
+    @property
+    def suspended(self) -> Mapping[tuple[str, str], str]:
+        """(tenant, slot), or what a forecast is called, to why."""
+        return self.in_force.suspended
 
     async def apply(
         self, tenant: str, text: str, *, dry_run: bool = False, by: str = ""
@@ -223,45 +125,20 @@ class RuleRegistry:
             begun = {
                 one.version.spec.rule: one.rollout for one in following if one.rollout is not None
             }
-            await self._database.transact(
-                lambda db: rule_tables.write(db, tenant, versions, document.forecasts, begun, by=by)
-            )
-            self.refresh(tenant, [one.rule for one in document.rules], compiled, forecasts)
-            return applied
 
-    def refresh(
-        self,
-        tenant: str,
-        rule_ids: Iterable[str],
-        compiled: Iterable[CompiledRule] = (),
-        forecasts: Sequence[CompiledForecast] = (),
-    ) -> None:
-        """These rules decide from the next event on as the tables say, and so do the forecasts.
-        compiled: of versions that have not decided yet."""
-        rules, catalogue = self._worker.rules, self._catalogue()
-        known = self._known(tenant) | {one.spec.forecast: one for one in forecasts}
-        at_hand = {(one.id, one.version): one for one in compiled}
-        made: list[CompiledRule] = []
-        gone: set[tuple[str, str]] = set()
-        for rule_id in dict.fromkeys(rule_ids):
-            for one in rules.versions(tenant, rule_id):
-                at_hand.setdefault((one.id, one.version), one)
-                gone.add((tenant, one.slot))
-            versions = self._database.read(
-                partial(rule_tables.deciding, tenant=tenant, rule_id=rule_id)
-            )
-            found, errors = compiled_versions(versions, catalogue, known, at_hand)
-            made += found
-            for slot in (rule_id, rule_id + CANDIDATE):
-                self.suspended.pop((tenant, slot), None)
-            for slot, error in errors.items():
-                self._suspend((tenant, slot), error)
-        gone -= {(tenant, one.slot) for one in made}
-        self._worker.replace_rules(rules.with_changes(made, forecasts, gone))
+            def work(db: sqlite3.Connection) -> None:
+                rule_tables.write(db, tenant, versions, document.forecasts, begun, by=by)
+                names = [one.rule for one in document.rules]
+                self.in_force.refresh(db, tenant, names, compiled, forecasts)
+
+            await self._database.transact(work)
+            return applied
 
     def answer(self, tenant: str, question: Any) -> list[Any]:
         """To what a task in another process asks about the tenant's feeds and forecasts."""
-        return rule_document.answer(question, self._catalogue(), tenant, self._known(tenant))
+        return rule_document.answer(
+            question, self._catalogue(), tenant, self.in_force.known(tenant)
+        )
 
     def warnings(self, rule: RuleVersion) -> tuple[str, ...]:
         """What a rule in force can fail on, and what of its actions is not there now."""
@@ -293,7 +170,7 @@ class RuleRegistry:
     async def compiled_alone(self, rule: RuleVersion) -> CompiledRule:
         """A version to be put in force by itself, which was sound when it was applied. Raises
         InvalidDocument, Refused."""
-        compiled = compiled_rule(rule, self._catalogue(), self._known(rule.tenant))
+        compiled = compiled_rule(rule, self._catalogue(), self.in_force.known(rule.tenant))
         costs = list(event_cost.of_rule(compiled))
         now = self._worker.rules
         await asyncio.to_thread(check_costs, rule.tenant, (), [rule], now, costs)
@@ -313,20 +190,12 @@ class RuleRegistry:
         for spec in document.forecasts:
             forecasts.append(compile_forecast(spec, tenant=tenant, schemas=feeds))
             await asyncio.sleep(0)
-        known = self._known(tenant) | {one.spec.forecast: one for one in forecasts}
+        known = self.in_force.known(tenant) | {one.spec.forecast: one for one in forecasts}
         compiled: list[CompiledRule] = []
         for rule in versions:
             compiled.append(compiled_rule(rule, catalogue, known))
             await asyncio.sleep(0)
         return compiled, forecasts
-
-    def _known(self, tenant: str) -> dict[str, CompiledForecast]:
-        """The tenant's forecasts that are in force, by name."""
-        return {
-            one.spec.forecast: one
-            for one in self._worker.rules.forecasts.values()
-            if one.tenant == tenant
-        }
 
     def lock(self, tenant: str) -> asyncio.Lock:
         """Changes of one tenant's rules are made one after another."""
@@ -339,9 +208,9 @@ class RuleRegistry:
 
             def work(db: sqlite3.Connection) -> None:
                 self._worker.begin_anew(db, rule_tables.retire(db, tenant, rule_id))
+                self.in_force.refresh(db, tenant, [rule_id])
 
             await self._database.transact(work)
-            self.refresh(tenant, [rule_id])
             return replace(rule, retired=True)
 
     async def retry(
@@ -381,14 +250,6 @@ class RuleRegistry:
     def forecasts(self, tenant: str) -> list[ForecastSpec]:
         """By name."""
         return self._database.read(lambda db: rule_tables.forecasts_of_tenant(db, tenant))
-
-
-def _by_rule(
-    versions: Iterable[RuleVersion],
-) -> Iterator[tuple[tuple[str, str], list[RuleVersion]]]:
-    """The versions of each rule, by tenant and id; they stand next to each other."""
-    for name, those in groupby(versions, key=lambda one: (one.tenant, one.spec.rule)):
-        yield name, list(those)
 
 
 def _known_rule(db: sqlite3.Connection, tenant: str, rule_id: str) -> KnownRule:

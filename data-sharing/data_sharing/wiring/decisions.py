@@ -194,7 +194,7 @@ async def build_deciding(
 
     def catalogue_changed(catalogue: Catalogue) -> None:
         """What may be read, and what there is to host, may be something else now."""
-        rules.follow(catalogue)
+        rules.in_force.follow(catalogue)
         platforms.catalogue_changed()
 
     registry.on_change.append(catalogue_changed)

@@ -116,7 +116,7 @@ async def test_what_cannot_be_retried_is_said(failing, service, catalogues, regi
     with pytest.raises(NotFound, match='no rule "other"'):
         await service.RetryRule(pb.RetryRuleRequest(rule_id="other"), OPERATOR)
     catalogues.now = Catalogue()
-    registry.follow(catalogues.now)
+    registry.in_force.follow(catalogues.now)
     with pytest.raises(Refused, match="suspended"):
         await failing.retry()
     assert (await failing.rule()).health.parked_whole

@@ -145,11 +145,11 @@ async def test_what_waits_outlives_a_restart(pausing) -> None:
     await pausing.pause()
     await pausing.send(2)
     pausing.harness.worker.forget()
-    pausing.registry.load()
+    pausing.registry.in_force.load()
     await pausing.send()
     assert pausing.decided() == []
     await pausing.resume()
-    pausing.registry.load()
+    pausing.registry.in_force.load()
     await pausing.work_off()
     assert pausing.decided() == [1, 2, 3]
 
@@ -298,7 +298,7 @@ async def test_every_event_is_decided_once_and_in_order_whatever_happens(
                 await pausing.pauses.work_off()
             elif move == "restart":
                 harness.worker.forget()
-                registry.load()
+                registry.in_force.load()
             else:
                 await undone(pausing)
             assert pausing.decided() == list(range(1, len(pausing.decided()) + 1))
@@ -316,4 +316,3 @@ async def undone(pausing: Pausing) -> None:
 
     with pytest.raises(StoreUnavailable):
         await pausing.harness.database.transact(work)
-    pausing.registry.refresh(TENANT, ["r"])

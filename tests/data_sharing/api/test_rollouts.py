@@ -241,10 +241,10 @@ async def test_a_rule_that_begins_with_a_rollout_acts_for_its_share_alone(rollin
 async def test_a_restart_finds_rollouts_as_they_were(rolling, registry) -> None:
     await rolling.begin()
     await rolling.promote()
-    registry.load()
+    registry.in_force.load()
     assert await rolling.send(INSIDE, OUTSIDE) == [2, 1]
     await rolling.promote(full=True)
-    registry.load()
+    registry.in_force.load()
     assert await rolling.send(INSIDE, OUTSIDE) == [2, 2]
 
 

@@ -114,14 +114,14 @@ async def test_a_rule_whose_feed_is_gone_is_suspended_until_it_is_back(
 ) -> None:
     await apply(service, document("r"))
     catalogues.now = Catalogue()
-    registry.follow(catalogues.now)
+    registry.in_force.follow(catalogues.now)
     rule = await service.GetRule(pb.GetRuleRequest(rule_id="r"), OPERATOR)
     assert rule.health.parked
     assert "switched" in rule.health.last_error
     await harness.publish(event({"on": True}, feed="switched"))
     assert harness.decisions() == []
     catalogues.now = CATALOGUE
-    registry.follow(catalogues.now)
+    registry.in_force.follow(catalogues.now)
     await harness.publish(event({"on": True}, feed="switched", id="e2"))
     assert [one.position for one in harness.decisions()] == [2]
 
@@ -136,7 +136,7 @@ async def test_what_a_change_of_the_catalogue_does_not_concern_is_not_compiled_a
         lamp, manifest=dataclasses.replace(lamp.manifest, version="1.3.0", description="new")
     )
     catalogues.now = Catalogue([newer])
-    registry.follow(catalogues.now)
+    registry.in_force.follow(catalogues.now)
     assert harness.worker.rules.rules[TENANT, "r"] is before
     (produced,) = lamp.manifest.produces
     schema = {"type": "object", "properties": {"on": {"type": "boolean"}, "n": {}}}
@@ -144,7 +144,7 @@ async def test_what_a_change_of_the_catalogue_does_not_concern_is_not_compiled_a
     catalogues.now = Catalogue(
         [dataclasses.replace(lamp, manifest=dataclasses.replace(lamp.manifest, produces=changed))]
     )
-    registry.follow(catalogues.now)
+    registry.in_force.follow(catalogues.now)
     assert harness.worker.rules.rules[TENANT, "r"] is not before
 
 
