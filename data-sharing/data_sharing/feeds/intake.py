@@ -153,11 +153,13 @@ class Intake:
         key = self._key(feed, envelope, data)
         if key is None:
             return _no_key(feed)
-        return Candidate(
-            Event(tenant, source, name, type_, key, time_ms, data, subject, 0, trace, *correlation),
-            content,
-            attributes,
-        )
+        if correlation is UNKNOWN:  # nearly always
+            event = Event(tenant, source, name, type_, key, time_ms, data, subject, 0, trace)
+        else:
+            event = Event(
+                tenant, source, name, type_, key, time_ms, data, subject, 0, trace, *correlation
+            )
+        return Candidate(event, content, attributes)
 
     def _key(self, feed: Feed, envelope: Envelope, data: dict[str, Any]) -> str | None:
         steps = feed.key.steps
@@ -262,13 +264,13 @@ def _attributes(
     """The other attributes as JSON."""
     kept: dict[str, str | int | bool] = {}
     if content_type:
+        if content_type == "application/json" and not dataschema and not extensions:
+            return b'{"datacontenttype":"application/json"}'  # nearly always
         if not is_json(content_type):
             return Refusal(
                 "INVALID_ARGUMENT", "datacontenttype",
                 f"datacontenttype is {shown(content_type)}; feeds carry application/json",
             )  # fmt: skip
-        if content_type == "application/json" and not dataschema and not extensions:
-            return b'{"datacontenttype":"application/json"}'  # nearly always
         kept["datacontenttype"] = content_type
     if dataschema:
         if FORBIDDEN.search(dataschema) or not is_uri(dataschema):

@@ -182,8 +182,8 @@ class _Compiler:
     def _duration(self, text: str | None, field: str, *, least_ms: int = 0) -> int | None:
         if text is None:
             return None
-        with self._faults.gather(), within(self._at):
-            return duration_ms(text, field, least_ms=least_ms)
+        with self._faults.gather():
+            return duration_ms(text, f"{self._at}.{field}", least_ms=least_ms)
         return None
 
     def _lateness(self) -> Lateness:

@@ -28,6 +28,7 @@ from control_plane.expressions.tree import (
 from data_sharing.rules.value_types import ValueTypes, values_of
 
 ATTRIBUTES = ("id", "source", "type", "subject", "key", "time", "data")
+MOST_FOUND = 64  # paths that are remembered of one feed
 ANY = frozenset(("string", "number", "boolean", "null", "array", "object"))
 _STRING = frozenset(("string",))
 _NUMBER = frozenset(("number",))
@@ -64,9 +65,18 @@ class FeedSchema:
     def __init__(self, feed: str, schema: Mapping[str, Any] | None) -> None:
         self.feed = feed
         self.values: ValueTypes = values_of(schema)
+        self._found: dict[Path, SchemaField] = {}  # of what many rules read
 
     def find(self, path: Path) -> SchemaField:
         """Of a path below the event, as ("data", "speed")."""
+        known = self._found.get(path)
+        if known is None:
+            known = self._find(path)
+            if len(self._found) < MOST_FOUND:
+                self._found[path] = known
+        return known
+
+    def _find(self, path: Path) -> SchemaField:
         if not path:
             return SchemaField(ANY)
         if path[0] not in ATTRIBUTES:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from data_sharing.rules.feed_schema import MOST_FOUND, FeedSchema
 from data_sharing.rules.value_types import MOST_NAMES, ValueTypes, values_of
 from data_sharing.schemas import DataSchema
 from tests.support.rule_harness import faults_of, rules_of
@@ -290,3 +291,14 @@ def test_names_of_events_are_remembered_up_to_a_bound():
         name = "".join(letter for at, letter in enumerate("abcdefghij") if number >> at & 1)
         many.property(name)
     assert len(many._by_conditions) <= MOST_NAMES
+
+
+def test_what_is_remembered_of_paths_is_bounded_and_the_same() -> None:
+    names = [f"field{number}" for number in range(2 * MOST_FOUND)]
+    properties = {name: {"type": "string"} for name in names}
+    schema = FeedSchema("traffic.jams", {"properties": properties, "additionalProperties": False})
+    for _ in range(2):
+        for name in names:
+            assert schema.find(("data", name)).types == {"string"}
+        assert schema.find(("data", "another")).missing == 1
+    assert len(schema._found) == MOST_FOUND
