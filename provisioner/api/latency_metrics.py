@@ -44,6 +44,11 @@ class LatencyMetrics(Collector):
             writes.add_metric([written.value], count)
         yield writes
         yield GaugeMetricFamily(
+            "homeport_latency_chunks_waiting",
+            "Chunks of what clients reported that are not written yet.",
+            value=len(self._keeper.changed),
+        )
+        yield GaugeMetricFamily(
             "homeport_latency_records", "Records of what clients reported, of all servers.",
             value=len(self._sharing.replica.items),
         )  # fmt: skip

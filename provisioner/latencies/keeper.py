@@ -33,8 +33,8 @@ T = TypeVar("T")
 
 class LatencyKeeper:
     """One per server. tell: has placement go by what it is told; clock: monotonic seconds. changed:
-    the chunks of this server's pairs of which something was reported since they were written,
-    those that wait longest first."""
+    how much was reported, since they were written, of the chunks of this server's pairs, those
+    that wait longest first."""
 
     def __init__(self, tell: Callable[[Latencies], None], *, clock: Callable[[], float]) -> None:
         self._tell = tell
@@ -43,7 +43,7 @@ class LatencyKeeper:
         self._clients: OrderedDict[str, float] = OrderedDict()
         self._networks: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self.others = OthersVoices()
-        self.changed: dict[int, None] = {}
+        self.changed: dict[int, int] = {}
         self.believed = self._told = MeasuredCells({})
         self.outcomes = dict.fromkeys(ReportOutcome, 0)
 
@@ -90,7 +90,8 @@ class LatencyKeeper:
                 self.outcomes[outcome] += 1
                 continue
             self._estimates.record(location.cell, name, voice, client, ms, self._clock())
-            self.changed.setdefault(chunk_of(location.cell))
+            chunk = chunk_of(location.cell)
+            self.changed[chunk] = self.changed.get(chunk, 0) + 1
             self.outcomes[ReportOutcome.ACCEPTED] += 1
         return refused
 

@@ -89,10 +89,14 @@ class LatencySharing:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.replica.run(), name="shared latencies")
+            knows = False
             while True:
                 await asyncio.sleep(self._every_s * (0.5 + self._jitter()))
                 await self.read()
                 if self.replica.listed:
+                    if not knows:  # what was known before this start counts at once
+                        await self._keeper.refresh()
+                    knows = True
                     await self.write()
 
     async def read(self) -> None:
@@ -111,11 +115,10 @@ class LatencySharing:
     async def write(self) -> None:
         """Writes the chunks that wait longest, a few. Those of a write that failed, or may have,
         wait on."""
-        chunks = list(self._keeper.changed)[:WRITES]
+        changed = self._keeper.changed
+        chunks = dict(list(changed.items())[:WRITES])
         if not chunks:
             return
-        for chunk in chunks:  # what is reported from now on is another change
-            del self._keeper.changed[chunk]
         outcome = WriteOutcome.FAILED
         try:
             told = await self._keeper.voices_of(chunks)
@@ -130,10 +133,11 @@ class LatencySharing:
             self._lease.lost()
         except (StoreUnavailable, OutcomeUnknown, TimeoutError) as error:
             log.debug("latencies are shared later: %s", error)
-        finally:
-            self.outcomes[outcome] += 1
-            if outcome is not WriteOutcome.WRITTEN:
-                self._keeper.changed.update(dict.fromkeys(chunks))
+        if outcome is WriteOutcome.WRITTEN:
+            for chunk, count in chunks.items():  # what was reported meanwhile waits on, at the end
+                if more := changed.pop(chunk) - count:
+                    changed[chunk] = more
+        self.outcomes[outcome] += 1
 
     async def _commit(self, values: dict[bytes, bytes]) -> bool:
         lease = await self._lease.current()

@@ -149,6 +149,20 @@ async def test_what_may_not_have_been_written_is_written_again(place: Place, fau
         assert place.store.commits == 2
 
 
+async def test_what_is_reported_while_a_chunk_is_written_is_written_next(place: Place) -> None:
+    async with place.server("a") as one, place.server("b") as other:
+        one.report("n1", "n2")
+        writing = asyncio.create_task(one.sharing.write())
+        await asyncio.sleep(0)  # it has collected, and waits for the store
+        one.report("n3")
+        await writing
+        assert one.keeper.changed == {chunk_of(BERLIN.cell): 1}
+        await one.sharing.write()
+        assert not one.keeper.changed
+        await place.heard(other)
+        assert await other.believes() == 30.0
+
+
 async def test_a_lease_that_is_gone_is_replaced(place: Place) -> None:
     async with place.server("a") as one:
         one.report("n1")
