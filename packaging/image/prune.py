@@ -20,12 +20,11 @@ from pathlib import Path
 EVERYWHERE = ("*.pyi", "*.pxd", "*.pxi", "*.pyx", "*.h", "*.hpp", "*.a")
 UNNEEDED: Mapping[str, Sequence[str]] = {
     # The folder it was built in, for some versions of Python: tests and build rules of others. Its
-    # own extensions but the two that `control_plane.expressions.environment` lets rules use.
+    # own extensions but those that `control_plane.expressions.environment` lets documents use.
     "cel_expr_python": (
         "bazel-project/*",
         "cel_expr_python/ext/ext_bindings.*",
         "cel_expr_python/ext/ext_encoders.*",
-        "cel_expr_python/ext/ext_optional.*",
         "cel_expr_python/ext/ext_proto.*",
     ),
     "numpy": ("numpy/tests/*", "numpy/*/tests/*", "numpy/_core/lib/*", "numpy/_core/include/*"),

@@ -27,6 +27,7 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
         for words in ("provision", "get", "release", "explain")
     },
     ("calls list", "most"): (["calls", "list", "a", "--limit"], (*NUMBERS, "0", "1001")),
+    ("units latency", "limit"): (["units", "latency", "--limit"], (*NUMBERS, "0", "1001")),
     ("watch", "count"): (["watch", "a", "--count"], ("x", "-1", "0", "nan", LONG)),
     ("devices report", "uptime_s"): (
         ["devices", "report", "a", "phone", "--uptime"],

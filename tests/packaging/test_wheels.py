@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 SERVER_PACKAGES = (
     "console", "control_plane", "data_sharing", "deployment_units", "provisioner", "simulation",
 )  # fmt: skip
-MOST_SDK_BYTES = 350_000
+MOST_SDK_BYTES = 400_000
 WHERE = """
 import importlib, json
 print(json.dumps({name: importlib.import_module(name).__file__ for name in %r}))
