@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import NamedTuple
@@ -36,7 +36,6 @@ class _Before(NamedTuple):
     """What was so before the transaction that is under way changed it, and whose rules it did."""
 
     rules: RuleSet
-    suspended: dict[tuple[str, str], str]
     followed: Catalogue
     touched: dict[str, tuple[set[str], set[str]]]  # by tenant: rules and forecasts
 
@@ -53,7 +52,6 @@ class RulesInForce:
         self._before: _Before | None = None  # while a transaction is under way that changed any
         self.suspended: dict[tuple[str, str], str] = {}  # to why
         database.on_commit.append(self._committed)
-        database.on_rollback.append(self._rolled_back)
         database.on_undo.append(self._undone)
         self.load()
 
@@ -107,34 +105,31 @@ class RulesInForce:
         """In a transaction, behind its changes: these rules decide from here on as the tables say,
         and so do the forecasts. compiled: of versions that have not decided yet."""
         if self._before is None:
-            self._before = _Before(self._worker.rules, dict(self.suspended), self._followed, {})
+            self._before = _Before(self._worker.rules, self._followed, {})
         names = list(dict.fromkeys(rule_ids))
         touched = self._before.touched.setdefault(tenant, (set(), set()))
         touched[0].update(names)
         touched[1].update(one.spec.forecast for one in forecasts)
-        self._put(db, tenant, names, compiled, forecasts)
+        versions = [one for name in names for one in self._worker.rules.versions(tenant, name)]
+        self._put(db, tenant, names, _by_version(versions) | _by_version(compiled), forecasts)
 
     def _put(
         self,
         db: sqlite3.Connection,
         tenant: str,
         rule_ids: Iterable[str],
-        compiled: Iterable[CompiledRule],
+        at_hand: Mapping[tuple[str, int], CompiledRule],
         forecasts: Sequence[CompiledForecast],
         ended: Sequence[str] = (),
     ) -> None:
-        """compiled: what need not be compiled, the first of a version; ended: forecasts."""
+        """at_hand: by id and version, what need not be compiled; ended: forecasts."""
         rules, catalogue = self._worker.rules, self._catalogue()
         known = self.known(tenant) | {one.spec.forecast: one for one in forecasts}
         known = {name: one for name, one in known.items() if name not in ended}
-        at_hand: dict[tuple[str, int], CompiledRule] = {}
-        for one in compiled:
-            at_hand.setdefault((one.id, one.version), one)
         made: list[CompiledRule] = []
         gone: set[tuple[str, str]] = set()
         for rule_id in rule_ids:
             for one in rules.versions(tenant, rule_id):
-                at_hand.setdefault((one.id, one.version), one)
                 gone.add((tenant, one.slot))
             versions = rule_tables.deciding(db, tenant, rule_id)
             found, errors = compiled_versions(versions, catalogue, known, at_hand)
@@ -148,36 +143,47 @@ class RulesInForce:
         self._worker.replace_rules(rules.with_changes(made, forecasts, gone, names))
 
     def _again(self, db: sqlite3.Connection, before: _Before) -> None:
-        """What was touched decides as the tables say now."""
+        """What was touched decides as the tables say now; where the catalogue is another one
+        meanwhile, all of it is compiled anew."""
+        anew = self._followed is not before.followed
         for tenant, (rule_ids, names) in before.touched.items():
-            changed, ended = self._forecasts_again(db, tenant, names, before.rules)
-            known = [one for name in rule_ids for one in before.rules.versions(tenant, name)]
-            if not (changed or ended):  # what is compiled now reads the right ones
-                now = self._worker.rules
-                known = [*(one for name in rule_ids for one in now.versions(tenant, name)), *known]
-            self._put(db, tenant, sorted(rule_ids), known, changed, ended)
+            changed, ended = self._forecasts_again(db, tenant, names, before.rules, anew=anew)
+            sets = [before.rules]
+            if not (changed or ended):  # what is compiled now reads the right forecasts
+                sets.append(self._worker.rules)
+            at_hand = _by_version(
+                one
+                for rules in ([] if anew else sets)
+                for name in rule_ids
+                for one in rules.versions(tenant, name)
+            )
+            self._put(db, tenant, sorted(rule_ids), at_hand, changed, ended)
 
     def _forecasts_again(
-        self, db: sqlite3.Connection, tenant: str, names: set[str], before: RuleSet
+        self, db: sqlite3.Connection, tenant: str, names: set[str], before: RuleSet, *, anew: bool
     ) -> tuple[list[CompiledForecast], list[str]]:
         """Those that are others than the ones that decide now, and those that are gone."""
         if not names:
             return [], []
         specs = {one.forecast: one for one in rule_tables.forecasts_of_tenant(db, tenant)}
+        feeds = ReadableFeeds(self._catalogue(), tenant, None)
         changed: list[CompiledForecast] = []
         ended: list[str] = []
         for name in sorted(names):
-            spec = specs.get(name)
-            now, was = self._worker.rules.forecasts, before.forecasts.get((tenant, name))
+            spec, now = specs.get(name), self._worker.rules.forecasts.get((tenant, name))
+            was = before.forecasts.get((tenant, name))
             if spec is None:
                 ended.append(name)
-            elif (tenant, name) in now and now[tenant, name].spec == spec:
+            elif not anew and now is not None and now.spec == spec:
                 continue
-            elif was is not None and was.spec == spec:
+            elif not anew and was is not None and was.spec == spec:
                 changed.append(was)
             else:
-                feeds = ReadableFeeds(self._catalogue(), tenant, None)
-                changed.append(compile_forecast(spec, tenant=tenant, schemas=feeds))
+                try:
+                    changed.append(compile_forecast(spec, tenant=tenant, schemas=feeds))
+                except ServiceError as error:
+                    ended.append(name)
+                    self._suspend((tenant, f"forecast {name}"), error)
         return changed, ended
 
     def _committed(self) -> None:
@@ -186,21 +192,14 @@ class RulesInForce:
             # What was followed meanwhile was so with the tables as they were before.
             self._database.read(partial(self._again, before=before))
 
-    def _rolled_back(self) -> None:
-        before, self._before = self._before, None
-        if before is None:
-            return
-        self.suspended = before.suspended
-        self._worker.replace_rules(before.rules)
-        catalogue, self._followed = self._followed, before.followed
-        self.follow(catalogue)
-        # Where it is not known whether it was undone, what is on disk decides.
-        self._database.read(partial(self._again, before=before))
-
     def _undone(self) -> None:
-        """Some work of the transaction that is under way was, maybe one that has changed rules."""
-        if self._before is not None:
-            self._again(self._database.writer, self._before)
+        """Some work of the transaction that is under way was, or all of it: maybe one that has
+        changed rules. What the connection that writes sees is so in either case."""
+        before = self._before
+        if not self._database.writer.in_transaction:
+            self._before = None
+        if before is not None:
+            self._again(self._database.writer, before)
 
     # -- changes of the catalogue ------------------------------------------------------
 
@@ -272,6 +271,11 @@ class RulesInForce:
         if self.suspended.get(name) != error.message:
             log.warning("%s of tenant %s is suspended: %s", name[1], name[0], error.message)
         self.suspended[name] = error.message
+
+
+def _by_version(rules: Iterable[CompiledRule]) -> dict[tuple[str, int], CompiledRule]:
+    """By id and version."""
+    return {(one.id, one.version): one for one in rules}
 
 
 def _by_rule(

@@ -21,9 +21,9 @@ from data_sharing.decisions.pauses import Pauses
 from data_sharing.decisions.rollouts import Rollouts
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.feeds import log_tables
-from tests.support.decisions_harness import TENANT, DecisionHarness, event
+from tests.support.decisions_harness import CATALOGUE, TENANT, DecisionHarness, event
 from tests.support.instructions import Clock
-from tests.support.rule_services import Catalogues, document, rule_registry
+from tests.support.rule_services import Catalogues, document, replace_fields, rule_registry
 
 ROLLED_OUT = document("r", when="e.data.on || !e.data.on").replace(
     "when:", "rollout: {steps: [{share: 99}]}\n    when:"
@@ -36,12 +36,14 @@ class Gate:
 
     def __init__(self) -> None:
         self.refusing = 0
+        self.meanwhile: Callable[[], None] = lambda: None  # called in each
 
     async def ready(self, db: sqlite3.Connection) -> None:
         await asyncio.sleep(0)
 
     async def commit(self, db: sqlite3.Connection) -> None:
         await asyncio.sleep(0)
+        self.meanwhile()
         if self.refusing:
             self.refusing -= 1
             raise StoreUnavailable("the changelog is away")
@@ -165,6 +167,28 @@ async def test_a_change_that_is_undone_changes_nothing(deciding: Deciding, *, al
         deciding.gate.refusing = 0 if alone else 1
     deciding.database.around, deciding.gate.refusing = None, 0
     assert await deciding.send() == 1
+
+
+@pytest.mark.parametrize("refusing", [0, 1], ids=["kept", "undone"])
+async def test_a_catalogue_that_changes_while_a_change_is_committed_counts_for_what_it_made(
+    deciding: Deciding, refusing: int
+) -> None:
+    """`r` was of a feed without that field: then neither version of it compiles any more."""
+    await deciding.registry.apply(TENANT, FORECAST % "1.0" + document("r"))
+
+    def the_field_is_gone() -> None:
+        deciding.catalogues.now = replace_fields(
+            CATALOGUE, {"type": "object", "additionalProperties": False}
+        )
+        deciding.registry.in_force.follow(deciding.catalogues.now)
+
+    deciding.gate.meanwhile, deciding.gate.refusing = the_field_is_gone, refusing
+    changing = deciding.registry.apply(TENANT, FORECAST % "2.0" + document("r", "s"))
+    await asyncio.gather(changing, return_exceptions=True)
+    found = set(deciding.registry.suspended), deciding.decides()
+    deciding.registry.in_force.load()
+    assert found == (set(deciding.registry.suspended), deciding.decides())
+    assert deciding.decides() == set()
 
 
 def failing(work: Callable[[sqlite3.Connection], Any]) -> Callable[[sqlite3.Connection], Any]:
