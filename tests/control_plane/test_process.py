@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import signal
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -154,6 +156,34 @@ def _both() -> None:
     raise ExceptionGroup("tasks", [Refused("not now"), ZeroDivisionError()])
 
 
+BESIDE = """
+import asyncio, contextlib
+from control_plane.process import run_on_uvloop
+import grpc
+
+async def body():
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary("/nothing/There")
+        async def ask():
+            while True:
+                with contextlib.suppress(grpc.RpcError):
+                    await call(b"")
+        asking = asyncio.create_task(ask())
+        codes = set()
+        for _ in range(120):
+            program = await asyncio.create_subprocess_exec("true")
+            codes.add(await program.wait())
+        asking.cancel()
+    await server.stop(None)
+    print(codes)
+
+run_on_uvloop(body())
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it(number: signal.Signals) -> None:
     async def body() -> None:
@@ -162,6 +192,18 @@ def test_a_signal_stops_it(number: signal.Signals) -> None:
         await asyncio.wait_for(stop.wait(), 10)
 
     run_on_uvloop(body())
+
+
+def test_programs_begin_beside_a_server_that_is_asked(tmp_path: Path) -> None:
+    """In a process of its own, in which nobody has imported gRPC: without what the package says of
+    forks, some of these end by SIGSEGV before they are what they were started as."""
+    script = tmp_path / "beside.py"
+    script.write_text(BESIDE)
+    found = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False,
+        env={name: value for name, value in os.environ.items() if not name.startswith("GRPC_")},
+    )  # fmt: skip
+    assert (found.stdout, found.returncode) == ("{0}\n", 0), found.stderr[-2_000:]
 
 
 def test_tls_needs_certificate_and_key_and_has_the_clients_ca_where_one_is_named(
