@@ -157,7 +157,7 @@ def _both() -> None:
 
 
 BESIDE = """
-import asyncio, contextlib
+import asyncio, contextlib, os
 from control_plane.process import run_on_uvloop
 import grpc
 
@@ -173,12 +173,12 @@ async def body():
                     await call(b"")
         asking = asyncio.create_task(ask())
         codes = set()
-        for _ in range(120):
+        for _ in range(200):
             program = await asyncio.create_subprocess_exec("true")
             codes.add(await program.wait())
         asking.cancel()
     await server.stop(None)
-    print(codes)
+    print(codes, os.environ.get("GRPC_ENABLE_FORK_SUPPORT"))
 
 run_on_uvloop(body())
 """
@@ -196,14 +196,15 @@ def test_a_signal_stops_it(number: signal.Signals) -> None:
 
 def test_programs_begin_beside_a_server_that_is_asked(tmp_path: Path) -> None:
     """In a process of its own, in which nobody has imported gRPC: without what the package says of
-    forks, some of these end by SIGSEGV before they are what they were started as."""
+    forks, some of these end by SIGSEGV before they are what they were started as. How many depends
+    on the machine, so it is also asked what is said."""
     script = tmp_path / "beside.py"
     script.write_text(BESIDE)
     found = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False,
         env={name: value for name, value in os.environ.items() if not name.startswith("GRPC_")},
     )  # fmt: skip
-    assert (found.stdout, found.returncode) == ("{0}\n", 0), found.stderr[-2_000:]
+    assert (found.stdout, found.returncode) == ("{0} 0\n", 0), found.stderr[-2_000:]
 
 
 def test_tls_needs_certificate_and_key_and_has_the_clients_ca_where_one_is_named(
