@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from control_plane.errors import NotFound, Refused
+from control_plane.errors import Conflict, NotFound, Refused
 from control_plane.offloading.port import Offload
 from control_plane.printable import quoted
 from data_sharing.database import Database
@@ -49,6 +49,7 @@ from data_sharing.rules.spec import RulesDocument
 log = logging.getLogger(__name__)
 
 MOST_RULES = 20_000  # of a tenant
+ATTEMPTS = 3  # at what changes meanwhile
 
 
 class AppliedRules(NamedTuple):
@@ -57,6 +58,13 @@ class AppliedRules(NamedTuple):
     versions: list[RuleVersion]
     forecasts: tuple[str, ...]
     warnings: tuple[str, ...]
+
+
+class KnownRules(NamedTuple):
+    """in_force: how many rules of the tenant are; rules: those of a document, by name."""
+
+    in_force: int
+    rules: dict[str, KnownRule]
 
 
 class RuleRegistry:
@@ -91,9 +99,9 @@ class RuleRegistry:
         self, tenant: str, text: str, *, dry_run: bool = False, by: str = ""
     ) -> AppliedRules:
         """A document comes into force, all of it or nothing. by: who applies it. Raises
-        InvalidInput, Refused."""
+        InvalidInput, Refused; Conflict where what it builds on changed again and again."""
         async with self.lock(tenant):
-            while True:
+            for _ in range(ATTEMPTS):
                 catalogue = self._catalogue()
                 encoded, warnings, plain = await self._offload.offload(
                     rule_document.CHECK,
@@ -105,7 +113,8 @@ class RuleRegistry:
                 document = msgspec.json.decode(encoded, type=RulesDocument)
                 kept_events.check(document, self._keep_events_ms)
                 sharing_check.check(tenant, document, self._worker.rules)
-                following = self._following(tenant, document)
+                known = self._database.read(partial(_known_rules, tenant=tenant, document=document))
+                following = self._following(tenant, document, known)
                 versions = [one.version for one in following]
                 # In a thread: a tenant may have many rules.
                 await asyncio.to_thread(
@@ -120,19 +129,38 @@ class RuleRegistry:
                 applied = AppliedRules(versions, names, (*warnings, *loops))
                 if dry_run:
                     return applied
-                if self._catalogue() is catalogue:
-                    break
-            begun = {
-                one.version.spec.rule: one.rollout for one in following if one.rollout is not None
-            }
+                if self._catalogue() is not catalogue:
+                    continue
+                write = partial(
+                    self._write, tenant=tenant, document=document, known=known,
+                    following=following, compiled=compiled, forecasts=forecasts, by=by,
+                )  # fmt: skip
+                if await self._database.transact(write):
+                    return applied
+            raise Conflict("what these rules build on keeps changing; apply them once more")
 
-            def work(db: sqlite3.Connection) -> None:
-                rule_tables.write(db, tenant, versions, document.forecasts, begun, by=by)
-                names = [one.rule for one in document.rules]
-                self.in_force.refresh(db, tenant, names, compiled, forecasts)
-
-            await self._database.transact(work)
-            return applied
+    def _write(
+        self,
+        db: sqlite3.Connection,
+        *,
+        tenant: str,
+        document: RulesDocument,
+        known: KnownRules,
+        following: list[NextVersion],
+        compiled: list[CompiledRule],
+        forecasts: list[CompiledForecast],
+        by: str,
+    ) -> bool:
+        """In a transaction: whether they are in force. Of an apply whose caller has left the
+        transaction may have come in between; then the versions here are of rules that were."""
+        if _known_rules(db, tenant=tenant, document=document) != known:
+            return False
+        begun = {one.version.spec.rule: one.rollout for one in following if one.rollout is not None}
+        versions = [one.version for one in following]
+        rule_tables.write(db, tenant, versions, document.forecasts, begun, by=by)
+        rules = [one.rule for one in document.rules]
+        self.in_force.refresh(db, tenant, rules, compiled, forecasts)
+        return True
 
     def answer(self, tenant: str, question: Any) -> list[Any]:
         """To what a task in another process asks about the tenant's feeds and forecasts."""
@@ -151,14 +179,11 @@ class RuleRegistry:
             *sharing_check.warnings(compiled, self._worker.rules),
         )
 
-    def _following(self, tenant: str, document: RulesDocument) -> list[NextVersion]:
+    def _following(
+        self, tenant: str, document: RulesDocument, now: KnownRules
+    ) -> list[NextVersion]:
         """What becomes of the document's rules, were it applied. Raises Refused."""
-
-        def read(db: sqlite3.Connection) -> tuple[int, dict[str, KnownRule]]:
-            known = {one.rule: _known_rule(db, tenant, one.rule) for one in document.rules}
-            return rule_tables.count_in_force(db, tenant), known
-
-        in_force, known = self._database.read(read)
+        in_force, known = now
         now_ms = self._wall_ms()
         found = [next_version(tenant, one, known[one.rule], now_ms) for one in document.rules]
         before = (one.in_force for one in known.values())
@@ -250,6 +275,11 @@ class RuleRegistry:
     def forecasts(self, tenant: str) -> list[ForecastSpec]:
         """By name."""
         return self._database.read(lambda db: rule_tables.forecasts_of_tenant(db, tenant))
+
+
+def _known_rules(db: sqlite3.Connection, tenant: str, document: RulesDocument) -> KnownRules:
+    known = {one.rule: _known_rule(db, tenant, one.rule) for one in document.rules}
+    return KnownRules(rule_tables.count_in_force(db, tenant), known)
 
 
 def _known_rule(db: sqlite3.Connection, tenant: str, rule_id: str) -> KnownRule:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from control_plane.errors import ServiceError, StoreUnavailable
+from control_plane.errors import Conflict, ServiceError, StoreUnavailable
 from data_sharing.database import Database
 from data_sharing.decisions import rule_tables
 from data_sharing.decisions import tables as decision_tables
@@ -25,6 +26,7 @@ from tests.support.decisions_harness import CATALOGUE, TENANT, DecisionHarness, 
 from tests.support.instructions import Clock
 from tests.support.rule_services import Catalogues, document, replace_fields, rule_registry
 
+OFF = "e.data.on == false"
 ROLLED_OUT = document("r", when="e.data.on || !e.data.on").replace(
     "when:", "rollout: {steps: [{share: 99}]}\n    when:"
 )
@@ -146,6 +148,40 @@ async def test_a_rule_is_retired_also_where_its_caller_gave_up(deciding: Decidin
     assert await deciding.send() == 0
 
 
+@pytest.mark.parametrize(
+    ("times", "version"), [(1, 3), (2, 4), (3, None)], ids=["once", "twice", "each-time"]
+)
+async def test_a_version_that_came_in_between_is_not_taken_for_ours(
+    deciding: Deciding, times: int, version: int | None
+) -> None:
+    """As of an apply whose caller has left, so that it holds no lock any more."""
+    other = replace(deciding.registry.rule(TENANT, "r"), version=1)
+    left = times
+
+    def behind_another(
+        work: Callable[[sqlite3.Connection], Any],
+    ) -> Callable[[sqlite3.Connection], Any]:
+        def whole(db: sqlite3.Connection) -> Any:
+            nonlocal left, other
+            if left:
+                left -= 1
+                other = replace(other, version=other.version + 1)
+                rule_tables.write(db, TENANT, [other], (), {}, by="anna")
+            return work(db)
+
+        return whole
+
+    deciding.database.around = behind_another
+    if version is None:
+        with pytest.raises(Conflict, match="apply them once more"):
+            await deciding.registry.apply(TENANT, document("r", when=OFF))
+        return
+    applied = await deciding.registry.apply(TENANT, document("r", when=OFF))
+    assert [one.version for one in applied.versions] == [version]
+    kept = deciding.registry.rule(TENANT, "r", version)
+    assert kept.spec == applied.versions[0].spec != other.spec
+
+
 @pytest.mark.parametrize("alone", [False, True], ids=["with-its-transaction", "alone"])
 async def test_a_change_that_is_undone_changes_nothing(deciding: Deciding, *, alone: bool) -> None:
     await deciding.registry.apply(TENANT, FORECAST % "1.0" + document("r"))
@@ -204,7 +240,7 @@ def failing(work: Callable[[sqlite3.Connection], Any]) -> Callable[[sqlite3.Conn
 MOVES: dict[str, Callable[[Deciding], Awaitable[Any]]] = {
     **CHANGES,
     "applied": lambda one: one.registry.apply(TENANT, document("r", "s")),
-    "applied-anew": lambda one: one.registry.apply(TENANT, document("r", when="!e.data.on")),
+    "applied-anew": lambda one: one.registry.apply(TENANT, document("r", when=OFF)),
     "rolled-out": lambda one: one.registry.apply(TENANT, ROLLED_OUT),
     "promoted": lambda one: one.rollouts.promote(TENANT, "r", by="anna"),
     "aborted": lambda one: one.rollouts.abort(TENANT, "r", "", by="anna"),
