@@ -13,9 +13,11 @@ import pickle
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from io import BytesIO
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +46,7 @@ class SideProcess:
         self._told = len(decisions)
         self._written = BytesIO()
         # One pickler for all: what was sent once stays the same object, as policies have to.
-        self._pickler = pickle.Pickler(self._written)
+        self._pickler = _ByFields(self._written)
         capacities, room = decisions.simulated.capacities, decisions.simulated.room
         self.clients = [has - free for has, free in zip(capacities, room, strict=True)]
         self.rules: Sequence[str] = []
@@ -116,6 +118,21 @@ class Heard:
         for location, policy in added:
             decisions.add(location, policy)
         return classes.astype(np.int64), slots.astype(np.int64)
+
+
+class _ByFields(pickle.Pickler):
+    """Dataclasses are made anew from their fields: those that are frozen cannot be filled in once
+    they are there where their modules are compiled."""
+
+    def reducer_override(self, told: Any) -> Any:
+        if not is_dataclass(told) or isinstance(told, type):
+            return NotImplemented
+        values = {one.name: getattr(told, one.name) for one in fields(told)}
+        return _from_fields, (type(told), values)
+
+
+def _from_fields(kind: type[Any], values: dict[str, Any]) -> Any:
+    return kind(**values)
 
 
 def _run(decisions: Decisions, pipe: Connection, others: Connection) -> None:
