@@ -42,7 +42,9 @@ def served(whole: LoadSecond, kind: str) -> float:
 async def test_at_twice_the_load_goodput_stays(tmp_path: Path, record: Any, door: str) -> None:
     """On grpcio it does not, since calls wait before they are read."""
     async with fault_harness(tmp_path, members=1) as on:
-        (begun,) = await on.serve(1, "--transport=native", "--http-listen=127.0.0.1:0")
+        (begun,) = await on.serve(
+            1, "--transport=native", "--http-listen=127.0.0.1:0", "--max-connections-per-address=0"
+        )  # all users come from here
         await on.fleet(dict.fromkeys(ROOM, 400_000))
         over_http = door == "HTTP"
         server = OverloadedServer(
