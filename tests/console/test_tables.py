@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.tree import Tree
 
 from console.cli.tables import Table, allotted, facts, fold, number, optional, whole
-from tests.support.filled_views import CLIENT, TEXT, UNIT
+from tests.support.long_texts import CLIENT, TEXT, UNIT
 from tests.support.rendered_views import left_out_of, rendered
 
 

@@ -19,7 +19,8 @@ from console.cli.views import (
     units,
 )
 from homeport.api.datasharing.v1 import registry_pb2, rule_pb2, sharing_pb2
-from tests.support.filled_views import UNIT, VIEWS, Make, measured, unit
+from tests.support.filled_views import VIEWS, Make, measured, unit
+from tests.support.long_texts import UNIT
 from tests.support.rendered_views import left_out_of, plain, rendered, tables_in, words
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from google.protobuf.message import Message
 from rich.console import RenderableType
 
 import homeport
@@ -31,21 +30,15 @@ from console.cli.views import (
     health,
     homes,
     identifiers,
-    latencies,
     load,
     mail,
     move_jobs,
-    pins,
     plans,
     platforms,
-    policy_cases,
-    policy_moves,
-    policy_overlap,
     rollouts,
     rules,
     shard_stores,
     sharing,
-    simulation,
     tenants,
     ticket_keys,
     tokens,
@@ -72,21 +65,10 @@ from homeport.api.datasharing.v1 import (
 )
 from homeport.api.directory.v1 import directory_pb2
 from homeport.api.fleet.v1 import fleet_pb2
-from homeport.api.policy.v1 import latency_pb2, pin_pb2
-from homeport.api.policy.v1 import policy_pb2 as policy_pb
 from homeport.api.tenancy.v1 import tenancy_pb2
-from simulation.policy.case_run import CaseResult
 from tests.support.filled_account_views import ACCOUNT_VIEWS
-from tests.support.filled_messages import filled
-
-CLIENT = "device-" + "c0ffee0123456789" * 3 + "-endofid"  # 64 characters, no place to break
-UNIT = "eu-west-" + "rack" * 12 + "-endunit"  # 63
-TEXT = "line one says what happened, and why the reader should care about it at some length"
-
-
-def filled_with_long_texts(message: Message) -> Any:
-    """Every field set, texts and ids as long as they may be."""
-    return filled(message, text=TEXT, name=CLIENT)
+from tests.support.filled_policy_views import POLICY_VIEWS
+from tests.support.long_texts import CLIENT, TEXT, UNIT, filled_with_long_texts
 
 
 def unit() -> fleet_pb2.Unit:
@@ -280,27 +262,6 @@ def load_result() -> dict[str, Any]:
     }
 
 
-def simulated_side(load: float) -> dict[str, Any]:
-    of_distance = {"mean": 1_234.5, "p50": 987.6, "p90": 8_765.4, "p99": 19_999.9}
-    units = [
-        {"id": f"{number}-{UNIT}"[:63], "clients": 43_210_987, "capacity": 50_000_000, "load": load}
-        for number in range(simulation.MOST_UNITS + 1)
-    ]
-    return {
-        "clients": 1_000_000_000, "unplaced_share": load / 10, "distance_km": of_distance,
-        "latency_ms": of_distance, "cost": {"total": 1e9 * load}, "units": units,
-    }  # fmt: skip
-
-
-SIMULATED = {
-    "before": simulated_side(0.5),
-    "after": simulated_side(0.97),
-    "moved": {
-        "clients": 123_456_789,
-        "share": 0.123,
-        "largest": [{"from": UNIT, "to": None, "clients": 123_456_789}],
-    },
-}
 VIEWS: dict[Callable[..., Any], Make] = {
     units.fleet_table: lambda: units.fleet_table([unit(), unit()]),
     units.unit_table: lambda: units.unit_table(unit()),
@@ -345,9 +306,6 @@ VIEWS: dict[Callable[..., Any], Make] = {
     load.thresholds_table: lambda: load.thresholds_table(load_result()),
     move_jobs.jobs_table: lambda: move_jobs.jobs_table(
         [filled_with_long_texts(fleet_pb2.MoveJob())]
-    ),
-    policy_moves.ways_view: lambda: policy_moves.ways_view(
-        filled_with_long_texts(policy_pb.MoveByPolicyResponse())
     ),
     move_jobs.plan_view: lambda: move_jobs.plan_view(
         filled_with_long_texts(fleet_pb2.MovePlan()), TEXT
@@ -403,36 +361,6 @@ VIEWS: dict[Callable[..., Any], Make] = {
     shard_stores.map_table: lambda: shard_stores.map_table(shard_map()),
     shard_stores.status_table: lambda: shard_stores.status_table(shard_map()),
     shard_stores.moved_table: lambda: shard_stores.moved_table(shard_map()),
-    simulation.simulation_facts: lambda: simulation.simulation_facts(SIMULATED),
-    simulation.unit_loads: lambda: simulation.unit_loads(SIMULATED),
-    simulation.largest_moves: lambda: simulation.largest_moves(SIMULATED),
-    pins.pins_table: lambda: pins.pins_table(
-        [pins.pin_document(filled_with_long_texts(pin_pb2.Pin()))] * 2
-    ),
-    latencies.latencies_table: lambda: latencies.latencies_table(
-        [latencies.latency_document(filled_with_long_texts(latency_pb2.LatencyEstimate()))] * 2
-    ),
-    policy_overlap.overlap_view: lambda: policy_overlap.overlap_view(
-        {
-            "tenant": CLIENT,
-            "units": [CLIENT] * 30,
-            "among": 12,
-            "tenants": 9,
-            "share_all": 0.1,
-            "share_any": 0.2,
-            "shared_on_average": 0.5,
-            "lose_all_with_it": 0.0,
-            "most_tenants_of_a_unit": 5,
-            "least_tenants_of_a_unit": 1,
-            "expected": {"share_all": 0.1, "share_any": 0.2, "shared_on_average": 0.5},
-        }
-    ),
-    policy_cases.cases_table: lambda: policy_cases.cases_table(
-        [
-            CaseResult(name=TEXT, unit=UNIT, rule="nearest", reason="", broken=TEXT),
-            CaseResult(name=TEXT, unit="", rule="eu", reason=TEXT, broken=""),
-        ]
-    ),
     geo.known_facts: lambda: geo.known_facts({"path": f"/srv/{CLIENT}", "sha256": "0f" * 32}),
     backups.backup_table: lambda: backups.backup_table(
         {
@@ -466,5 +394,6 @@ VIEWS: dict[Callable[..., Any], Make] = {
     up._where_next: lambda: up._where_next(*stack_and_options()),
     demo.summary_table: lambda: demo.summary_table(read_fleet(SAMPLE), demo_outcome()),
     report.ratios_table: lambda: report.ratios_table(*measured()),
+    **POLICY_VIEWS,
     **ACCOUNT_VIEWS,
 }
