@@ -36,11 +36,16 @@ def cell_of(
     'IE:53.3,-6.3~20'
     >>> cell_of("", None, None, 0.0, "EU")
     '@EU:'
+
+    No zero has a sign, or the cell at the equator would be two:
+
+    >>> cell_of("KE", -0.01, 36.0, 0.0)
+    'KE:0.0,36.0~0'
     """
     area = f"{country}@{continent}" if continent and continent != continent_of(country) else country
     if latitude is None or longitude is None:
         return f"{area}:"
-    return f"{area}:{latitude:.1f},{longitude:.1f}~{uncertainty_km:.0f}"
+    return f"{area}:{latitude:z.1f},{longitude:z.1f}~{uncertainty_km:.0f}"
 
 
 def reach_km(latitude: float, km_per_radian: float) -> float:

@@ -1,5 +1,7 @@
 """Candidate lists: the head of the full ranking, long enough, and of the position itself."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,19 +72,33 @@ offsets = st.tuples(st.floats(-0.2, 0.2), st.floats(-0.2, 0.2))
 @given(situations(), offsets)
 def test_a_narrowed_list_is_the_head_of_the_places_own(situation, offset):
     """Whatever the first list leaves out, nothing of it comes before what the second has."""
-    here = situation.location
+    here, policy = situation.location, situation.policy
     if here.latitude is None:
         return
-    latitude = min(90.0, max(-90.0, here.latitude + offset[0]))
-    near = at(latitude, here.longitude + offset[1], country=here.country,
-              continent=here.continent, uncertainty_km=here.uncertainty_km)  # fmt: skip
-    apart_km = distance_km(here.latitude, here.longitude, near.latitude, near.longitude) + 1e-6
-    first = build(situation.fleet, situation.policy, here, situation.tenant)
-    found = narrowed(first, place_of(near, situation.policy), apart_km=apart_km)
-    whole = build(situation.fleet, situation.policy, near, situation.tenant, keep_all=True)
+    by_latency = policy.ranking.latency is not None
+    near = _within_its_cell(here, offset) if by_latency else _beside(here, offset)
+    apart_km = distance_km(here.latitude, here.longitude, near.latitude, near.longitude)
+    apart_km = apart_km * policy.ranking.most_stretch + 1e-6
+    first = build(situation.fleet, policy, here, situation.tenant)
+    found = narrowed(first, place_of(near, policy), apart_km=apart_km)
+    whole = build(situation.fleet, policy, near, situation.tenant, keep_all=True)
     assert found.indices == whole.indices[: len(found.indices)]
     assert found.tiers == whole.tiers[: len(found.tiers)]
     assert found.whole or not first.whole
+
+
+def _beside(here, offset):
+    return at(min(90.0, max(-90.0, here.latitude + offset[0])), here.longitude + offset[1],
+              country=here.country, continent=here.continent,
+              uncertainty_km=here.uncertainty_km)  # fmt: skip
+
+
+def _within_its_cell(here, offset):
+    """Latencies are of a cell: beyond it, another place has others, and no list tells of them."""
+    middle = replace(here, latitude=round(here.latitude, 1), longitude=round(here.longitude, 1))
+    near = _beside(middle, (offset[0] * 0.24, offset[1] * 0.24))
+    assert near.cell == here.cell
+    return near
 
 
 @pytest.mark.parametrize(
