@@ -5,7 +5,7 @@ Macros are already expanded, except `has`, which is a Select with `test_only`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -65,6 +65,7 @@ class Comprehension:
 
 Node: TypeAlias = Constant | Ident | Select | Call | Items | Comprehension
 Path: TypeAlias = tuple[str, ...]
+_NONE: frozenset[str] = frozenset()
 
 
 def tree_of(serialized: bytes) -> Node:
@@ -105,15 +106,15 @@ def _node(expr: Any, places: Mapping[int, int]) -> Node:
 
 def children(node: Node) -> tuple[Node, ...]:
     """What the node is made of, in order."""
+    if isinstance(node, (Constant, Ident)):
+        return ()
     if isinstance(node, Select):
         return (node.operand,)
     if isinstance(node, Call):
         return node.args if node.target is None else (node.target, *node.args)
     if isinstance(node, Items):
         return node.items
-    if isinstance(node, Comprehension):
-        return (node.over, *node.inside)
-    return ()
+    return (node.over, *node.inside)
 
 
 def path_of(node: Node) -> Path | None:
@@ -130,39 +131,51 @@ def path_of(node: Node) -> Path | None:
     return None
 
 
-def walk(node: Node, bound: frozenset[str] = frozenset()) -> Iterator[tuple[Node, frozenset[str]]]:
+def walk(node: Node) -> list[tuple[Node, frozenset[str]]]:
     """Every node with the names that comprehensions around it bind, outermost first."""
-    yield node, bound
+    found: list[tuple[Node, frozenset[str]]] = []
+    _walk(node, _NONE, found)
+    return found
+
+
+def _walk(node: Node, bound: frozenset[str], found: list[tuple[Node, frozenset[str]]]) -> None:
+    found.append((node, bound))
     if isinstance(node, Comprehension):
-        yield from walk(node.over, bound)
+        _walk(node.over, bound, found)
+        bound |= node.names
         for part in node.inside:
-            yield from walk(part, bound | node.names)
+            _walk(part, bound, found)
         return
     for child in children(node):
-        yield from walk(child, bound)
+        _walk(child, bound, found)
 
 
-def paths_read(node: Node) -> Iterator[tuple[Path, bool, int]]:
+def paths_read(node: Node) -> list[tuple[Path, bool, int]]:
     """The longest paths it reads from variables, as (path, only tested by `has`, place)."""
-    yield from _paths(node, frozenset())
+    found: list[tuple[Path, bool, int]] = []
+    _add_paths(node, _NONE, found)
+    return found
 
 
-def _paths(node: Node, bound: frozenset[str]) -> Iterator[tuple[Path, bool, int]]:
+def _add_paths(node: Node, bound: frozenset[str], found: list[tuple[Path, bool, int]]) -> None:
+    if isinstance(node, Constant):
+        return
     path = path_of(node)
     if path is not None:
         if path[0] not in bound:
-            yield path, False, node.at
+            found.append((path, False, node.at))
         return
     if isinstance(node, Select) and node.test_only:
         before = path_of(node.operand)
         if before is not None:
             if before[0] not in bound:
-                yield (*before, node.field), True, node.at
+                found.append(((*before, node.field), True, node.at))
             return
     if isinstance(node, Comprehension):
-        yield from _paths(node.over, bound)
+        _add_paths(node.over, bound, found)
+        bound |= node.names
         for part in node.inside:
-            yield from _paths(part, bound | node.names)
+            _add_paths(part, bound, found)
         return
     for child in children(node):
-        yield from _paths(child, bound)
+        _add_paths(child, bound, found)

@@ -138,6 +138,8 @@ class RuleReader:
                 said = f"cannot read {path[0]}: where the rule fires, none of its events came"
                 self._faults.add(field, said)
             self._note_path(path, field)
+        if "plan" not in expression.text:
+            return
         for node, bound in walk(expression.tree):
             if isinstance(node, Ident) and node.name == "plan" and node.name not in bound:
                 self.needs_plan(field)

@@ -67,11 +67,11 @@ class OperandCheck:
         return walk.operand(expression.tree, {})
 
     def _note_guards(self, node: Node) -> None:
-        if isinstance(node, Call):
-            word = _asks(node)
-            self._guards |= {(word, _text(part)) for part in children(node)}
-        for child in children(node):
-            self._note_guards(child)
+        parts = children(node)
+        if isinstance(node, Call) and (word := _asks(node)):
+            self._guards.update((word, _text(part)) for part in parts)
+        for part in parts:
+            self._note_guards(part)
 
 
 class _Walk:
