@@ -16,7 +16,8 @@ which copies the nodes on the way to what is changed and shares all others.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from control_plane.expressions.tree import Path
@@ -48,12 +49,13 @@ class Subscription(NamedTuple, Generic[T]):
 class FeedIndex(Generic[T]):
     """Of the subscriptions on one feed of one tenant. Immutable."""
 
-    __slots__ = ("_root", "_several", "subscriptions")
+    __slots__ = ("_asked", "_root", "_several", "subscriptions")
 
     def __init__(self, subscriptions: Iterable[Subscription[T]] = ()) -> None:
         self.subscriptions: Mapping[T, Subscription[T]] = {}
         self._root: Node[T] = Node(None)
         self._several = 0
+        self._asked: dict[Path, int] = {}  # how often of which field
         self._change(subscriptions, ())
 
     def with_changes(
@@ -62,23 +64,30 @@ class FeedIndex(Generic[T]):
         """Without those removed, which it has, and with those added, which it then has not."""
         made: FeedIndex[T] = FeedIndex.__new__(FeedIndex)
         made.subscriptions, made._root = self.subscriptions, self._root
-        made._several = self._several
+        made._several, made._asked = self._several, self._asked
         made._change(added, removed)
         return made
 
     def _change(self, added: Iterable[Subscription[T]], removed: Iterable[T]) -> None:
         edit: _Edit[T] = _Edit()
         root = self._root = edit.own(self._root)
-        subscriptions = dict(self.subscriptions)
+        subscriptions, asked = dict(self.subscriptions), Counter(self._asked)
         for who in removed:
             gone = subscriptions.pop(who)
             edit.remove(root, who, gone.conjuncts)
             self._several -= _has_alternatives(gone)
+            asked.subtract(_paths(gone))
         for one in added:
             subscriptions[one.who] = one
             edit.add(root, Entry(one.who, one.conjuncts), 0)
             self._several += _has_alternatives(one)
-        self.subscriptions = subscriptions
+            asked.update(_paths(one))
+        self.subscriptions, self._asked = subscriptions, +asked
+
+    @property
+    def paths(self) -> Collection[Path]:
+        """The fields that it looks at in events: nothing else changes what it finds."""
+        return self._asked.keys()
 
     def touched(self, event: Event) -> Sequence[T]:
         """The subscriptions whose predicates the event satisfies, each once, in no order."""
@@ -88,6 +97,10 @@ class FeedIndex(Generic[T]):
         if len(found) > 1 and self._several:
             return list(dict.fromkeys(found))
         return found
+
+
+def _paths(subscription: Subscription[T]) -> Iterator[Path]:
+    return (atom.path for conjunct in subscription.conjuncts for atom in conjunct)
 
 
 def _has_alternatives(subscription: Subscription[T]) -> bool:

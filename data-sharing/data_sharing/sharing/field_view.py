@@ -29,6 +29,7 @@ from data_sharing.sharing.fields import (
 from data_sharing.sharing.masks import HIDDEN, Pseudonyms, masked
 from data_sharing.sharing.policy import FeedPolicy, GrantSpec, MaskSpec
 
+_ALWAYS_SHOWN = frozenset((("id",), ("source",), ("type",), ("time",)))
 MOST_SELECTIONS = 256  # of one view, by what users have consented to
 Action = MaskSpec | None  # None: shown as it is; "drop": hidden
 
@@ -93,6 +94,13 @@ class Selection:
         """Whether all that is there is shown as it is."""
         inner = (one for at, one in self._actions.items() if covers(path, at))
         return self.action(path) is None and all(one is None for one in inner)
+
+    def leaves(self, path: Path) -> bool:
+        """Whether events have the same there, or nothing, as they are shown."""
+        if path[:1] == DATA:
+            return self.shows(path)
+        shown = {KEY: self.key, SUBJECT: self.subject}
+        return shown.get(path, path in _ALWAYS_SHOWN)
 
     def data_of(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """What is shown of it."""

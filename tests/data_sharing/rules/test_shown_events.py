@@ -7,10 +7,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from data_sharing.event import Event
+from data_sharing.rules.feed_subscribers import FeedSubscribers
+from data_sharing.rules.index import FeedIndex, Subscription
+from data_sharing.rules.predicates import Equals, Prefix, Present, Range
 from data_sharing.rules.results import EvaluationResult
 from data_sharing.rules.ruleset import RuleSet
+from data_sharing.rules.shown_decision import Seer
+from data_sharing.sharing.audience import Audience
 from data_sharing.sharing.consent import Consent
+from data_sharing.sharing.field_view import FieldView, Selection
 from data_sharing.sharing.policies import GovernedFeed, Memory, SharingPolicies
 from data_sharing.sharing.policy import FeedPolicy
 from tests.support.rule_harness import TENANT, RuleHarness, rules_of, verdicts
@@ -315,3 +324,62 @@ def test_an_error_quotes_nothing_that_is_hidden() -> None:
     )
     assert verdicts(decided) == ["error"]
     assert "Anna" not in decided.outcomes[0].detail
+
+
+NAMED = ("/a", "/b", "/b/c", "/b/d", "", "key", "subject")
+fields_of_events = st.sampled_from(NAMED)
+masks = st.sampled_from(["hash", "drop", {"prefix": 1}])
+values = st.sampled_from([None, 0, 1, "x", "xy", True, ["x"], {}, {"c": "x"}, {"c": 1, "d": "y"}])
+asked_of = st.builds(
+    lambda make, path: make(path),
+    st.sampled_from([
+        lambda path: Equals(path, ("x", 1)), lambda path: Range(path, 0, 1),
+        lambda path: Prefix(path, "x"), Present,
+    ]),
+    st.sampled_from([("data", "a"), ("data", "b"), ("data", "b", "c"), ("data", "b", "d"),
+                     ("key",), ("subject",), ("id",), ("source",)]),
+)  # fmt: skip
+
+
+@given(
+    fields=st.lists(fields_of_events, max_size=4, unique=True),
+    masked=st.dictionaries(fields_of_events.filter(bool), masks, max_size=3),
+    asked=st.lists(st.lists(asked_of, min_size=1, max_size=3), min_size=1, max_size=5),
+    data=st.dictionaries(st.sampled_from(["a", "b", "other"]), values),
+    names=st.tuples(*3 * [st.sampled_from(["x", "xyz", ""])]),
+)
+def test_an_index_is_asked_of_the_event_itself_only_where_it_finds_the_same(
+    fields: list[str], masked: dict[str, Any], asked: list[Any], data: dict[str, Any], names: Any
+) -> None:
+    made = msgspec.convert(
+        {"feed": "traffic", "grants": [grant(*fields, masks=masked)]}, FeedPolicy
+    )
+    view = FieldView(made, Audience(frozenset(("lamp",)), PURPOSE), SECRET)
+    selection = view.selection(())
+    if selection is None:
+        return
+    index = FeedIndex(
+        Subscription(number, tuple((one,) for one in conjuncts))
+        for number, conjuncts in enumerate(asked)
+    )
+    seer = Seer(FeedSubscribers(index, {}, ()), view)  # type: ignore[arg-type]
+    event = Event(TENANT, names[0], names[1], "traffic", names[2], 1, data, names[2])
+    shown = sorted(index.touched(selection.event_of(event)))
+    if seer.finds_by_itself(event, selection):
+        assert sorted(index.touched(event)) == shown
+    everything = {path[:2] for path in index.paths} <= {("id",), ("source",)}
+    assert seer.finds_by_itself(event, selection) or not everything
+
+
+def test_what_concerns_nobody_is_not_shown_to_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is anything but what the index looks at in the way of that."""
+    here = harness(rule("traffic.data.minutes > 40"), policies(grant("/minutes", "key")))
+    made = []
+    whole = Selection.event_of
+    monkeypatch.setattr(
+        Selection, "event_of", lambda self, event: made.append(event) or whole(self, event)
+    )
+    assert not here.event("traffic", {"minutes": 5, "name": "Anna"}).outcomes
+    assert not made
+    assert verdicts(here.event("traffic", {"minutes": 50, "name": "Anna"})) == ["fired"]
+    assert len(made) == 1
