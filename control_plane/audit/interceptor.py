@@ -129,7 +129,7 @@ class AuditInterceptor(aio.ServerInterceptor):
                     certificate=str(identity) if identity is not None else "",
                     address=self._proxies.client_address(context.peer(), metadata) or "",
                 ),
-                tenant=tenant_for(caller, found[0]) if found is not None else "",
+                tenant=_tenant(of, caller, found[0]) if found is not None else "",
                 kind=of.kind,
                 target=of.target(request)[:_MOST_MESSAGE],
                 transactions=of.transactions,
@@ -186,6 +186,11 @@ class AuditInterceptor(aio.ServerInterceptor):
             await self._recorder.ended(ended)
             faultpoints.passing("audit.ended")
         return response
+
+
+def _tenant(of: AuditedObject, caller: Caller, named: str) -> str:
+    """Whose the object is. Raises PermissionDenied where the caller has nothing to do with it."""
+    return tenant_for(caller, named) if named or caller.tenant else of.default_tenant
 
 
 async def _before(of: AuditedObject, request: Message, context: Context) -> Any:

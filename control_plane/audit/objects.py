@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from control_plane.audit.entry import Transactions
+from control_plane.auth.access_control import DEFAULT_TENANT
 from control_plane.auth.method_access import Audited, MethodAccess
 
 Context: TypeAlias = aio.ServicerContext[Any, Any]
@@ -35,7 +36,8 @@ class AuditedObject:
     writes, to the store or database that has the log, is the change, and nothing else is. target:
     its id, by the request. before: the object as it is; None or NotFound: there is none. after: the
     same, by the answer. named: tenant and id, by the answer, of what the request does not name.
-    refused: whether the answer says that nothing was changed."""
+    refused: whether the answer says that nothing was changed. default_tenant: whose it is where
+    neither the request nor its caller says."""
 
     kind: str
     transactions: Transactions
@@ -44,6 +46,7 @@ class AuditedObject:
     after: Callable[[Any], Message | None] = _itself
     named: Callable[[Any], tuple[str, str]] | None = None
     refused: Callable[[Any], bool] = lambda response: False
+    default_tenant: str = DEFAULT_TENANT
 
 
 def audited_methods(

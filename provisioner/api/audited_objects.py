@@ -43,7 +43,8 @@ def audited_objects(
         return await units.GetUnit(fleet.GetUnitRequest(unit_id=_unit_id(request)), context)
 
     async def job(request: fleet.ControlMoveJobRequest, context: Context) -> Message | None:
-        found = await units.ListMoveJobs(fleet.ListMoveJobsRequest(with_ended=True), context)
+        asked = fleet.ListMoveJobsRequest(with_ended=True, tenant=request.tenant)
+        found = await units.ListMoveJobs(asked, context)
         return next((one for one in found.jobs if one.job_id == request.job_id), None)
 
     async def tenant(request: Any, context: Context) -> Message:
@@ -84,6 +85,8 @@ def audited_objects(
             target=lambda request: request.job_id,
             before=job,
             after=lambda response: response.job,
+            named=lambda response: (response.job.tenant, response.job.job_id),
+            default_tenant="",  # most jobs are of none
         ),
         f"/{tenant_service.NAME}/ApplyTenant": AuditedObject(
             kind="tenant", transactions=ONE, target=_tenant_id, before=tenant

@@ -210,7 +210,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def ListMoveJobs(
         self, request: pb.ListMoveJobsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListMoveJobsResponse:
-        jobs = await self._operations.jobs(with_ended=request.with_ended)
+        jobs = await self._operations.jobs(with_ended=request.with_ended, tenant=request.tenant)
         return pb.ListMoveJobsResponse(jobs=[mapping.job_to_proto(job) for job in jobs])
 
     async def ControlMoveJob(
@@ -221,6 +221,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
             state=mapping.job_state_from_proto(request.state),
             rate_per_s=request.rate_per_s,
             policy_version=request.policy_version,
+            tenant=request.tenant,
         )
         return pb.ControlMoveJobResponse(job=mapping.job_to_proto(job))
 

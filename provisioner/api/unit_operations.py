@@ -18,6 +18,7 @@ from control_plane.fleet.move_job import JobKind, JobState, MoveJob, job_id
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.transitions import ATTEMPTS, GuardFailed, TransitionRequest, Transitions
 from control_plane.fleet.unit_view import UnitView, changed_since
+from control_plane.identity.names import check_slug
 from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import Compare, KeyValue, Store, range_all, unchanged
 from provisioner.api.resumed_jobs import resumed_by
@@ -185,28 +186,40 @@ class UnitOperations:
                 return ClientPage(found, "")
         return ClientPage(found, keys.cursor(after, keys.ASSIGNMENTS) if after else "")
 
-    async def jobs(self, *, with_ended: bool) -> Sequence[MoveJob]:
-        """Newest first."""
-        return await self._job_store.list(with_ended=with_ended)
+    async def jobs(self, *, with_ended: bool, tenant: str = "") -> Sequence[MoveJob]:
+        """Newest first. tenant: of its policy alone; empty: all. Raises InvalidInput."""
+        if tenant:
+            check_slug(tenant, "tenant")
+        return await self._job_store.list(with_ended=with_ended, tenant=tenant)
 
     async def control(
-        self, job: str, *, state: JobState | None, rate_per_s: float, policy_version: int = 0
+        self,
+        job: str,
+        *,
+        state: JobState | None,
+        rate_per_s: float,
+        policy_version: int = 0,
+        tenant: str = "",
     ) -> MoveJob:
         """policy_version: of its tenant's policy, by which a job of a policy goes on; 0: as before.
-        Raises InvalidInput, NotFound, Refused, Conflict."""
+        tenant: whose policy's job it has to be; empty: any. Raises InvalidInput, NotFound, Refused,
+        Conflict."""
         if not job or len(job) > MAX_JOB_ID or not job.isprintable():
             raise InvalidInput("job_id", "job_id is empty or no job's; `homeport moves list`")
+        if tenant:
+            check_slug(tenant, "tenant")
         check_rate(rate_per_s)
         version: int = 0
         guards: Sequence[Compare] = ()
         if state is JobState.RUNNING or policy_version:
-            stands, _ = await self._job_store.get(job)
+            stands, _ = await self._job_store.get(job, tenant)
             version, guards = await resumed_by(self._policies, stands, policy_version)
         return await self._job_store.control(
             job,
             state=state,
             rate_per_s=rate_per_s or None,
             policy_version=version,
+            tenant=tenant,
             guards=guards,
         )
 

@@ -72,19 +72,26 @@ class JobStore:
         for event in self._waiting:
             event.set()
 
-    async def list(self, *, with_ended: bool) -> list[MoveJob]:
-        """Newest first, as the store has them now, without those that are damaged."""
+    async def list(self, *, with_ended: bool, tenant: str = "") -> list[MoveJob]:
+        """Newest first, as the store has them now, without those that are damaged. tenant: those
+        of its policy alone; empty: all."""
         page = await range_all(self._store, keys.JOBS)
         jobs = readable(page.items, decode_job)
-        chosen = [job for job in jobs if with_ended or job.is_open]
+        chosen = [
+            job
+            for job in jobs
+            if (with_ended or job.is_open) and (not tenant or job.tenant == tenant)
+        ]
         return sorted(chosen, key=lambda job: (-job.start_ms, job.id))
 
-    async def get(self, job_id: str) -> tuple[MoveJob, int]:
-        """A job and its revision, as the store has it now. Raises NotFound."""
+    async def get(self, job_id: str, tenant: str = "") -> tuple[MoveJob, int]:
+        """A job and its revision, as the store has it now. Raises NotFound, also where it is none
+        of this tenant's policy; empty: of whose it is does not matter."""
         pair = await self._store.get(keys.job(job_id))
-        if pair is None:
+        job = decode_job(pair) if pair is not None else None
+        if pair is None or job is None or (tenant and job.tenant != tenant):
             raise NotFound(f"there is no job {job_id}; `homeport moves list --all` names them")
-        return decode_job(pair), pair.mod_revision
+        return job, pair.mod_revision
 
     async def control(
         self,
@@ -93,13 +100,15 @@ class JobStore:
         state: JobState | None,
         rate_per_s: float | None,
         policy_version: int = 0,
+        tenant: str = "",
         guards: Sequence[Compare] = (),
     ) -> MoveJob:
         """Pauses, continues, cancels or speeds up a job. policy_version: by which it goes on; 0: as
-        before; guards: hold while that is in force. Raises NotFound; Refused when it has ended;
-        Conflict when others keep changing it, or a guard does not hold."""
+        before; tenant: as `get` has it; guards: hold while that version is in force. Raises
+        NotFound; Refused when it has ended; Conflict when others keep changing it, or a guard does
+        not hold."""
         for _ in range(ATTEMPTS):
-            job, revision = await self.get(job_id)
+            job, revision = await self.get(job_id, tenant)
             wanted = state or job.state
             if not job.is_open:
                 if wanted is job.state and rate_per_s is None:

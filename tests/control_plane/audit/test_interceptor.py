@@ -32,13 +32,14 @@ from tests.support.credentials import authenticator_of, tokens_of
 FLEET = "homeport.api.fleet.v1.FleetService"
 CLIENTS = "homeport.api.provisioning.v1.ProvisioningService"
 REGISTRY = "homeport.api.datasharing.v1.ApplicationRegistry"
-DRAIN, RELEASE, SUBMIT = (
-    f"/{FLEET}/DrainUnit", f"/{CLIENTS}/ReleaseAssignment", f"/{REGISTRY}/SubmitApplication"
+DRAIN, JOB, RELEASE, SUBMIT = (
+    f"/{FLEET}/DrainUnit", f"/{FLEET}/ControlMoveJob", f"/{CLIENTS}/ReleaseAssignment",
+    f"/{REGISTRY}/SubmitApplication",
 )  # fmt: skip
 METHODS = {
     path: access
     for path, access in access_of_services([FLEET, CLIENTS, REGISTRY]).items()
-    if path in (DRAIN, RELEASE, SUBMIT)
+    if path in (DRAIN, JOB, RELEASE, SUBMIT)
 }
 
 
@@ -105,6 +106,13 @@ class Bench:
                 target=lambda request: request.unit_id,
                 before=before or unit,
                 after=lambda response: response.unit,
+            ),
+            JOB: AuditedObject(
+                kind="job",
+                transactions=Transactions.ONE,
+                target=lambda request: request.job_id,
+                named=lambda response: (response.job.tenant, response.job.job_id),
+                default_tenant="",
             ),
             RELEASE: AuditedObject(
                 kind="client",
@@ -389,3 +397,19 @@ async def test_a_method_writes_for_its_entry_and_the_log_for_itself():
 def test_a_table_that_does_not_fit_the_contract_is_told():
     with pytest.raises(ValueError, match="SubmitApplication"):
         audited_methods(METHODS, {})
+
+
+async def test_what_may_be_of_no_tenant_is_of_none_and_of_whose_the_answer_says():
+    async def paused(request: Any) -> Any:
+        tenant = "city" if request.job_id.startswith("policy") else ""
+        return fleet_pb2.ControlMoveJobResponse(
+            job=fleet_pb2.MoveJob(job_id=request.job_id, tenant=tenant)
+        )
+
+    bench = Bench()
+    for job in ("drain-dublin", "policy-city-v1"):
+        await bench.call(JOB, fleet_pb2.ControlMoveJobRequest(job_id=job), paused)
+    assert [(one.tenant, one.target) for one in bench.log.entries] == [
+        ("", "drain-dublin"), ("", "drain-dublin"),
+        ("", "policy-city-v1"), ("city", "policy-city-v1"),
+    ]  # fmt: skip

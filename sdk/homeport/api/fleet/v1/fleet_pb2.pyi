@@ -880,15 +880,19 @@ class ListMoveJobsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WITH_ENDED_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     with_ended: _builtins.bool
+    tenant: _builtins.str
+    """whose policy's jobs; empty: all there are, of a caller of one tenant its own"""
     def __init__(
         self,
         *,
         with_ended: _builtins.bool = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["with_ended", b"with_ended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "with_ended", b"with_ended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -922,6 +926,7 @@ class ControlMoveJobRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     RATE_PER_S_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     state: Global___MoveJobState.ValueType
     """RUNNING, PAUSED or CANCELLED; unspecified: as it is"""
@@ -929,6 +934,8 @@ class ControlMoveJobRequest(_message.Message):
     """0: as it is"""
     policy_version: _builtins.int
     """Of a job of a policy that is to run: the version in force, by which it goes on; 0: its own."""
+    tenant: _builtins.str
+    """whose policy's job it has to be; empty: any, of a caller of one tenant its own"""
     def __init__(
         self,
         *,
@@ -936,10 +943,11 @@ class ControlMoveJobRequest(_message.Message):
         state: Global___MoveJobState.ValueType = ...,
         rate_per_s: _builtins.float = ...,
         policy_version: _builtins.int = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "policy_version", b"policy_version", "rate_per_s", b"rate_per_s", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "policy_version", b"policy_version", "rate_per_s", b"rate_per_s", "state", b"state", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -190,16 +190,18 @@ class FleetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMoveJobs(self, request, context):
-        """Jobs that move clients, newest first. Reads only. Caller: anyone. Errors: UNAVAILABLE.
+        """Jobs that move clients, newest first; with a tenant those of its policy alone. Reads only.
+        Caller: a viewer. Errors: INVALID_ARGUMENT; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ControlMoveJob(self, request, context):
-        """Pauses a job, lets it go on, or changes its rate. Idempotent. Caller: an operator.
-        Errors: NOT_FOUND; INVALID_ARGUMENT; FAILED_PRECONDITION it has ended, or goes by a version of a
-        policy that is not in force; UNAVAILABLE.
+        """Pauses a job, lets it go on, or changes its rate; with a tenant only one of its policy.
+        Idempotent. Caller: an operator. Errors: NOT_FOUND, also where it is not of that tenant;
+        INVALID_ARGUMENT; FAILED_PRECONDITION it has ended, or goes by a version of a policy that is
+        not in force; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
