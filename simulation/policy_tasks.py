@@ -25,12 +25,15 @@ from provisioner.geo.location import Location
 from provisioner.geo.locator import Locator
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.latency import NOTHING_MEASURED, Latencies
 from provisioner.policy.compiling import compile_policy
+from simulation.policy.attribute_shares import ToldShare, shares_of
 from simulation.policy.case_run import run_cases
 from simulation.policy.cases import read_cases
 from simulation.policy.client_policy import ClientPolicy, OnePolicy, TenantPolicy
 from simulation.policy.figures import document_of
 from simulation.policy.hook_stand_ins import StandInPolicy, read_stand_ins
+from simulation.policy.latency_file import read_latencies
 from simulation.policy.listed import ListedQuestion, ListedSimulation
 from simulation.policy.page import page_of
 from simulation.policy.picture import picture_of
@@ -98,7 +101,14 @@ def test_policy(arguments: Any, ask: Ask) -> Any:
             opened.append(_geo(arguments))
         return Locator(lambda: opened[0]).explain(address, None, None)[0]
 
-    results = run_cases(cases, policy, _units(arguments), tenant=arguments["tenant"], locate=locate)
+    results = run_cases(
+        cases,
+        policy,
+        _units(arguments),
+        tenant=arguments["tenant"],
+        locate=locate,
+        latencies=_latencies(arguments),
+    )
     return {"results": [asdict(one) for one in results], "hooks_away": policies.hooks_away()}
 
 
@@ -141,6 +151,8 @@ def _modelled(
         without=arguments["without"],
         sun=arguments["sun"],
         price_label=arguments["price_label"],
+        latencies=_latencies(arguments),
+        shares=shares_of([ToldShare(*one) for one in arguments["attribute_shares"]]),
     )
     check(question)  # before what takes seconds
     said = _Said(ask, "simulating", steps_of(question))
@@ -161,6 +173,7 @@ def _live(
         without=arguments["without"],
         closed=arguments["closed"],
         price_label=arguments["price_label"],
+        latencies=_latencies(arguments),
     )
     simulation = ListedSimulation(question, most=MOST_LIVE)
     for page in _pages(ask):
@@ -200,6 +213,12 @@ def _answered(answer: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _units(arguments: Mapping[str, Any]) -> Sequence[UnitSpec]:
     return msgspec.convert(arguments["units"], list[UnitSpec])
+
+
+def _latencies(arguments: Mapping[str, Any]) -> Latencies:
+    """Raises FaultyLatencies."""
+    text = arguments["latencies"]
+    return read_latencies(text) if text else NOTHING_MEASURED
 
 
 def _geo(arguments: Mapping[str, Any]) -> GeoDatabase:

@@ -22,11 +22,10 @@ class LocalOptions(NamedTuple):
 
     units: Path | None
     geo: Path | None
-    latencies: Path | None
 
     def refuse(self) -> None:
         """Raises CommandFailed where one is given."""
-        for name, given in zip(("--units", "--geo", "--latencies"), self, strict=True):
+        for name, given in zip(("--units", "--geo"), self, strict=True):
             if given is not None:
                 raise CommandFailed(
                     f"{name} is for simulations on this machine; a server has its own: leave it "
@@ -36,13 +35,13 @@ class LocalOptions(NamedTuple):
 
 
 def test_on_server(
-    target: Target, file: Path, cases: Path, hook_answers: Path | None
+    target: Target, file: Path, cases: Path, hook_answers: Path | None, latencies: Path | None
 ) -> list[CaseResult]:
     """What becomes of each case."""
     document, texts = read_text(file), read_text(cases)
-    answers = _text(hook_answers)
+    answers, measured = _text(hook_answers), _text(latencies)
     with PolicyCalls(target) as service, busy("the server tries the cases"):
-        found = service.test(document, texts, answers)
+        found = service.test(document, texts, answers, measured)
     _tell_away(found.hooks_away)
     return [
         CaseResult(
@@ -59,11 +58,13 @@ def simulate_on_server(
     file: Path | None,
     current: Path | None,
     hook_answers: Path | None,
+    latencies: Path | None,
 ) -> tuple[dict[str, Any], Simulated]:
     """The document of a simulation, and its page and picture."""
     request.document = _text(file)
     request.current = _text(current)
     request.hook_answers = _text(hook_answers)
+    request.latencies = _text(latencies)
     with PolicyCalls(target) as service, busy("the server simulates") as say:
         found = service.simulate(request, progress_words(say, time.monotonic))
     _tell_away(found.hooks_away)

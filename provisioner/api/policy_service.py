@@ -113,6 +113,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
             request.document or await self._in_force(tenant),
             request.cases,
             request.hook_answers,
+            request.latencies,
         )
         return pb.TestPolicyResponse(
             results=[
@@ -241,6 +242,8 @@ def _asked(request: pb.SimulatePolicyRequest, tenant: str, current: str) -> Aske
         hook_answers=request.hook_answers,
         page=request.page,
         picture=request.picture,
+        latencies=request.latencies,
+        attribute_shares=[(one.name, one.value, one.percent) for one in request.attribute_shares],
     )
 
 

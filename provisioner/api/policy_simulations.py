@@ -25,6 +25,7 @@ from provisioner.applied_policies.followed_pins import FollowedPins
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.policy.reading import MOST_BYTES
+from provisioner.policy.told_attributes import check_told
 
 TASKS = "simulation.policy_tasks:TASKS"  # by name: simulation stands above this package
 LIMITS = {
@@ -40,6 +41,7 @@ MOST_USERS = 100_000_000_000
 MOST_EXACT = 20_000_000
 MOST_GROWTH = 1_000.0
 MOST_WITHOUT = 1_000
+MOST_SHARES = 256
 PAGE = 2_000  # clients
 SAID_S = 0.5  # between two words on how far it is
 
@@ -72,10 +74,12 @@ class Asked:
     hook_answers: str
     page: bool
     picture: bool
+    latencies: str = ""
+    attribute_shares: Sequence[tuple[str, str, float]] = ()  # name, value, percent
 
     def check(self) -> None:
         """Raises InvalidInput."""
-        check_texts(self.document, self.hook_answers)
+        check_texts(self.document, self.hook_answers, self.latencies)
         if len(self.current) > MOST_BYTES:
             raise InvalidInput("current", f"the policy is larger than {MOST_BYTES:,} bytes")
         if self.users > MOST_USERS:
@@ -89,11 +93,15 @@ class Asked:
             )
         if len(self.without) > MOST_WITHOUT:
             raise InvalidInput("without_unit_ids", f"more than {MOST_WITHOUT:,} units are named")
-        if self.live and (self.sun or self.growth != 1.0):
+        if len(self.attribute_shares) > MOST_SHARES:
+            raise InvalidInput("attribute_shares", f"there are more than {MOST_SHARES} shares")
+        for name, value, _ in self.attribute_shares:
+            check_told({name: value})
+        if self.live and (self.sun or self.growth != 1.0 or self.attribute_shares):
             raise InvalidInput(
                 "population",
-                "clients that there are neither grow nor come by the sun; leave that out, or "
-                "simulate a modelled population",
+                "clients that there are neither grow nor come by the sun, and have their own "
+                "attributes; leave that out, or simulate a modelled population",
             )
 
 
@@ -126,9 +134,11 @@ class PolicySimulations:
         self._page = page
         self._said_s = said_s
 
-    async def test(self, tenant: str, document: str, cases: str, hook_answers: str) -> Any:
+    async def test(
+        self, tenant: str, document: str, cases: str, hook_answers: str, latencies: str = ""
+    ) -> Any:
         """As the task answers. Raises InvalidInput, and what `offload` does."""
-        check_texts(document, hook_answers)
+        check_texts(document, hook_answers, latencies)
         if len(cases) > MOST_TEXT_BYTES:
             raise InvalidInput("cases", f"the cases are larger than {MOST_TEXT_BYTES:,} bytes")
         arguments = {
@@ -137,6 +147,7 @@ class PolicySimulations:
             "document": document,
             "cases": cases,
             "hook_answers": hook_answers,
+            "latencies": latencies,
             "units": self._taking(),
         }
         return await self._offload.offload("test_policy", arguments, tenant=tenant, subject="cases")
@@ -236,9 +247,11 @@ class _Run:
         }
 
 
-def check_texts(document: str, hook_answers: str) -> None:
+def check_texts(document: str, hook_answers: str, latencies: str) -> None:
     """Raises InvalidInput for what is too large to be worked on."""
     if len(document) > MOST_BYTES:
         raise InvalidInput("document", f"the document is larger than {MOST_BYTES:,} bytes")
     if len(hook_answers) > MOST_TEXT_BYTES:
         raise InvalidInput("hook_answers", f"the answers are larger than {MOST_TEXT_BYTES:,} bytes")
+    if len(latencies) > MOST_TEXT_BYTES:
+        raise InvalidInput("latencies", f"the latencies are larger than {MOST_TEXT_BYTES:,} bytes")

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
 from provisioner.placement.attributes import MOST_ATTRIBUTES, Attributes, is_attribute_name
 from provisioner.policy.membership import BUCKETS, bucket_of
+from provisioner.policy.told_attributes import check_told
+
+
+class ToldShare(NamedTuple):
+    """percent: of the users who have this value."""
+
+    name: str
+    value: str
+    percent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +49,44 @@ class AttributeShares:
 NO_SHARES = AttributeShares()
 
 
-def parse_shares(given: Sequence[str]) -> AttributeShares:
+def parse_shares(given: Sequence[str]) -> list[ToldShare]:
     """Of texts `NAME=VALUE:PERCENT%`. Raises InvalidInput."""
-    shares = []
-    together: dict[str, int] = {}
+    found = []
     for one in given:
         said, colon, percent = one.rpartition(":")
         name, equals, value = said.partition("=")
         try:
-            share = round(float(percent.removesuffix("%")) * BUCKETS / 100)
-        except (ValueError, OverflowError):
-            share = -1
-        if not (colon and equals and value and is_attribute_name(name) and 0 <= share <= BUCKETS):
+            share = float(percent.removesuffix("%"))
+        except ValueError:
+            share = -1.0
+        if not (colon and equals and value and is_attribute_name(name) and 0.0 <= share <= 100.0):
             raise InvalidInput(
                 "attribute", f"{quoted(one)} is not NAME=VALUE:PERCENT%, as kind=government:5%"
             )
+        found.append(ToldShare(name, value, share))
+    return found
+
+
+def shares_of(told: Sequence[ToldShare]) -> AttributeShares:
+    """Raises InvalidInput for what no client can have, or more than all have together."""
+    shares = []
+    together: dict[str, int] = {}
+    for name, value, percent in told:
+        check_told({name: value})
+        if not value or not 0.0 <= percent <= 100.0:
+            raise InvalidInput(
+                "attribute_shares",
+                f"the share of {name} has {percent:g} % and the value {quoted(value)}; give 0 to "
+                "100, and a value",
+            )
+        share = round(percent * BUCKETS / 100)
         together[name] = together.get(name, 0) + share
         shares.append((name, value, share))
     if len(together) > MOST_ATTRIBUTES:
-        raise InvalidInput("attribute", f"a client has at most {MOST_ATTRIBUTES} attributes")
+        raise InvalidInput("attribute_shares", f"a client has at most {MOST_ATTRIBUTES} attributes")
     for name, share in together.items():
         if share > BUCKETS:
             raise InvalidInput(
-                "attribute", f"the shares of {name} are {share * 100 / BUCKETS:g} % together"
+                "attribute_shares", f"the shares of {name} are {share * 100 / BUCKETS:g} % together"
             )
     return AttributeShares(tuple(shares))

@@ -15,6 +15,11 @@ from tests.support.command_line import CommandLine, Ran
 
 IN_IRELAND = "81.2.69.142"  # an address that the bundled database locates
 AWAY = "policy: 1\nrules: [{name: overseas, forbid: {countries: [IE]}}]\n"
+BY_BOTH = (
+    "policy: 1\ngroups: {bank: {attributes: {kind: bank}}}\nrules:\n"
+    "  - {name: banks, when: '\"bank\" in client.groups', deny: true}\n"
+    "  - {name: fast, rank: {latency: {cap_ms: 50}}}\n"
+)
 CASES = (
     "cases: [{name: a phone, at: {country: IE, latitude: 53.3, longitude: -6.3}, "
     "expect: {units: dublin}}]"
@@ -89,12 +94,56 @@ def test_a_server_tries_cases(ask: Asked, tmp_path: Path) -> None:
     assert "a phone (it would live in virginia" in ran.err
 
 
+def test_attributes_and_what_was_measured_count_there_as_here(ask: Asked, tmp_path: Path) -> None:
+    measured = tmp_path / "latencies.yaml"
+    measured.write_text("measured: [{ms: {dublin: 90, virginia: 20}}]\n")
+    asked = (
+        "policy", "simulate", "-", "--users", "90", "-o", "json", "--latencies", str(measured),
+        "--attribute", "kind=bank:30%", "--attribute", "kind=shop:12.5%",
+    )  # fmt: skip
+    there = ask(*asked, "--on-server", stdin=BY_BOTH)
+    assert there.code == 0, there.err
+    assert there.document == ask(*asked, stdin=BY_BOTH).document
+    before, after = there.document["before"], there.document["after"]
+    assert [one["units"][0]["clients"] for one in (before, after)] == [2, 0]  # dublin is slow
+    assert 10 < after["unplaced"] < 45  # banks
+
+
+def test_what_was_measured_counts_for_clients_that_there_are(ask: Asked, tmp_path: Path) -> None:
+    measured = tmp_path / "latencies.yaml"
+    measured.write_text("measured: [{ms: {dublin: 90, virginia: 20}}]\n")
+    assert ask("provision", "dora", "--ip", IN_IRELAND).code == 0
+    asked = ("policy", "simulate", "-", "--population", "live", "--latencies", str(measured))
+    ran = ask(*asked, "-o", "json", stdin=BY_BOTH)
+    assert ran.code == 0, ran.err
+    assert ran.document["after"]["units"][0]["clients"] == 0
+
+
+def test_cases_are_tried_there_by_what_was_measured(ask: Asked, tmp_path: Path) -> None:
+    cases, policy, measured = (tmp_path / name for name in ("cases.yaml", "p.yaml", "ms.yaml"))
+    cases.write_text(CASES)
+    policy.write_text(BY_BOTH)
+    measured.write_text("measured: [{ms: {dublin: 90, virginia: 20}}]\n")
+    asked = ("policy", "test", str(policy), str(cases), "-o", "json")
+    found = [
+        ask(*asked, "--latencies", str(measured), *where).document["cases"][0]["unit"]
+        for where in ((), ("--on-server",))
+    ]
+    assert found == ["virginia", "virginia"]
+    assert ask(*asked, "--on-server").document["cases"][0]["unit"] == "dublin"
+    measured.write_text("measured: [{ms: {dublin: -1}}]\n")
+    faulty = ask(*asked, "--latencies", str(measured), "--on-server")
+    assert faulty.code == 2
+    assert "measured[0].ms.dublin" in faulty.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--population", "live", "--growth", "2"), "leave out --population"),
         (("--population", "live", "--geo", "x.mmdb"), "--geo is for simulations on this machine"),
         (("--on-server", "--units", "x.yaml"), "--units is for simulations on this machine"),
+        (("--population", "live", "--attribute", "a=b:5%"), "leave out --population"),
         (("--on-server", "--population", "x.ndjson"), "simulated on this machine"),
         (("--on-server", "--sun", "--engine", "exact"), "sun"),
         (("--on-server", "--without", "paris"), "the fleet has no unit paris"),

@@ -55,10 +55,16 @@ class PolicyCalls(Calls):
         answer: pb.ApplyPolicyResponse = self._ask("ApplyPolicy", request)
         return answer
 
-    def test(self, document: str, cases: str, hook_answers: str) -> pb.TestPolicyResponse:
+    def test(
+        self, document: str, cases: str, hook_answers: str, latencies: str
+    ) -> pb.TestPolicyResponse:
         """Clients of cases, placed by the server's units."""
         request = pb.TestPolicyRequest(
-            tenant=self._tenant, document=document, cases=cases, hook_answers=hook_answers
+            tenant=self._tenant,
+            document=document,
+            cases=cases,
+            hook_answers=hook_answers,
+            latencies=latencies,
         )
         stub = policy_pb2_grpc.PolicyServiceStub
         answer: pb.TestPolicyResponse = self._call(stub, "TestPolicy", request, TEST_S)

@@ -168,7 +168,7 @@ def simulate(
     from control_plane.files import replace_file
     from control_plane.written_paths import check_written_file
     from homeport.api.policy.v1 import policy_pb2 as pb
-    from simulation.policy.attribute_shares import parse_shares
+    from simulation.policy.attribute_shares import parse_shares, shares_of
     from simulation.policy.listed import ListedQuestion
     from simulation.policy.simulator import Engine, Question
 
@@ -180,16 +180,12 @@ def simulate(
     check_stdin_once(
         [one for one in (file, current, hook_answers, latencies, listed) if one is not None]
     )
-    shares = parse_shares(attribute or ())
+    told_shares = parse_shares(attribute or ())
+    shares = shares_of(told_shares)
     if population and (growth != 1.0 or sun or shares):
         raise CommandFailed(
             "--growth, --sun and --attribute are for users where people live; leave out "
             "--population",
-            ExitCode.USAGE,
-        )
-    if on_server and shares:
-        raise CommandFailed(
-            "--attribute is for simulations on this machine; leave out --on-server",
             ExitCode.USAGE,
         )
     target = target_of(server, tenant, token, profile, ca)
@@ -210,7 +206,7 @@ def simulate(
                 "a file of clients is simulated on this machine; leave out --on-server",
                 ExitCode.USAGE,
             )
-        LocalOptions(units, geo, latencies).refuse()
+        LocalOptions(units, geo).refuse()
         request = pb.SimulatePolicyRequest(
             population=pb.POLICY_POPULATION_LIVE if population else pb.POLICY_POPULATION_MODELLED,
             users=users,
@@ -222,9 +218,15 @@ def simulate(
             seed=seed,
             page=html is not None,
             picture=svg is not None,
+            attribute_shares=[pb.AttributeShare(**one._asdict()) for one in told_shares],
         )
         document, found = simulate_on_server(
-            target, request, file=file, current=current, hook_answers=hook_answers
+            target,
+            request,
+            file=file,
+            current=current,
+            hook_answers=hook_answers,
+            latencies=latencies,
         )
         tell(Told(document, lambda: found.page, lambda: found.picture))
         return
@@ -317,13 +319,14 @@ def try_cases(
     from control_plane.written_paths import check_written_file
     from simulation.policy.case_run import junit_text
 
-    check_stdin_once([file, cases])
+    given = (file, cases, hook_answers, latencies)
+    check_stdin_once([one for one in given if one is not None])
     if junit is not None:
         check_written_file(junit, "--junit")
     target = target_of(server, tenant, token, profile, ca)
     if on_server:
-        LocalOptions(units, geo, latencies).refuse()
-        results = test_on_server(target, file, cases, hook_answers)
+        LocalOptions(units, geo).refuse()
+        results = test_on_server(target, file, cases, hook_answers, latencies)
     else:
         hooks = HookFile(hook_answers)
         policy = hooks.answer(policy_in(file, target.tenant))

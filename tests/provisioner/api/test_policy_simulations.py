@@ -102,6 +102,11 @@ async def told(made: PolicySimulations, asked: Asked) -> list[Any]:
         ({"current": "x" * 600_000}, "current", "larger than 524,288 bytes"),
         ({"hook_answers": "x" * 2_000_000}, "hook_answers", "larger than 1,048,576 bytes"),
         ({"without": ("a",) * 1_001}, "without_unit_ids", "more than 1,000 units"),
+        ({"latencies": "x" * 2_000_000}, "latencies", "larger than 1,048,576 bytes"),
+        ({"attribute_shares": [("a", "b", 0.1)] * 257}, "attribute_shares", "more than 256"),
+        ({"attribute_shares": [("a", "b" * 257, 0.1)]}, "attributes", "at most 256 bytes"),
+        ({"attribute_shares": [("a b", "c", 0.1)]}, "attributes", "is no name of an attribute"),
+        ({"live": True, "attribute_shares": [("a", "b", 1.0)]}, "population", "their own"),
     ],
 )  # fmt: skip
 async def test_what_is_too_much_is_refused_before_anything_is_worked_on(
@@ -123,6 +128,8 @@ async def test_cases_that_are_too_large_are_refused(tmp_path: Path) -> None:
     async with simulations(tmp_path, never) as (made, _, _):
         with pytest.raises(InvalidInput, match="cases are larger"):
             await made.test("default", "", "x" * 2_000_000, "")
+        with pytest.raises(InvalidInput, match="latencies are larger"):
+            await made.test("default", "", "", "", "x" * 2_000_000)
 
 
 async def test_clients_are_read_as_of_one_revision_page_by_page(tmp_path: Path) -> None:

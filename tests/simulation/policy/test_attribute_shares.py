@@ -8,15 +8,26 @@ import pytest
 
 from control_plane.errors import InvalidInput
 from provisioner.placement.attributes import with_attributes
-from simulation.policy.attribute_shares import NO_SHARES, parse_shares
+from simulation.policy.attribute_shares import (
+    NO_SHARES,
+    AttributeShares,
+    ToldShare,
+    parse_shares,
+    shares_of,
+)
 from simulation.policy.client_policy import TenantPolicy
 from tests.support.policies import compiled
+
+
+def made(*texts: str) -> AttributeShares:
+    return shares_of(parse_shares(texts))
+
 
 KEYS = [b"user-%d" % number for number in range(4_000)]
 
 
 def test_each_value_has_its_share_and_names_have_nothing_to_do_with_each_other():
-    shares = parse_shares(["kind=bank:20%", "kind=shop:30", "tier=gold:10%"])
+    shares = made("kind=bank:20%", "kind=shop:30", "tier=gold:10%")
     found = [shares.of(key) for key in KEYS]
     kinds = Counter(one.get("kind") for one in found)
     assert abs(kinds["bank"] - 800) < 120
@@ -27,14 +38,14 @@ def test_each_value_has_its_share_and_names_have_nothing_to_do_with_each_other()
 
 
 def test_a_larger_share_has_those_of_a_smaller_one():
-    small, large = parse_shares(["kind=bank:5%"]), parse_shares(["kind=bank:50%"])
+    small, large = made("kind=bank:5%"), made("kind=bank:50%")
     assert all(large.of(key) for key in KEYS if small.of(key))
-    assert not any(parse_shares(["kind=bank:0%"]).of(key) for key in KEYS)
-    assert all(parse_shares(["kind=bank:100%"]).of(key) for key in KEYS)
+    assert not any(made("kind=bank:0%").of(key) for key in KEYS)
+    assert all(made("kind=bank:100%").of(key) for key in KEYS)
 
 
 def test_without_any_nobody_has_attributes():
-    assert not parse_shares([])
+    assert not made()
     assert NO_SHARES.of(KEYS[0]) == {}
 
 
@@ -50,7 +61,31 @@ def test_what_is_no_share(text):
 
 def test_shares_of_one_name_are_the_whole_at_most():
     with pytest.raises(InvalidInput, match="the shares of kind are 110 % together"):
-        parse_shares(["kind=bank:60%", "kind=shop:50%"])
+        made("kind=bank:60%", "kind=shop:50%")
+
+
+@pytest.mark.parametrize(
+    "share",
+    [
+        ToldShare("a b", "bank", 5.0),
+        ToldShare("kind", "", 5.0),
+        ToldShare("kind", "x" * 257, 5.0),
+        ToldShare("kind", "bank", float("nan")),
+        ToldShare("kind", "bank", -1.0),
+        ToldShare("kind", "bank", 101.0),
+    ],
+    ids=["name", "no value", "long value", "nan", "below 0", "above 100"],
+)
+def test_what_no_client_has_is_refused(share: ToldShare):
+    with pytest.raises(InvalidInput):
+        shares_of([share])
+
+
+def test_a_client_has_so_many_attributes():
+    told = [ToldShare(f"n{number}", "x", 1.0) for number in range(17)]
+    assert shares_of(told[:16])
+    with pytest.raises(InvalidInput, match="at most 16 attributes"):
+        shares_of(told)
 
 
 def test_clients_that_conditions_tell_apart_are_of_two_kinds():

@@ -275,6 +275,7 @@ class TestPolicyRequest(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     CASES_FIELD_NUMBER: _builtins.int
     HOOK_ANSWERS_FIELD_NUMBER: _builtins.int
+    LATENCIES_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: "default" """
     document: _builtins.str
@@ -283,6 +284,8 @@ class TestPolicyRequest(_message.Message):
     """a file of cases, at most 1 MiB"""
     hook_answers: _builtins.str
     """what hooks say, at most 1 MiB; empty: they are away"""
+    latencies: _builtins.str
+    """a file of what was measured, at most 1 MiB; empty: distance tells"""
     def __init__(
         self,
         *,
@@ -290,10 +293,11 @@ class TestPolicyRequest(_message.Message):
         document: _builtins.str = ...,
         cases: _builtins.str = ...,
         hook_answers: _builtins.str = ...,
+        latencies: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "document", b"document", "hook_answers", b"hook_answers", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "document", b"document", "hook_answers", b"hook_answers", "latencies", b"latencies", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -382,6 +386,8 @@ class SimulatePolicyRequest(_message.Message):
     HOOK_ANSWERS_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     PICTURE_FIELD_NUMBER: _builtins.int
+    LATENCIES_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_SHARES_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: "default" """
     document: _builtins.str
@@ -407,9 +413,15 @@ class SimulatePolicyRequest(_message.Message):
     """an HTML page as well"""
     picture: _builtins.bool
     """an SVG picture as well"""
+    latencies: _builtins.str
+    """as TestPolicyRequest has it"""
     @_builtins.property
     def without_unit_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """units that take nobody afterwards"""
+
+    @_builtins.property
+    def attribute_shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributeShare]:
+        """MODELLED: at most 256"""
 
     def __init__(
         self,
@@ -428,14 +440,46 @@ class SimulatePolicyRequest(_message.Message):
         hook_answers: _builtins.str = ...,
         page: _builtins.bool = ...,
         picture: _builtins.bool = ...,
+        latencies: _builtins.str = ...,
+        attribute_shares: _abc.Iterable[Global___AttributeShare] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "document", b"document", "exact", b"exact", "growth", b"growth", "hook_answers", b"hook_answers", "page", b"page", "picture", b"picture", "population", b"population", "price_label", b"price_label", "seed", b"seed", "sun", b"sun", "tenant", b"tenant", "users", b"users", "without_unit_ids", b"without_unit_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute_shares", b"attribute_shares", "current", b"current", "document", b"document", "exact", b"exact", "growth", b"growth", "hook_answers", b"hook_answers", "latencies", b"latencies", "page", b"page", "picture", b"picture", "population", b"population", "price_label", b"price_label", "seed", b"seed", "sun", b"sun", "tenant", b"tenant", "users", b"users", "without_unit_ids", b"without_unit_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SimulatePolicyRequest: _TypeAlias = SimulatePolicyRequest  # noqa: Y015
+
+@_typing.final
+class AttributeShare(_message.Message):
+    """So many of the users have this attribute, the same ones in every simulation. Those who have one
+    value of a name have no other.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    value: _builtins.str
+    percent: _builtins.float
+    """0 to 100; of one name no more than 100 together"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+        percent: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "percent", b"percent", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeShare: _TypeAlias = AttributeShare  # noqa: Y015
 
 @_typing.final
 class SimulatePolicyResponse(_message.Message):
