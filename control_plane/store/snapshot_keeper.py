@@ -26,7 +26,9 @@ LONGEST_S = 60.0  # at most so long, while the store answers
 
 
 class SnapshotKeeper:
-    """`run` is a task of the owner's. clock: monotonic seconds. Replicas must keep pairs."""
+    """`run` is a task of the owner's. clock: monotonic seconds. Replicas must keep pairs. also:
+    records that are written along, whose changes are no reason to write: they may be older than
+    the rest, and say themselves of when they are."""
 
     def __init__(
         self,
@@ -37,6 +39,7 @@ class SnapshotKeeper:
         *,
         endpoints: Sequence[str],
         clock: Callable[[], float],
+        also: Callable[[], Iterable[KeyValue]] = tuple,
         write: Callable[[Path, bytes], None] = write_snapshot,
     ) -> None:
         self.path = path
@@ -45,6 +48,7 @@ class SnapshotKeeper:
         self._health = health
         self._endpoints = tuple(endpoints)
         self._clock = clock
+        self._also = also
         self._write = write
         self._written_at = -LONGEST_S
         self._changes = -1  # as of the last write
@@ -95,5 +99,5 @@ class SnapshotKeeper:
             endpoints=self._endpoints,
             confirmed_at=self._store_status.as_of,
             revision=self._health.last_revision,
-            pairs=in_order(pairs),
+            pairs=in_order([*pairs, *self._also()]),
         )

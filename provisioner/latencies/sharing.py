@@ -4,14 +4,15 @@ At an interval a server writes the chunks of its own that changed, few at a time
 longest first. Nobody else writes them, so a write whose outcome is unknown is made again, whole,
 with the next interval. They hang on a lease that outlives what is in them: what a server told
 before it started again counts, and goes by itself. Where there are as many records as may be, the
-one that was written longest ago makes room, whose ever it is.
+one that was written longest ago makes room, whose ever it is. Records in a snapshot count as those
+of the store do, by the age that they say.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 import msgspec
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 WRITES = 4  # chunks an interval
 MOST_RECORDS = 2_048  # of all servers, and of those that ended lately
 MOST_EVICTED = 16  # by one write
+MOST_KEPT_BYTES = 2 << 20  # of a snapshot: as much as one server tells at most
 LEASE_SHARED_S = 3_600.0
 STORE_S = 5.0
 
@@ -98,6 +100,24 @@ class LatencySharing:
                         await self._keeper.refresh()
                     knows = True
                     await self.write()
+
+    def kept(self) -> list[KeyValue]:
+        """What goes into a snapshot: the records that were written last, within a bound."""
+        found, left = [], MOST_KEPT_BYTES
+        for pair in sorted(self.replica.pairs, key=lambda one: -one.mod_revision):
+            left -= len(pair.key) + len(pair.value)
+            if left < 0:
+                break
+            found.append(pair)
+        return found
+
+    async def restore(self, pairs: Iterable[KeyValue]) -> None:
+        """Takes over what a snapshot holds, where the store itself was not read, and believes
+        it."""
+        self.replica.restore(pairs)
+        if self._heard:
+            await self.read()
+            await self._keeper.refresh()
 
     async def read(self) -> None:
         """Has the keeper hear what was heard of other servers."""

@@ -5,7 +5,6 @@ Part of the wiring: `provisioner.wiring.server` builds the rest.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -122,16 +121,7 @@ def build_policies(
         state.fleet_view,
         state.client_keys,
     )
-    keeper = state.latencies
-    sharing = LatencySharing(
-        state.store,
-        keeper,
-        source=secrets.token_hex(8),
-        every_s=settings.latencies_every_s,
-        clock=time.monotonic,
-        wall=time.time,
-        jitter=jitter,
-    )
+    keeper, sharing = state.latencies, state.latency_sharing
     latencies = LatencyService(
         keeper,
         use_case.provisioner,

@@ -26,6 +26,7 @@ from control_plane.supervision import Supervisor
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.fleet_view import FleetView
 from provisioner.latencies.keeper import LatencyKeeper
+from provisioner.latencies.sharing import LatencySharing
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.fences import Fences
 from provisioner.ledger.policy_fence import PolicyFence
@@ -68,6 +69,7 @@ class ServerState:
     policies: FollowedPolicies
     hooked: HookedPolicies  # the same, with what their hooks say
     latencies: LatencyKeeper
+    latency_sharing: LatencySharing
     registry: UnitRegistry
     store_status: StoreStatus
     keeper: SnapshotKeeper | None
@@ -132,6 +134,18 @@ async def read_state(
         ),
     )
     used = await begin(store, snapshot, ring, ledger, fleet_view, policies)
+    latencies = LatencyKeeper(fleet_view.measured, clock=time.monotonic)
+    sharing = LatencySharing(
+        store,
+        latencies,
+        source=secrets.token_hex(8),
+        every_s=settings.latencies_every_s,
+        clock=time.monotonic,
+        wall=time.time,
+        jitter=rng.random,
+    )
+    if used is not None:
+        await sharing.restore(used.pairs)
     groups = EnrolmentGroups(store, wrapping, random=secrets.token_bytes, wall=time.time)
     if used is None:
         await groups.start()
@@ -155,6 +169,7 @@ async def read_state(
             store.health,
             endpoints=endpoints,
             clock=time.monotonic,
+            also=sharing.kept,
         )
     assignments = cluster_set.clusters if cluster_set else {"": store}
     return ServerState(
@@ -172,7 +187,8 @@ async def read_state(
         fleet_view=fleet_view,
         policies=policies,
         hooked=build_hooks(settings, policies, supervisor, stack),
-        latencies=LatencyKeeper(fleet_view.measured, clock=time.monotonic),
+        latencies=latencies,
+        latency_sharing=sharing,
         registry=UnitRegistry(
             store,
             clock=time.monotonic,

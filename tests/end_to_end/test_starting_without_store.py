@@ -13,11 +13,16 @@ from pathlib import Path
 import grpc
 import pytest
 
+from control_plane import keys
+from control_plane.store.etcd import EtcdStore
+from control_plane.store.port import Put, Txn
 from control_plane.store.snapshot import read_snapshot
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from homeport.status_details import failure_of
+from provisioner.latencies.shared_voices import encode_chunk
+from provisioner.latencies.voices import Voice
 from tests.support import servers
 
 CLIENTS = 20
@@ -71,9 +76,19 @@ async def homes(address: str, names: list[str]) -> dict[str, pb.ProvisionRespons
     return found
 
 
+async def measured(endpoints: list[str]) -> None:
+    """What another server's clients told, an hour ago."""
+    voices = [Voice(f"{number:016x}", 30.0, 1, 0.0) for number in range(3)]
+    value = encode_chunk({("IE:53.3,-6.3~20", "dublin"): voices}, now=0.0, wall=time.time() - 3_600)
+    store = await EtcdStore.connect(endpoints)
+    await store.commit(Txn(then=[Put(keys.LATENCIES + b"another/01", value)]))
+    await store.close()
+
+
 @pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 async def test_a_server_serves_from_its_snapshot_and_joins_the_store(own_etcd, tmp_path, transport):
     cluster = own_etcd()
+    await measured(cluster.endpoints)
     file = tmp_path / "snapshot"
     arguments = (f"--transport={transport}", f"--snapshot={file}", "--drain-s=0")
     names = [f"c{n}" for n in range(CLIENTS)]
@@ -89,6 +104,7 @@ async def test_a_server_serves_from_its_snapshot_and_joins_the_store(own_etcd, t
     with servers.Server(tmp_path, "after", cluster.url, *arguments) as server:
         assert page(server, "/readyz") == "degraded\n"
         assert metric(server, "homeport_store_connected") == 0
+        assert metric(server, "homeport_latency_estimates") == 1
         async with grpc.aio.insecure_channel(server.address) as channel:
             stub = pb_grpc.ProvisioningServiceStub(channel)
             for name in names:

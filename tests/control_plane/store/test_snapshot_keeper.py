@@ -128,3 +128,17 @@ async def test_what_is_deleted_is_not_in_the_next_one(scene: Scene) -> None:
     await scene.replica.start()
     await scene.after(SHORTEST_S)
     assert [pair.key for pair in scene.disk.files[-1].pairs] == [PREFIX + b"b"]
+
+
+async def test_what_goes_along_is_written_and_is_no_reason_to_write(tmp_path: Path) -> None:
+    store = await EmbeddedStore.open(tmp_path / "store.db")
+    scene, along = Scene(store), [KeyValue(b"others/a", b"1", 1, 1, 0)]
+    scene.keeper._also = lambda: along
+    await scene.put(b"a", b"1")
+    assert await scene.after(0.0) == 1
+    assert [one.key for one in scene.disk.files[-1].pairs] == [b"others/a", PREFIX + b"a"]
+    along.append(KeyValue(b"others/b", b"2", 2, 2, 0))
+    assert await scene.after(SHORTEST_S) == 1
+    assert await scene.after(LONGEST_S) == 2
+    assert len(scene.disk.files[-1].pairs) == 3
+    await store.close()
