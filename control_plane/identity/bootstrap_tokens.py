@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hmac import compare_digest
+from types import MappingProxyType
 
 import msgspec
 
@@ -26,6 +27,7 @@ MIN_TTL_S, MAX_TTL_S = 60.0, 90 * 86_400.0
 PREFIX = "boot."
 ID_BYTES, SECRET_BYTES = 10, 32
 PUTS = 100  # in one transaction
+_NONE: Mapping[str, str] = MappingProxyType({})
 _FORM = re.compile(r"boot\.([0-9a-f]{20})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
 
@@ -35,6 +37,7 @@ class BootstrapRecord:
 
     sha256: str  # of the secret's text, hex
     expires_at: float  # Unix seconds
+    attributes: dict[str, str] = field(default_factory=dict)  # that its client is made with
 
 
 _decode = msgspec.json.Decoder(BootstrapRecord).decode
@@ -46,16 +49,17 @@ def record_key(tenant: str, token: str) -> bytes | None:
     return keys.bootstrap_token(tenant, found[1]) if found else None
 
 
-def is_good(record: bytes, token: str, now: float) -> bool:
-    """Whether a record is that of this token, which is not over yet. now: Unix seconds."""
+def good_record(record: bytes, token: str, now: float) -> BootstrapRecord | None:
+    """The record, where it is that of this token, which is not over yet. now: Unix seconds."""
     found = _FORM.fullmatch(token)
     if found is None:
-        return False
+        return None
     try:
         kept = _decode(record)
     except msgspec.MsgspecError:
-        return False
-    return compare_digest(kept.sha256, _digest(found[2])) and now < kept.expires_at
+        return None
+    is_of = compare_digest(kept.sha256, _digest(found[2]))
+    return kept if is_of and now < kept.expires_at else None
 
 
 class BootstrapTokens:
@@ -69,9 +73,12 @@ class BootstrapTokens:
         self._random = random
         self._wall = wall
 
-    async def issue(self, tenant: str, count: int, ttl_s: float) -> Sequence[str]:
-        """New tokens, which are told nowhere else. Raises InvalidInput, StoreUnavailable,
-        OutcomeUnknown; then some may be there that nobody has heard of, until they end."""
+    async def issue(
+        self, tenant: str, count: int, ttl_s: float, attributes: Mapping[str, str] = _NONE
+    ) -> Sequence[str]:
+        """New tokens, which are told nowhere else. attributes: checked. Raises InvalidInput,
+        StoreUnavailable, OutcomeUnknown; then some may be there that nobody has
+        heard of, until they end."""
         if not 1 <= count <= MAX_COUNT:
             raise InvalidInput("count", f"count is {count:,}; 1 to {MAX_COUNT:,} at a time")
         if not MIN_TTL_S <= ttl_s <= MAX_TTL_S:
@@ -84,7 +91,9 @@ class BootstrapTokens:
             name = self._random(ID_BYTES).hex()
             secret = base64url(self._random(SECRET_BYTES)).decode()
             tokens.append(f"{PREFIX}{name}.{secret}")
-            record = BootstrapRecord(sha256=_digest(secret), expires_at=expires_at)
+            record = BootstrapRecord(
+                sha256=_digest(secret), expires_at=expires_at, attributes=dict(attributes)
+            )
             at = keys.bootstrap_token(tenant, name)
             puts.append(Put(at, msgspec.json.encode(record), lease))
         for start in range(0, count, PUTS):

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
+from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,6 +34,7 @@ _GROUP = len(PREFIX)  # where the group's name begins
 _DIGITS = 43  # of an HMAC in base64url, without its padding
 _DOT = -_DIGITS - 1  # where the one before them is
 _URL = bytes.maketrans(b"+/", b"-_")
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,15 @@ class EnrolmentGroup:
 
     key: str = field(repr=False)  # base64url
     created_at: float  # Unix seconds
+    attributes: dict[str, str] = field(default_factory=dict)  # that its clients are made with
+
+
+class ListedGroup(NamedTuple):
+    """A group without its key. created_at: Unix seconds."""
+
+    name: str
+    created_at: float
+    attributes: Mapping[str, str]
 
 
 _decoder = msgspec.json.Decoder(EnrolmentGroup)
@@ -48,11 +60,12 @@ _decoder = msgspec.json.Decoder(EnrolmentGroup)
 class _UsableGroup:
     """A group with its key ready: the pads of its HMAC are hashed once, which halves the time."""
 
-    __slots__ = ("created_at", "inner", "outer")
+    __slots__ = ("attributes", "created_at", "inner", "outer")
 
     def __init__(self, group: EnrolmentGroup) -> None:
         """Raises ValueError for a key that is none."""
         self.created_at = group.created_at
+        self.attributes: Mapping[str, str] = group.attributes
         padded = from_base64url(group.key).ljust(64, b"\0")  # RFC 2104, a key of one block at most
         self.inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
         self.outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
@@ -109,16 +122,22 @@ class EnrolmentGroups:
             token[-_DIGITS:].encode(), b2a_base64(outer.digest())[:_DIGITS].translate(_URL)
         )
 
-    async def add(self, tenant: str, name: str) -> str:
-        """Makes a group and returns its key, in base64url. Raises AlreadyExists, Exhausted,
-        StoreUnavailable, OutcomeUnknown."""
+    def gives(self, token: str, tenant: str) -> Mapping[str, str]:
+        """The attributes with which a client is made for whom this token was made."""
+        group = self._usable.get(f"{tenant}/{token[_GROUP:_DOT]}")
+        return group.attributes if group is not None else {}
+
+    async def add(self, tenant: str, name: str, attributes: Mapping[str, str] = _NONE) -> str:
+        """Makes a group and returns its key, in base64url. attributes: checked. Raises
+        AlreadyExists, Exhausted, StoreUnavailable, OutcomeUnknown."""
         there = await self.list(tenant)
         if len(there) >= self._most:
             raise Exhausted(
                 f"tenant {tenant} has {self._most} groups, as many as it may; remove one"
             )
         key = base64url(self._random(KEY_BYTES)).decode()
-        record = msgspec.json.encode(EnrolmentGroup(key=key, created_at=self._wall()))
+        group = EnrolmentGroup(key=key, created_at=self._wall(), attributes=dict(attributes))
+        record = msgspec.json.encode(group)
         at = keys.enrolment_group(tenant, name)
         put = Put(at, self._wrapping.wrap(record))
         result = await self._store.commit(Txn(compares=[absent(at)], then=[put]))
@@ -129,15 +148,16 @@ class EnrolmentGroups:
         await self._replica.wait_for_revision(result.revision, timeout_s=1.0)
         return key
 
-    async def list(self, tenant: str) -> list[tuple[str, float]]:
-        """Name and time of creation of each group, by name."""
+    async def list(self, tenant: str) -> list[ListedGroup]:
+        """By name."""
         prefix = keys.enrolment_group(tenant, "")
         page = await range_all(self._store, prefix)
-        return [
-            (name, self._decode(pair).created_at)
-            for pair in page.items
-            if (name := name_in(pair.key, prefix)) is not None
-        ]
+        found = []
+        for pair in page.items:
+            if (name := name_in(pair.key, prefix)) is not None:
+                group = self._decode(pair)
+                found.append(ListedGroup(name, group.created_at, group.attributes))
+        return found
 
     async def remove(self, tenant: str, name: str) -> bool:
         """Whether there was one. Clients that have enrolled stay."""

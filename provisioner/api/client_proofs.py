@@ -55,11 +55,13 @@ class ClientProofs:
     ) -> ClientProof | None:
         """Of a Provision call where `lets_enrol`, by the token of a group that it shows; None: it
         was not made for this client."""
-        if not self._enrolment.lets_in(tenant, client_id, shown.group_token):
+        enrols_with = self._enrolment.lets_in(tenant, client_id, shown.group_token)
+        if enrols_with is None:
             return None
         return ClientProof(
             key=key_digest(shown.client_key),
             may_claim=True,
+            enrols_with=enrols_with,
             binds_known=True,
             read_ticket=self._reader(tenant, client_id, ticket) if ticket else None,
         )
@@ -86,6 +88,7 @@ class ClientProofs:
             may_claim=found.may_claim,
             bootstrap=found.bootstrap,
             attributes=found.attributes,
+            enrols_with=found.enrols_with,
             binds_known=True,
             read_ticket=self._reader(tenant, client_id, ticket) if ticket else None,
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from control_plane.auth.jwks import parse_jwks
 from control_plane.auth.jwks_source import check_url
 from control_plane.errors import InvalidInput
 from control_plane.fleet.enrolment import SUBJECT, EnrolmentMethod, TrustedIssuer
 from homeport.api.tenancy.v1 import tenancy_pb2 as pb
+from provisioner.policy.told_attributes import check_told
 
 _METHODS = {
     pb.ENROLMENT_METHOD_OPEN: EnrolmentMethod.OPEN,
@@ -39,6 +40,15 @@ def methods_to_proto(
 ) -> list[pb.EnrolmentMethod.ValueType]:
     """For the wire."""
     return [_TO_PROTO[method] for method in methods]
+
+
+def given_attributes(said: Mapping[str, str]) -> dict[str, str]:
+    """With which clients are made, in the order of their names. Raises InvalidInput."""
+    given = check_told({name: said[name] for name in sorted(said)})
+    for name, value in given.items():
+        if not value:
+            raise InvalidInput("attributes", f"the attribute {name} is empty; leave it out")
+    return dict(given)
 
 
 def issuers_from_proto(messages: Iterable[pb.TrustedIssuer]) -> tuple[TrustedIssuer, ...]:

@@ -24,7 +24,7 @@ from homeport.api.tenancy.v1 import tenancy_pb2 as pb
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.callers import Callers
-from provisioner.api.enrolment_mapping import check_keys
+from provisioner.api.enrolment_mapping import check_keys, given_attributes
 from provisioner.fleet_view import FleetView
 
 NAME = "homeport.api.tenancy.v1.TenantService"
@@ -152,7 +152,8 @@ class TenantService(pb_grpc.TenantServiceServicer):
     ) -> pb.AddEnrolmentGroupResponse:
         tenant = self._fleet_view.tenant_or_raise(request.tenant)
         group = check_slug(request.group, "group")
-        return pb.AddEnrolmentGroupResponse(key=await self._groups.add(tenant.id, group))
+        given = given_attributes(request.attributes)
+        return pb.AddEnrolmentGroupResponse(key=await self._groups.add(tenant.id, group, given))
 
     async def ListEnrolmentGroups(
         self, request: pb.ListEnrolmentGroupsRequest, context: aio.ServicerContext[Any, Any]
@@ -161,8 +162,12 @@ class TenantService(pb_grpc.TenantServiceServicer):
         found = await self._groups.list(tenant.id)
         return pb.ListEnrolmentGroupsResponse(
             groups=[
-                pb.EnrolmentGroup(group=name, create_time=mapping.timestamp(created_at))
-                for name, created_at in found
+                pb.EnrolmentGroup(
+                    group=one.name,
+                    create_time=mapping.timestamp(one.created_at),
+                    attributes=one.attributes,
+                )
+                for one in found
             ]
         )
 
@@ -180,7 +185,10 @@ class TenantService(pb_grpc.TenantServiceServicer):
         tenant = self._fleet_view.tenant_or_raise(request.tenant)
         ttl_s = mapping.given_seconds(request, "ttl")
         issued = await self._bootstrap_tokens().issue(
-            tenant.id, request.count, BOOTSTRAP_TTL_S if ttl_s is None else ttl_s
+            tenant.id,
+            request.count,
+            BOOTSTRAP_TTL_S if ttl_s is None else ttl_s,
+            given_attributes(request.attributes),
         )
         return pb.IssueBootstrapTokensResponse(tokens=issued)
 

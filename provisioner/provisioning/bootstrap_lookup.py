@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from control_plane.errors import ServiceError
-from control_plane.identity.bootstrap_tokens import is_good, record_key
+from control_plane.identity.bootstrap_tokens import good_record, record_key
 from control_plane.store.port import KeyValue
 from provisioner.ledger.operations import Lookup
+from provisioner.placement.attributes import NO_ATTRIBUTES
 from provisioner.provisioning.client_proof import ClientProof, client_denied
 from provisioner.provisioning.single import Sink
 
@@ -47,9 +48,11 @@ class BootstrapLookup:
 
     def found(self, found: KeyValue | None) -> None:
         """The record as it stands now."""
-        if found is not None and is_good(found.value, self._proof.bootstrap, self._now):
+        good = good_record(found.value, self._proof.bootstrap, self._now) if found else None
+        if good is not None:
             self._proof.consumes = found
             self._proof.may_claim = True
+            self._proof.enrols_with = good.attributes or NO_ATTRIBUTES
         try:
             if self._proof.empty and not self._proof.may_claim:
                 raise client_denied()

@@ -76,6 +76,7 @@ class ClientProof(msgspec.Struct, kw_only=True, eq=False):
     has none is, once it is proved. tickets: the caller may have tickets without other proof, too.
     read_ticket: reads the ticket shown, at most once; None: none was shown, or it is read.
     attributes: that the proof says of the client; an empty value: it has none of that name.
+    enrols_with: those that a client has which is made now, by what let it in.
     is_client: the caller is the client, by its token or certificate, and is nobody else besides.
     """
 
@@ -89,6 +90,7 @@ class ClientProof(msgspec.Struct, kw_only=True, eq=False):
     consumes: KeyValue | None = None
     read_ticket: Callable[[], ShownTicket | None] | None = None
     attributes: Attributes = NO_ATTRIBUTES
+    enrols_with: Attributes = NO_ATTRIBUTES
     is_client: bool = False
     _ticket: ShownTicket | None = None
 

@@ -28,12 +28,13 @@ OPEN, TOKEN, X509, BOOTSTRAP = EnrolmentMethod
 class Enrolled(msgspec.Struct, frozen=True):
     """What a caller may be. itself: it has proved to be the client; may_claim: it may become it;
     bootstrap: it may if this token is good; empty: there is none; attributes: that its proof says
-    of it."""
+    of it; enrols_with: those that it has where it is made now."""
 
     itself: bool
     may_claim: bool
     bootstrap: str = ""
     attributes: Attributes = NO_ATTRIBUTES
+    enrols_with: Attributes = NO_ATTRIBUTES
 
 
 class Enrolment:
@@ -43,11 +44,14 @@ class Enrolment:
         self._groups = groups
         self._issuers = issuers
 
-    def lets_in(self, tenant: TenantSpec, client_id: str, token: str) -> bool:
-        """Whether a stranger may become this client by a token of one of the tenant's groups."""
-        return TOKEN in (tenant.enrolment or DEFAULT_METHODS) and self._groups.proves(
+    def lets_in(self, tenant: TenantSpec, client_id: str, token: str) -> Attributes | None:
+        """With which attributes a stranger may become this client by a token of one of the tenant's
+        groups; None: it may not."""
+        if TOKEN in (tenant.enrolment or DEFAULT_METHODS) and self._groups.proves(
             token, tenant.id, client_id
-        )
+        ):
+            return self._groups.gives(token, tenant.id) or NO_ATTRIBUTES
+        return None
 
     def of_caller(
         self, tenant: TenantSpec, client_id: str, caller: Caller, shown: ShownCredentials
@@ -71,12 +75,14 @@ class Enrolment:
             if told is None or told.client_id != client_id:
                 return Enrolled(certified, may_claim)
             return Enrolled(True, may_claim or TOKEN in methods, attributes=told.attributes)
-        if TOKEN in methods and not may_claim:
-            may_claim = self._groups.proves(bearer, tenant.id, client_id)
+        enrols_with = NO_ATTRIBUTES
+        if TOKEN in methods and self._groups.proves(bearer, tenant.id, client_id):
+            may_claim = True
+            enrols_with = self._groups.gives(bearer, tenant.id) or NO_ATTRIBUTES
         bootstrap = ""
         if not may_claim and BOOTSTRAP in methods and bearer.startswith(BOOTSTRAP_PREFIX):
             bootstrap = bearer
-        return Enrolled(certified, may_claim, bootstrap)
+        return Enrolled(certified, may_claim, bootstrap, enrols_with=enrols_with)
 
 
 def names(caller: Caller, tenant_id: str, client_id: str) -> bool:

@@ -136,8 +136,9 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         self.attributes = attributes
         self.kept: Attributes | None = None
         self.placed_by = key
-        if attributes is not NO_ATTRIBUTES:
-            self.kept = told_anew(None, attributes)
+        given = proof.enrols_with
+        if attributes is not NO_ATTRIBUTES or given is not NO_ATTRIBUTES:
+            self.kept = told_anew(given, attributes)
             self.placed_by = with_attributes(key, self.kept)
         self.joined: list[AnyPending] | None = None
         self.reserved = False

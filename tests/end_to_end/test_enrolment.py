@@ -110,14 +110,22 @@ async def denied(channel: grpc.aio.Channel, tenant: str, client_id: str, **how: 
     return caught.value.details()
 
 
-async def group_key(channel: grpc.aio.Channel, tenant: str, group: str) -> str:
-    request = tenancy.AddEnrolmentGroupRequest(tenant=tenant, group=group)
+async def attributes_of(channel: grpc.aio.Channel, tenant: str, client_id: str) -> dict[str, str]:
+    request = pb.GetAssignmentRequest(tenant=tenant, client_id=client_id)
+    found = await ProvisioningServiceStub(channel).GetAssignment(request, metadata=OPERATOR)
+    return dict(found.attributes)
+
+
+async def group_key(channel: grpc.aio.Channel, tenant: str, group: str, **given: str) -> str:
+    request = tenancy.AddEnrolmentGroupRequest(tenant=tenant, group=group, attributes=given)
     answer = await TenantServiceStub(channel).AddEnrolmentGroup(request, metadata=OPERATOR)
     return answer.key
 
 
-async def bootstrap_tokens(channel: grpc.aio.Channel, tenant: str, count: int) -> list[str]:
-    request = tenancy.IssueBootstrapTokensRequest(tenant=tenant, count=count)
+async def bootstrap_tokens(
+    channel: grpc.aio.Channel, tenant: str, count: int, **given: str
+) -> list[str]:
+    request = tenancy.IssueBootstrapTokensRequest(tenant=tenant, count=count, attributes=given)
     answer = await TenantServiceStub(channel).IssueBootstrapTokens(request, metadata=OPERATOR)
     return list(answer.tokens)
 
@@ -165,6 +173,38 @@ async def test_a_bootstrap_token_lets_in_one_client(channel):
     assert (await provision(channel, "single", "first", key=MINE, bearer=made)).existing
     await denied(channel, "single", "second", key=OTHER, bearer=made)
     await denied(channel, "single", "second", key=OTHER)
+
+
+async def test_who_is_let_in_by_a_group_is_made_with_its_attributes(channel):
+    key = await group_key(channel, "default", "meters", kind="meter", tier="gold")
+    made = homeport.hmac_token(group="meters", key=key, tenant="default", client_id="gauge-1")
+    await provision(channel, "default", "gauge-1", key=MINE, bearer=made)
+    assert await attributes_of(channel, "default", "gauge-1") == {"kind": "meter", "tier": "gold"}
+    # What a gateway says later stays: whoever is there is told nothing by what let it in.
+    gateway = (("authorization", "Bearer gateway"),)
+    said = pb.ProvisionRequest(client_id="gauge-1", attributes={"kind": "pump", "tier": ""})
+    await ProvisioningServiceStub(channel).Provision(said, metadata=gateway)
+    assert (await provision(channel, "default", "gauge-1", key=MINE, bearer=made)).existing
+    assert await attributes_of(channel, "default", "gauge-1") == {"kind": "pump"}
+    # Who is made by another way has none of it.
+    await provision(channel, "default", "gauge-2", key=MINE, bearer="client")
+    other = homeport.hmac_token(group="meters", key=key, tenant="default", client_id="gauge-2")
+    assert (await provision(channel, "default", "gauge-2", key=MINE, bearer=other)).existing
+    assert await attributes_of(channel, "default", "gauge-2") == {}
+    listed = await TenantServiceStub(channel).ListEnrolmentGroups(
+        tenancy.ListEnrolmentGroupsRequest(tenant="default"), metadata=OPERATOR
+    )
+    assert {"kind": "meter", "tier": "gold"} in [dict(one.attributes) for one in listed.groups]
+
+
+async def test_who_uses_a_bootstrap_token_is_made_with_its_attributes(channel):
+    (made,) = await bootstrap_tokens(channel, "single", 1, kind="meter")
+    await provision(channel, "single", "valve-1", key=MINE, bearer=made)
+    assert await attributes_of(channel, "single", "valve-1") == {"kind": "meter"}
+    for wrong in ({"kind": ""}, {"a b": "c"}):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await bootstrap_tokens(channel, "single", 1, **wrong)
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_of_many_that_show_one_bootstrap_token_one_gets_in(channel):

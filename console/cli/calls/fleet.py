@@ -3,7 +3,7 @@ out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -179,9 +179,11 @@ class FleetCalls(Calls):
         done = self._call(tenancy_grpc.TenantServiceStub, "RotateTicketKeys", request)
         return done
 
-    def add_enrolment_group(self, tenant: str, group: str) -> str:
+    def add_enrolment_group(self, tenant: str, group: str, attributes: Mapping[str, str]) -> str:
         """The group's key."""
-        request = tenancy.AddEnrolmentGroupRequest(tenant=tenant, group=group)
+        request = tenancy.AddEnrolmentGroupRequest(
+            tenant=tenant, group=group, attributes=attributes
+        )
         key: str = self._call(tenancy_grpc.TenantServiceStub, "AddEnrolmentGroup", request).key
         return key
 
@@ -197,9 +199,13 @@ class FleetCalls(Calls):
         found = self._call(tenancy_grpc.TenantServiceStub, "RemoveEnrolmentGroup", request)
         return bool(found.removed)
 
-    def issue_bootstrap_tokens(self, tenant: str, count: int, ttl_s: float) -> list[str]:
+    def issue_bootstrap_tokens(
+        self, tenant: str, count: int, ttl_s: float, attributes: Mapping[str, str]
+    ) -> list[str]:
         """New tokens, each for one client."""
-        request = tenancy.IssueBootstrapTokensRequest(tenant=tenant, count=count)
+        request = tenancy.IssueBootstrapTokensRequest(
+            tenant=tenant, count=count, attributes=attributes
+        )
         request.ttl.FromNanoseconds(round(ttl_s * 1e9))
         found = self._call(tenancy_grpc.TenantServiceStub, "IssueBootstrapTokens", request)
         return list(found.tokens)

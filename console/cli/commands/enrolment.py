@@ -19,6 +19,15 @@ app.add_typer(bootstrap, name="bootstrap")
 
 GroupArgument = Annotated[str, typer.Argument(help="The group's name.", metavar="GROUP")]
 
+EnrolledAttributes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attribute",
+        help="Clients that it lets in are made with this attribute. Any number of times.",
+        metavar="NAME=VALUE",
+    ),
+]
+
 MOST_TOKENS = 1_000
 LEAST_S, MOST_S = 60, 90 * 86_400
 
@@ -26,6 +35,7 @@ LEAST_S, MOST_S = 60, 90 * 86_400
 @groups.command("add")
 def add_group(
     group: GroupArgument,
+    attribute: EnrolledAttributes = None,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -38,15 +48,23 @@ def add_group(
     With the key, `homeport.hmac_token` makes a token for each client.
     """
     from console.cli.calls.fleet import FleetCalls
+    from console.cli.input.client_attributes import parse_attributes
     from console.cli.views.enrolment import way_warnings
 
+    attributes = parse_attributes(attribute)
     target = target_of(server, tenant, token, profile, ca)
     with FleetCalls(target) as service:
         # Before the key is made: whatever fails then has no key to lose.
         warnings = way_warnings(service.get_tenant(target.tenant), "token", "tokens of groups")
-        key = service.add_enrolment_group(target.tenant, group)
+        key = service.add_enrolment_group(target.tenant, group, attributes)
     warn(warnings)
-    document = {"tenant": target.tenant, "group": group, "key": key, "warnings": warnings}
+    document = {
+        "tenant": target.tenant,
+        "group": group,
+        "key": key,
+        "attributes": attributes,
+        "warnings": warnings,
+    }
     show(document, output, lambda: escape(key))
 
 
@@ -100,6 +118,7 @@ def issue_tokens(
         float,
         typer.Option("--ttl", help="How long they can be used, seconds.", metavar="S"),
     ] = 86_400.0,
+    attribute: EnrolledAttributes = None,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -111,16 +130,23 @@ def issue_tokens(
     from rich.text import Text
 
     from console.cli.calls.fleet import FleetCalls
+    from console.cli.input.client_attributes import parse_attributes
     from console.cli.views.enrolment import way_warnings
 
+    attributes = parse_attributes(attribute)
     if not LEAST_S <= ttl_s <= MOST_S:
         raise typer.BadParameter(f"{ttl_s:g} is not {LEAST_S} to {MOST_S:,}", param_hint="--ttl")
     target = target_of(server, tenant, token, profile, ca)
     with FleetCalls(target) as service:
         warnings = way_warnings(service.get_tenant(target.tenant), "bootstrap", "bootstrap tokens")
-        issued = service.issue_bootstrap_tokens(target.tenant, count, ttl_s)
+        issued = service.issue_bootstrap_tokens(target.tenant, count, ttl_s, attributes)
     warn(warnings)
-    document = {"tenant": target.tenant, "tokens": issued, "warnings": warnings}
+    document = {
+        "tenant": target.tenant,
+        "tokens": issued,
+        "attributes": attributes,
+        "warnings": warnings,
+    }
     show(document, output, lambda: Text("\n".join(issued), overflow="ignore", no_wrap=True))
 
 

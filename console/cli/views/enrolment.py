@@ -13,14 +13,21 @@ if TYPE_CHECKING:
 
 
 def document_of(group: tenancy.EnrolmentGroup) -> dict[str, Any]:
-    return {"group": group.group, "created": time_text(group.create_time.ToMilliseconds())}
+    return {
+        "group": group.group,
+        "created": time_text(group.create_time.ToMilliseconds()),
+        "attributes": dict(sorted(group.attributes.items())),
+    }
 
 
 def groups_table(found: list[tenancy.EnrolmentGroup]) -> Table:
     """Groups, without their keys."""
-    table = Table(whole("group"), whole("created"))
+    table = Table(whole("group"), whole("created"), whole("attributes"))
     for group in found:
-        table.add_row(escape(group.group), time_text(group.create_time.ToMilliseconds()))
+        given = ", ".join(f"{name}={value}" for name, value in sorted(group.attributes.items()))
+        table.add_row(
+            escape(group.group), time_text(group.create_time.ToMilliseconds()), escape(given)
+        )
     return table
 
 

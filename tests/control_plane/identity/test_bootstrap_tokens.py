@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from control_plane import keys
 from control_plane.errors import InvalidInput
-from control_plane.identity.bootstrap_tokens import BootstrapTokens, is_good, record_key
+from control_plane.identity.bootstrap_tokens import BootstrapTokens, good_record, record_key
 from control_plane.store.embedded.store import EmbeddedStore
 
 NOW = 1_700_000_000.0
@@ -28,14 +29,14 @@ def tokens(store: EmbeddedStore) -> BootstrapTokens:
     return BootstrapTokens(store, random=os.urandom, wall=lambda: NOW)
 
 
-async def test_a_token_is_good_by_its_record_until_it_ends(store, tokens):
+async def test_a_token_good_record_by_its_record_until_it_ends(store, tokens):
     first, second = await tokens.issue("city", 2, 60.0)
     found = await store.get(record_key("city", first))
-    assert is_good(found.value, first, NOW)
-    assert is_good(found.value, first, NOW + 59)
-    assert not is_good(found.value, first, NOW + 60)
-    assert not is_good(found.value, second, NOW)
-    assert not is_good(b"damaged", first, NOW)
+    assert good_record(found.value, first, NOW)
+    assert good_record(found.value, first, NOW + 59)
+    assert not good_record(found.value, first, NOW + 60)
+    assert not good_record(found.value, second, NOW)
+    assert not good_record(b"damaged", first, NOW)
     assert await store.get(record_key("bank", first)) is None
 
 
@@ -72,3 +73,13 @@ async def test_counts_and_times_have_bounds(tokens, count, ttl_s):
 )
 def test_what_is_no_token_has_no_record(text):
     assert record_key("city", text) is None
+
+
+async def test_a_record_says_with_what_its_client_is_made_and_older_ones_nothing(store, tokens):
+    (made,) = await tokens.issue("city", 1, 60.0, {"kind": "meter"})
+    (plain,) = await tokens.issue("city", 1, 60.0)
+    for token, expected in ((made, {"kind": "meter"}), (plain, {})):
+        kept = await store.get(record_key("city", token))
+        assert good_record(kept.value, token, NOW).attributes == expected
+    older = {key: value for key, value in json.loads(kept.value).items() if key != "attributes"}
+    assert good_record(json.dumps(older).encode(), plain, NOW).attributes == {}

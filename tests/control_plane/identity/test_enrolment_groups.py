@@ -17,6 +17,7 @@ from control_plane.identity.enrolment_groups import EnrolmentGroups
 from control_plane.identity.jws import base64url, from_base64url
 from control_plane.identity.key_wrapping import KeyWrapping, NoWrapping
 from control_plane.store.embedded.store import EmbeddedStore
+from control_plane.store.port import Put, Txn
 from homeport.enrolment import hmac_token
 
 NOW = 1_700_000_000.0
@@ -89,7 +90,25 @@ async def test_a_group_is_made_once_and_lists_without_its_key(store):
     await groups.add("city-2", "c")
     with pytest.raises(AlreadyExists):
         await groups.add("city", "a")
-    assert await groups.list("city") == [("a", NOW), ("b", NOW)]
+    assert await groups.list("city") == [("a", NOW, {}), ("b", NOW, {})]
+
+
+async def test_a_group_says_with_what_its_clients_are_made_and_older_ones_nothing(store):
+    groups = groups_on(store)
+    key = await groups.add("city", "a", {"kind": "meter"})
+    await groups.start()
+    made = hmac_token(group="a", key=key, tenant="city", client_id="meter-1")
+    assert groups.gives(made, "city") == {"kind": "meter"}
+    assert groups.gives(made, "bank") == groups.gives("hmac.b." + "A" * 43, "city") == {}
+    assert await groups.list("city") == [("a", NOW, {"kind": "meter"})]
+
+    at = keys.enrolment_group("city", "of-before")
+    record = b'{"key":"%s","created_at":1.0}' % key.encode()
+    await store.commit(Txn(then=[Put(at, record)]))
+    await groups.start()
+    older = hmac_token(group="of-before", key=key, tenant="city", client_id="m")
+    assert groups.proves(older, "city", "m")
+    assert groups.gives(older, "city") == {}
 
 
 async def test_a_tenant_has_so_many_groups_and_no_more(store):

@@ -16,7 +16,7 @@ from control_plane.fleet.validation import check_tenant
 from control_plane.store.port import KeyValue
 from homeport.api.tenancy.v1 import tenancy_pb2 as pb
 from provisioner.api import mapping
-from provisioner.api.enrolment_mapping import check_keys
+from provisioner.api.enrolment_mapping import check_keys, given_attributes
 
 JWKS = json.dumps(
     {"keys": [json.loads(OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate().public_key()))]}
@@ -96,3 +96,18 @@ def test_what_is_wrong_is_named(tenant, field):
     with pytest.raises(InvalidInput) as caught:
         checked(pb.Tenant(tenant="city", **tenant))
     assert caught.value.field == field
+
+
+def test_what_clients_are_made_with_has_the_bounds_of_what_is_told_of_them():
+    assert list(given_attributes({"b": "2", "a": "1"}).items()) == [("a", "1"), ("b", "2")]
+    for said in (
+        {"a": ""},
+        {"a b": "c"},
+        {"a": "x" * 257},
+        {"a": "line\nbreak"},
+        {f"n{number}": "x" for number in range(17)},
+        {f"n{number}": "x" * 200 for number in range(6)},
+    ):
+        with pytest.raises(InvalidInput) as found:
+            given_attributes(said)
+        assert found.value.field == "attributes"
