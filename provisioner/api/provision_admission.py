@@ -52,15 +52,13 @@ class ProvisionAdmission:
             request = self._read(message)
         except DecodeError:
             return NEW
-        client_id = request.client_id
-        if client_id in self._known:
+        tenant, client_id = request.tenant or DEFAULT_TENANT.id, request.client_id
+        if self._known.knows(tenant, client_id):
             return KNOWN
         ticket = request.ticket
-        if ticket:
-            tenant = request.tenant or DEFAULT_TENANT.id
-            if self._fallback.read(tenant, client_id, ticket, of_any_unit=True) is not None:
-                self._known.note(client_id)  # so that its ticket is looked at once
-                return KNOWN
+        if ticket and self._fallback.read(tenant, client_id, ticket, of_any_unit=True) is not None:
+            self._known.note(tenant, client_id)  # so that its ticket is looked at once
+            return KNOWN
         return NEW
 
     def status(self, message: bytes, rank: int) -> Status | None:

@@ -24,7 +24,7 @@ class FollowedPins:
         self._wall = wall
         self._on_change = on_change
         self.by_client: dict[bytes, PinRecord] = {}  # by the key of the client's assignment
-        self._counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()  # pins by tenant, whether their time is over or not
         self._made: OrderedDict[tuple[PlacementPolicy, str], PlacementPolicy] = OrderedDict()
 
     def of(self, client_key: bytes) -> PinRecord | None:
@@ -49,7 +49,7 @@ class FollowedPins:
 
     def any_of(self, tenant: str) -> bool:
         """Whether any client of the tenant is pinned."""
-        return tenant in self._counts
+        return tenant in self.counts
 
     def __len__(self) -> int:
         return len(self.by_client)
@@ -63,7 +63,7 @@ class FollowedPins:
             self.by_client.pop(key, None)
         else:
             self.by_client[key] = record
-        self._counts[tenant] += len(self.by_client) - before
-        if not self._counts[tenant]:
-            del self._counts[tenant]
+        self.counts[tenant] += len(self.by_client) - before
+        if not self.counts[tenant]:
+            del self.counts[tenant]
         self._on_change(tenant)

@@ -7,10 +7,12 @@ is placed by a server that has not heard of it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from control_plane import keys
+from control_plane.backoff import Backoff
 from control_plane.errors import Conflict, NotFound, Refused
 from control_plane.fleet.raised_fence import raise_fence
 from control_plane.fleet.unit import DEFAULT_TENANT
@@ -19,6 +21,7 @@ from provisioner.applied_policies.pin_record import PinRecord, encode_pin, pin_k
 
 MOST_PINS = 10_000  # of one tenant
 ATTEMPTS = 10  # where others pin clients of the tenant at the same time
+_AGAIN = Backoff(first_s=0.01, most_s=0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +34,8 @@ class PinsPage:
 
 class PinRegistry:
     """Over one store. wall: Unix seconds. assignment_clusters: stores with assignments that are not
-    this one; most: pins of one tenant. Raises StoreUnavailable and OutcomeUnknown besides what is
-    said."""
+    this one; most: pins of one tenant; jitter: 0 to 1, new at each call. Raises StoreUnavailable
+    and OutcomeUnknown besides what is said."""
 
     def __init__(
         self,
@@ -41,11 +44,13 @@ class PinRegistry:
         wall: Callable[[], float],
         assignment_clusters: Sequence[Store] = (),
         most: int = MOST_PINS,
+        jitter: Callable[[], float],
     ) -> None:
         self._store = store
         self._wall = wall
         self._clusters = assignment_clusters
         self._most = most
+        self._jitter = jitter
 
     async def read(self, tenant: str, client_id: str) -> PinRecord | None:
         """The pin of a client, whether its time is over or not; None: it has none."""
@@ -79,7 +84,9 @@ class PinRegistry:
     async def _write(self, tenant: str, client_id: str, record: PinRecord | None) -> int | None:
         key, of_tenant = pin_key(tenant, client_id), keys.tenant(tenant)
         counted = keys.POLICY_PIN_COUNTS + tenant.encode()
-        for _ in range(ATTEMPTS):
+        for failures in range(ATTEMPTS):
+            if failures:  # others wrote in between: not all of them at once again
+                await asyncio.sleep(_AGAIN.pause_s(failures - 1, self._jitter()))
             pair, owner = await self._store.get(key), await self._store.get(of_tenant)
             count_pair = await self._store.get(counted)
             if owner is None and tenant != DEFAULT_TENANT.id:

@@ -1,6 +1,8 @@
 """What of a reported latency can be true: no round trip is shorter than light in fibre takes. Pure.
 
-The client may be anywhere within its location's uncertainty, so the shortest way counts.
+The client may be anywhere within its location's uncertainty, so the shortest way counts. Where a
+client is only by its tenant's default, nobody knows: what it measured would speak for a place that
+it is not at.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from ipaddress import IPv4Address, ip_address
 
-from provisioner.geo.location import Location
+from provisioner.geo.location import Location, LocationSource
 from provisioner.placement.geodesy import distance_km
 from provisioner.placement.latency import FIBRE_KM_PER_MS
 
@@ -35,7 +37,11 @@ def why_implausible(
     if not LEAST_MS <= ms <= MOST_MS:
         why = f"a round trip takes {LEAST_MS:g} to {MOST_MS:,.0f} ms"
         return ReportOutcome.OUT_OF_RANGE, why
-    if location.latitude is None or location.longitude is None:
+    if (
+        location.latitude is None
+        or location.longitude is None
+        or location.source is LocationSource.TENANT_DEFAULT
+    ):
         return ReportOutcome.NO_POSITION, "nobody knows where the client is"
     away_km = distance_km(location.latitude, location.longitude, unit_latitude, unit_longitude)
     least_km = max(0.0, away_km - location.uncertainty_km)

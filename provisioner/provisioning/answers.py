@@ -71,7 +71,7 @@ class Answers:
         """Answers everybody who asked for this client, and may be told. rule: how its unit was
         chosen; existing: it had the assignment before it asked."""
         tenant, client_id = pending.tenant, pending.client_id
-        self.known.note(client_id)
+        self.known.note(tenant.id, client_id)
         decision = self.decision(pending.location, unit_id, rule)
         assignment = self.assignment(tenant.id, client_id, unit_id, epoch, at_ms)
         self._reply(pending, pending.with_ticket, tenant, client_id, unit_id, epoch,
@@ -99,7 +99,7 @@ class Answers:
 
     def new_result(self, results: NewResults, pending: AnyPending) -> bytes:
         """The entry of a batch for a client that is new and wants no ticket."""
-        self.known.note(pending.client_id)
+        self.known.note(pending.tenant.id, pending.client_id)
         unit_id = pending.account.unit
         unit = self._units.get(unit_id)
         if unit is None:

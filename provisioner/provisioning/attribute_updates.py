@@ -3,7 +3,7 @@
 The record is written anew, where it is still what it was, with the hold that stands beside it,
 before the client is answered: whoever was answered knows that it is kept. Where the record changed
 meanwhile, what is told is put to the newer one. A client of whom nothing new is told never comes
-here.
+here. Tenants take turns, each has its share of the room, and all of it while it is alone.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from typing import NamedTuple, Protocol
 from control_plane import keys
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.port import Get, KeyValue, Put, Txn, unchanged
+from control_plane.turns import Turns
 from provisioner.ledger.assignment import AssignmentRecord, with_attributes_written
 from provisioner.ledger.hold_expiry import belongs
 from provisioner.placement.attributes import NO_ATTRIBUTES
 from provisioner.policy.told_attributes import told_anew
 from provisioner.provisioning.key_binding import FindStore
 from provisioner.provisioning.pending import AnyPending
+from provisioner.provisioning.tenant_shares import TenantShares
 
 AT_ONCE = 64  # records that are written side by side; the store puts them together
-MOST_WAITING = 10_000
+MOST_WAITING = 10_000  # of all tenants; each has its share of that, see TenantShares
 
 
 class UpdatingFlow(Protocol):
@@ -49,19 +51,39 @@ class _Update(NamedTuple):
     record: AssignmentRecord
 
 
+def _interrupted() -> Unavailable:
+    """For whoever waits where the work ends."""
+    return Unavailable("the server was interrupted; try again")
+
+
 class AttributeUpdates:
     """One per server; `run` is a task of the owner's. clock: monotonic seconds; at_once: records
-    that are written side by side. written: how many were, since the start."""
+    that are written side by side; most: that wait. written: how many were, since the start;
+    refused: how many found no room."""
 
     def __init__(
-        self, find_store: FindStore, *, clock: Callable[[], float], at_once: int = AT_ONCE
+        self,
+        find_store: FindStore,
+        *,
+        clock: Callable[[], float],
+        at_once: int = AT_ONCE,
+        most: int = MOST_WAITING,
     ) -> None:
         self._find_store = find_store
         self._clock = clock
         self._at_once = at_once
-        self._waiting: asyncio.Queue[_Update] = asyncio.Queue(MOST_WAITING)
+        self._most = most
+        self._waiting: Turns[_Update] = Turns(lambda update: update.pending.tenant.id)
+        self._ready = asyncio.Semaphore(0)  # one for each that waits
+        self._shares = TenantShares()
         self._running = False
         self.written = 0
+        self.refused = 0
+
+    @property
+    def waiting(self) -> int:
+        """Records that are not being written yet."""
+        return len(self._waiting)
 
     def begin(
         self, flow: UpdatingFlow, pending: AnyPending, found: KeyValue, record: AssignmentRecord
@@ -70,10 +92,14 @@ class AttributeUpdates:
         kept = record.attributes or NO_ATTRIBUTES
         if all(kept.get(name, "") == value for name, value in pending.attributes.items()):
             return False
-        if not self._running or self._waiting.full():
+        tenant = pending.tenant.id
+        if not self._running or self._shares.is_full(tenant, len(self._waiting), self._most):
+            self.refused += 1
             flow.failed(pending, Unavailable("what is told of clients cannot be kept now"))
         else:
-            self._waiting.put_nowait(_Update(flow, pending, found, record))
+            self._shares.enter(tenant)
+            self._waiting.append(_Update(flow, pending, found, record))
+            self._ready.release()
         return True
 
     async def run(self) -> None:
@@ -85,10 +111,20 @@ class AttributeUpdates:
                     group.create_task(self._work(), name=f"attributes of known clients {number}")
         finally:
             self._running = False
+            while self._waiting:
+                update = self._take()
+                update.flow.failed(update.pending, _interrupted())
+            self._ready = asyncio.Semaphore(0)
+
+    def _take(self) -> _Update:
+        update = self._waiting.popleft()
+        self._shares.leave(update.pending.tenant.id)
+        return update
 
     async def _work(self) -> None:
         while True:
-            update = await self._waiting.get()
+            await self._ready.acquire()
+            update = self._take()
             flow, pending = update.flow, update.pending
             try:
                 async with asyncio.timeout(max(0.0, pending.expires_at - self._clock())):
@@ -98,7 +134,7 @@ class AttributeUpdates:
             except ServiceError as error:
                 flow.failed(pending, error)
             except BaseException:  # nobody foresaw it, or the server stops: the client is answered
-                flow.failed(pending, Unavailable("the server was interrupted; try again"))
+                flow.failed(pending, _interrupted())
                 raise
             else:
                 if now is None:

@@ -1,9 +1,10 @@
 """KnownClients: whether this server has told a client of its home lately, without asking anybody.
 
-Pure. A table of fingerprints, each at a place that follows from the client's id (a direct-mapped
-cache): who comes later takes the place of who came before, so it has the same size for ever. It
-may know a client that it was never told of, one in some ten thousand, and forgets some. So it is no
-answer to whether a client has a home; it says who is asked in first where not all can be.
+Pure. A table of fingerprints, each at a place that follows from the client's id and its tenant's
+(a direct-mapped cache): who comes later takes the place of who came before, so it has the same size
+for ever. It may know a client that it was never told of, one in some ten thousand, and forgets
+some. So it is no answer to whether a client has a home; it says who is asked in first where not all
+can be.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _SHIFT: Final = 40  # the fingerprint's bits are none of the place's
 
 
 class KnownClients:
-    """Clients by id, whosoever they are: of the same id in several tenants it knows one."""
+    """Clients by their tenants' ids and theirs."""
 
     __slots__ = ("_mask", "_places")
 
@@ -25,11 +26,12 @@ class KnownClients:
         self._places = array("H", bytes(2 * places))
         self._mask = places - 1
 
-    def note(self, client_id: str) -> None:
+    def note(self, tenant: str, client_id: str) -> None:
         """The client was told of its home."""
-        number = hash(client_id)  # of another seed in each process
+        number = hash(client_id) ^ hash(tenant)  # of another seed in each process
         self._places[number & self._mask] = (number >> _SHIFT) & 0xFFFF | 1
 
-    def __contains__(self, client_id: str) -> bool:
-        number = hash(client_id)
+    def knows(self, tenant: str, client_id: str) -> bool:
+        """Whether it was, as far as is remembered."""
+        number = hash(client_id) ^ hash(tenant)
         return self._places[number & self._mask] == (number >> _SHIFT) & 0xFFFF | 1

@@ -116,7 +116,7 @@ def build_policies(
         hooks=state.hooked.hooks,
     )
     pins = PinService(
-        PinRegistry(state.store, wall=time.time, assignment_clusters=clusters),
+        PinRegistry(state.store, wall=time.time, assignment_clusters=clusters, jitter=jitter),
         state.policies,
         state.fleet_view,
         state.client_keys,
@@ -138,7 +138,7 @@ def build_policies(
         latency_sharing=sharing,
         processes=processes,
         collectors=(
-            PolicyMetrics(state.policies, state.hooked.hooks),
+            PolicyMetrics(state.policies, use_case.updates, processes, state.hooked.hooks),
             LatencyMetrics(keeper, sharing),
         ),
     )

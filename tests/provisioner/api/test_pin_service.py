@@ -40,7 +40,7 @@ async def service(store) -> AsyncIterator[PinService]:
     policies = FollowedPolicies(store, PlacementPolicy(), wall=time.time)
     await policies.start()
     async with provisioning(store, units(dublin=9, virginia=9)) as harness:
-        registry = PinRegistry(store, wall=time.time)
+        registry = PinRegistry(store, wall=time.time, jitter=lambda: 0.5)
         yield PinService(registry, policies, harness.fleet_view, store)
 
 

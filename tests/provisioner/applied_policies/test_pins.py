@@ -40,7 +40,7 @@ async def store(tmp_path) -> AsyncIterator[EmbeddedStore]:
 
 @pytest.fixture
 def pins(store) -> PinRegistry:
-    return PinRegistry(store, wall=time.time, most=3)
+    return PinRegistry(store, wall=time.time, jitter=lambda: 0.5, most=3)
 
 
 async def pin(pins, name="anna", unit="virginia", until_ms=0):
@@ -172,7 +172,7 @@ async def test_each_change_rewrites_the_fence(store, pins):
 async def test_the_fence_of_each_cluster_asks_for_what_is_known_as_of_the_change(store, tmp_path):
     cluster = await EmbeddedStore.open(tmp_path / "cluster.db")
     try:
-        pins = PinRegistry(store, wall=time.time, assignment_clusters=[cluster])
+        pins = PinRegistry(store, wall=time.time, jitter=lambda: 0.5, assignment_clusters=[cluster])
         _, revision = await pin(pins)
         assert int((await cluster.get(keys.POLICIES_FENCE)).value) == revision
         revision = await pins.unpin("acme", "anna")
@@ -185,7 +185,7 @@ async def test_a_cluster_that_was_away_is_told_when_it_is_asked_once_more(store,
     cluster = await EmbeddedStore.open(tmp_path / "cluster.db")
     try:
         away = FaultyStore(cluster, when=lambda txn: True)
-        pins = PinRegistry(store, wall=time.time, assignment_clusters=[away])
+        pins = PinRegistry(store, wall=time.time, jitter=lambda: 0.5, assignment_clusters=[away])
         await pin(pins)
         away.faults.append("refused")
         with pytest.raises(StoreUnavailable):

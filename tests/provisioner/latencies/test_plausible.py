@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from provisioner.geo.location import NOWHERE, Location
+from provisioner.geo.location import NOWHERE, Location, LocationSource
 from provisioner.latencies.plausible import ReportOutcome, network_of, why_implausible
 from tests.support.fleets import at
 
@@ -20,6 +22,13 @@ BERLIN = at(52.5, 13.4, country="DE", uncertainty_km=20.0)
         pytest.param(30.0, BERLIN, FASTER, "light needs", id="faster-than-light"),
         pytest.param(30.0, at(52.5, 13.4, uncertainty_km=4_000.0), None, "", id="maybe-nearer"),
         pytest.param(30.0, NOWHERE, UNKNOWN, "nobody knows", id="nobody-knows-where"),
+        pytest.param(
+            70.0,
+            replace(BERLIN, source=LocationSource.TENANT_DEFAULT),
+            UNKNOWN,
+            "nobody knows",
+            id="only-by-its-tenants-default",
+        ),
         pytest.param(0.0, NOWHERE, RANGE, "a round trip takes", id="none"),
         pytest.param(float("nan"), NOWHERE, RANGE, "a round trip takes", id="no-number"),
         pytest.param(1e9, NOWHERE, RANGE, "a round trip takes", id="forever"),

@@ -64,7 +64,7 @@ def registry(store: EmbeddedStore) -> PolicyRegistry:
 
 @pytest.fixture
 def pins(store: EmbeddedStore) -> PinRegistry:
-    return PinRegistry(store, wall=time.time)
+    return PinRegistry(store, wall=time.time, jitter=lambda: 0.5)
 
 
 class ByPolicy(Claim):
