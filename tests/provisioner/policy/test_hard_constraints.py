@@ -1,7 +1,8 @@
 """Nobody is ever placed where a hard constraint forbids it: over random fleets, policies and
-orders of arrival, by every way that leads to a unit (new clients, drains, failover, rebalancing),
-while units fill, empty and close, from a snapshot that is older than the fleet, and whatever hooks
-say.
+orders of arrival, by every way that leads to a unit (new clients, drains, failover, rebalancing,
+jobs of a policy, and back to a unit of before), while units fill, empty and close, clients are
+pinned, the policy is replaced and latencies are measured, from a snapshot that is older than the
+fleet, and whatever hooks say.
 
 What a policy asks of a client is worked out a second time, rule by rule, without what the code
 under test keeps, shares or skips.
@@ -73,7 +74,13 @@ rules = st.lists(
     ),
     max_size=4,
 )
-pools = st.sampled_from(["", "pool: near", "pool: near, rank: {distance: false}"])
+pools = st.sampled_from(
+    [
+        "", "pool: near", "pool: near, rank: {distance: false}",
+        "rank: {latency: {cap_ms: 20, relax_to_ms: 60}}",
+        "pool: near, rank: {latency: {cap_ms: 20}, distance: false}",
+    ]
+)  # fmt: skip
 units = st.lists(
     st.tuples(st.sampled_from(PLACES), st.booleans(), st.integers(0, 3)), min_size=1, max_size=8
 )
@@ -92,6 +99,9 @@ steps = st.lists(
                 "drain",
                 "spread",
                 "better",
+                "anew",
+                "replace",
+                "measure",
                 "fill",
                 "free",
                 "close",
@@ -195,6 +205,16 @@ def fleet_of(made):
     )  # fmt: skip
 
 
+class Measured:
+    """Latencies: to one unit next to nothing, to all others long; from everywhere."""
+
+    def __init__(self, number):
+        self._ms = {f"u{other}": 5.0 if other == number else 500.0 for other in range(8)}
+
+    def of(self, cell, country, continent):
+        return self._ms
+
+
 class Clients:
     """A PolicySource: the policy as it is compiled, and what the hook says of the next client."""
 
@@ -227,14 +247,17 @@ class Seen:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
-@given(rules, pools, hooks, answers, units, steps, shards)
+@given(rules, rules, pools, hooks, answers, units, steps, shards)
 @example(
-    [], "", "", [None], [(PLACES[0], False, 3)] * 6,
+    [], [], "", "", [None], [(PLACES[0], False, 3)] * 6,
     [("place", name, location_of(":"), 0) for name in CLIENTS], "shuffle_sharding: {units: 2}",
 )  # fmt: skip
-def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, made, order, shard):
+def test_nobody_is_placed_where_a_rule_forbids_it(
+    said, later, pool, hook, answers, made, order, shard
+):
     try:
         policy = compiled(text_of(said, pool, hook, shard))
+        compiled(text_of(later, pool, hook, shard))
     except FaultyPolicy:  # rules that contradict each other are refused beforehand
         return
     occupancy = occupied([room for _, _, room in made], [0.5] * len(made))
@@ -253,7 +276,16 @@ def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, mad
             fleet = server.fleet
             closed = replace(fleet.units[index], accepting=False, not_accepting_reason="drains")
             changed = (*fleet.units[:index], closed, *fleet.units[index + 1 :])
-            server = Seen(PlacementFleet(units=changed, revision=2), source, occupancy)
+            made_anew = PlacementFleet(units=changed, revision=2, latencies=fleet.latencies)
+            server = Seen(made_anew, source, occupancy)
+        elif step == "measure":
+            measured = PlacementFleet(
+                units=server.fleet.units, revision=2, latencies=Measured(number)
+            )
+            server = Seen(measured, source, occupancy)
+        elif step == "replace":
+            said, later = later, said
+            source.policy = compiled(text_of(said, pool, hook, shard))
         elif step == "pin":
             source.pins[key] = f"u{number}"
         elif step == "unpin":
@@ -270,20 +302,34 @@ def test_nobody_is_placed_where_a_rule_forbids_it(said, pool, hook, answers, mad
                 choice = server.targets.spread(located, "acme", key)
             elif step == "drain":
                 choice = server.targets.place(located, "acme", key)
+            elif step == "anew":
+                choice = server.targets.anew(located, "acme", key, home.get(name, "u0"))
             else:
                 choice = server.chooser.choose(located, "acme", key)
+            # Who goes back to a unit of before, or stays in one, is held against this alone.
+            allowed = {
+                one.id
+                for one in server.fleet.units
+                if server.targets.allows(one.index, located, "acme", key)
+            }
+            assert allowed <= {
+                one.id
+                for one in server.fleet.units
+                if not forbidden(one, name, located, said)
+                and source.pins.get(key, one.id) == one.id
+                and one.id in shard_in(server.fleet, shard)
+            }
             if isinstance(choice, Choice):
                 found = server.fleet.units[choice.unit_index]
-                assert not forbidden(found, name, located, said)
-                assert source.pins.get(key, found.id) == found.id
-                assert found.id in shard_in(server.fleet, shard)
+                assert found.id in allowed
                 assert found.accepting
-                assert server.targets.allows(choice.unit_index, located, "acme", key)
-                assert occupancy.room[choice.unit_index] > 0
                 if hook:
                     check_heard(source.answer, found.id, needed="refuse" in hook)
-                occupancy.use_slot(choice.unit_index)
-                home[name] = found.id
+                stays = step == "anew" and found.id == home.get(name, "u0")
+                if not stays:  # whoever stays has its slot
+                    assert occupancy.room[choice.unit_index] > 0
+                    occupancy.use_slot(choice.unit_index)
+                    home[name] = found.id
 
 
 def check_heard(answer, unit, *, needed):
