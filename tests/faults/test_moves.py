@@ -19,8 +19,8 @@ from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as tenancy_grpc
+from tests.faults.settled_clients import call, settle
 from tests.support import servers
-from tests.support.crowd import ask
 from tests.support.fault_harness import FaultHarness, Outcome, fault_harness
 
 FAST = ("--heartbeat-interval=10", "--election-timeout=100")
@@ -28,23 +28,6 @@ RUNNING_S = 120.0
 # How often a point is passed before it kills: deep enough in the job to have something to lose.
 PASSINGS = {"moves.commit.before": 400, "moves.commit.after": 400, "moves.handoff.before": 5,
             "moves.handoff.after": 5}  # fmt: skip
-IRISH = "81.2.69.142"
-
-
-async def settle(on: FaultHarness, names: list[str], *, at: int = 0) -> None:
-    """New clients near Dublin, answered by one server."""
-    asking = [(name, IRISH) for name in names]
-    end = time.monotonic() + 60.0
-    while asking:
-        assert time.monotonic() < end, f"{len(asking)} clients found no home"
-        answers: dict[str, list] = {}
-        await ask(on.servers[at].address, asking, answers)
-        asking = [one for one in asking if not answers[one[0]][-1].provisioned.assignment.unit_id]
-
-
-async def call(server: servers.Server, method: str, request, stub=fleet_grpc.FleetServiceStub):
-    async with grpc.aio.insecure_channel(server.address) as channel:
-        return await getattr(stub(channel), method)(request, timeout=30.0)
 
 
 async def reprovision(on: FaultHarness, server: servers.Server, policy: str) -> None:
