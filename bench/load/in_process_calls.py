@@ -24,6 +24,7 @@ from control_plane.fleet.file import SAMPLE, read_fleet
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
+from control_plane.identity.waiting_tokens import WaitingTokens
 from control_plane.quotas.limits import Quota, read_limits
 from control_plane.quotas.quotas import Quotas
 from control_plane.serving.call_statistics import CallStatistics
@@ -86,7 +87,13 @@ def _service(store: EmbeddedStore, view: FleetView, pool: ThreadPoolExecutor) ->
             fleet_view=view,
             locator=Locator(GeoReloader.open(None), None),
             ledger=ledger,
-            placer=Placer(view, ledger, PlacementPolicy(nowhere="spread"), jitter=rng.random),
+            placer=Placer(
+                view,
+                ledger,
+                PlacementPolicy(nowhere="spread"),
+                jitter=rng.random,
+                waiting=WaitingTokens(signer.issuer),
+            ),
             answers=Answers(view, signer),
             admission=AdmissionController(jitter=rng.random),
             move_on_contact=None,

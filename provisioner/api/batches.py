@@ -23,6 +23,7 @@ from control_plane.printable import quoted
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.api.requests import Batch, text, told_attributes, unsaid, utf8
+from provisioner.api.waiting_clients import waits_since_ms
 from provisioner.geo.location import Location
 from provisioner.placement.attributes import NO_ATTRIBUTES
 from provisioner.policy.told_attributes import check_told
@@ -87,21 +88,15 @@ class BatchRun:
                 location = locations[position]
                 if location is None:
                     location = locator.locate(*_origin(client), default)
-                begin(
-                    BatchProvision(
-                        provisioner,
-                        prefix + client_id.encode(),
-                        tenant,
-                        client_id,
-                        location,
-                        at_ms,
-                        expires_at,
-                        with_tickets,
-                        self,
-                        GATEWAYS,
-                        told,
+                pending = BatchProvision(
+                    provisioner, prefix + client_id.encode(), tenant, client_id, location, at_ms,
+                    expires_at, with_tickets, self, GATEWAYS, told,
+                )  # fmt: skip
+                if client.waiting_token:
+                    pending.waits_since_ms = waits_since_ms(
+                        provisioner, tenant.id, client_id, text(client.waiting_token)
                     )
-                )
+                begin(pending)
             except ServiceError as error:
                 self._put_at(position, answers.failed_result(text(client.client_id), error))
 
@@ -133,7 +128,8 @@ class BatchProvision(PendingProvision[BatchRun]):
         self.receiver.put(self.client_id, entry)
 
     def fail(self, error: ServiceError) -> None:
-        self.receiver.put(self.client_id, answers.failed_result(self.client_id, error))
+        told = self.told(error)
+        self.receiver.put(self.client_id, answers.failed_result(self.client_id, told))
 
     def assigned(self, revision: int) -> None:
         if self.with_ticket or self.joined is not None:

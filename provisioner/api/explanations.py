@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 from control_plane.serving.status import duration
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
@@ -12,6 +13,7 @@ from provisioner.geo.location import Location
 from provisioner.latencies.keeper import LatencyKeeper
 from provisioner.latencies.voices import Estimate
 from provisioner.placement.explanation import Explanation, UnitVerdict
+from provisioner.placement.latency import CapInForce
 from provisioner.placement_hooks.hooked_policies import SaidByHook
 from provisioner.policy.compiled import client_of
 from provisioner.policy.explaining import PolicyExplanation, explain_policy, sentence_of
@@ -33,13 +35,14 @@ async def explained(
     explanation: Explanation,
     policies: FollowedPolicies | None,
     said: SaidByHook | None = None,
+    waits_since_ms: int = 0,
     *,
     with_rules: bool,
     latencies: LatencyKeeper | None = None,
 ) -> pb.ExplainPlacementResponse:
     """The answer, without what the client has now. client_key: as `with_attributes` has it.
     with_rules: whether the caller may see the policy's rules, and what of other clients is known of
-    latencies; said: by its hook, None: it has none.
+    latencies; said: by its hook, None: it has none; waits_since_ms: for room, 0: it begins now.
     Raises TimeoutError."""
     client_id = client_of(client_key)
     response = explanation_to_proto(location, how, explanation)
@@ -64,6 +67,9 @@ async def explained(
         response.sentence = sentence_of(client_id, "", explanation.refusal, policy)
     else:
         response.sentence = sentence_of(client_id, best.id, best.reason, policy)
+    if explanation.cap is not None:
+        response.cap.CopyFrom(cap_to_proto(explanation.cap, waits_since_ms))
+        response.sentence += f"; {explanation.cap.words}"
     if pin is not None:
         response.sentence += f"; it is pinned to {pin.unit or 'a unit that cannot be read'}"
     return response
@@ -79,6 +85,20 @@ def measured_to_proto(known: Estimate) -> pb.MeasuredFigure:
     )
 
 
+def cap_to_proto(cap: CapInForce, waits_since_ms: int) -> pb.ExplainedCap:
+    """The cap in latency that holds for who waits since then, Unix ms; 0: begins now."""
+    made = pb.ExplainedCap()
+    if cap.limit_ms < inf:
+        made.limit.CopyFrom(duration(cap.limit_ms / 1_000.0))
+    if waits_since_ms:
+        made.since_time.FromMilliseconds(waits_since_ms)
+    if cap.left_s < inf:
+        made.relaxes_after.CopyFrom(duration(cap.left_s))
+        if cap.next_ms < inf:
+            made.next_limit.CopyFrom(duration(cap.next_ms / 1_000.0))
+    return made
+
+
 def pin_to_proto(pin: PinRecord) -> pb.ExplainedPin:
     """In which unit a client has to live."""
     made = pb.ExplainedPin(unit_id=pin.unit, reason=pin.reason)
@@ -89,15 +109,17 @@ def pin_to_proto(pin: PinRecord) -> pb.ExplainedPin:
 
 def hook_to_proto(said: SaidByHook) -> pb.ExplainedHook:
     """What a hook says of a client."""
-    if said.answer is None:
-        return pb.ExplainedHook(name=said.name)
-    return pb.ExplainedHook(
+    made = pb.ExplainedHook(
         name=said.name,
-        answered=True,
-        order=said.answer.order,
-        vetoed=sorted(said.answer.vetoed),
-        age=duration(said.age_s),
+        told_attributes=dict(said.told.attributes),
+        told_groups=said.told.groups,
     )
+    if said.answer is not None:
+        made.answered = True
+        made.order.extend(said.answer.order)
+        made.vetoed.extend(sorted(said.answer.vetoed))
+        made.age.CopyFrom(duration(said.age_s))
+    return made
 
 
 def policy_to_proto(policy: PolicyExplanation) -> pb.ExplainedPolicy:

@@ -37,6 +37,7 @@ from provisioner.api.client_tenant import client_tenant
 from provisioner.api.explanations import explained
 from provisioner.api.recorded_decision import recorded_decision
 from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provision, told_attributes
+from provisioner.api.waiting_clients import kind_of_provision, wait_to_explain
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.fleet_view import FleetView
 from provisioner.latencies.keeper import LatencyKeeper
@@ -172,8 +173,11 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 return
             timeout_s = DEFAULT_TIMEOUT_S if left_s is None else min(left_s, DEFAULT_TIMEOUT_S)
             provision = self._provisioner.provision
-            if request.with_network and self._networks is not None:
-                provision = partial(provision, kind=self._networks.kind(address))
+            if request.with_network or request.waiting_token:
+                kind = kind_of_provision(
+                    self._provisioner, self._networks, request, tenant.id, address
+                )
+                provision = partial(provision, kind=kind)
             if not proof.bootstrap:
                 provision(
                     tenant, client_id, address, position, sink,
@@ -339,8 +343,9 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         client_id = check_client_id(request.client_id)
         origin = origin_of(request)
         told = told_attributes(request)
-        if origin.address is not None or origin.position is not None or told:
+        if origin is not UNSAID or told or request.HasField("waited"):
             check_declares(self._callers.of_context(context))
+        wait = wait_to_explain(self._provisioner, request, tenant.id)
         proof = self._proofs.of_context(context, tenant, client_id, request.ticket, Role.VIEWER)
         record: AssignmentRecord | None = None
         stale = False
@@ -373,10 +378,12 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         waits, said = self._provisioner.hook_waits, None
         if waits is not None:
             said = await waits.explained(tenant.id, location, key)
-        explanation = self._provisioner.placer.explain(tenant.id, key, location, recorded_km)
+        explanation = self._provisioner.placer.explain(
+            tenant.id, key, location, recorded_km, wait.waited_s
+        )
         response = await explained(
-            tenant.id, key, location, how, explanation, self._policies,
-            said, with_rules=proof.sees_rules, latencies=self._latencies,
+            tenant.id, key, location, how, explanation, self._policies, said, wait.since_ms,
+            with_rules=proof.sees_rules, latencies=self._latencies,
         )  # fmt: skip
         if stale:
             response.stale = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -126,6 +126,12 @@ class FollowedPolicies:
     def compiled(self, tenant: str) -> CompiledPolicy | None:
         """A tenant's policy as it counts here now."""
         return self._compiled.get(tenant)
+
+    def groups_of(self, tenant: str, client_key: bytes) -> Sequence[str]:
+        """Of the tenant's policy those that a client is in, in their order. client_key: as
+        `with_attributes` has it."""
+        compiled = self._compiled.get(tenant)
+        return compiled.groups_of(client_key) if compiled is not None else ()
 
     def undecided(self) -> int:
         """How often conditions could not be decided, of the policies that count now."""

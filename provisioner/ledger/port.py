@@ -28,7 +28,9 @@ from provisioner.placement.occupancy import Occupancy
 class UnitChooser(Protocol):
     """Chooses among the units that have room as things stand."""
 
-    def choose(self, location: Location, tenant: str, client_key: bytes) -> Choice | NoChoice:
+    def choose(
+        self, location: Location, tenant: str, client_key: bytes, waited_s: float
+    ) -> Choice | NoChoice:
         """As placement.policy_chooser.PolicyChooser."""
         ...
 

@@ -48,7 +48,8 @@ class Place:
     middle: Floats | None = None
 
     def tiers(self, eligible: EligibleUnits, at: NDArray[np.intp] | None = None) -> Floats:
-        """The tiers of the units, or of those at some of their places."""
+        """The tiers of the units, or of those at some of their places; inf: beyond the cap in
+        latency."""
         scale = eligible.scale
         if self.here is not None:
             vectors = eligible.vectors if at is None else eligible.vectors[at]
@@ -103,18 +104,20 @@ class CandidateList:
 
     tiers: km where a position is known; else 0, 1, 2 for same country, same continent,
     elsewhere; 0 for all where not even that is known. A ranking of the policy stretches them and
-    adds to them (see `ranking.Scale`).
+    adds to them (see `ranking.Scale`). beyond: so many units are left out, for they are beyond the
+    cap in latency there.
     """
 
     eligible: EligibleUnits
     place: Place
     indices: array[int]
     tiers: array[float]
+    beyond: int = 0
 
     @property
     def whole(self) -> bool:
         """Whether every unit that may take the client is in the list."""
-        return len(self.indices) == len(self.eligible.indices)
+        return len(self.indices) + self.beyond == len(self.eligible.indices)
 
 
 def build(
@@ -137,6 +140,10 @@ def rank(eligible: EligibleUnits, place: Place, *, kept: int) -> CandidateList:
     worth = _worth_a_look(eligible, place, kept)
     tiers = place.tiers(eligible, worth)
     order = np.argsort(tiers, kind="stable")
+    beyond = 0
+    if eligible.caps is not None:
+        beyond = int(np.count_nonzero(np.isinf(tiers)))
+        order = order[: len(order) - beyond]
     if len(order) > kept:
         ordered = tiers[order]
         near = int(np.searchsorted(ordered, ordered[0] + place.equals_within, side="right"))
@@ -147,6 +154,7 @@ def rank(eligible: EligibleUnits, place: Place, *, kept: int) -> CandidateList:
         place=place,
         indices=array("q", eligible.indices[at].astype(np.int64).tobytes()),
         tiers=array("d", tiers[order].tobytes()),
+        beyond=beyond,
     )
 
 
@@ -168,6 +176,7 @@ def narrowed(candidates: CandidateList, place: Place, *, apart_km: float) -> Can
         place=place,
         indices=array("q", indices[order].tobytes()),
         tiers=array("d", tiers[order].tobytes()),
+        beyond=candidates.beyond,
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from provisioner.placement.candidates import CandidateList, Place
 from provisioner.placement.eligibility import EligibleUnits
+from provisioner.placement.latency import CapInForce, LatencyCaps, cap_words
 from provisioner.placement.rendezvous import scores_in_slot, slot_of
 
 LOAD_STEPS = 20  # of 5 % each
@@ -39,14 +40,15 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NoChoice:
-    """No unit takes the client. `allowed`: ids of those that may but are full; when empty
-    none may, for `reason`. rules: of a policy, that left it none. retry: whether it is to ask
-    again where all are full."""
+    """No unit takes the client. `allowed`: ids of those that may but are full (with caps in
+    latency the nearest); when empty none may, for `reason`. rules: of a policy, that left it none.
+    retry: whether it is to ask again where all are full. cap: in latency, that held; None: none."""
 
     allowed: tuple[str, ...]
     reason: str
     rules: tuple[str, ...] = ()
     retry: bool = True
+    cap: CapInForce | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +77,7 @@ def choose(
     """
     best = shortlist(candidates, room, load)
     if best is None:
-        return nobody(candidates.eligible)
+        return nobody(candidates)
     return by_hash(best, candidates.eligible, client_key)
 
 
@@ -89,9 +91,25 @@ def by_hash(best: Shortlist, eligible: EligibleUnits, client_key: bytes) -> Choi
     return best.choices[int(np.argmax(scores))]
 
 
-def nobody(eligible: EligibleUnits) -> NoChoice:
-    """The answer when none of these has room."""
-    return NoChoice(eligible.ids, eligible.refusal, eligible.emptied_by)
+def nobody(candidates: CandidateList) -> NoChoice:
+    """The answer when none of these has room, nor any that the list does not reach."""
+    eligible = candidates.eligible
+    caps = eligible.caps
+    if caps is None or not eligible.ids:
+        return NoChoice(eligible.ids, eligible.refusal, eligible.emptied_by)
+    units = eligible.fleet.units
+    allowed = tuple(units[index].id for index in candidates.indices)
+    if allowed:
+        return NoChoice(allowed, "")
+    return NoChoice((), _beyond(caps, candidates.place), (caps.rule,))
+
+
+def _beyond(caps: LatencyCaps, place: Place) -> str:
+    """Why no unit is within the cap."""
+    within = f"no unit that may take it is {cap_words(caps.limit_ms)}"
+    if place.middle is None:
+        return f"{within}, for its position is not known"
+    return f"{within}, the widest that rule {caps.rule} allows"
 
 
 def shortlist(

@@ -194,7 +194,7 @@ class Chooser:
             )
             kept.as_of = occupancy.changes
         if kept.of_fleet is None:
-            return nobody(candidates.eligible)
+            return nobody(candidates)
         return kept.of_fleet.choice(slot_of(client_key))
 
     def _decide_for_cell(self, kept: _Kept, places: CellPlaces) -> None:
@@ -220,7 +220,7 @@ class Chooser:
             return by_hash(best, candidates.eligible, client_key)
         eligible = candidates.eligible
         of_fleet = shortlist_fleet(eligible, place, occupancy.is_open, occupancy.steps)
-        return nobody(eligible) if of_fleet is None else of_fleet.choice(slot_of(client_key))
+        return nobody(kept.candidates) if of_fleet is None else of_fleet.choice(slot_of(client_key))
 
     def _share(self, cell: _Kept, here: _Kept, location: Location) -> None:
         """Has the cell show what was decided for one location of it: most cells have one in a

@@ -15,6 +15,7 @@ from provisioner.geo.location import Location
 from provisioner.placement.filters import PlacementPolicy, why_never, why_not_here
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import Floats
+from provisioner.placement.latency import LatencyCaps
 from provisioner.placement.narrowing import narrowing_of
 from provisioner.placement.ranking import Scale, put_first, scale_of
 
@@ -46,6 +47,13 @@ class EligibleUnits:
     def by_load(self) -> bool:
         """Whether the less loaded of equals go first."""
         return self.scale is None or self.scale.by_load
+
+    @property
+    def caps(self) -> LatencyCaps | None:
+        """Caps in latency that leave out units, by the place; None: there are none."""
+        if self.scale is None or self.scale.latency is None:
+            return None
+        return self.scale.latency if self.scale.latency.steps else None
 
 
 class Eligibility:

@@ -15,11 +15,12 @@ from provisioner.geo.cells import MOST_REACH_KM
 from provisioner.geo.location import Location
 from provisioner.placement import choice as rules
 from provisioner.placement.candidates import CandidateList, Place, build
-from provisioner.placement.choice import Choice, choose, load_step
+from provisioner.placement.capped_policies import CappedPolicies
+from provisioner.placement.choice import Choice, choose, load_step, nobody
 from provisioner.placement.filters import PlacementPolicy, why_not
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.geodesy import distance_km
-from provisioner.placement.latency import LatencyCaps
+from provisioner.placement.latency import CapInForce, LatencyCaps, cap_in_force, cap_words
 from provisioner.placement.ranking import CLASS_KM, Ranking, stretch
 
 RANKED_EXACTLY = 16  # past that, by distance alone: nobody asks why 18th is not 17th
@@ -49,11 +50,13 @@ class ConsideredUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Best first, excluded last. rule is empty when nothing was chosen."""
+    """Best first, excluded last. rule is empty when nothing was chosen. cap: in latency, that held;
+    None: the policy has none that relaxes."""
 
     units: tuple[ConsideredUnit, ...]
     rule: str
     refusal: str = ""  # why no unit was chosen, when none was
+    cap: CapInForce | None = None
 
 
 def explain(
@@ -65,11 +68,13 @@ def explain(
     room: Sequence[int],
     load: Sequence[float],
     recorded_km: Mapping[str, float] = _NOTHING,
+    waited_s: float = inf,
 ) -> Explanation:
     """What `choose` would do for this client now, and why; arguments as there. recorded_km: how
     far units are by a record that was made where the client was, where `location` is the middle
-    of its cell; they are told in place of what the middle says."""
+    of its cell; they are told in place of what the middle says. waited_s: as PolicyChooser."""
     units: list[ConsideredUnit] = []
+    policy, cap = _capped(fleet, policy, location, tenant, waited_s)
     rule, in_ranking, last = "", set[int](), policy
     for stage in _stages(policy):
         last = stage
@@ -100,13 +105,46 @@ def explain(
     for unit in fleet.units:
         if unit.index not in in_ranking:
             reason = why_not(unit, last, location, tenant, fleet) or everyone.eligible.refusal
-            full = "full: no slot can be had there now"
-            units.append(reasons.considered(unit, reason or full, rank=0))
+            reason = reason or reasons.beyond(unit) or "full: no slot can be had there now"
+            units.append(reasons.considered(unit, reason, rank=0))
     refusal = ""
     if not rule:
-        none = everyone.eligible.refusal or "all units that may take it are full"
-        refusal = none if fleet.units else "the fleet has no units"
-    return Explanation(units=tuple(units), rule=rule, refusal=refusal)
+        none = nobody(everyone)
+        refusal = "the fleet has no units"
+        if fleet.units:
+            refusal = none.reason or _full(cap)
+    return Explanation(units=tuple(units), rule=rule, refusal=refusal, cap=cap)
+
+
+def _full(cap: CapInForce | None) -> str:
+    """Of a client for whom no unit has room."""
+    if cap is None:
+        return "all units that may take it are full"
+    full = f"all units that may take it {cap_words(cap.limit_ms)} are full"
+    if cap.next_after_s == inf:
+        return full
+    return f"{full}; after {cap.next_after_s:g} s of waiting it may live {cap_words(cap.next_ms)}"
+
+
+def _capped(
+    fleet: PlacementFleet,
+    policy: PlacementPolicy,
+    location: Location,
+    tenant: str,
+    waited_s: float,
+) -> tuple[PlacementPolicy, CapInForce | None]:
+    """The policy at the step that holds for who has waited so long, as PolicyChooser has it."""
+    caps = policy.ranking.latency
+    if caps is None or not caps.steps:
+        return policy, None
+    step, last = caps.step_at(waited_s), len(caps.steps)
+    steps = CappedPolicies(most=(last + 1) * 1_000)
+    while True:
+        stage = steps.of(policy, step)
+        may = any(build(fleet, one, location, tenant).indices for one in _stages(stage))
+        if may or step == last:
+            return stage, cap_in_force(caps, step, waited_s)
+        step += 1
 
 
 def _stages(policy: PlacementPolicy) -> Iterator[PlacementPolicy]:
@@ -236,6 +274,17 @@ class _ReasonWriter:
         else:
             near = f"{self._away(unit, away_km)}, as near as can be told"
         return self._as_free(near, unit, best)
+
+    def beyond(self, unit: PlacementUnit) -> str:
+        """Why the cap in latency keeps the client off a unit that may take it; empty: it does
+        not."""
+        caps = self.ranking.latency
+        if caps is None or not caps.steps:
+            return ""
+        ms = float(self.place.latencies(self.fleet)[unit.index])
+        if ms <= caps.limit_ms:
+            return ""
+        return f"{self._timed(caps, unit)}; it may live {cap_words(caps.limit_ms)} now"
 
     def _timed(self, caps: LatencyCaps, unit: PlacementUnit) -> str:
         """How long a round trip to it takes, and what the policy makes of that."""

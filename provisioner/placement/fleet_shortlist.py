@@ -49,6 +49,10 @@ def shortlist_fleet(
     if not has_room.any():
         return None
     tiers = place.tiers(eligible)
+    if eligible.caps is not None:
+        has_room &= tiers < np.inf
+        if not has_room.any():
+            return None
     nearest = tiers[has_room].min()
     near = np.flatnonzero(has_room & (tiers <= nearest + place.equals_within))
     best = near

@@ -68,7 +68,8 @@ class HookCandidates:
             return
         tiers = place_of(location, policy).tiers(eligible)
         is_open = self._occupancy.is_open[eligible.indices] != 0
-        for among in (np.flatnonzero(is_open), np.flatnonzero(~is_open)):
+        within = tiers < np.inf  # of the cap in latency, where there is one
+        for among in (np.flatnonzero(within & is_open), np.flatnonzero(within & ~is_open)):
             yield from eligible.indices[among[_nearest(tiers[among], most)]].tolist()
 
     def _eligibility(self, policy: PlacementPolicy) -> Eligibility:

@@ -10,7 +10,7 @@ access networks.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Protocol
 
@@ -20,7 +20,6 @@ from provisioner.placement.geodesy import Floats
 
 FIBRE_KM_PER_MS = 204.2  # light, at a refractive index of 1.468
 PATH_STRETCH = 1.5
-CLASSES = 3  # within the cap, within what it relaxes to, beyond
 
 
 def latency_ms(distance_km: float) -> float:
@@ -39,26 +38,118 @@ def latencies_ms(distances_km: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CapStep:
+    """From `after_s` seconds of waiting on units within `to_ms` may be had; inf: any."""
+
+    after_s: float
+    to_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyCaps:
     """Units within `cap_ms` go first, all of them alike; then those within `relax_to_ms`, which is
-    no less; then all others."""
+    no less; then all others.
+
+    With `steps`, which grow in both, the cap holds, and so does each step's from its time on: units
+    within `cap_ms` go first, then those within each step's; units beyond `limit_ms`, which is one
+    of these, are not to be had. rule: of the policy, that says so.
+    """
 
     cap_ms: float
     relax_to_ms: float
+    steps: tuple[CapStep, ...] = ()
+    limit_ms: float = inf
+    rule: str = ""
+
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """Between one class and the next, in ms, ascending."""
+        if not self.steps:
+            return self.cap_ms, self.relax_to_ms
+        return self.cap_ms, *(step.to_ms for step in self.steps)
+
+    @property
+    def class_count(self) -> int:
+        """So many latency classes there are, the one beyond all bounds included."""
+        return len(self.bounds) + 1
 
     def classes(self, ms: Floats) -> Floats:
-        """0.0, 1.0 or 2.0 of each latency; shape as given."""
-        beyond: Floats = (ms > self.cap_ms).astype(np.float64)
-        beyond += ms > self.relax_to_ms
+        """Of each latency how many bounds it is above, from 0.0; inf where a unit is not to be had;
+        shape as given."""
+        beyond: Floats = np.zeros(ms.shape)
+        for bound in self.bounds:
+            beyond += ms > bound
+        beyond[ms > self.limit_ms] = inf
         return beyond
+
+    def step_at(self, waited_s: float) -> int:
+        """Which of `bounds` holds for who has waited so long."""
+        return sum(waited_s >= step.after_s for step in self.steps)
+
+    def at_step(self, step: int) -> LatencyCaps:
+        """The same where this one of `bounds` holds."""
+        return replace(self, limit_ms=self.bounds[step])
 
     def words(self, ms: float) -> str:
         """Where a latency lies, for explanations."""
-        if ms <= self.cap_ms:
-            return f"within {self.cap_ms:g} ms"
-        if ms <= self.relax_to_ms:
-            return f"above {self.cap_ms:g} ms and within {self.relax_to_ms:g} ms"
-        return f"above {self.relax_to_ms:g} ms" if ms < inf else "at an unknown latency"
+        below = None
+        for bound in self.bounds:
+            if ms <= bound < inf:
+                within = f"within {bound:g} ms"
+                return within if below is None else f"above {below:g} ms and {within}"
+            below = bound if bound < inf else below
+        return f"above {below:g} ms" if ms < inf else "at an unknown latency"
+
+
+def cap_words(ms: float) -> str:
+    """A cap, for explanations.
+
+    >>> cap_words(50.0), cap_words(inf)
+    ('within 50 ms', 'at any latency')
+    """
+    return f"within {ms:g} ms" if ms < inf else "at any latency"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapInForce:
+    """The cap that holds for who has waited for `waited_s`. next_ms: the one that follows, from
+    `next_after_s` of waiting on; both inf: none does."""
+
+    limit_ms: float
+    waited_s: float = 0.0
+    next_ms: float = inf
+    next_after_s: float = inf
+
+    @property
+    def left_s(self) -> float:
+        """Until the next step."""
+        return max(0.0, self.next_after_s - self.waited_s)
+
+    @property
+    def words(self) -> str:
+        """What holds and what follows, as a clause of a sentence."""
+        waited = "it begins to wait now"
+        if self.waited_s:
+            waited = f"it has waited for {self.waited_s:,.0f} s"
+        if self.waited_s == inf:
+            waited = "it has waited for as long as may be"
+        now = f"{waited}, and may live {cap_words(self.limit_ms)}"
+        if self.left_s == inf:
+            return now
+        return f"{now}, from {self.next_after_s:g} s on {cap_words(self.next_ms)}"
+
+
+def cap_in_force(caps: LatencyCaps, step: int, waited_s: float) -> CapInForce:
+    """Of one of the bounds of caps with steps; who has waited for less passed steps over."""
+    if step >= len(caps.steps):
+        return CapInForce(limit_ms=caps.bounds[step], waited_s=waited_s)
+    following = caps.steps[step]
+    return CapInForce(
+        limit_ms=caps.bounds[step],
+        waited_s=waited_s,
+        next_ms=following.to_ms,
+        next_after_s=following.after_s,
+    )
 
 
 class Latencies(Protocol):

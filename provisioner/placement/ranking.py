@@ -3,7 +3,8 @@
 Orders come first, each a number of classes: a unit of a lower class goes before all of a higher
 one, and what the first order leaves equal the second decides. Within a class the distance
 decides, bent by a bias for each unit; then load, by steps; then the hash of the client, by
-weight. Where latency counts, it makes three classes of units below all other orders (`latency`).
+weight. Where latency counts, it makes classes of units below all other orders, and with caps that
+hold leaves out those beyond (`latency`).
 The bias is that of a traffic policy: a unit with bias b counts as d (1 - b/100) away for
 b of 0 and more, as d / (1 + b/100) for b below 0, where d is the great-circle distance.
 """
@@ -19,7 +20,7 @@ import numpy as np
 
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.geodesy import Floats
-from provisioner.placement.latency import CLASSES, LatencyCaps
+from provisioner.placement.latency import LatencyCaps
 from provisioner.placement.selectors import UnitSelector
 
 MOST_BIAS = 99.0  # per cent, either way
@@ -105,7 +106,7 @@ def scale_of(ranking: Ranking, fleet: PlacementFleet) -> Scale | None:
     return Scale(
         stretch=np.array(stretches, dtype=np.float64),
         offsets=np.array(_offsets(ranking.orders, units), dtype=np.float64)
-        * (1 if ranking.latency is None else CLASSES),
+        * (1 if ranking.latency is None else ranking.latency.class_count),
         weights=np.array(weights, dtype=np.float64),
         by_load=ranking.by_load,
         latency=ranking.latency,
@@ -151,7 +152,7 @@ def put_first(scale: Scale | None, fleet: PlacementFleet, units: Sequence[int]) 
     count = len(fleet.units)
     offsets = np.zeros(count) if scale is None else scale.offsets.copy()
     latency = None if scale is None else scale.latency
-    apart = CLASS_KM * (1 if latency is None else CLASSES)
+    apart = CLASS_KM * (1 if latency is None else latency.class_count)
     offsets += len(units) * apart
     offsets[list(units)] = np.arange(len(units), dtype=np.float64) * apart
     return Scale(

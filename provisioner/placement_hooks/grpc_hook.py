@@ -77,6 +77,8 @@ def request_of(question: HookQuestion) -> pb.RankUnitsRequest:
             )
             for one in question.candidates
         ],
+        attributes=dict(question.told.attributes),
+        groups=question.told.groups,
     )
     if at.latitude is not None and at.longitude is not None:
         request.latitude, request.longitude = round(at.latitude, 1), round(at.longitude, 1)

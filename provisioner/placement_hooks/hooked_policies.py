@@ -2,24 +2,32 @@
 
 Whoever places a client asks twice: `ask` first, which has the hook asked where its answer is not
 known yet, and once that is over `of`, which never waits. Answers are kept for each policy and cell
-of locations, or each client, for as long as the policy says. So nothing waits for a hook where
-clients are recorded, and without an answer the policy says what holds.
+of locations, or each client, and for what the hook was told of the client, for as long as the
+policy says. So nothing waits for a hook where clients are recorded, and without an answer the
+policy says what holds.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from control_plane.supervision import Supervisor
 from provisioner.geo.location import Location
+from provisioner.placement.attributes import attributes_of
 from provisioner.placement.filters import CurrentPolicies, PlacementPolicy, Stamp
 from provisioner.placement.hook_answers import answered, unanswered
 from provisioner.placement.hook_candidates import HookCandidates
-from provisioner.placement.hooks import HookAnswer, HookUse
+from provisioner.placement.hooks import (
+    NOTHING_TOLD,
+    HookAnswer,
+    HookUse,
+    ToldOfClient,
+    told_to,
+)
 from provisioner.placement_hooks.asked_hook import AskedHook
 from provisioner.placement_hooks.port import HookQuestion
 from provisioner.policy.compiled import client_of
@@ -29,7 +37,8 @@ MOST_POLICIES = 1_024  # that are kept of what answers came to
 AWAY_S = 1.0  # so long a place without answer is not asked about again
 FULL_S = 1.0  # so long an answer counts at least where all units that it left are full
 
-Key: TypeAlias = tuple[PlacementPolicy, str, bytes]  # the client where each is asked about
+# The client where each is asked about.
+Key: TypeAlias = tuple[PlacementPolicy, str, bytes, ToldOfClient]
 
 
 @dataclass(slots=True)
@@ -44,16 +53,22 @@ class KeptAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaidByHook:
-    """answer None: none that counts; age_s: since it came."""
+    """answer None: none that counts; age_s: since it came; told: of the client."""
 
     name: str
     answer: HookAnswer | None
     age_s: float
+    told: ToldOfClient = NOTHING_TOLD
+
+
+def _no_groups(tenant: str, client_key: bytes) -> Sequence[str]:
+    return ()
 
 
 class HookedPolicies:
     """One per server; use from its event loop while `run`, a task of the owner's, is at work.
-    hooks: by name; supervisor: of questions; clock: monotonic seconds."""
+    hooks: by name; supervisor: of questions; clock: monotonic seconds; groups_of: of its tenant's
+    policy those that a client, by its key, is in."""
 
     def __init__(
         self,
@@ -62,8 +77,10 @@ class HookedPolicies:
         *,
         supervisor: Supervisor,
         clock: Callable[[], float],
+        groups_of: Callable[[str, bytes], Sequence[str]] = _no_groups,
         most_answers: int = MOST_ANSWERS,
     ) -> None:
+        self._groups_of = groups_of
         self._policies = policies
         self.hooks = hooks
         self._supervisor = supervisor
@@ -92,7 +109,7 @@ class HookedPolicies:
         policy = self._policies.of(tenant, location, client_key)
         if policy.hook is None:
             return policy
-        kept = self._valid(_key(policy, location, client_key))
+        kept = self._valid(self._key(tenant, policy.hook, policy, location, client_key))
         return self._after(policy, None) if kept is None else kept.policy
 
     def revision_of(self, tenant: str) -> int:
@@ -110,7 +127,10 @@ class HookedPolicies:
         if not self.hooks:
             return False
         policy = self._policies.of(tenant, location, client_key)
-        return policy.hook is not None and not self._valid(_key(policy, location, client_key))
+        use = policy.hook
+        return use is not None and not self._valid(
+            self._key(tenant, use, policy, location, client_key)
+        )
 
     def ask(
         self,
@@ -125,19 +145,22 @@ class HookedPolicies:
         if not self.wants(tenant, location, client_key):
             return None
         policy = self._policies.of(tenant, location, client_key)
-        key = _key(policy, location, client_key)
+        use = policy.hook
+        if use is None:
+            return None
+        key = self._key(tenant, use, policy, location, client_key)
         under_way = self._asking.get(key)
         if under_way is not None:
             return under_way
-        use = policy.hook
-        hook = self.hooks.get(use.name) if use is not None else None
-        if use is None or hook is None or not hook.serves(tenant) or self._group is None:
+        hook = self.hooks.get(use.name)
+        if hook is None or not hook.serves(tenant) or self._group is None:
             return None
         question = HookQuestion(
             tenant=tenant,
             client_id=client_of(client_key) if use.by_client else "",
             location=location,
             candidates=candidates.of(policy, location, tenant, most=use.units),
+            told=key[3],
         )
         if not question.candidates:  # no unit may take it, whatever the hook says
             self._keep(key, HookAnswer(asked=frozenset()), AWAY_S)
@@ -169,7 +192,7 @@ class HookedPolicies:
         policy = self._policies.of(tenant, location, client_key)
         if policy.hook is None:
             return
-        kept = self._kept.get(_key(policy, location, client_key))
+        kept = self._kept.get(self._key(tenant, policy.hook, policy, location, client_key))
         if kept is not None:
             kept.until = min(kept.until, kept.since + FULL_S)
 
@@ -178,10 +201,11 @@ class HookedPolicies:
         policy = self._policies.of(tenant, location, client_key)
         if policy.hook is None:
             return None
-        kept = self._valid(_key(policy, location, client_key))
+        key = self._key(tenant, policy.hook, policy, location, client_key)
+        kept = self._valid(key)
         answer = None if kept is None else kept.answer
         age_s = 0.0 if kept is None else self._clock() - kept.since
-        return SaidByHook(name=policy.hook.name, answer=answer, age_s=age_s)
+        return SaidByHook(name=policy.hook.name, answer=answer, age_s=age_s, told=key[3])
 
     async def run(self) -> None:
         """Owns the questions under way, until cancelled."""
@@ -193,6 +217,20 @@ class HookedPolicies:
             self._group = None
 
     # -- what is kept ------------------------------------------------------------------
+
+    def _key(
+        self,
+        tenant: str,
+        use: HookUse,
+        policy: PlacementPolicy,
+        location: Location,
+        client_key: bytes,
+    ) -> Key:
+        told = NOTHING_TOLD
+        if use.attributes or use.groups:
+            groups = self._groups_of(tenant, client_key) if use.groups else ()
+            told = told_to(use, attributes_of(client_key), groups)
+        return policy, location.cell, bytes(client_key) if use.by_client else b"", told
 
     def _valid(self, key: Key) -> KeptAnswer | None:
         kept = self._kept.get(key)
@@ -219,8 +257,3 @@ class HookedPolicies:
         else:
             self._alike.move_to_end(key)
         return found
-
-
-def _key(policy: PlacementPolicy, location: Location, client_key: bytes) -> Key:
-    assert policy.hook is not None
-    return policy, location.cell, client_key if policy.hook.by_client else b""

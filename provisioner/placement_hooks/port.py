@@ -8,18 +8,19 @@ from typing import Protocol
 
 from provisioner.geo.location import Location
 from provisioner.placement.hook_candidates import HookCandidate
-from provisioner.placement.hooks import HookAnswer
+from provisioner.placement.hooks import NOTHING_TOLD, HookAnswer, ToldOfClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookQuestion:
     """client_id: empty where an answer is for all clients of the location's cell; candidates: as
-    the policy ranks them."""
+    the policy ranks them; told: of the client, the same for all for whom the answer is."""
 
     tenant: str
     client_id: str
     location: Location
     candidates: Sequence[HookCandidate]
+    told: ToldOfClient = NOTHING_TOLD
 
 
 class HookFailed(Exception):

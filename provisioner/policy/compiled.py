@@ -294,6 +294,10 @@ class CompiledPolicy:
                 held |= one.bit
         return held
 
+    def groups_of(self, client_key: bytes) -> Sequence[str]:
+        """The names of the groups that a client is in, in their order."""
+        return groups_of(client_of(client_key), self.document.groups, attributes_of(client_key))
+
     def _rings_of(self, client_key: bytes) -> int:
         """Those that a client is in, as bits."""
         held, client_id = 0, client_key[self._id_starts :]

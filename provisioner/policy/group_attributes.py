@@ -1,4 +1,5 @@
-"""What attributes a group of a policy document asks for, read strictly. Pure."""
+"""What attributes a policy document names: that a group asks for, or a hook may be told. Read
+strictly. Pure."""
 
 from __future__ import annotations
 
@@ -23,9 +24,7 @@ def read_wanted_attributes(group: Fields) -> tuple[tuple[str, frozenset[str]], .
     made = []
     for name in said:
         if not is_attribute_name(name):
-            wanted.problem(
-                "", f"{quoted(name)} is no name of an attribute; use A-Z a-z 0-9 '_' '-' '.'"
-            )
+            wanted.problem("", _no_name(name))
             continue
         values = wanted.texts(name, most=MOST_VALUES)
         for value in values:
@@ -35,3 +34,16 @@ def read_wanted_attributes(group: Fields) -> tuple[tuple[str, frozenset[str]], .
             wanted.problem(name, "give the value, or a list of values, of which one will do")
         made.append((name, frozenset(values)))
     return tuple(made)
+
+
+def read_attribute_names(fields: Fields, name: str) -> frozenset[str]:
+    """Of a field that lists them; none where it is not there."""
+    said = fields.texts(name, most=MOST_ATTRIBUTES)
+    for one in said:
+        if not is_attribute_name(one):
+            fields.problem(name, _no_name(one))
+    return frozenset(said)
+
+
+def _no_name(text: str) -> str:
+    return f"{quoted(text)} is no name of an attribute; use A-Z a-z 0-9 '_' '-' '.'"

@@ -16,13 +16,14 @@ from provisioner.placement.hooks import HookUse
 from provisioner.placement.ranking import MOST_BIAS
 from provisioner.policy.document import Trust
 from provisioner.policy.fields import MOST_CHARACTERS
+from provisioner.policy.latency_caps import ANY, MOST_AFTER_S, MOST_LATENCY_MS, MOST_STEPS
 from provisioner.policy.reading import (
     FORMAT,
     MOST_ASKED,
     MOST_DEADLINE_MS,
     MOST_KEEP_S,
-    MOST_LATENCY_MS,
     MOST_RULES,
+    MOST_TOLD_GROUPS,
 )
 from provisioner.policy.shuffle_sharding import BY as SHARD_BY
 from provisioner.policy.shuffle_sharding import MOST_UNITS as MOST_SHARD_UNITS
@@ -31,6 +32,7 @@ from provisioner.policy.unit_selectors import CONTINENTS
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NAME = "policy.schema.json"
 _NAME_PATTERN = "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
+_ATTRIBUTE_PATTERN = "^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
 _KM = {"type": "number", "minimum": 0, "maximum": 20_100}
 
 
@@ -90,7 +92,6 @@ def _rule() -> dict[str, Any]:
     chosen = {"$ref": "#/$defs/selector"}
     several = {"type": "array", "items": chosen}
     percent = {"type": "number", "minimum": -MOST_BIAS, "maximum": MOST_BIAS}
-    caps = {"type": "number", "minimum": 1, "maximum": MOST_LATENCY_MS}
     rank = _object(
         {
             "by_country": {"type": "object", "additionalProperties": several},
@@ -99,7 +100,7 @@ def _rule() -> dict[str, Any]:
                 {"label": {"type": "string"}, "band": {"type": "number", "exclusiveMinimum": 0}},
                 required=["label"],
             ),
-            "latency": _object({"cap_ms": caps, "relax_to_ms": caps}, required=["cap_ms"]),
+            "latency": _latency(),
             "distance": {"type": "boolean"},
             "bias": {"type": "array", "items": _object({**_selector(), "percent": percent})},
             "load": {"type": "boolean"},
@@ -130,6 +131,31 @@ def _rule() -> dict[str, Any]:
         },
         required=["name"],
     )
+
+
+def _latency() -> dict[str, Any]:
+    caps = {"type": "number", "minimum": 1, "maximum": MOST_LATENCY_MS}
+    step = _object(
+        {
+            "after_s": {
+                "type": "number",
+                "minimum": 1,
+                "maximum": MOST_AFTER_S,
+                "description": "How long a client has waited.",
+            },
+            "to_ms": {"anyOf": [caps, {"const": ANY}]},
+        },
+        required=["after_s", "to_ms"],
+    )
+    relax = {
+        "type": "array",
+        "items": step,
+        "minItems": 1,
+        "maxItems": MOST_STEPS,
+        "description": "With it the cap holds, and relaxes for who waits; not with relax_to_ms.",
+    }
+    made = _object({"cap_ms": caps, "relax_to_ms": caps, "relax": relax}, required=["cap_ms"])
+    return {**made, "not": {"required": ["relax", "relax_to_ms"]}}
 
 
 def _hook() -> dict[str, Any]:
@@ -167,9 +193,24 @@ def _hook() -> dict[str, Any]:
                 "default": "place",
                 "description": "Whether it is asked for each place, or for each client.",
             },
+            "attributes": _some_names(
+                {"type": "string", "pattern": _ATTRIBUTE_PATTERN},
+                MOST_ATTRIBUTES,
+                "Those of a client that it is told; left out: none.",
+            ),
+            "groups": _some_names(
+                {"type": "string", "pattern": _NAME_PATTERN},
+                MOST_TOLD_GROUPS,
+                "Those of which it is told whether a client is in them; left out: none.",
+            ),
         },
         required=["name"],
     )
+
+
+def _some_names(one: dict[str, Any], most: int, description: str) -> dict[str, Any]:
+    several = {"type": "array", "items": one, "maxItems": most}
+    return {"anyOf": [one, several], "description": description}
 
 
 def _named_text(description: str) -> dict[str, Any]:
@@ -196,7 +237,7 @@ def _attributes() -> dict[str, Any]:
     return {
         "type": "object",
         "description": "What a client in it has, each with this value, or one of these.",
-        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"},
+        "propertyNames": {"pattern": _ATTRIBUTE_PATTERN},
         "additionalProperties": _texts(value),
         "maxProperties": MOST_ATTRIBUTES,
     }

@@ -15,7 +15,6 @@ from control_plane.identity.names import is_slug
 from control_plane.printable import quoted
 from control_plane.yaml_files import UnreadableYaml, parse
 from provisioner.placement.hooks import HookUse
-from provisioner.placement.latency import LatencyCaps
 from provisioner.placement.ranking import MOST_BIAS, Cost, Preference, Ranking
 from provisioner.placement.selectors import UnitSelector
 from provisioner.policy.document import (
@@ -30,7 +29,8 @@ from provisioner.policy.document import (
 )
 from provisioner.policy.faulty import FaultyPolicy
 from provisioner.policy.fields import Fields, Problems
-from provisioner.policy.group_attributes import read_wanted_attributes
+from provisioner.policy.group_attributes import read_attribute_names, read_wanted_attributes
+from provisioner.policy.latency_caps import read_latency
 from provisioner.policy.shuffle_sharding import read_shuffle_sharding
 from provisioner.policy.unit_selectors import read_area, read_selector, read_selectors
 
@@ -42,7 +42,7 @@ MOST_STARS = 8  # of a pattern
 MOST_DEADLINE_MS = 2_000  # that clients wait for a hook
 MOST_KEEP_S = 3_600.0  # that its answer counts
 MOST_ASKED = 32  # units that it is asked about
-MOST_LATENCY_MS = 10_000.0
+MOST_TOLD_GROUPS = 32  # that it may be told
 MOST_NAMED = 200  # groups, pools, rings
 FORMAT = 1
 FIELDS = (
@@ -53,7 +53,7 @@ RULE_FIELDS = (
     "name", "when", "location", "require", "forbid", "deny", "rank", "hook", "pool", "nowhere",
     "full",
 )  # fmt: skip
-HOOK_FIELDS = ("name", "away", "deadline_ms", "keep_s", "units", "each")
+HOOK_FIELDS = ("name", "away", "deadline_ms", "keep_s", "units", "each", "attributes", "groups")
 RANK_FIELDS = (
     "by_country", "prefer", "cost", "latency", "distance", "bias", "load", "weights",
 )  # fmt: skip
@@ -160,7 +160,7 @@ def _rings(fields: Fields) -> list[Ring]:
 
 def _rules(fields: Fields, problems: Problems) -> list[Rule]:
     said = fields.entries("rules", most=MOST_RULES)
-    pools = fields.names("pools")
+    pools, groups = fields.names("pools"), fields.names("groups")
     made, seen = [], dict[str, int]()
     for at, one in enumerate(said):
         name = one.get("name") if isinstance(one, Mapping) else None
@@ -174,11 +174,11 @@ def _rules(fields: Fields, problems: Problems) -> list[Rule]:
             rule.problem("name", f"rules[{seen[name]}] has it already; names are unique")
         else:
             seen[name] = at
-        made.append(_rule(rule, str(name), pools))
+        made.append(_rule(rule, str(name), pools, groups))
     return made
 
 
-def _rule(rule: Fields, name: str, pools: Sequence[str]) -> Rule:
+def _rule(rule: Fields, name: str, pools: Sequence[str], groups: Sequence[str]) -> Rule:
     pool = rule.text("pool")
     if pool and pool not in pools:
         rule.problem("pool", rule.unknown("pool", pool, pools))
@@ -192,8 +192,8 @@ def _rule(rule: Fields, name: str, pools: Sequence[str]) -> Rule:
         require=_units(rule, "require"),
         forbid=_units(rule, "forbid"),
         deny=rule.flag("deny", False),
-        rank=_rank(rule.part("rank", RANK_FIELDS)) if rule.has("rank") else None,
-        hook=_hook(rule.part("hook", HOOK_FIELDS)) if rule.has("hook") else None,
+        rank=_rank(rule.part("rank", RANK_FIELDS), name) if rule.has("rank") else None,
+        hook=_hook(rule.part("hook", HOOK_FIELDS), groups) if rule.has("hook") else None,
         pool=pool,
         nowhere=nowhere or None,
         full=full or None,
@@ -205,11 +205,15 @@ def _rule(rule: Fields, name: str, pools: Sequence[str]) -> Rule:
     return made
 
 
-def _hook(hook: Fields) -> HookUse:
+def _hook(hook: Fields, groups: Sequence[str]) -> HookUse:
     name = hook.text("name")
     if not is_slug(name) and not hook.has_problems:
         hook.problem("name", "name the hook, as the operator of the servers has it")
     away: Any = hook.choice("away", ("rank", "refuse"))
+    told = hook.texts("groups", most=MOST_TOLD_GROUPS)
+    for group in told:
+        if group not in groups:
+            hook.problem("groups", hook.unknown("group", group, groups))
     plain = HookUse(name=name)
     return HookUse(
         name=name,
@@ -220,6 +224,8 @@ def _hook(hook: Fields) -> HookUse:
         keep_s=hook.number("keep_s", plain.keep_s, low=1.0, high=MOST_KEEP_S),
         units=int(hook.number("units", plain.units, low=1, high=MOST_ASKED)),
         by_client=hook.choice("each", ("place", "client")) == "client",
+        attributes=read_attribute_names(hook, "attributes"),
+        groups=frozenset(told),
     )
 
 
@@ -229,7 +235,7 @@ def _units(rule: Fields, name: str) -> UnitSelector | None:
     return read_selector(rule.part(name, ("units", "countries", "continents", "labels")))
 
 
-def _rank(rank: Fields) -> RankingRule:
+def _rank(rank: Fields, rule: str) -> RankingRule:
     orders: list[Preference | Cost] = []
     if rank.has("prefer"):
         orders.append(Preference(selectors=read_selectors(rank, "prefer")))
@@ -245,7 +251,7 @@ def _rank(rank: Fields) -> RankingRule:
         biases=_valued(rank, "bias", "percent", low=-MOST_BIAS, high=MOST_BIAS),
         by_load=rank.flag("load", True),
         weights=_valued(rank, "weights", "weight", low=1e-6, high=1e6),
-        latency=_latency(rank) if rank.has("latency") else None,
+        latency=read_latency(rank, rule) if rank.has("latency") else None,
     )
     if ranking.biases and not ranking.by_distance:
         rank.problem("bias", "bends distances, and `distance: false` leaves them out")
@@ -258,17 +264,6 @@ def _rank(rank: Fields) -> RankingRule:
             entries.append((area, read_selectors(rank.inner("by_country", table), code)))
         preferences = Preferences(table=tuple(entries))
     return RankingRule(ranking=ranking, preferences=preferences)
-
-
-def _latency(rank: Fields) -> LatencyCaps:
-    caps = rank.part("latency", ("cap_ms", "relax_to_ms"))
-    if caps.given and not caps.has("cap_ms"):
-        caps.problem("cap_ms", "say within how many ms all units are alike")
-    cap = caps.number("cap_ms", 1.0, low=1.0, high=MOST_LATENCY_MS)
-    relaxed = caps.number("relax_to_ms", cap, low=1.0, high=MOST_LATENCY_MS)
-    if relaxed < cap:
-        caps.problem("relax_to_ms", f"is {relaxed:g}, below cap_ms, which is {cap:g}")
-    return LatencyCaps(cap_ms=cap, relax_to_ms=max(cap, relaxed))
 
 
 def _valued(

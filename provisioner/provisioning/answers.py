@@ -23,6 +23,7 @@ from provisioner.provisioning import response_encoding
 from provisioner.provisioning.known_clients import KnownClients
 from provisioner.provisioning.pending import AnyPending
 from provisioner.provisioning.response_encoding import NewResults
+from provisioner.provisioning.room_awaited import TOKEN
 from provisioner.provisioning.single import Sink
 from provisioner.provisioning.ticket_signer import TicketSigner
 
@@ -230,4 +231,5 @@ def failed_result(client_id: str, error: ServiceError) -> bytes:
         result.error.field = error.field
     if error.retry_after_s is not None:
         result.error.retry_after.CopyFrom(duration(error.retry_after_s))
+    result.error.waiting_token = error.metadata.get(TOKEN, "")
     return pb.ProvisionManyResponse(results=[result]).SerializeToString()

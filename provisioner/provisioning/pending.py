@@ -31,6 +31,7 @@ from provisioner.placement.choice import Choice
 from provisioner.policy.told_attributes import told_anew
 from provisioner.provisioning.client_proof import ANYONES, ClientProof
 from provisioner.provisioning.placer import Placer
+from provisioner.provisioning.room_awaited import RoomAwaited
 
 ReceiverT = TypeVar("ReceiverT", covariant=True)
 
@@ -84,7 +85,8 @@ class PendingProvision(Claim, Generic[ReceiverT]):
     joined: those who asked for the same client while this was under way; checked_store: whether
     the store was asked for an assignment of it; stamp: of the policies by which `choose` chose.
     attributes: that its caller tells of it; kept: what it has of them where it is new; placed_by:
-    by what it is placed then.
+    by what it is placed then. waits_since_ms: as its caller's waiting token says, Unix ms; 0: it
+    begins to wait.
     """
 
     __slots__ = (
@@ -104,6 +106,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         "receiver",
         "stamp",
         "tenant",
+        "waits_since_ms",
         "with_ticket",
         "writes",
     )
@@ -146,6 +149,26 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         self.guards: Sequence[port.Compare] = ()
         self.writes: Sequence[port.Operation] = ()
         self.checked_store = False
+        self.waits_since_ms = 0
+
+    def join(self, other: AnyPending) -> None:
+        """Who asks for the same client comes along; who has waited longest counts."""
+        if self.joined is None:
+            self.joined = []
+        self.joined.append(other)
+        if other.waits_since_ms:
+            self.waits_since_ms = min(self.waits_since_ms or self.at_ms, other.waits_since_ms)
+
+    def told(self, error: ServiceError) -> ServiceError:
+        """The error as its caller hears it: who waits for room, with since when it does."""
+        if not isinstance(error, RoomAwaited):
+            return error
+        since_ms = self.waits_since_ms or self.at_ms
+        return error.told(
+            self.flow.placer.waiting.issue(
+                self.tenant.id, self.client_id, since_ms=since_ms, now_ms=self.at_ms
+            )
+        )
 
     @abstractmethod
     def reply(self, response: bytes) -> None:
@@ -164,7 +187,9 @@ class PendingProvision(Claim, Generic[ReceiverT]):
 
     def choose(self) -> Account | ServiceError:
         placer = self.flow.placer
-        choice = placer.choose(self.tenant.id, self.placed_by, self.location)
+        since_ms = self.waits_since_ms
+        waited_s = max(0, self.at_ms - since_ms) / 1000.0 if since_ms else 0.0
+        choice = placer.choose(self.tenant.id, self.placed_by, self.location, waited_s)
         if isinstance(choice, ServiceError):
             return choice
         self.choice: Choice = choice

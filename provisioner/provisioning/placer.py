@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from control_plane.errors import Exhausted, Refused, ServiceError, Unavailable
+from control_plane.identity.waiting_tokens import WaitingTokens
 from provisioner.fleet_view import FleetView
 from provisioner.geo.location import Location, LocationSource
 from provisioner.ledger.account import Account
@@ -21,6 +22,7 @@ from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.hooks import UNANSWERED
 from provisioner.placement.occupancy import Occupancy
 from provisioner.placement_hooks.hooked_policies import HookedPolicies
+from provisioner.provisioning.room_awaited import RoomAwaited
 
 MOST_PROVENANCES = 50_000
 
@@ -47,7 +49,7 @@ class HookUnanswered(Unavailable):
 class Placer:
     """One per server; follows `fleet_view` from the beginning. accounts: the ledger's, by
     index of the unit in `fleet`. jitter: 0.0 to 1.0, new at each call; hooks: of `policies`, None:
-    they have none."""
+    they have none; waiting: since when clients wait for room."""
 
     def __init__(
         self,
@@ -56,8 +58,10 @@ class Placer:
         policies: CurrentPolicies,
         *,
         jitter: Callable[[], float],
+        waiting: WaitingTokens,
         hooks: HookedPolicies | None = None,
     ) -> None:
+        self.waiting = waiting
         self._ledger = ledger
         self._hooks = hooks
         self.policies = policies
@@ -79,10 +83,11 @@ class Placer:
         return self._ledger.occupancy
 
     def choose(
-        self, tenant_id: str, client_key: bytes, location: Location
+        self, tenant_id: str, client_key: bytes, location: Location, waited_s: float = 0.0
     ) -> Choice | ServiceError:
-        """The unit for a client as things stand, or why there is none."""
-        choice = self._chooser.choose(location, tenant_id, client_key)
+        """The unit for a client as things stand, or why there is none. waited_s: how long it has
+        waited for room."""
+        choice = self._chooser.choose(location, tenant_id, client_key, waited_s)
         if isinstance(choice, NoChoice):
             if choice.allowed and self._hooks is not None:
                 self._hooks.forget_full(tenant_id, location, client_key)
@@ -120,9 +125,10 @@ class Placer:
         client_key: bytes,
         location: Location,
         recorded_km: Mapping[str, float],
+        waited_s: float,
     ) -> Explanation:
         """Every unit, and what speaks for it or against. client_key: as `with_attributes` has it;
-        recorded_km: see `explain`."""
+        recorded_km, waited_s: see `explain`."""
         occupancy = self._ledger.occupancy_for(client_key)
         return explain(
             self.fleet,
@@ -133,6 +139,7 @@ class Placer:
             occupancy.room,
             occupancy.load,
             recorded_km,
+            waited_s,
         )
 
     def _no_room(self, choice: NoChoice, tenant_id: str) -> ServiceError:
@@ -161,6 +168,8 @@ class Placer:
                 f"all units that may take this client of tenant {tenant_id} are full, and its "
                 "policy refuses such clients; add capacity, or change the policy"
             )
+        if choice.cap is not None:
+            return RoomAwaited(choice.cap, jitter=self._jitter())
         return Exhausted(
             "all units that may take this client are full; try again later, or add capacity",
             retry_after_s=1.0 + 2.0 * self._jitter(),

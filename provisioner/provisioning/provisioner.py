@@ -212,9 +212,7 @@ class Provisioner:
             if pending.attributes and pending.attributes != under_way.attributes:
                 self._after.add(pending)
                 return
-            if under_way.joined is None:
-                under_way.joined = []
-            under_way.joined.append(pending)
+            under_way.join(pending)
             return
         crowded = len(waiting) >= self.admission.limit
         tenant = pending.tenant.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from control_plane.errors import ServiceError
@@ -16,6 +17,20 @@ class Sink(Protocol):
         ...
 
     def fail(self, error: ServiceError) -> None: ...
+
+
+def waiting_since(
+    kind: Callable[..., SingleProvision], since_ms: int
+) -> Callable[..., SingleProvision]:
+    """What makes the pending provision, of some kind, of a client that waits since then for room,
+    Unix ms."""
+
+    def made(*given: object) -> SingleProvision:
+        one = kind(*given)
+        one.waits_since_ms = since_ms
+        return one
+
+    return made
 
 
 class SingleProvision(PendingProvision[Sink]):
@@ -33,4 +48,4 @@ class SingleProvision(PendingProvision[Sink]):
         self.receiver.reply(response)
 
     def fail(self, error: ServiceError) -> None:
-        self.receiver.fail(error)
+        self.receiver.fail(self.told(error))

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from grpc import aio
 
 from control_plane.supervision import Supervisor
-from provisioner.placement.filters import CurrentPolicies
+from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.placement_hooks.asked_hook import AskedHook
 from provisioner.placement_hooks.configured import ConfiguredHook, read_hooks
 from provisioner.placement_hooks.grpc_hook import GrpcHook, plain_channel, tls_channel
@@ -21,7 +21,7 @@ from provisioner.settings import Settings
 
 
 def build_hooks(
-    settings: Settings, policies: CurrentPolicies, supervisor: Supervisor, stack: AsyncExitStack
+    settings: Settings, policies: FollowedPolicies, supervisor: Supervisor, stack: AsyncExitStack
 ) -> HookedPolicies:
     """Over the policies as they are followed; connections end with `stack`. Raises InvalidInput."""
     configured = read_hooks(settings.policy_hooks) if settings.policy_hooks is not None else {}
@@ -36,7 +36,13 @@ def build_hooks(
         )
         stack.push_async_callback(hook.close)
         hooks[name] = hook
-    return HookedPolicies(policies, hooks, supervisor=supervisor, clock=time.monotonic)
+    return HookedPolicies(
+        policies,
+        hooks,
+        supervisor=supervisor,
+        clock=time.monotonic,
+        groups_of=policies.groups_of,
+    )
 
 
 def _connect(hook: ConfiguredHook) -> Callable[[], aio.Channel]:

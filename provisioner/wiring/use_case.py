@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from control_plane.identity.waiting_tokens import WaitingTokens
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
@@ -79,7 +80,14 @@ def build_use_case(
     signers = stack.enter_context(ThreadPoolExecutor(SIGNER_THREADS, thread_name_prefix="signer"))
     answers = Answers(fleet_view, TicketSigner(state.issuer, wall=time.time, signers=signers))
     hooked = state.hooked
-    placer = Placer(fleet_view, state.ledger, hooked, jitter=rng.random, hooks=hooked)
+    placer = Placer(
+        fleet_view,
+        state.ledger,
+        hooked,
+        jitter=rng.random,
+        waiting=WaitingTokens(state.issuer),
+        hooks=hooked,
+    )
     find_store = record_store_finder(state.store, state.cluster_set)
     binder = KeyBinder(find_store)
     updates = AttributeUpdates(find_store, clock=time.monotonic)

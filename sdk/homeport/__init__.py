@@ -28,6 +28,7 @@ from homeport.errors import (
     Unauthenticated,
     Unavailable,
     Unsupported,
+    WaitingForRoom,
 )
 from homeport.event_publisher import EventPublisher, Published
 from homeport.failure import Code, Violation
@@ -43,6 +44,7 @@ from homeport.values import (
     AssignmentChangeKind,
     ClientAt,
     ConsideredUnit,
+    ExplainedCap,
     ExplainedHook,
     ExplainedPin,
     ExplainedPolicy,
@@ -77,6 +79,7 @@ __all__ = [
     "ConsideredUnit",
     "DeadlineExceeded",
     "EventPublisher",
+    "ExplainedCap",
     "ExplainedHook",
     "ExplainedPin",
     "ExplainedPolicy",
@@ -108,6 +111,7 @@ __all__ = [
     "Unit",
     "Unsupported",
     "Violation",
+    "WaitingForRoom",
     "__version__",
     "admit",
     "hmac_token",

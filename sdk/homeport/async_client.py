@@ -166,9 +166,11 @@ class AsyncClient:
         position: tuple[float, float] | None = None,
         timeout_s: float | None = None,
         attributes: Mapping[str, str] | None = None,
+        waited_s: float | None = None,
     ) -> Explanation:
         """Where the client would go and why, unit by unit. Changes nothing. attributes: as if they
-        were told of it now."""
+        were told of it now. waited_s: as if it had waited so long for room within a cap in
+        latency; None: as this client object knows."""
         return await self._calls.run(
             self._core.explain(
                 client_id,
@@ -176,6 +178,7 @@ class AsyncClient:
                 position=position,
                 timeout_s=timeout_s,
                 attributes=attributes,
+                waited_s=waited_s,
             )
         )
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.core import PROVISION_MANY, Core, checked_timeout_s
-from homeport.errors import InvalidRequest, error_of
+from homeport.errors import InvalidRequest, WaitingForRoom, error_of
 from homeport.failure import Code, Failure
 from homeport.messages import client_to_proto, result_of
 from homeport.retrying import Attempts
@@ -42,7 +42,9 @@ class _Batch:
         lines = self.request.clients
         for position, client in enumerate(clients):
             try:
-                lines.append(client_to_proto(client))
+                line = client_to_proto(client)
+                line.waiting_token = line.waiting_token or core.waiting.token(line.client_id)
+                lines.append(line)
             except InvalidRequest as error:
                 name = client if isinstance(client, str) else client.client_id
                 self.refused[position] = ProvisionResult(client_id=name, error=error)
@@ -58,6 +60,17 @@ class _Batch:
             refused[position] if position in refused else result_of(next(answered), sent_at)
             for position in range(self.size)
         ]
+
+
+def _noted(core: Core, results: Sequence[ProvisionResult]) -> Sequence[ProvisionResult]:
+    """The results; who waits for room sends along since when, should it be asked for again."""
+    waiting = core.waiting
+    for result in results:
+        if isinstance(result.error, WaitingForRoom):
+            waiting.waits(result.client_id, result.error.waiting_token)
+        elif len(waiting):
+            waiting.has_home(result.client_id)
+    return results
 
 
 def provision_many(
@@ -127,7 +140,7 @@ def provision_many(
                 servers=(server,),
             )
         attempts, probing = None, False
-        yield Emit(batch.results(outcome))
+        yield Emit(_noted(core, batch.results(outcome)))
     if server is not None:
         if not half_closed:
             yield EndRequests(END_TIMEOUT_S)

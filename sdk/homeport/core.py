@@ -42,6 +42,7 @@ from homeport.steps import (
     Wait,
 )
 from homeport.values import Admission, Assignment, Explanation, LatencyReport
+from homeport.waiting import WaitingClients
 
 PROVISION = Method(ProvisioningServiceStub, "Provision")
 PROVISION_MANY = Method(ProvisioningServiceStub, "ProvisionMany")
@@ -79,6 +80,7 @@ class Core:
         self.uses_cache = uses_cache
         self.clock = clock
         self.jitter = jitter
+        self.waiting = WaitingClients()
 
     def attempts(self, timeout_s: float) -> Attempts:
         """The tries of one call that begins now."""
@@ -105,6 +107,9 @@ class Core:
             outcome = yield Try(server, method, request, limit_s, client_id)
             if not isinstance(outcome, Failure):
                 return outcome
+            if outcome.waiting is not None and isinstance(request, pb.ProvisionRequest):
+                request.waiting_token = outcome.waiting.token
+                self.waiting.waits(client_id, outcome.waiting.token)
             wait_s = attempts.wait_after(outcome, server)
             if wait_s > 0.0:
                 yield Wait(wait_s)
@@ -129,6 +134,7 @@ class Core:
             without_ticket=not with_ticket,
             with_network=with_network,
             attributes=attributes,
+            waiting_token=self.waiting.token(client_id),
         )
         uses_cache = self.uses_cache and with_ticket
         known: Assignment | None
@@ -149,6 +155,7 @@ class Core:
                 if known is not None and self._is_servable(known):
                     return replace(known, stale=True, from_cache=True)
             raise
+        self.waiting.has_home(client_id)
         assignment = assignment_of(response, sent_at)
         if uses_cache and assignment.ticket:
             yield CachePut(assignment)
@@ -200,6 +207,7 @@ class Core:
         position: tuple[float, float] | None,
         timeout_s: float | None,
         attributes: Mapping[str, str] | None = None,
+        waited_s: float | None = None,
     ) -> Steps[Explanation]:
         """Where the client would go and why."""
         request = pb.ExplainPlacementRequest(
@@ -207,7 +215,10 @@ class Core:
             client_id=checked_id(client_id),
             **checked_origin(address, position),
             attributes=attributes,
+            waiting_token=self.waiting.token(client_id),
         )
+        if waited_s is not None:
+            request.waited.FromMilliseconds(round(waited_s * 1_000))
         request.ticket = yield from self.last_ticket(client_id)
         response = yield from self.call(EXPLAIN, request, timeout_s, client_id)
         return explanation_of(response)

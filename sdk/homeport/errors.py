@@ -64,6 +64,19 @@ class NoRoom(HomeportError):
     """Every unit that may take the client is full. Try again after `retry_after_s`."""
 
 
+class WaitingForRoom(NoRoom):
+    """No unit within the cap in latency that the client's policy has now has room. It waits since
+    it first came: the client library sends along since when, and after a time a wider cap holds.
+    waited_s: so far; within_ms: the cap, None: any; relaxes_after_s: of waiting in all a wider one
+    holds, None: none does, or it is not known; waiting_token: says since when, for another
+    process."""
+
+    waited_s: float | None = None
+    within_ms: float | None = None
+    relaxes_after_s: float | None = None
+    waiting_token: str = ""
+
+
 class Conflict(HomeportError):
     """Somebody else changed it first. Read again, then decide again."""
 
@@ -130,7 +143,10 @@ def error_of(failure: Failure, *, servers: Sequence[str] = (), attempts: int = 0
         where = ", ".join(dict.fromkeys(servers)) or "the server"
         what = message or failure.code.replace("_", " ").lower()
         message = f"{where}: {what}; {_ADVICE[kind]}"
-    return kind(
+    waiting = failure.waiting
+    if waiting is not None and kind is NoRoom:
+        kind = WaitingForRoom
+    error = kind(
         message,
         code=failure.code,
         reason=failure.reason,
@@ -140,6 +156,10 @@ def error_of(failure: Failure, *, servers: Sequence[str] = (), attempts: int = 0
         server=servers[-1] if servers else "",
         detail="" if failure.from_homeport else failure.message,
     )
+    if waiting is not None and isinstance(error, WaitingForRoom):
+        error.waiting_token, error.waited_s = waiting.token, waiting.waited_s
+        error.within_ms, error.relaxes_after_s = waiting.within_ms, waiting.relaxes_after_s
+    return error
 
 
 def invalid(field: str, message: str) -> InvalidRequest:

@@ -43,6 +43,17 @@ class Violation(NamedTuple):
     description: str
 
 
+class Waiting(NamedTuple):
+    """That a client waits for room within a cap in latency. token: to be sent with the next try;
+    waited_s: so far; within_ms: the cap, None: any; relaxes_after_s: of waiting in all, None: not
+    any more."""
+
+    token: str
+    waited_s: float | None = None
+    within_ms: float | None = None
+    relaxes_after_s: float | None = None
+
+
 class Failure(NamedTuple):
     """`from_homeport`: the words are a Homeport server's own and say what to do; otherwise
     they are gRPC's. `retry_after_s` None: nobody promised that repeating helps."""
@@ -53,3 +64,4 @@ class Failure(NamedTuple):
     retry_after_s: float | None = None
     violations: tuple[Violation, ...] = ()
     from_homeport: bool = False
+    waiting: Waiting | None = None

@@ -10,13 +10,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from homeport.api.geo.v1 import geo_pb2
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2
 from homeport.errors import HomeportError, error_of, invalid
-from homeport.failure import Code, Failure, Violation
+from homeport.failure import Code, Failure, Violation, Waiting
 from homeport.status_details import seconds_of
 from homeport.values import (
     Admission,
@@ -24,6 +25,7 @@ from homeport.values import (
     Assignment,
     ClientAt,
     ConsideredUnit,
+    ExplainedCap,
     ExplainedHook,
     ExplainedPin,
     ExplainedPolicy,
@@ -120,6 +122,7 @@ def client_to_proto(client: ClientAt | str) -> pb.ClientOrigin:
         client_id=checked_id(client.client_id),
         **checked_origin(client.address, client.position),
         attributes=client.attributes,
+        waiting_token=client.waiting_token,
     )
 
 
@@ -234,6 +237,7 @@ def _client_error(error: pb.ClientError) -> HomeportError:
             retry_after_s=retry_after_s,
             violations=violations,
             from_homeport=True,
+            waiting=Waiting(error.waiting_token) if error.waiting_token else None,
         )
     )
 
@@ -267,6 +271,7 @@ def explanation_of(response: pb.ExplainPlacementResponse) -> Explanation:
         policy=_explained_policy(response.policy) if response.HasField("policy") else None,
         sentence=response.sentence,
         pin=_explained_pin(response.pin) if response.HasField("pin") else None,
+        cap=_explained_cap(response.cap) if response.HasField("cap") else None,
     )
 
 
@@ -283,6 +288,20 @@ def _explained_pin(message: pb.ExplainedPin) -> ExplainedPin:
     return ExplainedPin(
         unit_id=message.unit_id, reason=message.reason, until=unix_s(message.until_time)
     )
+
+
+def _explained_cap(message: pb.ExplainedCap) -> ExplainedCap:
+    relaxes = message.HasField("relaxes_after")
+    return ExplainedCap(
+        limit_ms=_ms(message.limit) if message.HasField("limit") else None,
+        waits_since=unix_s(message.since_time),
+        relaxes_after_s=seconds_of(message.relaxes_after) if relaxes else None,
+        next_limit_ms=_ms(message.next_limit) if message.HasField("next_limit") else None,
+    )
+
+
+def _ms(duration: Duration) -> float:
+    return duration.ToNanoseconds() / 1e6
 
 
 def _explained_policy(message: pb.ExplainedPolicy) -> ExplainedPolicy:
@@ -307,6 +326,8 @@ def _explained_hook(message: pb.ExplainedHook) -> ExplainedHook:
         order=tuple(message.order),
         vetoed=tuple(message.vetoed),
         age_s=message.age.ToTimedelta().total_seconds(),
+        told_attributes=dict(message.told_attributes),
+        told_groups=tuple(message.told_groups),
     )
 
 

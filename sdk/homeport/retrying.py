@@ -107,6 +107,9 @@ def wait_s(
         return None
     if remedy is Remedy.WAITING and (asked_s is None or not policy.wait_for_room):
         return None
+    if asked_s is not None and failure.waiting is not None:
+        # The server reckons with the time at which the client may have more units.
+        return asked_s * (1.0 + RETRY_JITTER * jitter)
     if asked_s is not None:
         return max(asked_s * (1.0 + RETRY_JITTER * jitter), backoff_s(policy, rounds, jitter))
     return 0.0 if untried else backoff_s(policy, rounds, jitter)

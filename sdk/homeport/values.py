@@ -27,12 +27,14 @@ class LocationSource(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientAt:
     """One client of a batch and where it is: an address, a position, or neither. attributes: what
-    is told of it for its tenant's policy, as for `provision`."""
+    is told of it for its tenant's policy, as for `provision`; waiting_token: of a WaitingForRoom
+    that another process got for it."""
 
     client_id: str
     address: str | None = None  # IPv4 or IPv6 literal
     position: tuple[float, float] | None = None  # latitude, longitude in degrees
     attributes: Mapping[str, str] | None = None
+    waiting_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,8 @@ class ExplainedHook:
     order: tuple[str, ...]  # units that it puts first
     vetoed: tuple[str, ...]
     age_s: float  # of the answer
+    told_attributes: Mapping[str, str] = field(default_factory=dict)  # of the client
+    told_groups: tuple[str, ...] = ()  # that it is in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +204,16 @@ class ExplainedPin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedCap:
+    """The cap in latency that holds for a client, where its policy's caps relax for who waits."""
+
+    limit_ms: float | None  # None: any latency
+    waits_since: float | None = None  # Unix seconds; None: it begins to wait now
+    relaxes_after_s: float | None = None  # from now on; None: it does not any more
+    next_limit_ms: float | None = None  # then; None: any latency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """Where a client would be placed now and why, and what it has; asking changes nothing."""
 
@@ -212,6 +226,7 @@ class Explanation:
     policy: ExplainedPolicy | None = None  # None: there is none, or it is not for this caller
     sentence: str = ""  # what would be decided and why, to be read aloud
     pin: ExplainedPin | None = None  # None: it is not pinned, or it is not for this caller
+    cap: ExplainedCap | None = None  # None: no cap in latency relaxes
 
 
 class AdmitReason(StrEnum):

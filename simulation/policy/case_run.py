@@ -76,7 +76,7 @@ def _run(
         location = locate(case.address) if case.address else NOWHERE
     chooser = PolicyChooser(fleet, _Source(policy), occupancy)
     key = with_attributes(keys.assignment(tenant, case.client), case.attributes)
-    found = chooser.choose(location, tenant, key)
+    found = chooser.choose(location, tenant, key, case.waited_s)
     if isinstance(found, NoChoice):
         return _placed_nowhere(case, found)
     unit = str(fleet.units[found.unit_index].id)
@@ -107,6 +107,8 @@ class _Source:
 def _placed_nowhere(case: Case, found: NoChoice) -> CaseResult:
     full = bool(found.allowed)
     reason = "all units that may take it are full" if full else found.reason
+    if full and found.cap is not None:
+        reason += f": {found.cap.words}"
     return CaseResult(
         name=case.name,
         unit="",

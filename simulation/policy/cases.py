@@ -17,11 +17,12 @@ from provisioner.geo.location import Location, LocationSource
 from provisioner.placement.attributes import NO_ATTRIBUTES, Attributes
 from provisioner.policy.faulty import FaultyPolicy
 from provisioner.policy.fields import Fields, Problems
+from provisioner.policy.latency_caps import MOST_AFTER_S
 from provisioner.policy.told_attributes import told_anew
 
 MOST_CASES = 10_000
 MOST_UNITS = 1_000  # that a case names
-CASE_FIELDS = ("name", "client", "attributes", "ip", "at", "full", "load", "expect")
+CASE_FIELDS = ("name", "client", "attributes", "ip", "at", "full", "load", "waited_s", "expect")
 AT_FIELDS = ("country", "subdivision", "latitude", "longitude", "uncertainty_km", "source")
 EXPECT_FIELDS = ("units", "rule", "refused", "refused_by", "full")
 
@@ -48,7 +49,8 @@ class Expected:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One client. location None: where `address` is; both absent: nobody knows. full: units
-    without room; load: the share of their capacity that others have, 0.0 to 1.0."""
+    without room; load: the share of their capacity that others have, 0.0 to 1.0; waited_s: how
+    long the client has waited for room."""
 
     name: str
     client: str
@@ -58,6 +60,7 @@ class Case:
     full: tuple[str, ...] = ()
     load: Mapping[str, float] = field(default_factory=dict)
     attributes: Attributes = field(default_factory=dict)
+    waited_s: float = 0.0
 
 
 def read_cases(text: str) -> tuple[Case, ...]:
@@ -102,6 +105,7 @@ def _case(case: Fields, at: int) -> Case:
         full=tuple(case.texts("full", most=MOST_UNITS)),
         load=load,
         attributes=read_attributes(case),
+        waited_s=case.number("waited_s", 0.0, low=0.0, high=10 * MOST_AFTER_S),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from control_plane.yaml_files import UnreadableYaml, parse
 from provisioner.policy.faulty import FaultyPolicy
 from provisioner.policy.fields import Fields, Problems
-from provisioner.policy.reading import MOST_LATENCY_MS
+from provisioner.policy.latency_caps import MOST_LATENCY_MS
 from simulation.policy.hook_stand_ins import Area, read_area
 
 MOST_ENTRIES = 10_000

@@ -9,7 +9,7 @@ from provisioner.geo.cells import cell_of
 from provisioner.geo.location import NOWHERE, Location, LocationSource
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
-from provisioner.placement.latency import LatencyCaps
+from provisioner.placement.latency import CapStep, LatencyCaps
 from provisioner.placement.occupancy import Occupancy
 from provisioner.placement.ranking import PROXIMITY, Cost, Preference, Ranking
 from provisioner.placement.selectors import Constraint, UnitSelector
@@ -159,6 +159,8 @@ def locations(draw):
 
 
 CAPS = LatencyCaps(cap_ms=50.0, relax_to_ms=100.0)
+STEPS = (CapStep(after_s=60.0, to_ms=40.0), CapStep(after_s=120.0, to_ms=70.0))
+RELAXING = LatencyCaps(cap_ms=20.0, relax_to_ms=20.0, steps=STEPS, limit_ms=70.0, rule="in-time")
 
 
 @st.composite
@@ -184,7 +186,16 @@ def rankings(draw):
         biases=draw(st.lists(st.tuples(which, st.floats(-99, 99)), max_size=2).map(tuple)),
         by_load=draw(st.sampled_from([True, True, False])),
         weights=draw(st.lists(st.tuples(which, st.floats(0.1, 9)), max_size=2).map(tuple)),
-        latency=draw(st.sampled_from([None, CAPS, LatencyCaps(cap_ms=1.0, relax_to_ms=90.0)])),
+        latency=draw(
+            st.sampled_from(
+                [
+                    None,
+                    CAPS,
+                    LatencyCaps(cap_ms=1.0, relax_to_ms=90.0),
+                    RELAXING,
+                ]
+            )
+        ),
     )
 
 

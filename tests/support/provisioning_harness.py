@@ -7,7 +7,7 @@ import itertools
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import cache
@@ -17,6 +17,7 @@ from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.unit import DEFAULT_TENANT, TenantSpec, UnitSpec
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
+from control_plane.identity.waiting_tokens import WaitingTokens
 from control_plane.store.port import Health, Store
 from provisioner.fleet_view import FleetView
 from provisioner.geo.database import GeoDatabase
@@ -34,7 +35,7 @@ from provisioner.provisioning.hook_waits import HookWaits
 from provisioner.provisioning.key_binding import RecordStore
 from provisioner.provisioning.placer import Placer
 from provisioner.provisioning.provisioner import Provisioner
-from provisioner.provisioning.single import Sink
+from provisioner.provisioning.single import SingleProvision, Sink, waiting_since
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.provisioning.ticket_signer import TicketSigner
 from tests.support.supervision import FailFast
@@ -94,6 +95,7 @@ class ProvisioningHarness:
             self.ledger,
             hooked or policies or PlacementPolicy(nowhere="spread"),
             jitter=rng.random,
+            waiting=WaitingTokens(self.issuer),
             hooks=hooked,
         )
         self.answers = Answers(fleet_view, self.tickets)
@@ -134,10 +136,13 @@ class ProvisioningHarness:
         *,
         tenant: TenantSpec = DEFAULT_TENANT,
         attributes: Attributes = NO_ATTRIBUTES,
+        waits_since_ms: int = 0,
     ) -> bytes | ServiceError:
         """The answer to one client."""
         sink = AwaitedSink()
-        self.begin(client_id, sink, tenant=tenant, attributes=attributes)
+        self.begin(
+            client_id, sink, tenant=tenant, attributes=attributes, waits_since_ms=waits_since_ms
+        )
         return await sink.answer
 
     def begin(
@@ -147,11 +152,15 @@ class ProvisioningHarness:
         *,
         tenant: TenantSpec = DEFAULT_TENANT,
         attributes: Attributes = NO_ATTRIBUTES,
+        waits_since_ms: int = 0,
     ) -> None:
-        """One client asks; attributes: that are told of it."""
+        """One client asks; attributes: that are told of it; waits_since_ms: for room."""
+        kind: Callable[..., SingleProvision] = SingleProvision
+        if waits_since_ms:
+            kind = waiting_since(kind, waits_since_ms)
         try:
             self.provisioner.provision(
-                tenant, client_id, IN_IRELAND, None, sink, attributes=attributes
+                tenant, client_id, IN_IRELAND, None, sink, attributes=attributes, kind=kind
             )
         except ServiceError as error:
             sink.fail(error)

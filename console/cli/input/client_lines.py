@@ -19,10 +19,10 @@ from console.cli.input.client_entry import MAX_LINE_BYTES, BadLine, client_from
 from console.cli.output import json_text
 from control_plane.printable import quoted, why_unreadable
 from homeport import Client, ClientAt
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, WaitingForRoom
 from homeport.values import ProvisionResult
 
-_KEYS = frozenset({"client_id", "ip", "at", "attributes"})
+_KEYS = frozenset({"client_id", "ip", "at", "attributes", "waiting_token"})
 _BLOCK = 1 << 20
 
 
@@ -120,7 +120,11 @@ class _BulkAnswers:
         if home is None:
             error = result.error
             assert error is not None
-            return _refusal(result.client_id, error.code.value, error.message)
+            refusal = _refusal(result.client_id, error.code.value, error.message)
+            if isinstance(error, WaitingForRoom):
+                refusal["error"]["waiting_token"] = error.waiting_token
+                refusal["error"]["retry_after_s"] = error.retry_after_s
+            return refusal
         distance_km = home.distance_km
         document: dict[str, Any] = {
             "client_id": result.client_id,
@@ -188,9 +192,16 @@ def client_of(line: bytes) -> ClientAt:
     unknown = sorted(set(entry) - _KEYS)
     if unknown:
         raise BadLine(
-            f"unknown key {quoted(unknown[0])}; known: client_id, ip, at, attributes", client_id
+            f"unknown key {quoted(unknown[0])}; known: client_id, ip, at, attributes, "
+            "waiting_token",
+            client_id,
         )
     client = client_from(client_id, entry.get("ip"), entry.get("at"))
+    token = entry.get("waiting_token")
+    if token is not None:
+        if not isinstance(token, str):
+            raise BadLine("waiting_token must be a string", client_id)
+        client = replace(client, waiting_token=token)
     told = entry.get("attributes")
     if told is None:
         return client

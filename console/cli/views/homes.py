@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from homeport import (
         Assignment,
+        ExplainedCap,
         ExplainedHook,
         ExplainedPin,
         Explanation,
@@ -141,6 +142,7 @@ def explanation_document(client: str, explanation: Explanation) -> dict[str, Any
         "sentence": explanation.sentence or None,
         "policy": _policy_document(explanation),
         "pin": _pin_document(explanation.pin),
+        "cap": _cap_document(explanation.cap),
         "units": [
             {
                 "unit": unit.unit_id,
@@ -184,6 +186,18 @@ def _pin_document(pin: ExplainedPin | None) -> dict[str, Any] | None:
     return {"unit": pin.unit_id or None, "reason": pin.reason or None, "until": pin.until}
 
 
+def _cap_document(cap: ExplainedCap | None) -> dict[str, Any] | None:
+    """A latency that is null is any; a time that is null never comes, or was not."""
+    if cap is None:
+        return None
+    return {
+        "limit_ms": cap.limit_ms,
+        "waits_since": cap.waits_since,
+        "relaxes_after_s": cap.relaxes_after_s,
+        "next_limit_ms": cap.next_limit_ms,
+    }
+
+
 def _policy_document(explanation: Explanation) -> dict[str, Any] | None:
     policy = explanation.policy
     if policy is None:
@@ -210,6 +224,8 @@ def _hook_document(hook: ExplainedHook | None) -> dict[str, Any] | None:
         "order": list(hook.order),
         "vetoed": list(hook.vetoed),
         "age_s": hook.age_s if hook.answered else None,
+        "told_attributes": dict(sorted(hook.told_attributes.items())),
+        "told_groups": list(hook.told_groups),
     }
 
 
@@ -224,6 +240,9 @@ def _hook_line(hook: ExplainedHook) -> str:
         if units
     ]
     told = f"{' and '.join(said) or 'has no objection'}, {hook.age_s:,.0f} s ago"
+    knew = [attributes_text(hook.told_attributes), *hook.told_groups]
+    if any(knew):
+        told += f"; it was told {', '.join(part for part in knew if part)}"
     return f"[green]✓[/] {name} [dim]{escape(told)}[/]"
 
 

@@ -50,9 +50,11 @@ class ShardedChooser:
         self._choosers = choosers
         self._shard_map_cache = shard_map_cache
 
-    def choose(self, location: Location, tenant: str, client_key: bytes) -> Choice | NoChoice:
+    def choose(
+        self, location: Location, tenant: str, client_key: bytes, waited_s: float
+    ) -> Choice | NoChoice:
         chooser = self._choosers[self._shard_map_cache.reading_cluster(client_key)]
-        return chooser.choose(location, tenant, client_key)
+        return chooser.choose(location, tenant, client_key, waited_s)
 
     def is_alike(self, location: Location, tenant: str, client_key: bytes) -> bool:
         """Never: room differs by the cluster, and so by the client."""

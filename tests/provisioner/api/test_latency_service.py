@@ -159,7 +159,7 @@ async def test_explain_tells_viewers_who_measured_and_when(made: Made, viewer: b
         key,
         location,
         how,
-        harness.placer.explain("default", key, location, NO_RECORD),
+        harness.placer.explain("default", key, location, NO_RECORD, 0.0),
         None,
         with_rules=viewer,
         latencies=made.keeper,

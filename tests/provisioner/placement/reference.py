@@ -75,25 +75,36 @@ def tier(unit, situation):
     else:
         away *= 1 - bias / 100
     if ranking.latency is not None:
-        before = 3 * before + latency_class(unit, situation)
+        bounds = latency_bounds(ranking.latency)
+        ms = latency(unit, situation)
+        before = (len(bounds) + 1) * before + sum(ms > bound for bound in bounds)
     return 1e7 * before + (away if ranking.by_distance else 0.0)
 
 
-def latency_class(unit, situation):
-    """By what is known of the client's cell, or the way from its middle in fibre, half as long
-    again, there and back."""
-    location, caps = situation.location, situation.policy.ranking.latency
+def within_cap(unit, situation):
+    caps = situation.policy.ranking.latency
+    return caps is None or not caps.steps or latency(unit, situation) <= caps.limit_ms
+
+
+def latency_bounds(caps):
+    if caps.steps:
+        return [caps.cap_ms, *(step.to_ms for step in caps.steps)]
+    return [caps.cap_ms, caps.relax_to_ms]
+
+
+def latency(unit, situation):
+    """In ms, by what is known of the client's cell, or the way from its middle in fibre, half as
+    long again, there and back."""
+    location = situation.location
     known = situation.latencies.get(location.cell, {})
     if unit.id in known:
-        ms = known[unit.id]
-    elif location.latitude is None:
-        return 2
-    else:
-        middle = replace(
-            location, latitude=round(location.latitude, 1), longitude=round(location.longitude, 1)
-        )
-        ms = 2 * 1.5 * distance(unit, middle) / 204.2
-    return (ms > caps.cap_ms) + (ms > caps.relax_to_ms)
+        return known[unit.id]
+    if location.latitude is None:
+        return math.inf
+    middle = replace(
+        location, latitude=round(location.latitude, 1), longitude=round(location.longitude, 1)
+    )
+    return 2 * 1.5 * distance(unit, middle) / 204.2
 
 
 def distance(unit, location):
@@ -133,7 +144,11 @@ def attraction(client, unit, ranking=PROXIMITY):
 
 
 def with_room(situation):
-    return [u for u in situation.units if allowed(u, situation) and situation.room[u.index] > 0]
+    return [
+        u
+        for u in situation.units
+        if allowed(u, situation) and within_cap(u, situation) and situation.room[u.index] > 0
+    ]
 
 
 def nearest_tier(situation):

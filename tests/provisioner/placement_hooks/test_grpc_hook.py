@@ -11,7 +11,7 @@ from grpc import aio
 from homeport.api.hook.v1 import hook_pb2 as pb
 from homeport.api.hook.v1 import hook_pb2_grpc as pb_grpc
 from provisioner.placement.hook_candidates import HookCandidate
-from provisioner.placement.hooks import HookAnswer
+from provisioner.placement.hooks import HookAnswer, ToldOfClient
 from provisioner.placement_hooks.grpc_hook import GrpcHook, plain_channel, tls_channel
 from provisioner.placement_hooks.port import HookFailed, HookQuestion
 from tests.support.certificates import Authority
@@ -59,6 +59,19 @@ async def asked(connect, where=IRELAND, *, timeout_s=LONG_S):
         )
     finally:
         await hook.close()
+
+
+async def test_it_is_told_of_the_client_what_the_question_has():
+    told = ToldOfClient(attributes=(("plan", "pro"),), groups=("gov",))
+    async with served(pb.RankUnitsResponse()) as (service, endpoint):
+        hook = GrpcHook(lambda: plain_channel(endpoint))
+        question = HookQuestion(
+            tenant="t", client_id="", location=IRELAND, candidates=CANDIDATES, told=told
+        )
+        await hook.rank(question, timeout_s=LONG_S)
+        await hook.close()
+    assert dict(service.asked[0].attributes) == {"plan": "pro"}
+    assert list(service.asked[0].groups) == ["gov"]
 
 
 async def test_it_is_told_the_units_and_where_the_client_is_no_finer_than_a_record_keeps_it():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 
+from provisioner.placement.attributes import with_attributes
 from provisioner.placement.choice import NoChoice
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.hook_candidates import HookCandidates
-from provisioner.placement.hooks import HookUse
+from provisioner.placement.hooks import HookUse, ToldOfClient
 from provisioner.placement.policy_chooser import PolicyChooser
 from provisioner.placement_hooks.asked_hook import WAITING, AskedHook, QuestionOutcome
 from provisioner.placement_hooks.circuit_breaker import CircuitBreaker
@@ -29,6 +30,10 @@ class Clock:
 
     def __call__(self):
         return self.now
+
+
+def key_of(client="a", tenant="t", **attributes):
+    return with_attributes(f"assignments/{tenant}/{client}".encode(), attributes)
 
 
 class Asking:
@@ -52,20 +57,21 @@ class Asking:
             {"latency": self.asked},
             supervisor=FailFast(),
             clock=self.clock,
+            groups_of=lambda tenant, key: ["staff", "gov"] if key.endswith(b"/gov-1") else [],
             most_answers=50,
         )
         self.candidates = HookCandidates(UNITS, self.occupancy)
         self.chooser = PolicyChooser(UNITS, self.policies, self.occupancy)
 
-    def begin(self, client="a", where=IRELAND, tenant="t"):
-        key = f"assignments/{tenant}/{client}".encode()
+    def begin(self, client="a", where=IRELAND, tenant="t", **attributes):
+        key = key_of(client, tenant, **attributes)
         return self.policies.ask(tenant, where, key, self.candidates)
 
-    async def place(self, client="a", where=IRELAND, tenant="t"):
+    async def place(self, client="a", where=IRELAND, tenant="t", **attributes):
         """As a server does it: the hook first."""
-        if (asked := self.begin(client, where, tenant)) is not None:
+        if (asked := self.begin(client, where, tenant, **attributes)) is not None:
             await asked
-        found = self.chooser.choose(where, tenant, f"assignments/{tenant}/{client}".encode())
+        found = self.chooser.choose(where, tenant, key_of(client, tenant, **attributes))
         return found if isinstance(found, NoChoice) else (NAMES[found.unit_index], found.rule)
 
 
@@ -101,6 +107,49 @@ async def test_where_each_client_is_asked_about_none_gets_the_answer_of_another(
         assert await made.place("b") == ("frankfurt", "hook")
         assert await made.place("a") == ("virginia", "hook")
         assert [one.client_id for one in made.hook.asked] == ["a", "b"]
+
+
+async def test_a_hook_is_told_the_attributes_that_the_policy_names_and_no_others():
+    use = HookUse(name="latency", attributes=frozenset({"plan", "ring"}))
+    async with asking(FakeHook("virginia"), use=use) as made:
+        assert await made.place(plan="pro", secret="x") == ("virginia", "hook")
+        assert made.hook.asked[0].told == ToldOfClient(attributes=(("plan", "pro"),))
+        said = made.policies.said("t", IRELAND, key_of(plan="pro", secret="x"))
+        assert said.told.attributes == (("plan", "pro"),)
+        assert said.answer is not None
+    async with asking(FakeHook("virginia")) as made:
+        await made.place(plan="pro")
+        assert made.hook.asked[0].told == ToldOfClient()
+
+
+async def test_an_answer_counts_for_those_of_whom_the_same_was_told():
+    use = HookUse(name="latency", attributes=frozenset({"plan"}))
+    async with asking(FakeHook("virginia"), use=use) as made:
+        assert await made.place("a", plan="pro") == ("virginia", "hook")
+        made.hook.order = ("frankfurt",)
+        assert await made.place("b", plan="free") == ("frankfurt", "hook")
+        assert await made.place("c") == ("frankfurt", "hook")
+        assert await made.place("d", plan="pro", other="y") == ("virginia", "hook")
+        assert len(made.hook.asked) == 3
+
+
+async def test_it_is_told_groups_that_the_policy_names():
+    use = HookUse(name="latency", groups=frozenset({"gov", "other"}))
+    async with asking(FakeHook("virginia"), use=use) as made:
+        assert await made.place("gov-1") == ("virginia", "hook")
+        made.hook.order = ("frankfurt",)
+        assert await made.place("anna") == ("frankfurt", "hook")
+        assert await made.place("ben") == ("frankfurt", "hook")
+        assert [one.told.groups for one in made.hook.asked] == [("gov",), ()]
+
+
+async def test_a_client_of_whom_something_else_is_told_is_asked_about_anew():
+    use = HookUse(name="latency", by_client=True, attributes=frozenset({"plan"}))
+    async with asking(FakeHook("virginia"), use=use) as made:
+        assert await made.place("a", plan="pro") == ("virginia", "hook")
+        made.hook.order = ("frankfurt",)
+        assert await made.place("a", plan="free") == ("frankfurt", "hook")
+        assert await made.place("a", plan="pro") == ("virginia", "hook")
 
 
 async def test_it_is_asked_about_units_that_constraints_leave_those_with_room_first():

@@ -72,8 +72,8 @@ def one_rule(said):
                      "rules[0] (a).hook.deadline_ms: is 2001, outside 1 to 2000",
                      id="a-hook-that-clients-would-wait-for-too-long"),
         pytest.param(one_rule("hook: {name: h, url: 'https://x.example'}"),
-                     'rules[0] (a).hook: there is no field "url"; known are away, deadline_ms, '
-                     "each, keep_s, name, units", id="a-hook-with-an-address"),
+                     'rules[0] (a).hook: there is no field "url"; known are attributes, away, '
+                     "deadline_ms, each, groups, keep_s, name, units", id="a-hook-with-an-address"),
         pytest.param(one_rule("rank: {bias: [{units: [x], percent: 100}]}"),
                      "rules[0] (a).rank.bias[0].percent: is 100, outside -99 to 99",
                      id="a-bias-out-of-range"),

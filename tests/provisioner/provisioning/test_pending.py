@@ -32,7 +32,7 @@ class FixedPlacer:
         self.choice: Choice | ServiceError = Choice(0, "nearest")
         self.policies = PlacementPolicy(revision=3)
 
-    def choose(self, tenant_id, client_key, location):
+    def choose(self, tenant_id, client_key, location, waited_s):
         return self.choice
 
     def provenance(self, choice, location):

@@ -52,6 +52,24 @@ def test_cases_that_hold_are_not_broken() -> None:
     assert [one.unit for one in found][:3] == ["eu-west", "eu-central", ""]
 
 
+def test_a_case_says_how_long_its_client_has_waited() -> None:
+    rules = (
+        "rules: [{name: near, rank: {latency: {cap_ms: 20, relax: [{after_s: 60, to_ms: 100}]}}}]"
+    )
+    found = run(
+        f"""
+        - {{name: at once, at: {DUBLIN}, full: {EUROPE}, expect: {{full: true}}}}
+        - {{name: later, at: {DUBLIN}, full: {EUROPE}, waited_s: 60, expect: {{units: us-east}}}}
+        """,
+        rules,
+    )
+    assert [one.broken for one in found] == ["", ""]
+    assert found[0].reason == (
+        "all units that may take it are full: it begins to wait now, and may live within 20 ms, "
+        "from 60 s on within 100 ms"
+    )
+
+
 def test_equals_that_are_fuller_go_last() -> None:
     rules = f"equal_within_km: {{least: 2000}}\n{RULES}"
     case = "- {name: one, at: %s, load: {%s: 0.5, %s: 0.5}, expect: {units: [%s]}}"
@@ -101,6 +119,7 @@ def test_a_change_that_breaks_a_case_is_said_in_a_sentence(case: str, said: str)
         ("cases: [{ip: 1.1.1.1, at: {country: IE}, expect: {full: true}}]", "one of them"),
         ("cases: [{name: a, expect: {full: true}}, {name: a, expect: {full: true}}]", "unique"),
         ("cases: [{load: {a: 2}, expect: {full: true}}]", "outside 0 to 1"),
+        ("cases: [{waited_s: -1, expect: {full: true}}]", "outside 0 to 36000"),
         ("cases: 1", "has to be a list"),
         ("[", "is not YAML"),
     ],

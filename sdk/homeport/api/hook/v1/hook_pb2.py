@@ -25,21 +25,25 @@ _sym_db = _symbol_database.Default()
 from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhomeport/api/hook/v1/hook.proto\x12\x14homeport.api.hook.v1\x1a#homeport/api/access/v1/access.proto\"\xf4\x01\n\x10RankUnitsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x03 \x01(\t\x12\x11\n\tcontinent\x18\x04 \x01(\t\x12\x15\n\x08latitude\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tlongitude\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0euncertainty_km\x18\x07 \x01(\x01\x12\x37\n\ncandidates\x18\x08 \x03(\x0b\x32#.homeport.api.hook.v1.CandidateUnitB\x0b\n\t_latitudeB\x0c\n\n_longitude\"C\n\rCandidateUnit\x12\x0f\n\x07unit_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64istance_km\x18\x02 \x01(\x01\x12\x0c\n\x04load\x18\x03 \x01(\x01\"2\n\x11RankUnitsResponse\x12\r\n\x05order\x18\x01 \x03(\t\x12\x0e\n\x06vetoed\x18\x02 \x03(\t2}\n\x14PlacementHookService\x12\x65\n\tRankUnits\x12&.homeport.api.hook.v1.RankUnitsRequest\x1a\'.homeport.api.hook.v1.RankUnitsResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhomeport/api/hook/v1/hook.proto\x12\x14homeport.api.hook.v1\x1a#homeport/api/access/v1/access.proto\"\x83\x03\n\x10RankUnitsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x03 \x01(\t\x12\x11\n\tcontinent\x18\x04 \x01(\t\x12\x15\n\x08latitude\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tlongitude\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0euncertainty_km\x18\x07 \x01(\x01\x12\x37\n\ncandidates\x18\x08 \x03(\x0b\x32#.homeport.api.hook.v1.CandidateUnit\x12J\n\nattributes\x18\t \x03(\x0b\x32\x36.homeport.api.hook.v1.RankUnitsRequest.AttributesEntry\x12\x0e\n\x06groups\x18\n \x03(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0b\n\t_latitudeB\x0c\n\n_longitude\"C\n\rCandidateUnit\x12\x0f\n\x07unit_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64istance_km\x18\x02 \x01(\x01\x12\x0c\n\x04load\x18\x03 \x01(\x01\"2\n\x11RankUnitsResponse\x12\r\n\x05order\x18\x01 \x03(\t\x12\x0e\n\x06vetoed\x18\x02 \x03(\t2}\n\x14PlacementHookService\x12\x65\n\tRankUnits\x12&.homeport.api.hook.v1.RankUnitsRequest\x1a\'.homeport.api.hook.v1.RankUnitsResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.hook.v1.hook_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_RANKUNITSREQUEST_ATTRIBUTESENTRY']._loaded_options = None
+  _globals['_RANKUNITSREQUEST_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_PLACEMENTHOOKSERVICE'].methods_by_name['RankUnits']._loaded_options = None
   _globals['_PLACEMENTHOOKSERVICE'].methods_by_name['RankUnits']._serialized_options = b'\252\350\"\003\n\001\001'
   _globals['_RANKUNITSREQUEST']._serialized_start=95
-  _globals['_RANKUNITSREQUEST']._serialized_end=339
-  _globals['_CANDIDATEUNIT']._serialized_start=341
-  _globals['_CANDIDATEUNIT']._serialized_end=408
-  _globals['_RANKUNITSRESPONSE']._serialized_start=410
-  _globals['_RANKUNITSRESPONSE']._serialized_end=460
-  _globals['_PLACEMENTHOOKSERVICE']._serialized_start=462
-  _globals['_PLACEMENTHOOKSERVICE']._serialized_end=587
+  _globals['_RANKUNITSREQUEST']._serialized_end=482
+  _globals['_RANKUNITSREQUEST_ATTRIBUTESENTRY']._serialized_start=406
+  _globals['_RANKUNITSREQUEST_ATTRIBUTESENTRY']._serialized_end=455
+  _globals['_CANDIDATEUNIT']._serialized_start=484
+  _globals['_CANDIDATEUNIT']._serialized_end=551
+  _globals['_RANKUNITSRESPONSE']._serialized_start=553
+  _globals['_RANKUNITSRESPONSE']._serialized_end=603
+  _globals['_PLACEMENTHOOKSERVICE']._serialized_start=605
+  _globals['_PLACEMENTHOOKSERVICE']._serialized_end=730
 # @@protoc_insertion_point(module_scope)

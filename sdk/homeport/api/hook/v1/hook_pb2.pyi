@@ -24,6 +24,26 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class RankUnitsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TENANT_FIELD_NUMBER: _builtins.int
     CLIENT_ID_FIELD_NUMBER: _builtins.int
     COUNTRY_FIELD_NUMBER: _builtins.int
@@ -32,6 +52,8 @@ class RankUnitsRequest(_message.Message):
     LONGITUDE_FIELD_NUMBER: _builtins.int
     UNCERTAINTY_KM_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     client_id: _builtins.str
     """The client; empty: the answer is kept for all clients around the location."""
@@ -47,6 +69,15 @@ class RankUnitsRequest(_message.Message):
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___CandidateUnit]:
         """The units that the policy leaves the client, as it ranks them itself."""
 
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Of the client those that the policy says may be told, as far as it has them; and of the groups
+        of the policy that may be told those that it is in, in the policy's order. The answer is kept
+        for all clients of whom the same is told.
+        """
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -58,10 +89,12 @@ class RankUnitsRequest(_message.Message):
         longitude: _builtins.float | None = ...,
         uncertainty_km: _builtins.float = ...,
         candidates: _abc.Iterable[Global___CandidateUnit] | None = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_latitude", b"_latitude", "_longitude", b"_longitude", "latitude", b"latitude", "longitude", b"longitude"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_latitude", b"_latitude", "_longitude", b"_longitude", "candidates", b"candidates", "client_id", b"client_id", "continent", b"continent", "country", b"country", "latitude", b"latitude", "longitude", b"longitude", "tenant", b"tenant", "uncertainty_km", b"uncertainty_km"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_latitude", b"_latitude", "_longitude", b"_longitude", "attributes", b"attributes", "candidates", b"candidates", "client_id", b"client_id", "continent", b"continent", "country", b"country", "groups", b"groups", "latitude", b"latitude", "longitude", b"longitude", "tenant", b"tenant", "uncertainty_km", b"uncertainty_km"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__latitude: _TypeAlias = _typing.Literal["latitude"]  # noqa: Y015
     _WhichOneofArgType__latitude: _TypeAlias = _typing.Literal["_latitude", b"_latitude"]  # noqa: Y015

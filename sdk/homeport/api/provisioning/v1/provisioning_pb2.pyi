@@ -85,6 +85,7 @@ class ProvisionRequest(_message.Message):
     TICKET_FIELD_NUMBER: _builtins.int
     WITH_NETWORK_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    WAITING_TOKEN_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: "default" """
     client_id: _builtins.str
@@ -98,6 +99,11 @@ class ProvisionRequest(_message.Message):
     """
     with_network: _builtins.bool
     """Whether the answer is to say for which network it holds as well; see ProvisionResponse."""
+    waiting_token: _builtins.str
+    """What the client was told when there was no room for it within a cap in latency that relaxes
+    (metadata `waiting_token` of an ErrorInfo with the reason WAITING_FOR_ROOM): since when it
+    waits. One that is not the client's, or not brought back within 90 s, counts as none.
+    """
     @_builtins.property
     def position(self) -> _geo_pb2.Position: ...
     @_builtins.property
@@ -119,10 +125,11 @@ class ProvisionRequest(_message.Message):
         ticket: _builtins.str = ...,
         with_network: _builtins.bool = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        waiting_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "origin", b"origin", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attributes", b"attributes", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket", "with_network", b"with_network", "without_ticket", b"without_ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attributes", b"attributes", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket", "waiting_token", b"waiting_token", "with_network", b"with_network", "without_ticket", b"without_ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["address", "position"]  # noqa: Y015
     _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
@@ -299,8 +306,11 @@ class ClientOrigin(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    WAITING_TOKEN_FIELD_NUMBER: _builtins.int
     client_id: _builtins.str
     address: _builtins.str
+    waiting_token: _builtins.str
+    """as in ProvisionRequest"""
     @_builtins.property
     def position(self) -> _geo_pb2.Position: ...
     @_builtins.property
@@ -314,10 +324,11 @@ class ClientOrigin(_message.Message):
         address: _builtins.str = ...,
         position: _geo_pb2.Position | None = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        waiting_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "origin", b"origin", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attributes", b"attributes", "client_id", b"client_id", "origin", b"origin", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attributes", b"attributes", "client_id", b"client_id", "origin", b"origin", "position", b"position", "waiting_token", b"waiting_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["address", "position"]  # noqa: Y015
     _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
@@ -364,11 +375,14 @@ class ClientError(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     FIELD_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_FIELD_NUMBER: _builtins.int
+    WAITING_TOKEN_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """canonical gRPC status name, e.g. INVALID_ARGUMENT"""
     message: _builtins.str
     field: _builtins.str
     """the field at fault, if one is"""
+    waiting_token: _builtins.str
+    """to be sent along then; empty: none"""
     @_builtins.property
     def retry_after(self) -> _duration_pb2.Duration:
         """absent: do not retry"""
@@ -380,10 +394,11 @@ class ClientError(_message.Message):
         message: _builtins.str = ...,
         field: _builtins.str = ...,
         retry_after: _duration_pb2.Duration | None = ...,
+        waiting_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "message", b"message", "retry_after", b"retry_after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "message", b"message", "retry_after", b"retry_after", "waiting_token", b"waiting_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -677,17 +692,27 @@ class ExplainPlacementRequest(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     TICKET_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    WAITING_TOKEN_FIELD_NUMBER: _builtins.int
+    WAITED_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     client_id: _builtins.str
     address: _builtins.str
     ticket: _builtins.str
     """the last one the client was given, as proof"""
+    waiting_token: _builtins.str
+    """as in ProvisionRequest"""
     @_builtins.property
     def position(self) -> _geo_pb2.Position: ...
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """As if these were told of it now, as in ProvisionRequest; nothing is kept. Only for who may say
         where a client is.
+        """
+
+    @_builtins.property
+    def waited(self) -> _duration_pb2.Duration:
+        """As if it had waited so long for room within a cap in latency; in place of the token. Only for
+        who may say where a client is. Absent: as the token says, without one not at all.
         """
 
     def __init__(
@@ -699,10 +724,12 @@ class ExplainPlacementRequest(_message.Message):
         position: _geo_pb2.Position | None = ...,
         ticket: _builtins.str = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        waiting_token: _builtins.str = ...,
+        waited: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "origin", b"origin", "position", b"position"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "origin", b"origin", "position", b"position", "waited", b"waited"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attributes", b"attributes", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attributes", b"attributes", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket", "waited", b"waited", "waiting_token", b"waiting_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["address", "position"]  # noqa: Y015
     _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
@@ -894,16 +921,80 @@ class ExplainedPolicy(_message.Message):
 Global___ExplainedPolicy: _TypeAlias = ExplainedPolicy  # noqa: Y015
 
 @_typing.final
+class ExplainedCap(_message.Message):
+    """The cap in latency that holds for a client by its policy, where caps relax for who waits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    RELAXES_AFTER_FIELD_NUMBER: _builtins.int
+    NEXT_LIMIT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def limit(self) -> _duration_pb2.Duration:
+        """round trip; absent: any"""
+
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """since when it waits; absent: it begins now"""
+
+    @_builtins.property
+    def relaxes_after(self) -> _duration_pb2.Duration:
+        """from now on; absent: it does not any more"""
+
+    @_builtins.property
+    def next_limit(self) -> _duration_pb2.Duration:
+        """then; absent: any"""
+
+    def __init__(
+        self,
+        *,
+        limit: _duration_pb2.Duration | None = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        relaxes_after: _duration_pb2.Duration | None = ...,
+        next_limit: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "next_limit", b"next_limit", "relaxes_after", b"relaxes_after", "since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "next_limit", b"next_limit", "relaxes_after", b"relaxes_after", "since_time", b"since_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedCap: _TypeAlias = ExplainedCap  # noqa: Y015
+
+@_typing.final
 class ExplainedHook(_message.Message):
     """What the hook of a policy has said of the client, or of its place."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ToldAttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     NAME_FIELD_NUMBER: _builtins.int
     ANSWERED_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     VETOED_FIELD_NUMBER: _builtins.int
     AGE_FIELD_NUMBER: _builtins.int
+    TOLD_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    TOLD_GROUPS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     answered: _builtins.bool
     """false: there is no answer that counts, and the policy says what holds"""
@@ -917,6 +1008,12 @@ class ExplainedHook(_message.Message):
     def age(self) -> _duration_pb2.Duration:
         """of the answer"""
 
+    @_builtins.property
+    def told_attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """of the client, beside its place"""
+
+    @_builtins.property
+    def told_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -925,10 +1022,12 @@ class ExplainedHook(_message.Message):
         order: _abc.Iterable[_builtins.str] | None = ...,
         vetoed: _abc.Iterable[_builtins.str] | None = ...,
         age: _duration_pb2.Duration | None = ...,
+        told_attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        told_groups: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "answered", b"answered", "name", b"name", "order", b"order", "vetoed", b"vetoed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "answered", b"answered", "name", b"name", "order", b"order", "told_attributes", b"told_attributes", "told_groups", b"told_groups", "vetoed", b"vetoed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -979,6 +1078,7 @@ class ExplainPlacementResponse(_message.Message):
     POLICY_FIELD_NUMBER: _builtins.int
     SENTENCE_FIELD_NUMBER: _builtins.int
     PIN_FIELD_NUMBER: _builtins.int
+    CAP_FIELD_NUMBER: _builtins.int
     location_reason: _builtins.str
     """one sentence: how the location was found"""
     rule: _builtins.str
@@ -1016,6 +1116,10 @@ class ExplainPlacementResponse(_message.Message):
     def pin(self) -> Global___ExplainedPin:
         """absent: it is not pinned, or the caller may not see the policy"""
 
+    @_builtins.property
+    def cap(self) -> Global___ExplainedCap:
+        """absent: no cap in latency of its policy relaxes"""
+
     def __init__(
         self,
         *,
@@ -1030,10 +1134,11 @@ class ExplainPlacementResponse(_message.Message):
         policy: Global___ExplainedPolicy | None = ...,
         sentence: _builtins.str = ...,
         pin: Global___ExplainedPin | None = ...,
+        cap: Global___ExplainedCap | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location", "pin", b"pin", "policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "cap", b"cap", "current", b"current", "current_decision", b"current_decision", "location", b"location", "pin", b"pin", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location", "location_reason", b"location_reason", "pin", b"pin", "policy", b"policy", "rule", b"rule", "sentence", b"sentence", "stale", b"stale", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "cap", b"cap", "current", b"current", "current_decision", b"current_decision", "location", b"location", "location_reason", b"location_reason", "pin", b"pin", "policy", b"policy", "rule", b"rule", "sentence", b"sentence", "stale", b"stale", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

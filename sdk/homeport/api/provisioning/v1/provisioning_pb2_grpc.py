@@ -75,7 +75,8 @@ class ProvisioningServiceServicer:
         origin. Errors: INVALID_ARGUMENT bad id, address, position or attributes (BadRequest names the field);
         NOT_FOUND unknown tenant; PERMISSION_DENIED the client exists and the caller does not prove to
         be it, or the caller may not say where a client is, or what; FAILED_PRECONDITION policy allows no unit; RESOURCE_EXHAUSTED all
-        allowed units are full (RetryInfo); UNAVAILABLE store away or server draining (RetryInfo).
+        allowed units are full (RetryInfo; with the reason WAITING_FOR_ROOM a waiting token, to be sent
+        with the next call); UNAVAILABLE store away or server draining (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
