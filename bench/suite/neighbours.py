@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.suite.deciding import FEED, MATCHING, rules
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
 from bench.suite.sharing import DECIDING_SCHEMAS, LAMP, SCHEMA, messages
-from data_sharing.api.feed_service import read_batch
+from data_sharing.api.published_requests import read_batch
 from data_sharing.clock import wall_ms
 from data_sharing.database import Database
 from data_sharing.decisions.instruction_factory import InstructionFactory
@@ -85,7 +85,7 @@ class _Neighbours:
             self.greedy += BATCH
 
     async def _publish(self, tenant: str, payload: bytes) -> None:
-        _, envelopes = read_batch(payload)
+        envelopes = read_batch(payload).envelopes
         for answer in await self._publisher.publish(tenant, envelopes):
             if not hasattr(answer, "position"):
                 raise Failed(f"an event was refused: {answer}")

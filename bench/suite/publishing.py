@@ -21,7 +21,7 @@ from bench.ceilings.raw_events import events_per_s
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
 from control_plane.serving import gc_freeze
 from data_sharing.api.cloudevent_message import results_to_proto
-from data_sharing.api.feed_service import read_batch
+from data_sharing.api.published_requests import read_batch
 from data_sharing.database import Database
 from data_sharing.feed_key import KeyPath
 from data_sharing.feeds import log_tables as feed_rows
@@ -115,7 +115,7 @@ async def published_per_s(
 
         began = time.perf_counter()
         for request in requests:
-            tenant, envelopes = read_batch(request)
+            tenant, envelopes, _ = read_batch(request)
             under_way.append(publisher.publish(tenant, envelopes))  # type: ignore[arg-type]
             if len(under_way) >= UNDER_WAY:
                 await answer()

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from bench.ceilings.raw_events import events_per_s
 from bench.suite.deciding import FEED, MATCHING, rules
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
-from data_sharing.api.feed_service import read_batch
+from data_sharing.api.published_requests import read_batch
 from data_sharing.clock import wall_ms
 from data_sharing.database import Database
 from data_sharing.decisions import sharing_tables
@@ -159,7 +159,7 @@ async def decided_in(
 
         async def producer() -> None:
             for payload in left:
-                _, envelopes = read_batch(payload)
+                envelopes = read_batch(payload).envelopes
                 for answer in await publisher.publish("bench", envelopes):
                     if not hasattr(answer, "position"):
                         raise Failed(f"an event was refused: {answer}")

@@ -78,6 +78,7 @@ class StackOptions:
     # `nats`: a NATS server and a data-sharing server that keeps everything there; empty: neither.
     feeds: str = ""
     feeds_port: int = 0  # of that data-sharing server, for gRPC; over HTTP the next one
+    feeds_partitions: int = 1  # that keys are spread over, each with such a server of its own
     sharing: Sharing | None = None  # needs `security`; None: no applications
     security: StackSecurity | None = None  # None: plain, and everybody may do all
 

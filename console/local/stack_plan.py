@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from console.local.stack_feeds import worker_arguments
 from console.local.stack_options import Sharing, StackOptions
 from console.local.stack_security import StackSecurity
 from control_plane.backoff import Backoff
@@ -29,7 +30,7 @@ DATA_FOLDER = DataFolder(
     flag="--data-dir",
     parts=(
         "up.lock", "store.db*", "snapshot*", "etcd", "etcd-password*", "units", "run", "logs",
-        "security", "sharing", "compiled", "nats",
+        "security", "sharing", "sharing-*", "compiled", "nats",
     ),
     earlier={"up.lock": b"", "store.db": SQLITE, "sharing/sharing.db": SQLITE},
 )  # fmt: skip
@@ -272,23 +273,20 @@ def _feeds_on_nats(options: StackOptions) -> list[Program]:
         options, NATS, "console.local.nats_child", (f"--folder={options.data_dir / NATS}",),
         ready_within_s=READY_WITHIN_S, stop_within_s=15.0,
     )  # fmt: skip
-    port = options.feeds_port
-    sharing = _program(
-        options,
-        SHARING,
-        "data_sharing",
-        (
-            f"--data-dir={options.data_dir / SHARING}",
-            f"--listen={LOOPBACK}:{port}",
-            f"--http-listen={LOOPBACK}:{port + 1 if port else 0}",
-            "--metrics-listen=",
-            *feeds_on(NATS),
-            *sharing_security(options.security),
-        ),
-        ready_within_s=READY_WITHIN_S,
-        stop_within_s=30.0,
-    )
-    return [nats, sharing]
+    return [nats, *(_worker(options, number) for number in range(options.feeds_partitions))]
+
+
+def _worker(options: StackOptions, number: int) -> Program:
+    """One of the data-sharing servers, each of which has a partition."""
+    name = SHARING if number == 0 else f"{SHARING}-{number}"
+    arguments = (
+        f"--data-dir={options.data_dir / name}", *worker_arguments(options, LOOPBACK, number),
+        *feeds_on(NATS), *sharing_security(options.security),
+    )  # fmt: skip
+    return _program(
+        options, name, "data_sharing", arguments,
+        ready_within_s=READY_WITHIN_S, stop_within_s=30.0,
+    )  # fmt: skip
 
 
 def feeds_on(nats: str) -> tuple[Argument, ...]:

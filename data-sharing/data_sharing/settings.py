@@ -28,9 +28,11 @@ from control_plane.settings import read, said_by
 from control_plane.store.access_settings import StoreAccessSettings
 from control_plane.telemetry.log_settings import LogSettings
 from control_plane.tracing.settings import TracingSettings
+from data_sharing.replication.partition_map import MOST_PARTITIONS
 from data_sharing.rules.memory_uses import MemoryLimits
 from data_sharing.runtimes.processes import ProcessPolicy
 
+PARTITIONS_FOLDER = "partitions"
 NAME_PATTERN = r"^[A-Za-z0-9-]{1,40}$"
 MemoryBound: TypeAlias = Literal[
     "rule_keys", "rule_bytes", "key_bytes", "tenant_keys", "tenant_bytes", "producer_keys"
@@ -82,6 +84,28 @@ class Settings(
     feeds_partition: Annotated[
         str, Field(pattern=NAME_PATTERN, description="which partition this server may have")
     ] = "0"
+    feeds_partitions: Annotated[
+        int,
+        Field(
+            ge=1, le=MOST_PARTITIONS,
+            description="over how many partitions the keys of all tenants are spread, each with a "
+            "server of its own; this one has whichever is free; fixed with the first server",
+        ),
+    ] = 1  # fmt: skip
+    feeds_address: Annotated[
+        str,
+        Field(
+            description="host:port at which other servers and clients reach this one, of those "
+            "that partitions are spread over; default: where it listens"
+        ),
+    ] = ""
+    feeds_servers_ca: Annotated[
+        Path | None,
+        Field(
+            description="PEM; who signed the certificates of the servers that have other "
+            "partitions; needed with tls_certificate"
+        ),
+    ] = None
     feeds_replicas: Annotated[
         int, Field(ge=1, le=5, description="on how many NATS servers each stream is kept")
     ] = 3
@@ -258,7 +282,7 @@ class Settings(
                 raise ValueError(f"{quoted(one)} is not nats://host:port or tls://host:port")
         return value
 
-    @field_validator("listen", "http_listen", "metrics_listen")
+    @field_validator("listen", "http_listen", "metrics_listen", "feeds_address")
     @classmethod
     def _host_and_port(cls, value: str, info: ValidationInfo) -> str:
         if not value and info.field_name != "listen":
@@ -293,6 +317,7 @@ class Settings(
             )
         if self.feeds and self.feeds_detach:
             yield "feeds_detach is for a server without feeds; leave one of them out"
+        yield from self._misfits_of_partitions()
         for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
             check = partial(
                 check_exposure,
@@ -304,10 +329,39 @@ class Settings(
             )
             yield from said_by(check)
 
+    def _misfits_of_partitions(self) -> Iterator[str]:
+        spread = self.feeds_partitions > 1
+        if spread and not self.feeds:
+            yield "feeds_partitions needs feeds: keys are spread over servers by what is on NATS"
+        if spread and self.feeds_partition != "0":
+            yield (
+                "feeds_partition names the one that a server may have, and feeds_partitions has it "
+                "take whichever is free; leave one of them out"
+            )
+        if (self.feeds_address or self.feeds_servers_ca) and not spread:
+            yield "feeds_address and feeds_servers_ca are for servers with feeds_partitions"
+        if not spread:
+            return
+        host = self.listen.rpartition(":")[0]
+        if host.strip("[]") in ("", "0.0.0.0", "::") and not self.feeds_address:
+            yield (
+                f"listen {self.listen} tells other servers no address: say with feeds_address at "
+                "which host:port they reach this one"
+            )
+        if (self.tls_certificate is None) != (self.feeds_servers_ca is None):
+            yield (
+                "tls_certificate and feeds_servers_ca go together where partitions are spread: "
+                "servers pass on what is of another one's partition"
+            )
+
     @property
     def database_file(self) -> Path:
         """All that is decided, or a copy of it."""
         return self.data_dir / "sharing.db"
+
+    def partition_file(self, partition: str) -> Path:
+        """The copy of one of several partitions."""
+        return self.data_dir / PARTITIONS_FOLDER / partition / "sharing.db"
 
     def shown_tickets(self) -> ShownTickets:
         """Which tickets of users count here."""

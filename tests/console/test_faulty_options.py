@@ -20,6 +20,7 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
     ("up", "metrics_port"): (["up", "--metrics-port"], NUMBERS),
     ("up", "http_port"): (["up", "--http-port"], NUMBERS),
     ("up", "feeds_port"): (["up", "--feeds-port"], NUMBERS),
+    ("up", "feeds_partitions"): (["up", "--feeds-partitions"], (*NUMBERS, "0", "9")),
     ("up", "etcd_port"): (["up", "--etcd-port"], NUMBERS),
     ("up", "workers"): (["up", "--workers"], (*NUMBERS, "0")),
     **{

@@ -172,7 +172,8 @@ class Publishing:
         kill_at_end: it does not stop in order. with_server: called before anything is
         published; before_end: when all is."""
         server = self._server(None).__enter__()
-        self._set_up(server, plan)
+        with grpc.insecure_channel(server.address) as channel:
+            self.set_up(channel, plan)
         if self._environment:
             server.__exit__()
             server = self._armed()
@@ -272,17 +273,18 @@ class Publishing:
                 return code
         return None
 
-    def _set_up(self, server: SharingServer, plan: str) -> None:
-        with grpc.insecure_channel(server.address) as channel:
-            registry = registry_pb2_grpc.ApplicationRegistryStub(channel)
-            answer = registry.SubmitApplication(submission(SENSOR), timeout=30)
-            assert answer.WhichOneof("result") == "accepted", answer
-            rule_pb2_grpc.RuleServiceStub(channel).ApplyRules(
-                rule_pb2.ApplyRulesRequest(document=RULES), timeout=30
-            )
-            plan_pb2_grpc.PlanServiceStub(channel).CreatePlan(
-                plan_pb2.CreatePlanRequest(spec=plan), timeout=30
-            )
+    @staticmethod
+    def set_up(channel: grpc.Channel, plan: str) -> None:
+        """Applies what there is to decide by."""
+        registry = registry_pb2_grpc.ApplicationRegistryStub(channel)
+        answer = registry.SubmitApplication(submission(SENSOR), timeout=60)
+        assert answer.WhichOneof("result") == "accepted", answer
+        rule_pb2_grpc.RuleServiceStub(channel).ApplyRules(
+            rule_pb2.ApplyRulesRequest(document=RULES), timeout=60
+        )
+        plan_pb2_grpc.PlanServiceStub(channel).CreatePlan(
+            plan_pb2.CreatePlanRequest(spec=plan), timeout=60
+        )
 
     def left(self) -> dict[str, Any]:
         """What is on disk, but for when it happened."""

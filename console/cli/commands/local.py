@@ -132,6 +132,15 @@ def up(
             max=65534,
         ),
     ] = None,
+    feeds_partitions: Annotated[
+        int,
+        typer.Option(
+            help="Over how many of such servers keys are spread, each with two ports; fixed once "
+            "there is something in --data-dir. Needs --feeds.",
+            min=1,
+            max=8,
+        ),
+    ] = 1,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Without TLS and tokens, for tools that have none.")
     ] = False,
@@ -169,6 +178,10 @@ def up(
                 "notices are of accounts; add --with-directory, or --accounts", param_hint="--push"
             )
         read_allowed(push)
+    if feeds_partitions > 1 and not feeds:
+        raise typer.BadParameter(
+            "partitions are of feeds on NATS; add --feeds nats", param_hint="--feeds-partitions"
+        )
     fleet = units or (TWO_UNITS if with_directory else SAMPLE)
     if metrics_port is None:
         metrics_port = min(port + 1, 65535) if port else 0
@@ -177,7 +190,8 @@ def up(
     if feeds_port is None:
         feeds_port = min(port + 3, 65534) if port else 0
     if http_port is None:
-        taken = (metrics_port, etcd_port, *((feeds_port, feeds_port + 1) if feeds else ()))
+        feeds_ports = range(feeds_port, feeds_port + 2 * feeds_partitions) if feeds else ()
+        taken = (metrics_port, etcd_port, *feeds_ports)
         after = [one for one in range(port + 2, min(port + 12, 65536)) if one not in taken]
         http_port = first_free_port(after) if port else 0
     apart = tuple(unit.id for unit in read_fleet(fleet)) if with_directory else ()
@@ -201,6 +215,7 @@ def up(
         push=push or "",
         feeds=feeds or "",
         feeds_port=feeds_port,
+        feeds_partitions=feeds_partitions,
     )
     if with_directory:
         # The same ones each time, so that links keep leading there.

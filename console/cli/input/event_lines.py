@@ -73,7 +73,9 @@ class _Publishing:
                     continue
                 event = event_of(line, number)
                 if isinstance(event, Refusal):
-                    waiting.append({"id": None, "error": _error(*event)})
+                    waiting.append(
+                        {"id": None, "error": _error(event.code, event.field, event.message)}
+                    )
                 else:
                     waiting.append(event.id)
                     events.append(event)

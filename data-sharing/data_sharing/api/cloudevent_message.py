@@ -6,7 +6,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/protobuf-for
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ from data_sharing.api.cloudevent_attributes import (
 )
 from data_sharing.feeds.attributes import field_of, parse_time, shown
 from data_sharing.feeds.intake import Envelope, Refusal
-from data_sharing.feeds.port import Record
+from data_sharing.feeds.port import Appended, Record
 from homeport.api.cloudevents.v1 import cloudevents_pb2 as ce
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 
@@ -184,11 +184,28 @@ def timestamp(unix_ms: int) -> Timestamp:
     return Timestamp(seconds=unix_ms // 1000, nanos=unix_ms % 1000 * 1_000_000)
 
 
-def results_to_proto(answers: Iterable[Any]) -> list[pb.PublishResult]:
-    """The answers of a Publisher."""
+def results_to_proto(
+    answers: Iterable[Any], server_of: Callable[[int], str] | None = None
+) -> list[pb.PublishResult]:
+    """The answers of a Publisher. server_of: who has a partition; None: keys are not spread."""
     return [
-        pb.PublishResult(error=pb.EventError(code=one.code, field=one.field, message=one.message))
+        pb.PublishResult(error=_error(one, server_of))
         if type(one) is Refusal
         else pb.PublishResult(position=one.position, duplicate=one.duplicate)
         for one in answers
     ]
+
+
+def _error(refusal: Refusal, server_of: Callable[[int], str] | None) -> pb.EventError:
+    error = pb.EventError(code=refusal.code, field=refusal.field, message=refusal.message)
+    if refusal.partition >= 0 and server_of is not None:
+        error.moved.partition = refusal.partition
+        error.moved.server = server_of(refusal.partition)
+    return error
+
+
+def result_from_proto(result: pb.PublishResult) -> Any:
+    """An answer that another server gave, as of a Publisher."""
+    if result.HasField("error"):
+        return Refusal(result.error.code, result.error.field, result.error.message)
+    return Appended(result.position, result.duplicate)

@@ -12,34 +12,34 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 from grpc import aio
 
+from control_plane.auth.interceptor import metadata_of
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied, ServiceError
 from control_plane.quotas.open_streams import OpenStreams
 from control_plane.quotas.quotas import Quotas
-from control_plane.serving.calls import HotCall
+from control_plane.serving.calls import HotCall, Metadata
 from control_plane.serving.errors_to_status import interrupted
-from control_plane.serving.lenient_batch import lenient_class
 from control_plane.serving.peers import peer_address
 from control_plane.serving.server import Service
 from control_plane.supervision import is_cancelled
 from data_sharing.api.call_quotas import count_events
 from data_sharing.api.callers import Callers, Party, party, reader_of
 from data_sharing.api.cloudevent_message import (
-    envelope_from_bytes,
-    envelope_from_proto,
     record_to_proto,
     results_to_proto,
 )
+from data_sharing.api.other_partitions import OtherPartitions
+from data_sharing.api.published_requests import read_batch, read_event
 from data_sharing.api.read_turns import ReadTurns
 from data_sharing.api.reading import Tail, read_along
 from data_sharing.feeds.intake import Envelope, Refusal
 from data_sharing.feeds.port import FeedLog
-from data_sharing.feeds.publisher import Answer, Publisher
+from data_sharing.feeds.publisher import Answer, Forward, Publisher
 from data_sharing.management.shown_records import ShownRecords
 from data_sharing.registry.access import readable, readers
 from data_sharing.registry.catalogue import Catalogue
+from data_sharing.replication.partition_map import OtherPartition
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 from homeport.api.datasharing.v1 import feed_pb2_grpc as pb_grpc
 
@@ -47,7 +47,6 @@ log = logging.getLogger(__name__)
 
 NAME = "homeport.api.datasharing.v1.FeedService"
 PUBLISH_EVENT, PUBLISH_BATCH = f"/{NAME}/PublishEvent", f"/{NAME}/PublishBatch"
-MAX_BATCH = 1_000
 MOST_FEEDS = 1_000  # that one reader names
 BATCHES_AHEAD = 4  # of one stream, under way at once
 
@@ -65,7 +64,10 @@ class FeedService(pb_grpc.FeedServiceServicer):
         open_tails: OpenStreams,
         shown: ShownRecords,
         turns: ReadTurns,
+        partitions: OtherPartitions | None = None,
     ) -> None:
+        """partitions: None: keys are not spread."""
+        self._partitions = partitions
         self._shown, self._turns = shown, turns
         self._publisher = publisher
         self._log = log
@@ -92,12 +94,13 @@ class FeedService(pb_grpc.FeedServiceServicer):
         """PublishEvent."""
         try:
             caller = self._callers.admit(PUBLISH_EVENT, call.metadata(), call.peer_identity())
-            tenant, envelope = read_event(call.payload)
+            tenant, envelope, direct = read_event(call.payload)
             whose = party(caller, tenant)
+            forward = None if direct else self._forward(whose, call.metadata())
             count_events(
                 self._quotas, whose.tenant, 1, len(call.payload), peer_address(call.peer())
             )
-            answer = self._publish(whose, [envelope])
+            answer = self._publish(whose, [envelope], forward)
         except ServiceError as error:
             call.fail(error)
             return
@@ -109,7 +112,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
                 return
             (one,) = done.result()
             if isinstance(one, Refusal):
-                call.fail(error_of(one))
+                call.fail(self._error_of(one))
                 return
             response = pb.PublishEventResponse(position=one.position, duplicate=one.duplicate)
             call.reply(response.SerializeToString())
@@ -120,8 +123,9 @@ class FeedService(pb_grpc.FeedServiceServicer):
         """PublishBatch."""
         try:
             caller = self._callers.admit(PUBLISH_BATCH, call.metadata(), call.peer_identity())
-            tenant, envelopes = read_batch(call.payload)
+            tenant, envelopes, direct = read_batch(call.payload)
             whose = party(caller, tenant)
+            forward = None if direct else self._forward(whose, call.metadata())
             count_events(
                 self._quotas,
                 whose.tenant,
@@ -129,7 +133,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
                 len(call.payload),
                 peer_address(call.peer()),
             )
-            answers = self._publish(whose, envelopes)
+            answers = self._publish(whose, envelopes, forward)
         except ServiceError as error:
             call.fail(error)
             return
@@ -139,7 +143,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
             if failure is not None:
                 call.fail(failure)
             else:
-                call.reply(_response(done.result()))
+                call.reply(self._response(done.result()))
 
         answers.add_done_callback(tell)
 
@@ -148,18 +152,19 @@ class FeedService(pb_grpc.FeedServiceServicer):
     ) -> AsyncIterator[bytes]:
         """A few batches are under way at once; answers leave in the order of the requests."""
         caller = self._callers.of_context(context, "").caller
-        peer = peer_address(context.peer())
+        peer, metadata = peer_address(context.peer()), metadata_of(context)
         under_way: asyncio.Queue[asyncio.Future[Sequence[Answer]] | Exception | None]
         under_way = asyncio.Queue(BATCHES_AHEAD)
 
         async def take_in() -> None:
             try:
                 async for payload in requests:
-                    tenant, envelopes = read_batch(payload)
+                    tenant, envelopes, direct = read_batch(payload)
                     whose = party(caller, tenant)
+                    forward = None if direct else self._forward(whose, metadata)
                     await self._log.room(whose.tenant)
                     count_events(self._quotas, whose.tenant, len(envelopes), len(payload), peer)
-                    await under_way.put(self._publish(whose, envelopes))
+                    await under_way.put(self._publish(whose, envelopes, forward))
             except Exception as error:  # noqa: BLE001  # goes to whoever waits for the answers
                 await under_way.put(error)
             except asyncio.CancelledError:
@@ -174,15 +179,34 @@ class FeedService(pb_grpc.FeedServiceServicer):
             while (one := await under_way.get()) is not None:
                 if isinstance(one, Exception):
                     raise one
-                yield _response(await one)
+                yield self._response(await one)
             await intake
         finally:
             intake.cancel()
 
     def _publish(
-        self, whose: Party, envelopes: Iterable[Envelope | Refusal]
+        self, whose: Party, envelopes: Iterable[Envelope | Refusal], forward: Forward | None
     ) -> asyncio.Future[Sequence[Answer]]:
-        return self._publisher.publish(whose.tenant, envelopes, application=whose.application)
+        return self._publisher.publish(
+            whose.tenant, envelopes, application=whose.application, forward=forward
+        )
+
+    def _forward(self, whose: Party, metadata: Metadata) -> Forward | None:
+        """What becomes of events of other partitions; None: they are refused."""
+        if self._partitions is None:
+            return None
+        return self._partitions.forward_of(whose, metadata)
+
+    def _response(self, answers: Sequence[Answer]) -> bytes:
+        server_of = None if self._partitions is None else self._partitions.map.server_of
+        results = results_to_proto(answers, server_of)
+        return pb.PublishBatchResponse(results=results).SerializeToString()
+
+    def _error_of(self, refusal: Refusal) -> ServiceError:
+        if self._partitions is not None and refusal.partition >= 0:
+            server = self._partitions.map.server_of(refusal.partition)
+            return OtherPartition(refusal.message, refusal.partition, server)
+        return error_of(refusal)
 
     # -- reading -----------------------------------------------------------------------
 
@@ -262,60 +286,26 @@ class FeedService(pb_grpc.FeedServiceServicer):
                 )
         return pb.ListFeedsResponse(feeds=sorted(feeds, key=lambda one: one.type))
 
-
-def read_event(payload: bytes) -> tuple[str, Envelope | Refusal]:
-    """(tenant, the event). Raises InvalidInput where there is none."""
-    try:
-        request = pb.PublishEventRequest.FromString(payload)
-    except DecodeError:
-        lenient, tenant = _lenient(_LENIENT_EVENT, payload)
-        return tenant, envelope_from_bytes(lenient.event, "event")
-    if not request.HasField("event"):
-        raise InvalidInput("event", "event is missing")
-    return request.tenant, envelope_from_proto(request.event)
-
-
-def read_batch(payload: bytes) -> tuple[str, Sequence[Envelope | Refusal]]:
-    """(tenant, an envelope or refusal for each event). Raises InvalidInput for a batch that is
-    wrong as a whole."""
-    try:
-        request = pb.PublishBatchRequest.FromString(payload)
-    except DecodeError:
-        return _read_one_by_one(payload)
-    _check_size(len(request.events))
-    return request.tenant, list(map(envelope_from_proto, request.events))
-
-
-def _read_one_by_one(payload: bytes) -> tuple[str, Sequence[Envelope | Refusal]]:
-    """A batch with an event that is no message or has a text that is not UTF-8: the generated
-    class refuses it whole, so its events are taken as bytes first."""
-    request, tenant = _lenient(_LENIENT_BATCH, payload)
-    _check_size(len(request.events))
-    return tenant, [
-        envelope_from_bytes(one, f"events[{place}]") for place, one in enumerate(request.events)
-    ]
-
-
-def _lenient(kind: Any, payload: bytes) -> tuple[Any, str]:
-    """(the request with its events unread, its tenant). Raises InvalidInput."""
-    try:
-        request = kind.FromString(payload)
-        return request, request.tenant.decode()
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            "request", "the request is not the message this method takes, or its tenant not UTF-8"
-        ) from error
-
-
-def _check_size(count: int) -> None:
-    if not 0 < count <= MAX_BATCH:
-        raise InvalidInput(
-            "events", f"events holds {count:,} entries; a batch takes 1 to {MAX_BATCH:,}"
-        )
-
-
-_LENIENT_EVENT = lenient_class(pb.PublishEventRequest, unparsed=["event"])
-_LENIENT_BATCH = lenient_class(pb.PublishBatchRequest, unparsed=["events"])
+    async def ListPartitions(
+        self, request: pb.ListPartitionsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ListPartitionsResponse:
+        whose = self._callers.of_context(context, request.tenant)
+        response = pb.ListPartitionsResponse(tenant=whose.tenant)
+        found = self._partitions
+        if found is None:
+            response.partitions.add(number=0)
+        else:
+            response.number = found.map.number
+            for number in range(found.map.count):
+                response.partitions.add(number=number, server=found.map.server_of(number))
+        keys = {
+            produced.type: produced.key
+            for version in self._catalogue().applications(whose.tenant)
+            if whose.application in ("", version.manifest.application)
+            for produced in version.manifest.produces
+        }
+        response.feeds.extend(pb.FeedKey(type=type_, key=keys[type_]) for type_ in sorted(keys))
+        return response
 
 
 def error_of(refusal: Refusal) -> ServiceError:
@@ -335,10 +325,6 @@ def _failure(done: asyncio.Future[Any]) -> ServiceError | None:
         return failure
     log.error("publishing failed", exc_info=failure)
     return ServiceError("internal error; see the server's log")
-
-
-def _response(answers: Sequence[Answer]) -> bytes:
-    return pb.PublishBatchResponse(results=results_to_proto(answers)).SerializeToString()
 
 
 def _add(servicer: FeedService, server: Any) -> None:

@@ -33,11 +33,12 @@ from control_plane.http_serving.listener import (
     peer_of_request,
 )
 from control_plane.quotas.quotas import Quotas
+from control_plane.serving.calls import Metadata
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.status import code_of
 from data_sharing.api.call_quotas import count_events
-from data_sharing.api.callers import Callers, party
+from data_sharing.api.callers import Callers, Party, party
 from data_sharing.api.cloudevent_attributes import refused
 from data_sharing.api.cloudevent_headers import (
     CONTENT_TYPE,
@@ -60,6 +61,7 @@ from data_sharing.api.http_errors import (
     unreadable,
 )
 from data_sharing.api.http_methods import HttpMethods
+from data_sharing.api.other_partitions import OtherPartitions
 from data_sharing.feeds.attributes import shown
 from data_sharing.feeds.intake import Envelope, Refusal
 from data_sharing.feeds.publisher import Answer, Publisher
@@ -79,7 +81,7 @@ _STATUS: tuple[tuple[type[ServiceError], int], ...] = (
     (Exhausted, 429),
     (Unavailable, 503),
 )
-_STATUS_OF_CODE = {"NOT_FOUND": 404, "PERMISSION_DENIED": 403}
+_STATUS_OF_CODE = {"NOT_FOUND": 404, "PERMISSION_DENIED": 403, "FAILED_PRECONDITION": 421}
 
 EVENTS_PATH = "/v1/tenants/{tenant}/events"
 ROUTES = {("POST", EVENTS_PATH): PUBLISH_BATCH}
@@ -101,10 +103,13 @@ class HttpEvents:
         limits: ConnectionLimits | None = None,
         large: LargeBodies | None = None,
         methods: HttpMethods | None = None,
+        partitions: OtherPartitions | None = None,
     ) -> None:
-        """watch: of the process; limits: of the connections to this port. large: where bodies are
+        """partitions: None: keys are not spread.
+        watch: of the process; limits: of the connections to this port. large: where bodies are
         read that are large. methods: answers what is for them on the same port."""
         self._publisher = publisher
+        self._partitions = partitions
         self._callers = callers
         self._quotas = quotas
         self._large = large or LargeBodies()
@@ -169,14 +174,14 @@ class HttpEvents:
             # A megabyte that is no JSON takes a while to be told apart.
             envelopes = await self._apart(request, envelopes_from_batch, body)
             count_events(self._quotas, whose.tenant, len(envelopes), len(body), request.remote)
-            answers = await self._publish(whose.tenant, envelopes, whose.application)
+            answers = await self._publish(whose, metadata, envelopes)
             return web.json_response({"results": [_result(one) for one in answers]})
         if len(body) <= INLINE_BYTES:
             envelope = _one(kind, headers, body)
         else:
             envelope = await self._apart(request, _one, kind, headers, body)
         count_events(self._quotas, whose.tenant, 1, len(body), request.remote)
-        (answer,) = await self._publish(whose.tenant, [envelope], whose.application)
+        (answer,) = await self._publish(whose, metadata, [envelope])
         if isinstance(answer, Refusal):
             status = _STATUS_OF_CODE.get(answer.code, 400)
             if answer.field == CONTENT_TYPE:
@@ -190,10 +195,15 @@ class HttpEvents:
             return await self._large.work(peer_of_request(request), read, *arguments)
 
     async def _publish(
-        self, tenant: str, envelopes: Iterable[Envelope | Refusal], application: str
+        self, whose: Party, metadata: Metadata, envelopes: Iterable[Envelope | Refusal]
     ) -> Sequence[Answer]:
+        others = self._partitions
+        forward = None if others is None else others.forward_of(whose, metadata)
         async with asyncio.timeout(ANSWER_S):
-            return await self._publisher.publish(tenant, envelopes, application=application)
+            return await self._publisher.publish(
+                whose.tenant, envelopes, application=whose.application,
+                forward=forward,
+            )  # fmt: skip
 
 
 def _one(kind: str, headers: dict[str, str] | Refusal, body: bytes) -> Envelope | Refusal:

@@ -23,6 +23,7 @@ from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.platform_sessions import PlatformFacts, PlatformSession
 from data_sharing.platforms.messages import report_from_proto, timestamp
 from data_sharing.registry.catalogue import Version
+from data_sharing.replication.partition_map import OtherPartition, PartitionMap
 from data_sharing.signing import SigningKey
 from homeport.api.datasharing.v1 import platform_pb2 as pb
 from homeport.api.datasharing.v1 import platform_pb2_grpc as pb_grpc
@@ -58,7 +59,9 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
         tenant_of: TenantOf,
         needed: Callable[[str], set[tuple[str, str]]],
         wall_ms: Callable[[], int],
+        partitions: PartitionMap | None = None,
     ) -> None:
+        self._partitions = partitions
         self._dispatcher = dispatcher
         self._key = key
         self._find = find
@@ -125,12 +128,35 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
         found.sort(key=lambda one: one.facts.name)
         return pb.ListPlatformsResponse(platforms=map(_platform, found))
 
+    def _check_partition(self, hello: pb.Hello) -> None:
+        """Raises InvalidInput for a platform that names no partition where there are several;
+        OtherPartition where another server has its."""
+        named = hello.partition if hello.HasField("partition") else None
+        own, count = 0, 1
+        if self._partitions is not None:
+            own, count = self._partitions.number, self._partitions.count
+        if named is None and count > 1:
+            raise InvalidInput(
+                "hello.partition",
+                f"keys are spread over {count} partitions here, and a platform performs what is "
+                f"decided in one: run one for each, with --partition 0 to {count - 1}",
+            )
+        if named is not None and named >= count:
+            raise InvalidInput(
+                "hello.partition", f"there is no partition {named}; there are {count}"
+            )
+        if named is not None and named != own:
+            assert self._partitions is not None
+            server = self._partitions.server_of(named)
+            raise OtherPartition(f"another server has partition {named}", named, server)
+
     def _open_session(self, message: pb.ConnectRequest, context: Context) -> PlatformSession:
         """A session of the platform that says hello. Raises InvalidInput, PermissionDenied."""
         if not message.HasField("hello"):
             raise InvalidInput("hello", "the first message has to carry hello")
         hello = message.hello
         tenant = self._tenant_of(context, hello.tenant)
+        self._check_partition(hello)
         ttl_s = hello.ttl.seconds + hello.ttl.nanos / 1e9
         if not 1 <= ttl_s <= 60:
             raise InvalidInput("hello.ttl", f"ttl is {ttl_s:g} s; use 1 to 60 s")

@@ -40,7 +40,7 @@ from data_sharing.decisions.rules_in_force import RulesInForce
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.forecasts.spec import LONGEST_MS, ForecastSpec
 from data_sharing.registry.catalogue import Catalogue
-from data_sharing.rules import event_cost
+from data_sharing.rules import event_cost, spread_check
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.compiler import compile_forecast
 from data_sharing.rules.rollout import CANDIDATE
@@ -79,8 +79,10 @@ class RuleRegistry:
         *,
         wall_ms: Callable[[], int],
         keep_events_ms: int = LONGEST_MS,
+        spread: bool = False,
     ) -> None:
-        """keep_events_ms: how long feeds keep events."""
+        """keep_events_ms: how long feeds keep events; spread: keys are, over partitions."""
+        self._spread = spread
         self._database = database
         self._keep_events_ms = keep_events_ms
         self._worker = worker
@@ -111,6 +113,8 @@ class RuleRegistry:
                     answer=lambda question: self.answer(tenant, question),
                 )
                 document = msgspec.json.decode(encoded, type=RulesDocument)
+                if self._spread:
+                    spread_check.check(document)
                 kept_events.check(document, self._keep_events_ms)
                 sharing_check.check(tenant, document, self._worker.rules)
                 known = self._database.read(partial(_known_rules, tenant=tenant, document=document))

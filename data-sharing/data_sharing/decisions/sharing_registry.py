@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from control_plane.errors import NotFound, Refused
+from control_plane.errors import Conflict, NotFound, Refused
 from control_plane.printable import quoted
 from data_sharing.database import Database
 from data_sharing.decisions import sharing_tables
@@ -131,7 +131,9 @@ class SharingRegistry:
         fields: Sequence[str] = (),
         evidence: str = "",
     ) -> Consent:
-        """It holds from the next event on; the same once more is what is there. Raises Refused."""
+        """It holds from the next event on; the same once more is what is there. Raises Refused;
+        Conflict where another one has the new one's id."""
+        new_id = self._new_id()
 
         def work(db: sqlite3.Connection) -> Consent:
             self._worker.join_transaction(db)
@@ -142,8 +144,10 @@ class SharingRegistry:
                     return one
             if len(held) >= MOST_OF_SUBJECT:
                 raise Refused(f"{quoted(subject)} has {len(held)} consents; withdraw some first")
+            if sharing_tables.consent(db, tenant, new_id) is not None:
+                raise Conflict(f"tenant {tenant} has another consent {quoted(new_id)}")
             made = Consent(
-                id=self._new_id(), tenant=tenant, subject=subject, consumer=consumer,
+                id=new_id, tenant=tenant, subject=subject, consumer=consumer,
                 purpose=purpose, feed=feed, fields=what[3], given_ms=self._wall_ms(),
                 given_position=bounds(db, tenant).last, evidence=evidence,
             )  # fmt: skip

@@ -8,9 +8,9 @@ feeds; some 5 µs an event. A refusal is a result: it leaves its batch alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -34,6 +34,9 @@ from data_sharing.feeds.attributes import parse_time as parse_time
 from data_sharing.feeds.feed import Feed, FindFeed
 from data_sharing.feeds.port import Candidate
 from data_sharing.spans import trace_of_extensions
+
+Elsewhere: TypeAlias = Callable[[str, str], int | None]
+"""(tenant, key) to the partition that has the key; None: this one."""
 
 MAX_EVENT_BYTES = 64 * 1024  # what CloudEvents asks every intermediary to carry
 MAX_EXTENSIONS = 32
@@ -63,6 +66,7 @@ class Refusal(NamedTuple):
     code: str
     field: str
     message: str
+    partition: int = -1  # that has the event's key, where another one does; -1: no matter of that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +81,16 @@ class IntakeLimits:
 class Intake:
     """See the module."""
 
-    def __init__(self, find: FindFeed, limits: IntakeLimits | None = None) -> None:
+    def __init__(
+        self,
+        find: FindFeed,
+        limits: IntakeLimits | None = None,
+        *,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
+        """elsewhere: None: all keys are in one partition."""
         self._find = find
+        self._elsewhere = elsewhere
         limits = limits or IntakeLimits()
         self._event_bytes = limits.event_bytes
         self._ahead_s, self._late_s = limits.ahead_s, limits.late_s
@@ -153,6 +165,10 @@ class Intake:
         key = self._key(feed, envelope, data)
         if key is None:
             return _no_key(feed)
+        if self._elsewhere is not None:
+            partition = self._elsewhere(tenant, key)
+            if partition is not None:
+                return _moved(feed, partition)
         if correlation is UNKNOWN:  # nearly always
             event = Event(tenant, source, name, type_, key, time_ms, data, subject, 0, trace)
         else:
@@ -189,6 +205,15 @@ class Intake:
         else:
             said = f"{-off_s:,.0f} s ago; events are taken up to {self._late_s:,.0f} s late"
         return Refusal("INVALID_ARGUMENT", "time", f"time is {said}")
+
+
+def _moved(feed: Feed, partition: int) -> Refusal:
+    return Refusal(
+        "FAILED_PRECONDITION", _key_field(feed),
+        f"the event is of a key of partition {partition}, which another server has; publish it "
+        "there",
+        partition,
+    )  # fmt: skip
 
 
 def _incomplete(envelope: Envelope) -> Refusal:
@@ -247,10 +272,14 @@ def _not_json(error: Exception) -> Refusal:
     return Refusal("INVALID_ARGUMENT", "data", f"data is not JSON: {error}")
 
 
-def _no_key(feed: Feed) -> Refusal:
-    field = feed.key.pointer.lstrip("/")
+def _key_field(feed: Feed) -> str:
     if feed.key.steps:
-        field = "data" + feed.key.pointer.removeprefix("/data")
+        return "data" + feed.key.pointer.removeprefix("/data")
+    return feed.key.pointer.lstrip("/")
+
+
+def _no_key(feed: Feed) -> Refusal:
+    field = _key_field(feed)
     return Refusal(
         "INVALID_ARGUMENT", field,
         f"{field} is the key of {feed.type}: give it as text of 1 to {MAX_KEY_BYTES} bytes, "

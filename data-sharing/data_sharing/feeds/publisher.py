@@ -20,6 +20,8 @@ from data_sharing.feeds.port import Appended, Candidate, FeedLog
 from data_sharing.spans import trace_at_hand
 
 Answer: TypeAlias = Appended | Refusal
+Forward: TypeAlias = Callable[[int, Sequence[Envelope]], asyncio.Future[Sequence[Answer]]]
+"""(another partition, events of its keys) to what it answers, in order. Calls keep theirs, too."""
 
 SLICE_S = 0.002  # checked at once, and one event more, which takes some 6 ms at most
 WINDOW_S = 0.005  # what was checked within it counts as at once
@@ -49,15 +51,23 @@ class Publisher:
         return sum(map(len, self._waiting.values()))
 
     def publish(
-        self, tenant: str, envelopes: Iterable[Envelope | Refusal], *, application: str = ""
+        self,
+        tenant: str,
+        envelopes: Iterable[Envelope | Refusal],
+        *,
+        application: str = "",
+        forward: Forward | None = None,
     ) -> asyncio.Future[Sequence[Answer]]:
         """An answer for each envelope, in order, once all that can be kept is durable. A
         Refusal among them stands for an event that its format could not give, and is its own
-        answer. `application`: the only one whose feeds may be published to; empty: any.
+        answer. `application`: the only one whose feeds may be published to; empty: any. forward:
+        what becomes of events of other partitions' keys; None: they are refused, naming it.
 
-        The future raises what FeedLog.append does, for all of them.
+        The future raises what FeedLog.append and `forward` do, for all of them.
         """
-        batch = _Batch(tenant, application, deque(envelopes), self._wall_ms(), trace_at_hand())
+        batch = _Batch(
+            tenant, application, deque(envelopes), self._wall_ms(), trace_at_hand(), forward
+        )
         if tenant not in self._waiting and self._begin_now(batch):
             return self._append(batch)
         if not self._waiting:
@@ -109,6 +119,8 @@ class Publisher:
     def _append(self, batch: _Batch) -> asyncio.Future[Sequence[Answer]]:
         """Of a batch that is checked."""
         candidates, refusals = batch.candidates, batch.refusals
+        if batch.moved:
+            return self._append_and_forward(batch)
         if batch.trace:
             candidates = [_traced(one, batch.trace) for one in candidates]
         if not refusals:
@@ -128,13 +140,41 @@ class Publisher:
         _hand_on(self._log.append(candidates), answer, merged)
         return answer
 
+    def _append_and_forward(self, batch: _Batch) -> asyncio.Future[Sequence[Answer]]:
+        """Both at once: keys of one partition are in no order with those of another."""
+        moved, forward, total = batch.moved, batch.forward, batch.place
+        assert forward is not None
+        batch.moved = {}
+        gone = {place for rows in moved.values() for place, _ in rows}
+        here = [place for place in range(total) if place not in gone]
+        rank = {place: number for number, place in enumerate(here)}
+        batch.refusals = [(rank[place], one) for place, one in batch.refusals]
+        waits: list[asyncio.Future[Sequence[Answer]]] = []
+        if here:
+            waits.append(self._append(batch))
+        places = [here] * bool(here)
+        for partition, rows in moved.items():
+            places.append([place for place, _ in rows])
+            waits.append(forward(partition, [envelope for _, envelope in rows]))
+
+        def in_order(found: list[Sequence[Answer]]) -> Sequence[Answer]:
+            answers: list[Answer | None] = [None] * total
+            for at, some in zip(places, found, strict=True):
+                for place, one in zip(at, some, strict=True):
+                    answers[place] = one
+            return answers  # type: ignore[return-value]
+
+        answer: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
+        _hand_on(asyncio.gather(*waits), answer, in_order)  # type: ignore[arg-type]
+        return answer
+
 
 class _Batch:
     """What one call publishes. answer: for one that waits."""
 
     __slots__ = (
-        "answer", "application", "candidates", "now_ms", "place", "refusals", "tenant", "trace",
-        "unchecked",
+        "answer", "application", "candidates", "forward", "moved", "now_ms", "place", "refusals",
+        "tenant", "trace", "unchecked",
     )  # fmt: skip
 
     def __init__(
@@ -144,6 +184,7 @@ class _Batch:
         unchecked: deque[Envelope | Refusal],
         now_ms: int,
         trace: str,
+        forward: Forward | None = None,
     ) -> None:
         self.tenant = tenant
         self.application = application
@@ -153,6 +194,8 @@ class _Batch:
         self.place = 0
         self.candidates: list[Candidate] = []
         self.refusals: list[tuple[int, Refusal]] = []
+        self.forward = forward
+        self.moved: dict[int, list[tuple[int, Envelope]]] = {}  # by partition, with their places
         self.answer: asyncio.Future[Sequence[Answer]] | None = None
 
     def check(self, intake: Intake, clock: Callable[[], float], until: float) -> bool:
@@ -170,6 +213,9 @@ class _Batch:
                 judged = check(tenant, envelope, now_ms, application)  # type: ignore[arg-type]
             if type(judged) is Candidate:
                 candidates.append(judged)
+            elif judged.partition >= 0 and self.forward is not None:  # type: ignore[union-attr]
+                rows = self.moved.setdefault(judged.partition, [])  # type: ignore[union-attr]
+                rows.append((self.place, envelope))  # type: ignore[arg-type]
             else:
                 self.refusals.append((self.place, judged))  # type: ignore[arg-type]
             self.place += 1

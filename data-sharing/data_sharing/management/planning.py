@@ -37,7 +37,10 @@ class Planning:
         *,
         wall_ms: Callable[[], int],
         new_id: Callable[[], str],
+        check_place: Callable[[str, PlanSpec], None] = lambda tenant, spec: None,
     ) -> None:
+        """check_place: raises where a plan belongs to another partition, or to several."""
+        self._check_place = check_place
         self._database = database
         self._worker = worker
         self._catalogue = catalogue
@@ -46,11 +49,13 @@ class Planning:
         self._new_id = new_id
 
     async def create(self, tenant: str, text: str) -> EventPlan:
-        """A new plan; the same once more is what is there. Raises InvalidInput, AlreadyExists."""
+        """A new plan; the same once more is what is there. Raises InvalidInput, AlreadyExists;
+        as `check_place`."""
         encoded, last_ms = await self._offload.offload(
             plan_task.READ, text, tenant=tenant, subject="plan"
         )
         spec = msgspec.json.decode(encoded, type=PlanSpec)
+        self._check_place(tenant, spec)
 
         def work(db: sqlite3.Connection) -> EventPlan:
             self._worker.join_transaction(db)

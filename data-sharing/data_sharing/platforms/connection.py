@@ -54,6 +54,7 @@ class PlatformIdentity:
     version: str
     ttl_s: int
     wanted: tuple[tuple[str, str], ...]
+    partition: int | None = None  # where keys are spread: of which it performs instructions
 
 
 class PlatformConnection:
@@ -233,6 +234,8 @@ class PlatformConnection:
             wanted=[pb.Wanted(application=name, version=of) for name, of in identity.wanted],
         )
         hello.ttl.seconds = identity.ttl_s
+        if identity.partition is not None:
+            hello.partition = identity.partition
         yield pb.ConnectRequest(hello=hello, leaving=self._leaving.is_set())
         await welcomed.wait()
         # gRPC lets the requests of a stream that ended go on; they must not take reports along.

@@ -20,6 +20,7 @@ from control_plane.settings import read, said_by
 from control_plane.telemetry.log_settings import LogSettings
 from control_plane.tracing.settings import TracingSettings
 from data_sharing.platforms.installer import GRANTABLE
+from data_sharing.replication.partition_map import MOST_PARTITIONS
 from data_sharing.runtimes.processes import ProcessPolicy
 
 
@@ -46,6 +47,14 @@ class PlatformSettings(LogSettings, TracingSettings):
     server: Annotated[str, Field(description="decision services, host:port[,host:port…]")] = (
         "127.0.0.1:7703"
     )
+    partition: Annotated[
+        int | None,
+        Field(
+            ge=0, le=MOST_PARTITIONS - 1,
+            description="whose instructions it performs, where keys are spread over partitions: "
+            "each needs platforms of its own, with data folders of their own",
+        ),
+    ] = None  # fmt: skip
     tenant: Annotated[str, Field(description="whose platform it is")] = "default"
     token: Annotated[str, Field(description="better given by the environment or token_file")] = ""
     token_file: Annotated[

@@ -108,6 +108,7 @@ async def _run_platform(
                     version=version("homeport-server"),
                     ttl_s=settings.ttl_s,
                     wanted=settings.wanted(),
+                    partition=settings.partition,
                 ),
                 [part.strip() for part in settings.server.split(",") if part.strip()],
                 host,

@@ -1,16 +1,17 @@
 """PartitionLease: which worker has a partition, as far as others can tell.
 
 Whoever has it writes so, again and again; who sees the same writing for as long as the lease lasts,
-by its own clock and with every look answered, takes it. Each writing is behind the one that its
-writer has seen, so of several that take it one does. It only says who should try: what a worker
-writes is guarded by the changelog, whatever this says.
+by its own clock and with every look answered, takes it. Where there are several partitions, whoever
+waits takes the first that nobody has, and no second one, so that they are spread. Each writing is
+behind the one that its writer has seen, so of several that take it one does. It only says who
+should try: what a worker writes is guarded by the changelog, whatever this says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -28,7 +29,7 @@ class Holder(msgspec.Struct, frozen=True):
     """What a worker writes of itself."""
 
     owner: str  # empty: it has let go
-    address: str = ""  # where it serves, for people
+    address: str = ""  # host:port where it serves, for gRPC; empty: it does not yet
 
 
 class Written(NamedTuple):
@@ -67,6 +68,7 @@ class PartitionLease:
         self._lease_s = lease_s
         self._sequence = 0
         self._written_s = monotonic()
+        self._seen, self._since = -1, 0.0  # the last writing of another one, and since when
 
     def age_s(self) -> float:
         """How long ago this worker last wrote that it has the partition."""
@@ -79,26 +81,31 @@ class PartitionLease:
 
     async def acquire(self, while_waiting: Callable[[], object] = lambda: None) -> None:
         """Waits until it is this worker's, however long. while_waiting: called at each look."""
-        seen, since = -1, 0.0
-        while True:
-            try:
-                found = await self._store.read()
-                now = self._monotonic()
-                if found is None or not found.holder.owner or (
-                    found.sequence == seen and now - since >= self._lease_s
-                ):  # fmt: skip
-                    after = 0 if found is None else found.sequence
-                    self._sequence = await self._store.write(self._holder, after=after)
-                    self._written_s = self._monotonic()
-                    return
-                if found.sequence != seen:
-                    seen, since = found.sequence, now
-            except (StoreUnavailable, OutcomeUnknown, NotLast) as error:
-                # Whoever has it may not have been able to write either: it has all of its time.
-                log.debug("the lease of a partition: %s", error)
-                seen = -1
-            while_waiting()
-            await asyncio.sleep(self.pause_s)
+        await acquire_any([self], while_waiting)
+
+    async def try_acquire(self) -> bool:
+        """One look: whether nobody has it, and it is this worker's now."""
+        try:
+            found = await self._store.read()
+            now = self._monotonic()
+            if found is None or not found.holder.owner or (
+                found.sequence == self._seen and now - self._since >= self._lease_s
+            ):  # fmt: skip
+                after = 0 if found is None else found.sequence
+                self._sequence = await self._store.write(self._holder, after=after)
+                self._written_s = self._monotonic()
+                return True
+            if found.sequence != self._seen:
+                self._seen, self._since = found.sequence, now
+        except (StoreUnavailable, OutcomeUnknown, NotLast) as error:
+            # Whoever has it may not have been able to write either: it has all of its time.
+            log.debug("the lease of a partition: %s", error)
+            self._seen = -1
+        return False
+
+    def serve_at(self, address: str) -> None:
+        """What the next writing says of where it serves: host:port."""
+        self._holder = Holder(self._holder.owner, address)
 
     async def run(self, lost: Callable[[str], None]) -> None:
         """Keeps it until cancelled, then lets go. lost(why): somebody else has it."""
@@ -134,3 +141,16 @@ class PartitionLease:
                 await self._store.write(Holder(""), after=self._sequence)
         except (StoreUnavailable, OutcomeUnknown, NotLast, TimeoutError) as error:
             log.debug("the lease of a partition was not released: %s", error)
+
+
+async def acquire_any(
+    leases: Sequence[PartitionLease], while_waiting: Callable[[], object] = lambda: None
+) -> int:
+    """Waits until one of them is this worker's, however long; its place. They are looked at in this
+    order, again and again. while_waiting: called behind each round."""
+    while True:
+        for place, lease in enumerate(leases):
+            if await lease.try_acquire():
+                return place
+        while_waiting()
+        await asyncio.sleep(leases[0].pause_s)

@@ -20,6 +20,7 @@ from control_plane.supervision import Supervisor
 from data_sharing.api.approval_service import ApprovalService
 from data_sharing.api.callers import Callers
 from data_sharing.api.decision_service import DecisionService
+from data_sharing.api.partition_calls import MADE_ID
 from data_sharing.api.plan_service import PlanService
 from data_sharing.api.platform_service import PlatformService
 from data_sharing.api.read_turns import ReadTurns
@@ -54,9 +55,11 @@ from data_sharing.management.waiting_approvals import WaitingApprovals
 from data_sharing.registry.access import origin
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.registry import Registry
+from data_sharing.replication.partition_map import PartitionMap
 from data_sharing.rules.memory_uses import MemoryLimits
 from data_sharing.rules.spec import RuleSpec
 from data_sharing.signing_key_file import key_of_file
+from data_sharing.wiring.plan_places import plan_check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +122,10 @@ async def build_deciding(
     memory: MemoryLimits,
     weight_of: Callable[[str], float],
     wall_ms: Callable[[], int],
+    partitions: PartitionMap | None = None,
 ) -> Deciding:
     """With a worker that has taken its partition over. weight_of: of a tenant, among those whose
-    events wait; wall_ms: Unix ms."""
+    events wait; wall_ms: Unix ms. partitions: None: keys are not spread."""
     find_version = version_finder(registry)
 
     def find_origin(tenant: str, feed: str) -> str:
@@ -142,7 +146,7 @@ async def build_deciding(
     )
     rules = RuleRegistry(
         database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms,
-        keep_events_ms=round(keep_events_s * 1_000),
+        keep_events_ms=round(keep_events_s * 1_000), spread=partitions is not None,
     )  # fmt: skip
     rollouts = Rollouts(database, rules, worker, wall_ms=wall_ms)
     pauses = Pauses(database, rules, worker, wall_ms=wall_ms)
@@ -151,7 +155,7 @@ async def build_deciding(
         database,
         worker,
         wall_ms=wall_ms,
-        new_id=lambda: f"k-{secrets.token_hex(10)}",
+        new_id=lambda: MADE_ID.get() or f"k-{secrets.token_hex(10)}",
         new_secret=lambda: secrets.token_bytes(32),
         suspended=lambda tenant: suspended_memories(database, rules.suspended, tenant),
     )
@@ -171,7 +175,7 @@ async def build_deciding(
         database,
         key,
         recorder,
-        partition=PARTITION,
+        partition=PARTITION if partitions is None else partitions.name,
         fence=worker.fence,
         wall_ms=wall_ms,
         jitter=random.Random(secrets.randbits(64)).random,
@@ -180,7 +184,7 @@ async def build_deciding(
     approvals = Approvals(database, dispatcher, recorder, wall_ms=wall_ms)
     planning = Planning(
         database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms,
-        new_id=lambda: f"u-{secrets.token_hex(10)}",
+        new_id=lambda: f"u-{secrets.token_hex(10)}", check_place=plan_check(partitions),
     )  # fmt: skip
 
     platforms = PlatformService(
@@ -190,6 +194,7 @@ async def build_deciding(
         tenant_of=lambda context, tenant: callers.of_context(context, tenant).tenant,
         needed=lambda tenant: database.read(lambda db: outbox.open_applications(db, tenant)),
         wall_ms=wall_ms,
+        partitions=partitions,
     )
 
     def catalogue_changed(catalogue: Catalogue) -> None:

@@ -13,21 +13,25 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from control_plane import faultpoints
 from control_plane.errors import InvalidInput, Refused, Unavailable
+from control_plane.private_files import private_folder
 from control_plane.sqlite.schema import Schema
 from control_plane.supervision import Supervisor, log_failure
 from control_plane.telemetry.endpoint import MetricsEndpoint, Readiness
 from data_sharing.api.partition_metrics import WaitingForPartition
 from data_sharing.database import Database
 from data_sharing.replication import replica_tables
-from data_sharing.replication.lease import Holder, PartitionLease
+from data_sharing.replication.lease import Holder, PartitionLease, acquire_any
+from data_sharing.replication.partition_map import PartitionMap, name_of
 from data_sharing.replication.replica import Replica
 from data_sharing.replication.snapshots import Snapshots
 from data_sharing.replication.takeover import Takeover
 from data_sharing.settings import Settings
+from homeport.partitions import partition_of
 
 log = logging.getLogger("homeport")
 
@@ -45,6 +49,8 @@ class OpenedPartition:
     lease: PartitionLease | None = None
     snapshots: Snapshots | None = None
     term: int = 0
+    file: Path  # of the database
+    partitions: PartitionMap | None = None  # None: keys are not spread
     tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
 
 
@@ -63,7 +69,7 @@ async def opened_partition(
         database = await Database.open(settings.database_file, schemas)
         try:
             await _be_alone(database, detach=settings.feeds_detach)
-            yield OpenedPartition(database=database)
+            yield OpenedPartition(database=database, file=settings.database_file)
         finally:
             await database.close()
         return
@@ -111,7 +117,7 @@ async def _take_over(
     try:
         from data_sharing.replication.jetstream import connection
         from data_sharing.replication.jetstream.changelog import JetStreamChangeLog
-        from data_sharing.replication.jetstream.leases import JetStreamLease
+        from data_sharing.replication.jetstream.leases import JetStreamCount, JetStreamLease
     except ImportError as error:
         raise InvalidInput(
             "feeds", f"feeds on NATS need a client ({error}); install homeport-server[nats]"
@@ -127,30 +133,40 @@ async def _take_over(
         ca=settings.feeds_ca,
     )
     owner = secrets.token_hex(8)
-    changelogs: list[JetStreamChangeLog] = []
-    leases: list[PartitionLease] = []
+    count = settings.feeds_partitions
+    names = [settings.feeds_partition]
+    if count > 1:
+        names = [name_of(number, count) for number in range(count)]
+    taken: list[tuple[JetStreamChangeLog, PartitionLease, int]] = []
+    cells: list[JetStreamLease] = []
 
     async def acquire() -> None:
         """However long it takes. Raises Refused."""
         client = await _until_available(lambda: connection.connected(target))
         stack.push_async_callback(connection.close, client)
-        changelog = JetStreamChangeLog(client, target, settings.feeds_partition)
-        cell = JetStreamLease(client, target, settings.feeds_partition)
+        fixed = JetStreamCount(client, target)
+        await _until_available(fixed.open)
+        await _until_available(lambda: fixed.agree(count))
+        cells.extend(JetStreamLease(client, target, name) for name in names)
+        holder = Holder(owner, settings.listen if count == 1 else "")
+        leases = [
+            PartitionLease(
+                cell, holder, monotonic=time.monotonic, lease_s=settings.feeds_lease_s
+            )
+            for cell in cells
+        ]  # fmt: skip
+        order = _order(settings, names)
+        log.info("waiting for the lease of partition %s", " or ".join(names))
+        number = order[await acquire_any([leases[place] for place in order])]
+        changelog = JetStreamChangeLog(client, target, names[number])
         await _until_available(changelog.open)
-        await _until_available(cell.open)
-        lease = PartitionLease(
-            cell, Holder(owner, settings.listen), monotonic=time.monotonic,
-            lease_s=settings.feeds_lease_s,
-        )  # fmt: skip
-        log.info("waiting for the lease of partition %s", settings.feeds_partition)
-        await lease.acquire()
-        changelogs.append(changelog)
-        leases.append(lease)
+        await _until_available(lambda: fixed.agree(count))  # somebody else may have said it first
+        taken.append((changelog, leases[number], number))
 
     if not await _unless_stopped(acquire(), stop):
         return None
     faultpoints.passing("takeover.leased")
-    (changelog,), (lease,) = changelogs, leases
+    ((changelog, lease, partition),) = taken
     replica = Replica(changelog, owner=owner, new_id=lambda: secrets.token_hex(12))
     keeping = asyncio.create_task(lease.run(replica.end), name="partition lease")
     keeping.add_done_callback(log_failure)
@@ -160,9 +176,14 @@ async def _take_over(
         return secrets.token_hex(8)
 
     path = settings.database_file
+    partitions = None
+    if count > 1:
+        path = settings.partition_file(names[partition])
+        await asyncio.to_thread(_made, path.parent)
+        partitions = PartitionMap(cells, partition, partition_of)
     takeover = Takeover(path, schemas, changelog, new_id=new_id, wall_ms=wall_ms)
     number = await _until_available(lambda: takeover.begin(replica))
-    log.info("term %d of partition %s begins", number, settings.feeds_partition)
+    log.info("term %d of partition %s begins", number, names[partition])
     database = await Database.open(path, schemas, prepare=replica.prepare, gate=replica)
     database.on_commit.append(lambda: faultpoints.passing("changelog.committed"))
     stack.push_async_callback(_closed, database, replica)
@@ -174,8 +195,29 @@ async def _take_over(
         lease=lease,
         snapshots=snapshots,
         term=number,
-        tasks={"partition": replica.run, "snapshots": snapshots.run},
+        file=path,
+        partitions=partitions,
+        tasks={
+            "partition": replica.run,
+            "snapshots": snapshots.run,
+            **({} if partitions is None else {"partitions": partitions.run}),
+        },
     )
+
+
+def _order(settings: Settings, names: Sequence[str]) -> list[int]:
+    """In which order this server looks for a free one: first those of which it has a file, which
+    need not come over whole; then from a place of its own on, so that servers begin apart."""
+    if len(names) == 1:
+        return [0]
+    begin = secrets.randbelow(len(names))
+    places = [(begin + place) % len(names) for place in range(len(names))]
+    return sorted(places, key=lambda place: not settings.partition_file(names[place]).exists())
+
+
+def _made(folder: Path) -> None:
+    for one in (folder.parent, folder):
+        private_folder(one)
 
 
 async def _until_available(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

@@ -87,7 +87,8 @@ from data_sharing.registry.trial import Trial
 from data_sharing.replication import replica_tables
 from data_sharing.runtimes.metrics import SandboxMetrics
 from data_sharing.runtimes.runtime_host import COMPILED_FOLDER, RuntimeHost
-from data_sharing.settings import Settings
+from data_sharing.settings import PARTITIONS_FOLDER, Settings
+from data_sharing.wiring import spreading
 from data_sharing.wiring.decisions import Deciding, build_deciding
 from data_sharing.wiring.partition import OpenedPartition, opened_partition
 from data_sharing.wiring.tenant_records import tenant_quota_records
@@ -102,7 +103,7 @@ SERVICES = (
 SIGNING_KEY = "signing.key"
 DATA_FOLDER = DataFolder(
     flag="--data-dir",
-    parts=("sharing.db*", "artifacts", "compiled", "trials", f"{SIGNING_KEY}*"),
+    parts=("sharing.db*", PARTITIONS_FOLDER, "artifacts", "compiled", "trials", f"{SIGNING_KEY}*"),
     earlier={"sharing.db": SQLITE},
 )
 SCHEMAS = (
@@ -169,9 +170,12 @@ async def _serve(
     )
     # The same certificate for HTTP: tokens come in there, too.
     tls = serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
-    async with opened_partition(
-        settings, SCHEMAS, stop=stop, wall_ms=wall_ms, supervisor=supervisor
-    ) as opened:
+    async with (
+        opened_partition(
+            settings, SCHEMAS, stop=stop, wall_ms=wall_ms, supervisor=supervisor
+        ) as opened,
+        spreading.other_partitions(settings, opened, is_open=access.control.open) as others,
+    ):
         if opened is None:
             return
         database = opened.database
@@ -204,6 +208,7 @@ async def _serve(
                 max_hops=settings.max_hops,
                 memory=settings.memory(),
                 wall_ms=wall_ms,
+                partitions=opened.partitions,
             )
             if tracer is not None:
                 deciding.worker.tracer = tracer
@@ -214,9 +219,9 @@ async def _serve(
                 ahead_s=settings.max_ahead_s,
                 late_s=settings.max_late_s,
             )
-            publisher = Publisher(
-                Intake(feeds.find, limits), feed_log, wall_ms=wall_ms, clock=time.monotonic
-            )
+            elsewhere = spreading.elsewhere_of(opened.partitions)
+            intake = Intake(feeds.find, limits, elsewhere=elsewhere)
+            publisher = Publisher(intake, feed_log, wall_ms=wall_ms, clock=time.monotonic)
             retention = Retention(age_s=settings.retain_s, content_bytes=settings.retain_bytes)
             retainer = Retainer(feed_log, retention, wall_ms=wall_ms)
             feeds_served = FeedService(
@@ -228,6 +233,7 @@ async def _serve(
                 OpenStreams("tails", settings.open_tails(), jitter=random.random),
                 deciding.shown,
                 deciding.turns,
+                others,
             )
             applications = RegistryService(
                 registry,
@@ -237,6 +243,11 @@ async def _serve(
             )
             methods = access_of_services(SERVICES)
             counting = QuotaInterceptor(METHOD_QUOTAS, quotas, methods, access.control, Proxies())
+            checks = [
+                access.interceptor,
+                counting,
+                *spreading.calls_of_partitions(others, settings),
+            ]
             auditing = build_auditing(
                 SqliteAuditLog(database, wall_ms=_now_ms, new_id=new_entry_id),
                 methods,
@@ -260,7 +271,7 @@ async def _serve(
                     *deciding.services,
                     auditing.service.service(),
                 ],
-                interceptors=[access.interceptor, counting, auditing.interceptor],
+                interceptors=[*checks, auditing.interceptor],
                 transport=settings.transport,
                 tls=tls,
                 limits=connections,
@@ -275,11 +286,12 @@ async def _serve(
                 methods=HttpMethods(
                     (*http_approvals.ROUTES, *http_consents.ROUTES),
                     [deciding.approvals.service(), deciding.sharing.service()],
-                    [access.interceptor, counting, auditing.interceptor],
+                    [*checks, auditing.interceptor],
                 ),
                 tls=following(tls, HTTP1) if tls else None,
                 watch=watch,
                 limits=connections,
+                partitions=others,
             )
             metrics = SharingMetrics(
                 database,
@@ -299,7 +311,7 @@ async def _serve(
                 store_metrics,
                 AuditMetrics(auditing.recorder),
                 SandboxMetrics(hosting),
-                DiskMetrics({"database": folder / "sharing.db"}),
+                DiskMetrics({"database": opened.file}),
                 loop_lag,
                 access,
                 quotas,
@@ -357,6 +369,7 @@ async def _run(
             await http.start()
             await server.start()
             await server.ready()
+            spreading.tell_address(settings, opened, f"{host}:{port}")
             on_ready(
                 Serving(
                     grpc=f"{host}:{port}",

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from control_plane.errors import Unavailable
 from data_sharing.event import Event
@@ -46,6 +47,8 @@ class EveryOther:
             raise RuntimeError("a defect")
         self.asked.append((tenant, now_ms, application))
         self._clock.now += self.costs_s
+        if envelope.id.startswith("moved"):
+            return Refusal("moved", "key", "of another partition", int(envelope.id[-1]))
         if envelope.id.startswith("bad"):
             return Refusal("bad-id", "id", f"{envelope.id} is refused")
         event = Event(tenant=tenant, source="s", id=envelope.id, type="t", key="k", time_ms=1,
@@ -263,3 +266,50 @@ async def test_a_defect_while_it_waited_is_told_to_who_waits_and_to_nobody_else(
     await passes(lambda: len(log.appended) == 1)
     log.answer()
     assert await third == [Appended(1, False)]
+
+
+MOVED = [f"moved-{partition}" for partition in range(3)]
+
+
+@given(names=st.lists(st.sampled_from(["good", "bad", "format", *MOVED]), max_size=12))
+def test_what_is_of_other_partitions_is_passed_on_in_order_and_answered_in_its_place(
+    names: list[str],
+) -> None:
+    async def publish() -> tuple[Sequence[Appended | Refusal], dict[int, list[int]]]:
+        made, _, log = publisher()
+        passed: dict[int, list[int]] = {}
+
+        def forward(
+            partition: int, envelopes: Sequence[Envelope]
+        ) -> asyncio.Future[Sequence[Appended | Refusal]]:
+            future: asyncio.Future[Sequence[Appended | Refusal]]
+            future = asyncio.get_running_loop().create_future()
+            passed[partition] = [int(one.subject) for one in envelopes]
+            future.set_result([Appended(1_000 + int(one.subject), False) for one in envelopes])
+            return future
+
+        future = made.publish("home", [
+            Refusal("not-an-event", "", name) if name.startswith("format")
+            else replace(envelope(name), subject=str(place))
+            for place, name in enumerate(names)
+        ], forward=forward)  # fmt: skip
+        log.answer()
+        return await future, passed
+
+    answers, passed = asyncio.run(publish())
+    positions = iter(range(1, len(names) + 1))
+    for place, (name, answer) in enumerate(zip(names, answers, strict=True)):
+        if name == "good":
+            assert answer == Appended(next(positions), False)
+        elif name in MOVED:
+            assert answer == Appended(1_000 + place, False)
+        else:
+            assert isinstance(answer, Refusal)
+    for partition, places in passed.items():
+        assert places == [at for at, name in enumerate(names) if name == f"moved-{partition}"]
+
+
+def test_what_is_of_another_partition_is_refused_where_nothing_is_passed_on() -> None:
+    (answer,) = run(["moved-2"])
+    assert isinstance(answer, Refusal)
+    assert answer.partition == 2

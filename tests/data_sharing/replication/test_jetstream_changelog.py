@@ -13,6 +13,8 @@ from control_plane.errors import Refused, StoreUnavailable
 from data_sharing.replication.jetstream import connection
 from data_sharing.replication.jetstream.changelog import JetStreamChangeLog
 from data_sharing.replication.jetstream.connection import JetStreamTarget
+from data_sharing.replication.jetstream.leases import JetStreamCount, JetStreamLease
+from data_sharing.replication.lease import Holder
 from tests.support.contracts.changelog_contract import ChangeLogContract
 
 _NUMBERS = itertools.count()
@@ -88,3 +90,35 @@ async def test_servers_whose_sync_was_not_asked_have_to_be_wanted(target):
         await connection.connected(
             JetStreamTarget(servers=target.servers, replicas=1, allow_fewer=True)
         )
+
+
+@pytest.fixture
+async def client(target):
+    connected = await connection.connected(target)
+    yield connected
+    await connection.close(connected)
+
+
+async def count_of(client, target, prefix: str) -> JetStreamCount:
+    found = JetStreamCount(client, replace(target, prefix=prefix))
+    await found.open()
+    return found
+
+
+async def test_how_many_partitions_there_are_is_fixed_with_the_first_that_says_so(client, target):
+    count = await count_of(client, target, "spread")
+    await count.agree(4)
+    await count.agree(4)
+    for other in (1, 2, 8):
+        with pytest.raises(Refused, match=f"have 4 partitions, not {other}"):
+            await count.agree(other)
+
+
+async def test_feeds_that_were_begun_with_one_partition_are_not_spread(client, target):
+    count = await count_of(client, target, "single")
+    await count.agree(1)
+    lease = JetStreamLease(client, replace(target, prefix="single"), "0")
+    await lease.write(Holder("a"), after=0)
+    with pytest.raises(Refused, match="have 1 partition, not 2"):
+        await count.agree(2)
+    await count.agree(1)

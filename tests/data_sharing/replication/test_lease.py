@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from control_plane.errors import StoreUnavailable
-from data_sharing.replication.lease import Holder, PartitionLease, Written
+from data_sharing.replication.lease import Holder, PartitionLease, Written, acquire_any
+from data_sharing.replication.partition_map import PartitionMap
 from data_sharing.replication.port import NotLast
 
 LEASE_S = 0.006  # of the clock below, which the looks themselves move on
@@ -109,3 +110,43 @@ async def test_who_has_lost_it_is_told():
         await first.run(lost.append)
     assert len(lost) == 1
     assert cell.written.holder.owner == "b"
+
+
+async def test_of_several_partitions_each_worker_takes_one_and_the_next_a_dead_ones():
+    cells = [Cell(), Cell()]
+    for owner, place in (("a", 0), ("b", 1)):
+        assert await acquire_any([lease_of(cell, owner) for cell in cells]) == place
+    leases = [lease_of(cell, "c") for cell in cells]
+    waiting = asyncio.create_task(acquire_any(leases))
+    async with asyncio.timeout(WITHIN_S):
+        while not waiting.done():  # `a` lives, and nothing is heard of `b`
+            await cells[0].write(Holder("a"), after=cells[0].written.sequence)
+            await asyncio.sleep(0.001)
+    assert waiting.result() == 1
+    assert [cell.written.holder.owner for cell in cells] == ["a", "c"]
+
+
+async def test_others_are_told_where_a_partition_is_served_once_it_is():
+    cells = [Cell(), Cell()]
+    leases = [lease_of(cell, owner) for cell, owner in zip(cells, "ab", strict=True)]
+    for lease in leases:
+        await lease.acquire()
+    partitions = PartitionMap(cells, 0, lambda tenant, key, count: len(key) % count)
+    await partitions.look()
+    assert [partitions.server_of(number) for number in range(2)] == ["", ""]
+    leases[1].serve_at("host:1")
+    keeping = asyncio.create_task(leases[1].run(lambda why: None))
+    async with asyncio.timeout(WITHIN_S):
+        while not partitions.server_of(1):
+            cells[1].reads += 1  # the clock
+            await asyncio.sleep(0.001)
+            await partitions.look()
+    assert partitions.server_of(1) == "host:1"
+    cells[1].away = True
+    await partitions.look()
+    assert partitions.server_of(1) == "host:1"  # as it was when it could be read
+    cells[1].away = False
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    await partitions.look()
+    assert partitions.server_of(1) == ""  # it has let go

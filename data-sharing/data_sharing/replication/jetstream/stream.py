@@ -114,6 +114,15 @@ class Stream:
         sequence: int = answer["seq"]
         return sequence
 
+    async def write_first(self, subject: str, data: bytes) -> int:
+        """If nothing was ever written to the stream, of whatever subject; the sequence. Raises
+        NotLast, and as `request`."""
+        headers = {"Nats-Expected-Last-Sequence": "0"}
+        answer = await request(self._client, subject, data, headers)
+        _raise_of(answer)
+        sequence: int = answer["seq"]
+        return sequence
+
     async def last(self, subject: str) -> Message | None:
         """The newest of a subject, as its leader has it."""
         answer = await self._api(f"STREAM.MSG.GET.{self.name}", {"last_by_subj": subject})

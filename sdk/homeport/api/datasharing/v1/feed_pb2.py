@@ -27,7 +27,7 @@ from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot
 from homeport.api.cloudevents.v1 import cloudevents_pb2 as homeport_dot_api_dot_cloudevents_dot_v1_dot_cloudevents__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeport/api/datasharing/v1/feed.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a-homeport/api/cloudevents/v1/cloudevents.proto\"]\n\x13PublishEventRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x36\n\x05\x65vent\x18\x02 \x01(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\";\n\x14PublishEventResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x08\"^\n\x13PublishBatchRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x37\n\x06\x65vents\x18\x02 \x03(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\":\n\nEventError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"l\n\rPublishResult\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x08\x12\x36\n\x05\x65rror\x18\x03 \x01(\x0b\x32\'.homeport.api.datasharing.v1.EventError\"S\n\x14PublishBatchResponse\x12;\n\x07results\x18\x01 \x03(\x0b\x32*.homeport.api.datasharing.v1.PublishResult\"\xca\x01\n\x0bTailRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\r\n\x05\x66\x65\x65\x64s\x18\x03 \x03(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x18\n\x0e\x61\x66ter_position\x18\x05 \x01(\x03H\x00\x12\x36\n\x10\x66rom_accept_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x0e\n\x06\x66ollow\x18\x07 \x01(\x08\x12\x0f\n\x07purpose\x18\x08 \x01(\tB\x07\n\x05start\"\x93\x01\n\tFeedEvent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0b\n\x03key\x18\x02 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x05\x65vent\x18\x04 \x01(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\"i\n\x0cTailResponse\x12\x36\n\x06\x65vents\x18\x01 \x03(\x0b\x32&.homeport.api.datasharing.v1.FeedEvent\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x0f\n\x07trimmed\x18\x03 \x01(\x08\"7\n\x10ListFeedsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\"n\n\x04\x46\x65\x65\x64\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08producer\x18\x02 \x01(\t\x12\x18\n\x10producer_version\x18\x03 \x01(\t\x12\x0e\n\x06schema\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\x0f\n\x07readers\x18\x06 \x03(\t\"E\n\x11ListFeedsResponse\x12\x30\n\x05\x66\x65\x65\x64s\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Feed2\xa2\x05\n\x0b\x46\x65\x65\x64Service\x12\x88\x01\n\x0cPublishEvent\x12\x30.homeport.api.datasharing.v1.PublishEventRequest\x1a\x31.homeport.api.datasharing.v1.PublishEventResponse\"\x13\xaa\xe8\"\x0f\n\x01\t\x12\x06tenant(\x01P\x01\x12\x88\x01\n\x0cPublishBatch\x12\x30.homeport.api.datasharing.v1.PublishBatchRequest\x1a\x31.homeport.api.datasharing.v1.PublishBatchResponse\"\x13\xaa\xe8\"\x0f\n\x01\t\x12\x06tenant(\x01P\x01\x12\x8d\x01\n\rPublishEvents\x12\x30.homeport.api.datasharing.v1.PublishBatchRequest\x1a\x31.homeport.api.datasharing.v1.PublishBatchResponse\"\x13\xaa\xe8\"\x0f\n\x01\t\x12\x06tenant(\x01P\x01(\x01\x30\x01\x12o\n\x04Tail\x12(.homeport.api.datasharing.v1.TailRequest\x1a).homeport.api.datasharing.v1.TailResponse\"\x10\xaa\xe8\"\x0c\n\x02\n\x04\x12\x06tenant0\x01\x12|\n\tListFeeds\x12-.homeport.api.datasharing.v1.ListFeedsRequest\x1a..homeport.api.datasharing.v1.ListFeedsResponse\"\x10\xaa\xe8\"\x0c\n\x02\n\x04\x12\x06tenantb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeport/api/datasharing/v1/feed.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a-homeport/api/cloudevents/v1/cloudevents.proto\"m\n\x13PublishEventRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x36\n\x05\x65vent\x18\x02 \x01(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\x12\x0e\n\x06\x64irect\x18\x03 \x01(\x08\";\n\x14PublishEventResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x08\"n\n\x13PublishBatchRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x37\n\x06\x65vents\x18\x02 \x03(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\x12\x0e\n\x06\x64irect\x18\x03 \x01(\x08\"*\n\x05Moved\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0e\n\x06server\x18\x02 \x01(\t\"m\n\nEventError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x31\n\x05moved\x18\x04 \x01(\x0b\x32\".homeport.api.datasharing.v1.Moved\"l\n\rPublishResult\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x08\x12\x36\n\x05\x65rror\x18\x03 \x01(\x0b\x32\'.homeport.api.datasharing.v1.EventError\"S\n\x14PublishBatchResponse\x12;\n\x07results\x18\x01 \x03(\x0b\x32*.homeport.api.datasharing.v1.PublishResult\"\xca\x01\n\x0bTailRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\r\n\x05\x66\x65\x65\x64s\x18\x03 \x03(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x18\n\x0e\x61\x66ter_position\x18\x05 \x01(\x03H\x00\x12\x36\n\x10\x66rom_accept_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x0e\n\x06\x66ollow\x18\x07 \x01(\x08\x12\x0f\n\x07purpose\x18\x08 \x01(\tB\x07\n\x05start\"\x93\x01\n\tFeedEvent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0b\n\x03key\x18\x02 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x05\x65vent\x18\x04 \x01(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\"i\n\x0cTailResponse\x12\x36\n\x06\x65vents\x18\x01 \x03(\x0b\x32&.homeport.api.datasharing.v1.FeedEvent\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x0f\n\x07trimmed\x18\x03 \x01(\x08\"7\n\x10ListFeedsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\"n\n\x04\x46\x65\x65\x64\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08producer\x18\x02 \x01(\t\x12\x18\n\x10producer_version\x18\x03 \x01(\t\x12\x0e\n\x06schema\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\x0f\n\x07readers\x18\x06 \x03(\t\"E\n\x11ListFeedsResponse\x12\x30\n\x05\x66\x65\x65\x64s\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Feed\"\'\n\x15ListPartitionsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"+\n\tPartition\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x0e\n\x06server\x18\x02 \x01(\t\"$\n\x07\x46\x65\x65\x64Key\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"\xa9\x01\n\x16ListPartitionsResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12:\n\npartitions\x18\x02 \x03(\x0b\x32&.homeport.api.datasharing.v1.Partition\x12\x0e\n\x06number\x18\x03 \x01(\r\x12\x33\n\x05\x66\x65\x65\x64s\x18\x04 \x03(\x0b\x32$.homeport.api.datasharing.v1.FeedKey2\xb1\x06\n\x0b\x46\x65\x65\x64Service\x12\x88\x01\n\x0cPublishEvent\x12\x30.homeport.api.datasharing.v1.PublishEventRequest\x1a\x31.homeport.api.datasharing.v1.PublishEventResponse\"\x13\xaa\xe8\"\x0f\n\x01\t\x12\x06tenant(\x01P\x01\x12\x88\x01\n\x0cPublishBatch\x12\x30.homeport.api.datasharing.v1.PublishBatchRequest\x1a\x31.homeport.api.datasharing.v1.PublishBatchResponse\"\x13\xaa\xe8\"\x0f\n\x01\t\x12\x06tenant(\x01P\x01\x12\x8d\x01\n\rPublishEvents\x12\x30.homeport.api.datasharing.v1.PublishBatchRequest\x1a\x31.homeport.api.datasharing.v1.PublishBatchResponse\"\x13\xaa\xe8\"\x0f\n\x01\t\x12\x06tenant(\x01P\x01(\x01\x30\x01\x12o\n\x04Tail\x12(.homeport.api.datasharing.v1.TailRequest\x1a).homeport.api.datasharing.v1.TailResponse\"\x10\xaa\xe8\"\x0c\n\x02\n\x04\x12\x06tenant0\x01\x12|\n\tListFeeds\x12-.homeport.api.datasharing.v1.ListFeedsRequest\x1a..homeport.api.datasharing.v1.ListFeedsResponse\"\x10\xaa\xe8\"\x0c\n\x02\n\x04\x12\x06tenant\x12\x8c\x01\n\x0eListPartitions\x12\x32.homeport.api.datasharing.v1.ListPartitionsRequest\x1a\x33.homeport.api.datasharing.v1.ListPartitionsResponse\"\x11\xaa\xe8\"\r\n\x03\t\n\x04\x12\x06tenantb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,30 +44,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FEEDSERVICE'].methods_by_name['Tail']._serialized_options = b'\252\350\"\014\n\002\n\004\022\006tenant'
   _globals['_FEEDSERVICE'].methods_by_name['ListFeeds']._loaded_options = None
   _globals['_FEEDSERVICE'].methods_by_name['ListFeeds']._serialized_options = b'\252\350\"\014\n\002\n\004\022\006tenant'
+  _globals['_FEEDSERVICE'].methods_by_name['ListPartitions']._loaded_options = None
+  _globals['_FEEDSERVICE'].methods_by_name['ListPartitions']._serialized_options = b'\252\350\"\r\n\003\t\n\004\022\006tenant'
   _globals['_PUBLISHEVENTREQUEST']._serialized_start=188
-  _globals['_PUBLISHEVENTREQUEST']._serialized_end=281
-  _globals['_PUBLISHEVENTRESPONSE']._serialized_start=283
-  _globals['_PUBLISHEVENTRESPONSE']._serialized_end=342
-  _globals['_PUBLISHBATCHREQUEST']._serialized_start=344
-  _globals['_PUBLISHBATCHREQUEST']._serialized_end=438
-  _globals['_EVENTERROR']._serialized_start=440
-  _globals['_EVENTERROR']._serialized_end=498
-  _globals['_PUBLISHRESULT']._serialized_start=500
-  _globals['_PUBLISHRESULT']._serialized_end=608
-  _globals['_PUBLISHBATCHRESPONSE']._serialized_start=610
-  _globals['_PUBLISHBATCHRESPONSE']._serialized_end=693
-  _globals['_TAILREQUEST']._serialized_start=696
-  _globals['_TAILREQUEST']._serialized_end=898
-  _globals['_FEEDEVENT']._serialized_start=901
-  _globals['_FEEDEVENT']._serialized_end=1048
-  _globals['_TAILRESPONSE']._serialized_start=1050
-  _globals['_TAILRESPONSE']._serialized_end=1155
-  _globals['_LISTFEEDSREQUEST']._serialized_start=1157
-  _globals['_LISTFEEDSREQUEST']._serialized_end=1212
-  _globals['_FEED']._serialized_start=1214
-  _globals['_FEED']._serialized_end=1324
-  _globals['_LISTFEEDSRESPONSE']._serialized_start=1326
-  _globals['_LISTFEEDSRESPONSE']._serialized_end=1395
-  _globals['_FEEDSERVICE']._serialized_start=1398
-  _globals['_FEEDSERVICE']._serialized_end=2072
+  _globals['_PUBLISHEVENTREQUEST']._serialized_end=297
+  _globals['_PUBLISHEVENTRESPONSE']._serialized_start=299
+  _globals['_PUBLISHEVENTRESPONSE']._serialized_end=358
+  _globals['_PUBLISHBATCHREQUEST']._serialized_start=360
+  _globals['_PUBLISHBATCHREQUEST']._serialized_end=470
+  _globals['_MOVED']._serialized_start=472
+  _globals['_MOVED']._serialized_end=514
+  _globals['_EVENTERROR']._serialized_start=516
+  _globals['_EVENTERROR']._serialized_end=625
+  _globals['_PUBLISHRESULT']._serialized_start=627
+  _globals['_PUBLISHRESULT']._serialized_end=735
+  _globals['_PUBLISHBATCHRESPONSE']._serialized_start=737
+  _globals['_PUBLISHBATCHRESPONSE']._serialized_end=820
+  _globals['_TAILREQUEST']._serialized_start=823
+  _globals['_TAILREQUEST']._serialized_end=1025
+  _globals['_FEEDEVENT']._serialized_start=1028
+  _globals['_FEEDEVENT']._serialized_end=1175
+  _globals['_TAILRESPONSE']._serialized_start=1177
+  _globals['_TAILRESPONSE']._serialized_end=1282
+  _globals['_LISTFEEDSREQUEST']._serialized_start=1284
+  _globals['_LISTFEEDSREQUEST']._serialized_end=1339
+  _globals['_FEED']._serialized_start=1341
+  _globals['_FEED']._serialized_end=1451
+  _globals['_LISTFEEDSRESPONSE']._serialized_start=1453
+  _globals['_LISTFEEDSRESPONSE']._serialized_end=1522
+  _globals['_LISTPARTITIONSREQUEST']._serialized_start=1524
+  _globals['_LISTPARTITIONSREQUEST']._serialized_end=1563
+  _globals['_PARTITION']._serialized_start=1565
+  _globals['_PARTITION']._serialized_end=1608
+  _globals['_FEEDKEY']._serialized_start=1610
+  _globals['_FEEDKEY']._serialized_end=1646
+  _globals['_LISTPARTITIONSRESPONSE']._serialized_start=1649
+  _globals['_LISTPARTITIONSRESPONSE']._serialized_end=1818
+  _globals['_FEEDSERVICE']._serialized_start=1821
+  _globals['_FEEDSERVICE']._serialized_end=2638
 # @@protoc_insertion_point(module_scope)

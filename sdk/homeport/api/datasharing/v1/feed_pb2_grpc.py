@@ -59,6 +59,11 @@ class FeedServiceStub:
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListFeedsRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListFeedsResponse.FromString,
                 _registered_method=True)
+        self.ListPartitions = channel.unary_unary(
+                '/homeport.api.datasharing.v1.FeedService/ListPartitions',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListPartitionsRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListPartitionsResponse.FromString,
+                _registered_method=True)
 
 
 class FeedServiceServicer:
@@ -71,7 +76,8 @@ class FeedServiceServicer:
         Errors: INVALID_ARGUMENT not a CloudEvent, breaks its schema, too large, or of an
         implausible time (BadRequest names the field); NOT_FOUND no application produces the type;
         PERMISSION_DENIED; RESOURCE_EXHAUSTED too many events wait to be kept (RetryInfo);
-        UNAVAILABLE the log cannot write, or the server drains (RetryInfo): repeat, it is safe.
+        UNAVAILABLE the log cannot write, or the server drains (RetryInfo): repeat, it is safe;
+        FAILED_PRECONDITION with `direct`, of a key of another partition (ErrorInfo names it).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,6 +125,17 @@ class FeedServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPartitions(self, request, context):
+        """How a tenant's keys are spread, which server has which partition now, and where the key of each
+        feed's events is; so that producers can publish to the right one, and readers find all of them.
+        One partition, at this server, where keys are not spread. Reads only. Caller: a producer, who
+        is told of feeds that it may publish; a consumer or viewer. Errors: INVALID_ARGUMENT;
+        PERMISSION_DENIED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FeedServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -146,6 +163,11 @@ def add_FeedServiceServicer_to_server(servicer, server):
                     servicer.ListFeeds,
                     request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListFeedsRequest.FromString,
                     response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListFeedsResponse.SerializeToString,
+            ),
+            'ListPartitions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPartitions,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListPartitionsRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListPartitionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -283,6 +305,33 @@ class FeedService:
             '/homeport.api.datasharing.v1.FeedService/ListFeeds',
             homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListFeedsRequest.SerializeToString,
             homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListFeedsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPartitions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.FeedService/ListPartitions',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListPartitionsRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_feed__pb2.ListPartitionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

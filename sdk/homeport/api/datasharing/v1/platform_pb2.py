@@ -28,7 +28,7 @@ from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot
 from homeport.api.datasharing.v1 import decision_pb2 as homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeport/api/datasharing/v1/platform.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a*homeport/api/datasharing/v1/decision.proto\"\xc9\x01\n\x0e\x43onnectRequest\x12\x31\n\x05hello\x18\x01 \x01(\x0b\x32\".homeport.api.datasharing.v1.Hello\x12=\n\x05ready\x18\x02 \x03(\x0b\x32..homeport.api.datasharing.v1.HostedApplication\x12\x34\n\x07reports\x18\x03 \x03(\x0b\x32#.homeport.api.datasharing.v1.Report\x12\x0f\n\x07leaving\x18\x04 \x01(\x08\"\xbe\x01\n\x05Hello\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12&\n\x03ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x06wanted\x18\x07 \x03(\x0b\x32#.homeport.api.datasharing.v1.Wanted\".\n\x06Wanted\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"I\n\x11HostedApplication\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\xad\x01\n\x06Report\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x37\n\x07outcome\x18\x02 \x01(\x0b\x32$.homeport.api.datasharing.v1.OutcomeH\x00\x12\x37\n\x07refusal\x18\x03 \x01(\x0b\x32$.homeport.api.datasharing.v1.RefusalH\x00\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\rB\x08\n\x06result\"V\n\x07Refusal\x12:\n\x06reason\x18\x01 \x01(\x0e\x32*.homeport.api.datasharing.v1.RefusalReason\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x84\x02\n\x0f\x43onnectResponse\x12\x35\n\x07welcome\x18\x01 \x01(\x0b\x32$.homeport.api.datasharing.v1.Welcome\x12\x32\n\x06offers\x18\x02 \x03(\x0b\x32\".homeport.api.datasharing.v1.Offer\x12\x14\n\x0cinstructions\x18\x03 \x03(\t\x12\x37\n\x08recorded\x18\x04 \x03(\x0b\x32%.homeport.api.datasharing.v1.Recorded\x12\x37\n\x08rejected\x18\x05 \x03(\x0b\x32%.homeport.api.datasharing.v1.Rejected\"3\n\x08Recorded\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"D\n\x08Rejected\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0f\n\x07message\x18\x03 \x01(\t\"q\n\x07Welcome\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x04keys\x18\x02 \x03(\x0b\x32+.homeport.api.datasharing.v1.InstructionKey\"4\n\x0eInstructionKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"\x9d\x01\n\x05Offer\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\x12\x13\n\x0blimits_json\x18\x06 \x01(\t\x12\x16\n\x0erequested_json\x18\x07 \x01(\t\x12\x0f\n\x07missing\x18\x08 \x01(\t\"&\n\x14ListPlatformsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"Q\n\x15ListPlatformsResponse\x12\x38\n\tplatforms\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Platform\"\xd8\x02\n\x08Platform\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12\x11\n\tin_flight\x18\x06 \x01(\r\x12\x44\n\x0c\x61pplications\x18\x07 \x03(\x0b\x32..homeport.api.datasharing.v1.HostedApplication\x12\x30\n\x0c\x63onnect_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08outcomes\x18\n \x01(\x04\x12\x10\n\x08refusals\x18\x0b \x01(\x04\x12\x0f\n\x07leaving\x18\x0c \x01(\x08*\xbe\x02\n\rRefusalReason\x12\x1e\n\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18REFUSAL_REASON_MALFORMED\x10\x01\x12\x19\n\x15REFUSAL_REASON_FORGED\x10\x02\x12\x1a\n\x16REFUSAL_REASON_EXPIRED\x10\x03\x12 \n\x1cREFUSAL_REASON_NOT_YET_VALID\x10\x04\x12!\n\x1dREFUSAL_REASON_WRONG_PLATFORM\x10\x05\x12\x1e\n\x1aREFUSAL_REASON_STALE_FENCE\x10\x06\x12\x1b\n\x17REFUSAL_REASON_REPLAYED\x10\x07\x12\x1d\n\x19REFUSAL_REASON_NOT_HOSTED\x10\x08\x12\x17\n\x13REFUSAL_REASON_BUSY\x10\t2\xb1\x02\n\x0fPlatformService\x12\x93\x01\n\x07\x43onnect\x12+.homeport.api.datasharing.v1.ConnectRequest\x1a,.homeport.api.datasharing.v1.ConnectResponse\")\xaa\xe8\"%\n\x01\x08\x12\x0chello.tenant\"\x0ehello.platform(\x01P\x01(\x01\x30\x01\x12\x87\x01\n\rListPlatforms\x12\x31.homeport.api.datasharing.v1.ListPlatformsRequest\x1a\x32.homeport.api.datasharing.v1.ListPlatformsResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenantb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeport/api/datasharing/v1/platform.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a*homeport/api/datasharing/v1/decision.proto\"\xc9\x01\n\x0e\x43onnectRequest\x12\x31\n\x05hello\x18\x01 \x01(\x0b\x32\".homeport.api.datasharing.v1.Hello\x12=\n\x05ready\x18\x02 \x03(\x0b\x32..homeport.api.datasharing.v1.HostedApplication\x12\x34\n\x07reports\x18\x03 \x03(\x0b\x32#.homeport.api.datasharing.v1.Report\x12\x0f\n\x07leaving\x18\x04 \x01(\x08\"\xe4\x01\n\x05Hello\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12&\n\x03ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x06wanted\x18\x07 \x03(\x0b\x32#.homeport.api.datasharing.v1.Wanted\x12\x16\n\tpartition\x18\x08 \x01(\rH\x00\x88\x01\x01\x42\x0c\n\n_partition\".\n\x06Wanted\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"I\n\x11HostedApplication\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\xad\x01\n\x06Report\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x37\n\x07outcome\x18\x02 \x01(\x0b\x32$.homeport.api.datasharing.v1.OutcomeH\x00\x12\x37\n\x07refusal\x18\x03 \x01(\x0b\x32$.homeport.api.datasharing.v1.RefusalH\x00\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\rB\x08\n\x06result\"V\n\x07Refusal\x12:\n\x06reason\x18\x01 \x01(\x0e\x32*.homeport.api.datasharing.v1.RefusalReason\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x84\x02\n\x0f\x43onnectResponse\x12\x35\n\x07welcome\x18\x01 \x01(\x0b\x32$.homeport.api.datasharing.v1.Welcome\x12\x32\n\x06offers\x18\x02 \x03(\x0b\x32\".homeport.api.datasharing.v1.Offer\x12\x14\n\x0cinstructions\x18\x03 \x03(\t\x12\x37\n\x08recorded\x18\x04 \x03(\x0b\x32%.homeport.api.datasharing.v1.Recorded\x12\x37\n\x08rejected\x18\x05 \x03(\x0b\x32%.homeport.api.datasharing.v1.Rejected\"3\n\x08Recorded\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"D\n\x08Rejected\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0f\n\x07message\x18\x03 \x01(\t\"q\n\x07Welcome\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x04keys\x18\x02 \x03(\x0b\x32+.homeport.api.datasharing.v1.InstructionKey\"4\n\x0eInstructionKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"\x9d\x01\n\x05Offer\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\x12\x13\n\x0blimits_json\x18\x06 \x01(\t\x12\x16\n\x0erequested_json\x18\x07 \x01(\t\x12\x0f\n\x07missing\x18\x08 \x01(\t\"&\n\x14ListPlatformsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"Q\n\x15ListPlatformsResponse\x12\x38\n\tplatforms\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Platform\"\xd8\x02\n\x08Platform\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12\x11\n\tin_flight\x18\x06 \x01(\r\x12\x44\n\x0c\x61pplications\x18\x07 \x03(\x0b\x32..homeport.api.datasharing.v1.HostedApplication\x12\x30\n\x0c\x63onnect_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08outcomes\x18\n \x01(\x04\x12\x10\n\x08refusals\x18\x0b \x01(\x04\x12\x0f\n\x07leaving\x18\x0c \x01(\x08*\xbe\x02\n\rRefusalReason\x12\x1e\n\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18REFUSAL_REASON_MALFORMED\x10\x01\x12\x19\n\x15REFUSAL_REASON_FORGED\x10\x02\x12\x1a\n\x16REFUSAL_REASON_EXPIRED\x10\x03\x12 \n\x1cREFUSAL_REASON_NOT_YET_VALID\x10\x04\x12!\n\x1dREFUSAL_REASON_WRONG_PLATFORM\x10\x05\x12\x1e\n\x1aREFUSAL_REASON_STALE_FENCE\x10\x06\x12\x1b\n\x17REFUSAL_REASON_REPLAYED\x10\x07\x12\x1d\n\x19REFUSAL_REASON_NOT_HOSTED\x10\x08\x12\x17\n\x13REFUSAL_REASON_BUSY\x10\t2\xb1\x02\n\x0fPlatformService\x12\x93\x01\n\x07\x43onnect\x12+.homeport.api.datasharing.v1.ConnectRequest\x1a,.homeport.api.datasharing.v1.ConnectResponse\")\xaa\xe8\"%\n\x01\x08\x12\x0chello.tenant\"\x0ehello.platform(\x01P\x01(\x01\x30\x01\x12\x87\x01\n\rListPlatforms\x12\x31.homeport.api.datasharing.v1.ListPlatformsRequest\x1a\x32.homeport.api.datasharing.v1.ListPlatformsResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenantb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,38 +39,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLATFORMSERVICE'].methods_by_name['Connect']._serialized_options = b'\252\350\"%\n\001\010\022\014hello.tenant\"\016hello.platform(\001P\001'
   _globals['_PLATFORMSERVICE'].methods_by_name['ListPlatforms']._loaded_options = None
   _globals['_PLATFORMSERVICE'].methods_by_name['ListPlatforms']._serialized_options = b'\252\350\"\013\n\001\004\022\006tenant'
-  _globals['_REFUSALREASON']._serialized_start=2191
-  _globals['_REFUSALREASON']._serialized_end=2509
+  _globals['_REFUSALREASON']._serialized_start=2229
+  _globals['_REFUSALREASON']._serialized_end=2547
   _globals['_CONNECTREQUEST']._serialized_start=222
   _globals['_CONNECTREQUEST']._serialized_end=423
   _globals['_HELLO']._serialized_start=426
-  _globals['_HELLO']._serialized_end=616
-  _globals['_WANTED']._serialized_start=618
-  _globals['_WANTED']._serialized_end=664
-  _globals['_HOSTEDAPPLICATION']._serialized_start=666
-  _globals['_HOSTEDAPPLICATION']._serialized_end=739
-  _globals['_REPORT']._serialized_start=742
-  _globals['_REPORT']._serialized_end=915
-  _globals['_REFUSAL']._serialized_start=917
-  _globals['_REFUSAL']._serialized_end=1003
-  _globals['_CONNECTRESPONSE']._serialized_start=1006
-  _globals['_CONNECTRESPONSE']._serialized_end=1266
-  _globals['_RECORDED']._serialized_start=1268
-  _globals['_RECORDED']._serialized_end=1319
-  _globals['_REJECTED']._serialized_start=1321
-  _globals['_REJECTED']._serialized_end=1389
-  _globals['_WELCOME']._serialized_start=1391
-  _globals['_WELCOME']._serialized_end=1504
-  _globals['_INSTRUCTIONKEY']._serialized_start=1506
-  _globals['_INSTRUCTIONKEY']._serialized_end=1558
-  _globals['_OFFER']._serialized_start=1561
-  _globals['_OFFER']._serialized_end=1718
-  _globals['_LISTPLATFORMSREQUEST']._serialized_start=1720
-  _globals['_LISTPLATFORMSREQUEST']._serialized_end=1758
-  _globals['_LISTPLATFORMSRESPONSE']._serialized_start=1760
-  _globals['_LISTPLATFORMSRESPONSE']._serialized_end=1841
-  _globals['_PLATFORM']._serialized_start=1844
-  _globals['_PLATFORM']._serialized_end=2188
-  _globals['_PLATFORMSERVICE']._serialized_start=2512
-  _globals['_PLATFORMSERVICE']._serialized_end=2817
+  _globals['_HELLO']._serialized_end=654
+  _globals['_WANTED']._serialized_start=656
+  _globals['_WANTED']._serialized_end=702
+  _globals['_HOSTEDAPPLICATION']._serialized_start=704
+  _globals['_HOSTEDAPPLICATION']._serialized_end=777
+  _globals['_REPORT']._serialized_start=780
+  _globals['_REPORT']._serialized_end=953
+  _globals['_REFUSAL']._serialized_start=955
+  _globals['_REFUSAL']._serialized_end=1041
+  _globals['_CONNECTRESPONSE']._serialized_start=1044
+  _globals['_CONNECTRESPONSE']._serialized_end=1304
+  _globals['_RECORDED']._serialized_start=1306
+  _globals['_RECORDED']._serialized_end=1357
+  _globals['_REJECTED']._serialized_start=1359
+  _globals['_REJECTED']._serialized_end=1427
+  _globals['_WELCOME']._serialized_start=1429
+  _globals['_WELCOME']._serialized_end=1542
+  _globals['_INSTRUCTIONKEY']._serialized_start=1544
+  _globals['_INSTRUCTIONKEY']._serialized_end=1596
+  _globals['_OFFER']._serialized_start=1599
+  _globals['_OFFER']._serialized_end=1756
+  _globals['_LISTPLATFORMSREQUEST']._serialized_start=1758
+  _globals['_LISTPLATFORMSREQUEST']._serialized_end=1796
+  _globals['_LISTPLATFORMSRESPONSE']._serialized_start=1798
+  _globals['_LISTPLATFORMSRESPONSE']._serialized_end=1879
+  _globals['_PLATFORM']._serialized_start=1882
+  _globals['_PLATFORM']._serialized_end=2226
+  _globals['_PLATFORMSERVICE']._serialized_start=2550
+  _globals['_PLATFORMSERVICE']._serialized_end=2855
 # @@protoc_insertion_point(module_scope)

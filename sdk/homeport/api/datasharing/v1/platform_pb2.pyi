@@ -118,6 +118,7 @@ class Hello(_message.Message):
     CAPACITY_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
     WANTED_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     platform: _builtins.str
     """1 to 63 of a-z 0-9 '-' '.'"""
@@ -127,6 +128,10 @@ class Hello(_message.Message):
     """of Homeport"""
     capacity: _builtins.int
     """instructions that it takes at once"""
+    partition: _builtins.int
+    """Whose instructions it performs, where keys are spread over partitions: a platform is of one. A
+    server that has another one ends the stream with FAILED_PRECONDITION; go on to the next.
+    """
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
         """how long a missing message is forgiven; 1 to 60 s"""
@@ -145,12 +150,15 @@ class Hello(_message.Message):
         capacity: _builtins.int = ...,
         ttl: _duration_pb2.Duration | None = ...,
         wanted: _abc.Iterable[Global___Wanted] | None = ...,
+        partition: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_partition", b"_partition", "partition", b"partition", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "incarnation", b"incarnation", "platform", b"platform", "tenant", b"tenant", "ttl", b"ttl", "version", b"version", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_partition", b"_partition", "capacity", b"capacity", "incarnation", b"incarnation", "partition", b"partition", "platform", b"platform", "tenant", b"tenant", "ttl", b"ttl", "version", b"version", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__partition: _TypeAlias = _typing.Literal["partition"]  # noqa: Y015
+    _WhichOneofArgType__partition: _TypeAlias = _typing.Literal["_partition", b"_partition"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__partition) -> _WhichOneofReturnType__partition | None: ...
 
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
 
