@@ -3,7 +3,8 @@
 What is published waits in memory until it is answered, and goes out in batches by a thread of its
 own, one after the other. A batch without answer is sent again, to the next server, with the ids it
 had: whether it was kept before is the service's to know, so each event is kept once. It is what a
-producer needs while a server is replaced, or the feeds' own servers choose a leader.
+producer needs while a server is replaced, or the feeds' own servers choose a leader. Where keys are
+spread over partitions, each event of a batch goes to the server that has its key's.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from homeport.endpoints import Endpoints
 from homeport.errors import HomeportError, NoRoom, error_of
 from homeport.event_spool import EventSpool
 from homeport.failure import Code, Failure, Violation
+from homeport.partition_routes import PartitionRoutes
 from homeport.status_details import failure_of
 
 HOLD_S = 60.0
@@ -84,6 +86,8 @@ class EventPublisher:
         self._closing = False
         self._ended = threading.Event()  # nothing more is sent
         self._channels: dict[str, grpc.Channel] = {}
+        self._routes: PartitionRoutes | None = None  # None: keys are not spread
+        self._asks_for_routes = True
         self._thread = threading.Thread(target=self._run, name="homeport events", daemon=True)
         self._thread.start()
 
@@ -162,7 +166,7 @@ class EventPublisher:
                 is_over = self._ended.is_set() or self._spool.is_given_up(self._clock())
             if failure is None or failure.code not in _AWAY or is_over:
                 if failure is not None:
-                    _fail(batch, error_of(failure, servers=[self._servers.current]))
+                    _fail(_unanswered(batch), error_of(failure, servers=[self._servers.current]))
                 tries = 0
                 with self._changed:
                     self._spool.end()
@@ -181,19 +185,75 @@ class EventPublisher:
             return batch
 
     def _send(self, batch: list[_Waiting]) -> Failure | None:
-        """None: it is answered."""
-        request = feed_pb2.PublishBatchRequest(
-            tenant=self._tenant, events=[one.event for one in batch]
-        )
-        server = self._servers.current
+        """None: it is answered. Else some of it may be."""
+        failure = self._ask_for_routes() if self._asks_for_routes else None
+        if failure is not None:
+            return failure
+        routes, groups = self._routes, dict[int | None, list[_Waiting]]()
+        for one in _unanswered(batch):
+            partition = None if routes is None else routes.partition_of(one.event)
+            groups.setdefault(partition, []).append(one)
+        calls = [(server := self._server_of(one), some, self._begin(server, some, one))
+                 for one, some in groups.items()]  # fmt: skip
+        for server, some, call in calls:
+            failed = self._end(server, some, call)
+            if failed is None:
+                continue
+            if routes is not None and failed.code not in _AWAY:
+                _fail(some, error_of(failed, servers=[server]))
+                continue
+            self._asks_for_routes = routes is not None  # another one may have it now
+            failure = failed
+        return failure
+
+    def _ask_for_routes(self) -> Failure | None:
+        """How keys are spread; services that do not tell find the way of events themselves."""
+        request = feed_pb2.ListPartitionsRequest(tenant=self._tenant)
         try:
-            stub = feed_pb2_grpc.FeedServiceStub(self._channel(server))
-            response = stub.PublishBatch(request, timeout=TRY_S, metadata=self._metadata)
+            stub = feed_pb2_grpc.FeedServiceStub(self._channel(self._servers.current))
+            told = stub.ListPartitions(request, timeout=TRY_S, metadata=self._metadata)
+        except grpc.RpcError as error:
+            failure = failure_of(error)
+            if failure.code in _AWAY:
+                return failure
+        except ValueError:
+            return Failure(Code.UNAVAILABLE, CLOSED, from_homeport=True)
+        else:
+            self._routes = PartitionRoutes.of(told)
+        self._asks_for_routes = False
+        return None
+
+    def _server_of(self, partition: int | None) -> str:
+        """Where nobody has a partition, whoever is asked waits for who takes it over."""
+        found = "" if self._routes is None or partition is None else self._routes.servers[partition]
+        return found or self._servers.current
+
+    def _begin(self, server: str, some: list[_Waiting], partition: int | None) -> Any:
+        """A call under way; None: all of them are closed."""
+        routes = self._routes
+        known = routes is not None and partition is not None and bool(routes.servers[partition])
+        request = feed_pb2.PublishBatchRequest(
+            tenant=self._tenant, events=[one.event for one in some], direct=known
+        )
+        try:
+            stub: Any = feed_pb2_grpc.FeedServiceStub(self._channel(server))
+            return stub.PublishBatch.future(request, timeout=TRY_S, metadata=self._metadata)
+        except ValueError:  # what gRPC raises for a channel that was closed
+            return None
+
+    def _end(self, server: str, some: list[_Waiting], call: Any) -> Failure | None:
+        """None: all of them are answered."""
+        try:
+            response = None if call is None else call.result()
         except grpc.RpcError as error:
             return failure_of(error)
-        except ValueError:  # what gRPC raises for a channel that was closed
+        except (ValueError, grpc.FutureCancelledError):
+            response = None
+        if response is None:
             return Failure(Code.UNAVAILABLE, CLOSED, from_homeport=True)
-        for one, result in zip(batch, response.results, strict=True):
+        if any(result.error.HasField("moved") for result in response.results):
+            return Failure(Code.UNAVAILABLE, "a partition has moved", from_homeport=True)
+        for one, result in zip(some, response.results, strict=True):
             if result.HasField("error"):
                 what = result.error
                 failure = Failure(
@@ -217,6 +277,10 @@ class EventPublisher:
             )
             self._channels[server] = found
         return found
+
+
+def _unanswered(batch: list[_Waiting]) -> list[_Waiting]:
+    return [one for one in batch if not one.answer.done()]
 
 
 def _fail(batch: list[_Waiting], error: HomeportError) -> None:
