@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from console.local.stack import secured
 from console.local.stack_options import MailRelay, Sharing, StackOptions, TextLine, with_pages
 from console.local.stack_plan import (
     MOST_RESTARTS,
@@ -203,3 +204,23 @@ def test_old_deaths_are_forgiven() -> None:
     deaths = [day * 86_400.0 for day in range(50)]
     assert restart_delay_s(deaths, deaths[-1]) == 0.2
     assert restart_delay_s([0.0, RESTART_WINDOW_S], RESTART_WINDOW_S) == 0.4
+
+
+def test_keys_over_partitions_are_decided_by_as_many_servers_on_ports_of_their_own():
+    options = replace(OPTIONS, feeds="nats", feeds_port=7703, feeds_partitions=3)
+    workers = [one for one in plan_stack(options).programs if one.module == "data_sharing"]
+    assert [one.name for one in workers] == ["sharing", "sharing-1", "sharing-2"]
+    told = [[str(argument) for argument in one.arguments] for one in workers]
+    assert all("--feeds-partitions=3" in arguments for arguments in told)
+    listens = [one for each in told for one in each if one.startswith(("--listen", "--http"))]
+    assert [one.rpartition(":")[2] for one in listens] == [str(port) for port in range(7703, 7709)]
+    assert len({one for each in told for one in each if one.startswith("--data-dir")}) == 3
+    assert not any(one.startswith("--feeds-servers-ca") for each in told for one in each)
+
+
+def test_servers_of_partitions_know_by_whom_the_others_are_signed(tmp_path):
+    options = secured(replace(OPTIONS, data_dir=tmp_path, feeds="nats", feeds_partitions=2))
+    workers = [one for one in plan_stack(options).programs if one.module == "data_sharing"]
+    assert options.security is not None
+    for one in workers:
+        assert f"--feeds-servers-ca={options.security.ca}" in one.arguments

@@ -35,7 +35,7 @@ class Accepting:
         self.tenants: list[str] = []
 
     async def publish(
-        self, tenant: str, envelopes: Iterable[object], *, application: str
+        self, tenant: str, envelopes: Iterable[object], *, application: str, forward: object
     ) -> list[Appended]:
         self.tenants.append(tenant)
         return [Appended(position=1, duplicate=False) for _ in envelopes]
