@@ -14,7 +14,7 @@ from tests.support.fault_harness import Outcome
 from tests.support.judge.verdict import Verdict
 from tests.support.measurements import Measured
 from tests.support.nats_servers import worker_arguments
-from tests.support.spread_run import SpreadRun, of_keys
+from tests.support.partition_run import PartitionRun, of_keys
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1_800)]
 
@@ -27,7 +27,7 @@ def test_workers_are_killed_while_keys_are_spread(tmp_path: Path, record) -> Non
     one = Publishing(tmp_path / "reference", COUNT)
     one.run()
     with NatsCluster(tmp_path / "nats") as cluster:
-        run = SpreadRun(
+        run = PartitionRun(
             tmp_path / "spread", worker_arguments(cluster, replicas=1, lease_s=4.0),
             partitions=PARTITIONS, workers=WORKERS, within_s=WITHIN_S,
         )  # fmt: skip

@@ -19,7 +19,7 @@ COUNT = 2
 KEYS = [f"key-{number}" for number in range(20)]
 
 
-class Spread:
+class Partitioned:
     """The service: who has which partition, and what each has kept."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Spread:
 class Worker(feed_pb2_grpc.FeedServiceServicer):
     """One server. number: of its partition; None: it has none any more."""
 
-    def __init__(self, spread: Spread, number: int | None) -> None:
+    def __init__(self, spread: Partitioned, number: int | None) -> None:
         self.spread, self.number = spread, number
 
     def ListPartitions(self, request, context):
@@ -69,7 +69,7 @@ class Worker(feed_pb2_grpc.FeedServiceServicer):
 @pytest.fixture
 def workers() -> Iterator[list[tuple[Worker, str]]]:
     """Two that have a partition each, and one that has none."""
-    spread, made = Spread(), []
+    spread, made = Partitioned(), []
     with ExitStack() as stack:
         for number in (0, 1, None):
             server = grpc.server(futures.ThreadPoolExecutor(4))

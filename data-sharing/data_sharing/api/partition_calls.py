@@ -23,7 +23,16 @@ from control_plane.serving.calls import Metadata
 from control_plane.serving.handlers import behaviour_of, with_behaviour
 from data_sharing.api.other_partitions import OtherPartitions
 from data_sharing.api.partition_methods import METHODS, Reach
-from data_sharing.api.spread_call import ALONE, MADE, MARK, PLACED, RELAYED, Own, SpreadCall, again
+from data_sharing.api.partitioned_call import (
+    ALONE,
+    MADE,
+    MARK,
+    PLACED,
+    RELAYED,
+    Own,
+    PartitionedCall,
+    again,
+)
 
 MOST_BESIDES = 1 << 20  # of a submission, besides its artifact
 
@@ -66,7 +75,9 @@ class PartitionCalls(aio.ServerInterceptor):
             if handler.request_streaming:
                 requests = await self._read(request)
                 own = lambda: behaviour(again(requests), context)  # noqa: E731
-            call = SpreadCall(self._others, path, method, requests, self._credential(context), own)
+            call = PartitionedCall(
+                self._others, path, method, requests, self._credential(context), own
+            )
             match method.reach:
                 case Reach.FIND:
                     return await call.find()
@@ -86,7 +97,7 @@ class PartitionCalls(aio.ServerInterceptor):
             )
         return found
 
-    async def _in_turn(self, call: SpreadCall, *, relayed: bool) -> Any:
+    async def _in_turn(self, call: PartitionedCall, *, relayed: bool) -> Any:
         """By the first partition's server, a tenant's one after another."""
         if self._others.map.number != 0:
             if relayed:
@@ -95,7 +106,7 @@ class PartitionCalls(aio.ServerInterceptor):
         # Whoever asked may leave; what has begun comes to all partitions nevertheless.
         return await asyncio.shield(self._others.begun(self._apply(call)))
 
-    async def _apply(self, call: SpreadCall) -> Any:
+    async def _apply(self, call: PartitionedCall) -> Any:
         first = call.requests[0]
         tenant = getattr(getattr(first, "head", first), "tenant", "")
         turn = self._turns.setdefault(tenant, asyncio.Lock())

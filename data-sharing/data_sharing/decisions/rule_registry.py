@@ -40,7 +40,7 @@ from data_sharing.decisions.rules_in_force import RulesInForce
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.forecasts.spec import LONGEST_MS, ForecastSpec
 from data_sharing.registry.catalogue import Catalogue
-from data_sharing.rules import event_cost, spread_check
+from data_sharing.rules import event_cost, key_reach
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.compiler import compile_forecast
 from data_sharing.rules.rollout import CANDIDATE
@@ -114,7 +114,7 @@ class RuleRegistry:
                 )
                 document = msgspec.json.decode(encoded, type=RulesDocument)
                 if self._spread:
-                    spread_check.check(document)
+                    key_reach.check(document)
                 kept_events.check(document, self._keep_events_ms)
                 sharing_check.check(tenant, document, self._worker.rules)
                 known = self._database.read(partial(_known_rules, tenant=tenant, document=document))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
-from data_sharing.api.spread_call import PLACED
+from data_sharing.api.partitioned_call import PLACED
 from data_sharing.plans.spec import PlanSpec
 from data_sharing.replication.partition_map import OtherPartition, PartitionMap
 

@@ -88,7 +88,7 @@ from data_sharing.replication import replica_tables
 from data_sharing.runtimes.metrics import SandboxMetrics
 from data_sharing.runtimes.runtime_host import COMPILED_FOLDER, RuntimeHost
 from data_sharing.settings import PARTITIONS_FOLDER, Settings
-from data_sharing.wiring import spreading
+from data_sharing.wiring import partition_parts
 from data_sharing.wiring.decisions import Deciding, build_deciding
 from data_sharing.wiring.partition import OpenedPartition, opened_partition
 from data_sharing.wiring.tenant_records import tenant_quota_records
@@ -174,7 +174,7 @@ async def _serve(
         opened_partition(
             settings, SCHEMAS, stop=stop, wall_ms=wall_ms, supervisor=supervisor
         ) as opened,
-        spreading.other_partitions(settings, opened, is_open=access.control.open) as others,
+        partition_parts.other_partitions(settings, opened, is_open=access.control.open) as others,
     ):
         if opened is None:
             return
@@ -219,7 +219,7 @@ async def _serve(
                 ahead_s=settings.max_ahead_s,
                 late_s=settings.max_late_s,
             )
-            elsewhere = spreading.elsewhere_of(opened.partitions)
+            elsewhere = partition_parts.elsewhere_of(opened.partitions)
             intake = Intake(feeds.find, limits, elsewhere=elsewhere)
             publisher = Publisher(intake, feed_log, wall_ms=wall_ms, clock=time.monotonic)
             retention = Retention(age_s=settings.retain_s, content_bytes=settings.retain_bytes)
@@ -246,7 +246,7 @@ async def _serve(
             checks = [
                 access.interceptor,
                 counting,
-                *spreading.calls_of_partitions(others, settings),
+                *partition_parts.calls_of_partitions(others, settings),
             ]
             auditing = build_auditing(
                 SqliteAuditLog(database, wall_ms=_now_ms, new_id=new_entry_id),
@@ -369,7 +369,7 @@ async def _run(
             await http.start()
             await server.start()
             await server.ready()
-            spreading.tell_address(settings, opened, f"{host}:{port}")
+            partition_parts.tell_address(settings, opened, f"{host}:{port}")
             on_ready(
                 Serving(
                     grpc=f"{host}:{port}",

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from control_plane.errors import NotFound, Refused
+from control_plane.errors import Conflict, NotFound, Refused
 from data_sharing.decisions import sharing_tables
 from data_sharing.feeds.log_tables import record_at
 from data_sharing.sharing.consent import MOST_OF_SUBJECT
@@ -212,3 +212,14 @@ async def test_who_was_shown_what_is_counted_by_day(tmp_path: Path) -> None:
             ("tenant/rules", PURPOSE, "/minutes", 2),
             ("tenant/rules", PURPOSE, "key", 2),
         ]
+
+
+async def test_an_id_that_another_consent_has_takes_its_place_from_nobody(tmp_path: Path) -> None:
+    """What a consent is called may come from another server, and so from whoever calls."""
+    async with governed(tmp_path) as parts:
+        (first, _) = await parts.consent("anna")
+        parts.sharing._new_id = lambda: first.id
+        with pytest.raises(Conflict, match="another consent"):
+            await parts.sharing.give(TENANT, subject="ben", consumer="", purpose=PURPOSE)
+        kept = parts.harness.database.read(lambda db: sharing_tables.consent(db, TENANT, first.id))
+        assert kept == first

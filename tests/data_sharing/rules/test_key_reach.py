@@ -6,7 +6,7 @@ import pytest
 
 from data_sharing.rules.compiler import parse
 from data_sharing.rules.document_faults import InvalidDocument
-from data_sharing.rules.spread_check import check
+from data_sharing.rules.key_reach import check
 
 RULE = """
   - rule: r

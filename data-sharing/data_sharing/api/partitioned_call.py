@@ -1,4 +1,4 @@
-"""SpreadCall: one call, done in the partitions that it is about."""
+"""PartitionedCall: one call, done in the partitions that it is about."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def again(requests: Sequence[Any]) -> AsyncIterator[Any]:
         yield one
 
 
-class SpreadCall:
+class PartitionedCall:
     """One call, and how it is done in the partitions. own: does it in this server's."""
 
     def __init__(

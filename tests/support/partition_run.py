@@ -28,7 +28,7 @@ INSTRUCTIONS = "*"  # in place of a key: those of all
 TIMES = ("--max-late-s=9e9", "--max-ahead-s=9e9")
 
 
-class SpreadRun:
+class PartitionRun:
     """A context manager. workers: more than there are partitions, so that some wait; within_s: for
     a batch to be answered."""
 
@@ -44,7 +44,7 @@ class SpreadRun:
         self.turned_away = 0  # calls that were sent again
         self.kills: list[float] = []
 
-    def __enter__(self) -> SpreadRun:
+    def __enter__(self) -> PartitionRun:
         try:
             for folder in self._folders:
                 folder.mkdir(parents=True)

@@ -40,7 +40,7 @@ KEYS = [f"key-{number}" for number in range(50)]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-class Spread(NamedTuple):
+class Partitioned(NamedTuple):
     """The servers, by partition, and channels to them."""
 
     servers: list[SharingServer]
@@ -50,8 +50,8 @@ class Spread(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spread]:
-    folder = tmp_path_factory.mktemp("spread")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Partitioned]:
+    folder = tmp_path_factory.mktemp("partitions")
     with ExitStack() as stack:
         cluster = stack.enter_context(NatsCluster(folder / "nats"))
         arguments = [
@@ -74,7 +74,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spread]:
         rule_pb2_grpc.RuleServiceStub(channels[1]).ApplyRules(
             rule_pb2.ApplyRulesRequest(document=RULES), timeout=WITHIN_S
         )
-        yield Spread(ordered, channels, arguments, folder)
+        yield Partitioned(ordered, channels, arguments, folder)
 
 
 def partitions(channel: grpc.Channel) -> feed_pb2.ListPartitionsResponse:
@@ -107,12 +107,12 @@ def key_of(number: int) -> str:
 
 @pytest.mark.parametrize("door", range(PARTITIONS))
 def test_events_come_to_the_partition_of_their_key_through_either_server(
-    spread: Spread, door: int
+    service: Partitioned, door: int
 ) -> None:
     numbers = range(1_000 * (door + 1), 1_000 * (door + 1) + 200)
-    results = publish(spread.channels[door], numbers)
+    results = publish(service.channels[door], numbers)
     assert not any(one.duplicate or one.HasField("error") for one in results)
-    for partition, channel in enumerate(spread.channels):
+    for partition, channel in enumerate(service.channels):
         own = [
             number for number in numbers
             if partition_of("default", key_of(number), PARTITIONS) == partition
@@ -124,30 +124,32 @@ def test_events_come_to_the_partition_of_their_key_through_either_server(
         )
         kept = [event.event.id for answer in tail for event in answer.events]
         assert kept[: len(own)] == [f"e-{number}" for number in own]
-    again = publish(spread.channels[1 - door], numbers)
+    again = publish(service.channels[1 - door], numbers)
     assert [one.position for one in again] == [one.position for one in results]
     assert all(one.duplicate for one in again)
 
 
-def test_who_publishes_directly_is_told_which_server_has_the_partition(spread: Spread) -> None:
-    results = publish(spread.channels[0], range(5_000, 5_050), direct=True)
+def test_who_publishes_directly_is_told_which_server_has_it(
+    service: Partitioned,
+) -> None:
+    results = publish(service.channels[0], range(5_000, 5_050), direct=True)
     for number, one in zip(range(5_000, 5_050), results, strict=True):
         partition = partition_of("default", key_of(number), PARTITIONS)
         assert one.error.HasField("moved") == (partition != 0)
         if partition != 0:
             assert one.error.code == "FAILED_PRECONDITION"
-            assert one.error.moved.server == spread.servers[partition].address
-    stub = feed_pb2_grpc.FeedServiceStub(spread.channels[0])
+            assert one.error.moved.server == service.servers[partition].address
+    stub = feed_pb2_grpc.FeedServiceStub(service.channels[0])
     moved = next(n for n in range(50) if partition_of("default", key_of(n), PARTITIONS) == 1)
     request = feed_pb2.PublishEventRequest(event=reading(moved), direct=True)
     with pytest.raises(grpc.RpcError) as refused:
         stub.PublishEvent(request, timeout=WITHIN_S)
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert spread.servers[1].address in refused.value.details()
+    assert service.servers[1].address in refused.value.details()
 
 
-def test_an_event_over_http_comes_to_its_partition(spread: Spread) -> None:
-    for server in spread.servers:
+def test_an_event_over_http_comes_to_its_partition(service: Partitioned) -> None:
+    for server in service.servers:
         for number in range(4):
             event = {
                 "specversion": "1.0", "id": f"h-{number}", "source": "/h", "subject": KEYS[number],
@@ -158,40 +160,40 @@ def test_an_event_over_http_comes_to_its_partition(spread: Spread) -> None:
                 json.dumps(event).encode(), {"content-type": "application/cloudevents+json"},
             )  # fmt: skip
             with urllib.request.urlopen(request, timeout=WITHIN_S) as answer:
-                assert json.load(answer)["duplicate"] == (server is spread.servers[1])
+                assert json.load(answer)["duplicate"] == (server is service.servers[1])
 
 
-def test_documents_reach_all_partitions_through_either_server(spread: Spread) -> None:
+def test_documents_reach_all_partitions_through_either_server(service: Partitioned) -> None:
     listed = [
         rule_pb2_grpc.RuleServiceStub(channel).ListRules(
             rule_pb2.ListRulesRequest(), timeout=WITHIN_S
         )
-        for channel in spread.channels
+        for channel in service.channels
     ]
     assert len(listed[0].rules) == 4
     told = [[(one.rule_id, one.version, one.spec) for one in each.rules] for each in listed]
     assert told[0] == told[1]
-    for channel in spread.channels:
+    for channel in service.channels:
         given = sharing_pb2_grpc.SharingServiceStub(channel).GiveConsent(
             sharing_pb2.GiveConsentRequest(subject="anna", purpose="heating"), timeout=WITHIN_S
         )
-        for each in spread.channels:
+        for each in service.channels:
             consents = sharing_pb2_grpc.SharingServiceStub(each).ListConsents(
                 sharing_pb2.ListConsentsRequest(subject="anna"), timeout=WITHIN_S
             )
             assert [one.consent_id for one in consents.consents] == [given.consent_id]
 
 
-def test_a_plan_is_with_its_owner_and_its_name_is_taken_everywhere(spread: Spread) -> None:
+def test_a_plan_is_with_its_owner_and_its_name_is_taken_everywhere(service: Partitioned) -> None:
     homes = [next(k for k in KEYS if partition_of("default", k, 2) == n) for n in range(2)]
-    for door, channel in enumerate(spread.channels):
+    for door, channel in enumerate(service.channels):
         stub = plan_pb2_grpc.PlanServiceStub(channel)
         for home in homes:
             spec = json.loads(PLAN) | {"plan": f"plan-{door}-{home}", "owner": home}
             made = stub.CreatePlan(
                 plan_pb2.CreatePlanRequest(spec=json.dumps(spec)), timeout=WITHIN_S
             )
-            for each in spread.channels:
+            for each in service.channels:
                 found = plan_pb2_grpc.PlanServiceStub(each).GetPlan(
                     plan_pb2.GetPlanRequest(plan_id=made.plan_id), timeout=WITHIN_S
                 )
@@ -210,10 +212,12 @@ def test_a_plan_is_with_its_owner_and_its_name_is_taken_everywhere(spread: Sprea
         assert len(listed.plans) == 2 * (door + 1)
 
 
-def test_decisions_of_all_partitions_are_one_list_and_each_is_explained(spread: Spread) -> None:
-    publish(spread.channels[0], range(300))
+def test_decisions_of_all_are_one_list_and_each_is_explained(
+    service: Partitioned,
+) -> None:
+    publish(service.channels[0], range(300))
     lists = []
-    for channel in spread.channels:
+    for channel in service.channels:
         stub = decision_pb2_grpc.DecisionServiceStub(channel)
         found, token = [], ""
         while True:
@@ -234,12 +238,12 @@ def test_decisions_of_all_partitions_are_one_list_and_each_is_explained(spread: 
     assert lists[0] == lists[1]
 
 
-def test_a_rule_that_reaches_over_keys_is_refused_and_named(spread: Spread) -> None:
+def test_a_rule_that_reaches_over_keys_is_refused_and_named(service: Partitioned) -> None:
     document = RULES.replace("plan: {}", "plan: {of: r.source}").replace(
         "watch: {r: {feed: sensor.reading}}", "watch: {r: {feed: sensor.reading, key: event.id}}"
     )
     with pytest.raises(grpc.RpcError) as refused:
-        rule_pb2_grpc.RuleServiceStub(spread.channels[1]).ApplyRules(
+        rule_pb2_grpc.RuleServiceStub(service.channels[1]).ApplyRules(
             rule_pb2.ApplyRulesRequest(document=document), timeout=WITHIN_S
         )
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -248,10 +252,10 @@ def test_a_rule_that_reaches_over_keys_is_refused_and_named(spread: Spread) -> N
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_another_number_of_partitions_is_refused(spread: Spread, count: int) -> None:
-    folder = spread.folder / f"other-{count}"
+def test_another_number_of_partitions_is_refused(service: Partitioned, count: int) -> None:
+    folder = service.folder / f"other-{count}"
     folder.mkdir()
-    server = SharingServer(folder, *spread.arguments, f"--feeds-partitions={count}")
+    server = SharingServer(folder, *service.arguments, f"--feeds-partitions={count}")
     with pytest.raises(AssertionError), server:
         pass
     assert "have 2 partitions, not" in server.log()
@@ -270,14 +274,14 @@ def test_another_number_of_partitions_is_refused(spread: Spread, count: int) -> 
     ],
 )  # fmt: skip
 def test_a_platform_is_of_one_partition(
-    spread: Spread, partition: int | None, code: grpc.StatusCode | None, said: str
+    service: Partitioned, partition: int | None, code: grpc.StatusCode | None, said: str
 ) -> None:
     hello = platform_pb2.Hello(
         platform=f"p-{partition}", incarnation="1", capacity=1, partition=partition,
         wanted=[platform_pb2.Wanted(application="sensor")],
     )  # fmt: skip
     hello.ttl.seconds = 60
-    stream = platform_pb2_grpc.PlatformServiceStub(spread.channels[0]).Connect(
+    stream = platform_pb2_grpc.PlatformServiceStub(service.channels[0]).Connect(
         iter([platform_pb2.ConnectRequest(hello=hello)]), timeout=WITHIN_S
     )
     if code is None:
