@@ -21,7 +21,7 @@ from data_sharing.api.merged_pages import merged, pages_asked_for
 from data_sharing.api.other_partitions import OtherPartitions, failure_of
 from data_sharing.api.partition_methods import PACKAGE, Method
 from data_sharing.replication.partition_map import OtherPartition
-from homeport.api.datasharing.v1 import feed_pb2, plan_pb2
+from homeport.api.datasharing.v1 import feed_pb2, plan_pb2, rule_pb2
 
 MARK, ALONE, RELAYED = "homeport-partition", "alone", "relayed"
 MADE = "homeport-made-id"
@@ -101,8 +101,7 @@ class PartitionedCall:
             except ServiceError as error:
                 failed.append(f"in {partition}: {error.message}")
             else:
-                if hasattr(answer, "unparked"):
-                    answer.unparked += other.unparked
+                _note(answer, other, partition)
         if failed:
             done = self._map.count - len(failed)
             raise Unavailable(
@@ -181,6 +180,22 @@ class PartitionedCall:
 
     def _rest(self) -> list[int]:
         return [one for one in range(self._map.count) if one != self._map.number]
+
+
+def _note(answer: Any, other: Any, partition: int) -> None:
+    """What is another one in that partition: counts add up, and versions that differ are said."""
+    if hasattr(answer, "unparked"):
+        answer.unparked += other.unparked
+    if not isinstance(answer, rule_pb2.ApplyRulesResponse):
+        return
+    there = {one.rule_id: one.version for one in other.rules}
+    for one in answer.rules:
+        if there.get(one.rule_id) != one.version:
+            answer.warnings.append(
+                f"rules.{one.rule_id}: is version {one.version} in partition 0 and "
+                f"{there.get(one.rule_id)} in {partition}, of the same content now: one had "
+                "missed an earlier document"
+            )
 
 
 def _is_trial(request: Any) -> bool:

@@ -292,3 +292,16 @@ def test_a_platform_is_of_one_partition(
         next(stream)
     assert refused.value.code() is code
     assert said in refused.value.details()
+
+
+def test_versions_that_differ_are_said(service: Partitioned) -> None:
+    """As where one partition had missed a document."""
+    missed = rule_pb2.ApplyRulesRequest(document=RULES.replace("50.0", "51.0"))
+    rule_pb2_grpc.RuleServiceStub(service.channels[1]).ApplyRules(
+        missed, timeout=WITHIN_S, metadata=[("homeport-partition", "alone")]
+    )
+    applied = rule_pb2_grpc.RuleServiceStub(service.channels[0]).ApplyRules(
+        rule_pb2.ApplyRulesRequest(document=RULES.replace("50.0", "52.0")), timeout=WITHIN_S
+    )
+    (warning,) = [one for one in applied.warnings if "is version" in one]
+    assert warning.startswith("rules.shift: is version 2 in partition 0 and 3 in 1")
