@@ -80,6 +80,11 @@ REMOVING = (
     "tenants.released",  # some of its clients were released
     "tenants.emptied",  # it has none, and still stands
 )
+COUNTING = (
+    "quotas.page",  # some of the clients from before are counted
+    "quotas.counted",  # all are, and nothing is written
+    "quotas.added",  # they are in the count, and the bound is in force
+)
 CLAIMING = (
     "claim.commit.before",  # all is decided, and the claim is nobody's yet
     "claim.commit.after",  # it is, and the caller has no answer
@@ -147,7 +152,7 @@ def armed(setting: str) -> Callable[[str], None]:
     for a label that is nowhere, because a test that arms it would test nothing."""
     label, _, count = setting.partition(":")
     known = (
-        *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING,
+        *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *COUNTING, *AUDITING, *CLAIMING,
         *CHECKING_DOMAINS, *NUMBERING, *IMPORTING, *ANSWERING, *LINKING, *DELIVERING, *INVITING,
         *REPLICATING, *TAKING_OVER, *KEEPING_SNAPSHOTS,
     )  # fmt: skip

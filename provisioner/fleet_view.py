@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from control_plane import keys
+from control_plane import keys, quota_keys
 from control_plane.errors import NotFound
 from control_plane.fleet.lifecycle import LEAVING, TAKING, LifecycleRecord, State, unwritten
 from control_plane.fleet.records import (
@@ -61,13 +61,15 @@ class FleetView:
         self.default_tenant = replace(
             DEFAULT_TENANT, ticket_ttl_s=min(DEFAULT_TENANT.ticket_ttl_s, longest_ticket_s)
         )
+        # Quotas of clients that stand, by tenant: one mapping, as of the tenants' revision.
+        self.counted_clients: dict[bytes, str] = {}
         self._subscribers: list[Callable[[PlacementFleet], None]] = []
         self._dirty = False
         kept: Any = {"clock": clock, "keeps_pairs": True}
         self._units = Replica(store, keys.UNITS, decode_unit, self._changed, **kept)
         self._live = Replica(store, keys.LIVE, decode_status, self._live_changed, **kept)
         self._agents = Replica(store, keys.AGENTS, decode_agent, self._changed, **kept)
-        self._tenants = Replica(store, keys.TENANTS, decode_bounded, self._changed, **kept)
+        self._tenants = Replica(store, keys.TENANTS, decode_bounded, self._tenant_changed, **kept)
         self._lifecycle = Replica(store, keys.LIFECYCLE, decode_lifecycle, self._changed, **kept)
         self.replicas: tuple[Replica[Any], ...] = (
             self._units, self._live, self._agents, self._tenants, self._lifecycle,
@@ -206,6 +208,14 @@ class FleetView:
         """Has placement go by these latencies from the next snapshot on."""
         self._latencies = latencies
         self._changed("", None)
+
+    def _tenant_changed(self, tenant_id: str, tenant: TenantSpec | None) -> None:
+        quota = tenant.clients if tenant is not None else None
+        if quota is not None:
+            self.counted_clients[tenant_id.encode()] = quota_keys.client_quota(tenant_id, quota.id)
+        else:
+            self.counted_clients.pop(tenant_id.encode(), None)
+        self._changed(tenant_id, tenant)
 
     def _live_changed(self, unit_id: str, status: UnitStatus | None) -> None:
         serving = status is not None and status.health is UnitHealth.SERVING

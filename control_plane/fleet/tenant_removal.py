@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from control_plane import faultpoints, keys
+from control_plane import faultpoints, keys, quota_keys
 from control_plane.errors import Conflict, NotFound, Refused
 from control_plane.fleet.raised_fence import raise_fence
 from control_plane.fleet.records import decode_tenant, encode_tenant
@@ -166,6 +166,7 @@ class TenantRemover:
                     _all(keys.policy_version(tenant_id, 0, prefix=True)),
                     _all(keys.POLICY_PINS + f"{tenant_id}/".encode()),
                     Delete(keys.POLICY_PIN_COUNTS + tenant_id.encode()),
+                    *map(_all, quota_keys.of_client_quotas(tenant_id)),
                     # Nor do names: all accounts are gone.
                     _all(keys.handle_claim(tenant_id, "")),
                     _all(keys.identifiers_of(tenant_id)),

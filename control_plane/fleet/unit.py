@@ -129,6 +129,19 @@ class TenantQuota:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientQuota:
+    """How many clients a tenant may have at once. While it stands every transaction that makes a
+    client of the tenant, or releases one, counts it (docs/ledger.md). Those from before are counted
+    once; until that is done nothing is bounded."""
+
+    id: str  # new each time clients begin to be counted
+    most: int  # clients; 0: counted, and not bounded
+    counted: bool = False  # whether those from before are in the count
+    excess: bool = False  # whether there may be more than `most` when the bound comes into force
+    by: str = ""  # the session of the server that counts those from before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSpec:
     """An organisation and how its clients are treated."""
 
@@ -143,6 +156,7 @@ class TenantSpec:
     enrolment: tuple[EnrolmentMethod, ...] = ()  # any of these; empty: DEFAULT_METHODS
     issuers: tuple[TrustedIssuer, ...] = ()
     quotas: tuple[TenantQuota, ...] = ()  # each quota once for each it is counted by
+    clients: ClientQuota | None = None  # how many it may have; None: they are not counted
     removal: TenantRemoval | None = None
 
     @property

@@ -145,15 +145,19 @@ class Quotas(Collector):
                 raise self._refusal(quota, Counted.TENANT, tenant, wait_s)
 
     def _refusal(self, quota: Quota, counted: Counted, tenant: str, wait_s: float) -> QuotaExceeded:
+        self.count_refusal(quota.value, counted.value, tenant)
+        return QuotaExceeded(quota, counted, wait_s)
+
+    def count_refusal(self, quota: str, counted: str, tenant: str) -> None:
+        """Somebody was refused by a quota, this one's or one that another part holds."""
         told = tenant
         if tenant not in self._tenants_told:
             if len(self._tenants_told) < MOST_TENANTS_TOLD:
                 self._tenants_told.add(tenant)
             else:
                 told = "other"
-        key = (quota.value, counted.value, told)
+        key = (quota, counted, told)
         self.refused[key] = self.refused.get(key, 0) + 1
-        return QuotaExceeded(quota, counted, wait_s)
 
     def collect(self) -> Iterator[Metric]:
         """For Prometheus, when somebody scrapes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from math import inf
 
+from control_plane.errors import ServiceError
 from control_plane.serving.status import duration
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.applied_policies.followed import FollowedPolicies
@@ -39,10 +40,12 @@ async def explained(
     *,
     with_rules: bool,
     latencies: LatencyKeeper | None = None,
+    no_place: ServiceError | None = None,
 ) -> pb.ExplainPlacementResponse:
     """The answer, without what the client has now. client_key: as `with_attributes` has it.
     with_rules: whether the caller may see the policy's rules, and what of other clients is known of
-    latencies; said: by its hook, None: it has none; waits_since_ms: for room, 0: it begins now.
+    latencies; said: by its hook, None: it has none; waits_since_ms: for room, 0: it begins now;
+    no_place: why its tenant may have no further client, None: it may.
     Raises TimeoutError."""
     client_id = client_of(client_key)
     response = explanation_to_proto(location, how, explanation)
@@ -63,7 +66,10 @@ async def explained(
     if pin is not None:
         response.pin.CopyFrom(pin_to_proto(pin))
     best = explanation.units[0] if explanation.rule else None
-    if best is None:
+    if no_place is not None:
+        response.quota_reason = str(no_place)
+        response.sentence = sentence_of(client_id, "", response.quota_reason, policy)
+    elif best is None:
         response.sentence = sentence_of(client_id, "", explanation.refusal, policy)
     else:
         response.sentence = sentence_of(client_id, best.id, best.reason, policy)

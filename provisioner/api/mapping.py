@@ -258,7 +258,7 @@ _TENANT_FIELDS = {
     "ticket_algorithm": "ticket_algorithm", "ticket_ttl": "ticket_ttl_s",
     "default_position": "default_position", "hold_ttl": "hold_s", "reprovision": "reprovision",
     "return_home": "return_home", "enrolment": "enrolment", "issuers": "issuers",
-    "quotas": "quotas", "failover": "failover",
+    "quotas": "quotas", "failover": "failover", "max_clients": "clients",
 }  # fmt: skip
 
 
@@ -330,8 +330,11 @@ def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:
     )
 
 
-def tenant_to_proto(tenant: TenantSpec, held: Iterable[InForce] = ()) -> tenancy_pb2.Tenant:
-    """A TenantSpec for the wire. held: of its quotas, what is in force here."""
+def tenant_to_proto(
+    tenant: TenantSpec, held: Iterable[InForce] = (), use: tenancy_pb2.ClientUse | None = None
+) -> tenancy_pb2.Tenant:
+    """A TenantSpec for the wire. held: of its quotas, what is in force here; use: how many clients
+    it has, None: that is not known."""
     eddsa = tenant.ticket_algorithm == "EdDSA"
     return tenancy_pb2.Tenant(
         tenant=tenant.id,
@@ -350,6 +353,8 @@ def tenant_to_proto(tenant: TenantSpec, held: Iterable[InForce] = ()) -> tenancy
         issuers=issuers_to_proto(tenant.issuers),
         quotas=quotas_to_proto(tenant.quotas),
         quotas_in_force=in_force_to_proto(held),
+        max_clients=tenant.clients.most if tenant.clients is not None else 0,
+        client_use=use,
         removing=tenant.removal is not None,
     )
 

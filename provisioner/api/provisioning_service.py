@@ -384,6 +384,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         response = await explained(
             tenant.id, key, location, how, explanation, self._policies, said, wait.since_ms,
             with_rules=proof.sees_rules, latencies=self._latencies,
+            no_place=None if record or stale else self._provisioner.placer.why_no_place(key),
         )  # fmt: skip
         if stale:
             response.stale = True

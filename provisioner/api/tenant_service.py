@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from grpc import aio
@@ -25,7 +26,9 @@ from homeport.api.tenancy.v1 import tenancy_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.callers import Callers
 from provisioner.api.enrolment_mapping import check_keys, given_attributes
+from provisioner.api.tenant_bounds import TenantBounds
 from provisioner.fleet_view import FleetView
+from provisioner.ledger.client_use import ClientUse
 
 NAME = "homeport.api.tenancy.v1.TenantService"
 BOOTSTRAP_TTL_S = 86_400.0
@@ -44,6 +47,7 @@ class TenantService(pb_grpc.TenantServiceServicer):
         groups: EnrolmentGroups,
         bootstrap: BootstrapTokens | None,
         quotas: Quotas,
+        bounds: TenantBounds,
         callers: Callers,
     ) -> None:
         """bootstrap None: assignments are spread over several clusters, and there are none."""
@@ -55,6 +59,7 @@ class TenantService(pb_grpc.TenantServiceServicer):
         self._groups = groups
         self._bootstrap = bootstrap
         self._quotas = quotas
+        self._bounds = bounds
         self._callers = callers
 
     def service(self) -> Service:
@@ -78,6 +83,7 @@ class TenantService(pb_grpc.TenantServiceServicer):
             )
         fields = mapping.tenant_fields(request.update_mask)
         of_one = self._callers.of_context(context).tenant
+        change = self._bounds.change(request, may_raise=not of_one)
 
         def check(before: TenantSpec | None, after: TenantSpec) -> None:
             if of_one:
@@ -87,18 +93,28 @@ class TenantService(pb_grpc.TenantServiceServicer):
                     self._quotas.in_force_anywhere(after.id, after.quotas),
                 )
 
-        applied, revision = await self._registry.apply(tenant, fields, check=check)
+        if change is None:
+            applied, revision = await self._registry.apply(tenant, fields, check=check)
+        else:
+            applied, revision = await self._registry.apply(
+                tenant, fields, check=check, change=change
+            )
         await self._fleet_view.wait_for_tenants(revision)
-        return self._to_proto(applied)
+        if change is not None:
+            applied = await self._bounds.in_force(applied)
+        return await self._to_proto(applied)
 
     async def GetTenant(
         self, request: pb.GetTenantRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Tenant:
         name = check_slug(request.tenant, "tenant")
-        return self._to_proto(self._fleet_view.tenant_or_raise(name))
+        return await self._to_proto(self._fleet_view.tenant_or_raise(name))
 
-    def _to_proto(self, tenant: TenantSpec) -> pb.Tenant:
-        return mapping.tenant_to_proto(tenant, self._quotas.in_force(tenant.id, tenant.quotas))
+    async def _to_proto(
+        self, tenant: TenantSpec, uses: Mapping[str, ClientUse] | None = None
+    ) -> pb.Tenant:
+        held = self._quotas.in_force(tenant.id, tenant.quotas)
+        return mapping.tenant_to_proto(tenant, held, await self._bounds.use(tenant, uses))
 
     async def RemoveTenant(
         self, request: pb.RemoveTenantRequest, context: aio.ServicerContext[Any, Any]
@@ -118,8 +134,9 @@ class TenantService(pb_grpc.TenantServiceServicer):
     ) -> pb.ListTenantsResponse:
         default = self._fleet_view.default_tenant
         tenants = {default.id: default, **self._fleet_view.tenants}
+        uses = await self._bounds.uses()
         return pb.ListTenantsResponse(
-            tenants=[self._to_proto(tenants[name]) for name in sorted(tenants)]
+            tenants=[await self._to_proto(tenants[name], uses) for name in sorted(tenants)]
         )
 
     async def GetJwks(

@@ -5,7 +5,8 @@ and taken, keys signed tickets. None of that is known any more, so a restored re
 whatever it was:
 
     assignments   at an epoch above every one that the client can have been given since
-    capacity      the clients that are there are settled, and nobody holds a grant
+    capacity      the clients that are there are settled, and nobody holds a grant; of quotas of
+                  clients, too
     ticket keys   new ones; tickets of before are refused, and so cannot let a client into a unit
                   that a later assignment of it, or of another client, does not know of
     holds         gone: whoever held a place may have been admitted since, and keeps it
@@ -20,7 +21,7 @@ from dataclasses import replace
 
 import msgspec
 
-from control_plane import keys
+from control_plane import keys, quota_keys
 from control_plane.fleet.capacity import decode_capacity, encode_capacity
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.store.damaged import UNREADABLE, name_in
@@ -75,6 +76,7 @@ class ClientCount:
 
     def __init__(self, usage: Iterable[tuple[bytes, bytes]]) -> None:
         self._counted: Counter[str] = Counter()
+        self._of_tenants: Counter[str] = Counter()
         self._handed_out: Counter[str] = Counter()
         self._unknown = 0
         for key, value in usage:
@@ -82,15 +84,19 @@ class ClientCount:
             with suppress(ValueError):
                 self._handed_out[unit] += int(value)
 
-    def add(self, value: bytes | None) -> None:
-        """One restored assignment; None: it is damaged."""
+    def add(self, key: bytes, value: bytes | None) -> None:
+        """One restored assignment; value None: it is damaged."""
+        self._of_tenants[keys.tenant_in(key).decode(errors="replace")] += 1
         if value is None:
             self._unknown += 1
         else:
             self._counted[msgspec.json.decode(value)["unit"]] += 1
 
     def at(self, unit: str, capacity: bytes) -> int:
-        """Clients of a unit, by its capacity record as it was."""
+        """Clients of a unit, or of the tenant whose quota it is, by its capacity record as it
+        was."""
+        if unit.startswith(quota_keys.CLIENT_QUOTA):
+            return self._of_tenants[quota_keys.tenant_of_quota(unit)]
         counted = self._counted[unit]
         if not self._unknown:
             return counted

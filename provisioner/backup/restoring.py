@@ -155,7 +155,7 @@ def _written(backup: BackupFile, now_ms: int, done: Restored) -> Iterator[Create
         made: bytes | None = value
         if key.startswith(keys.ASSIGNMENTS):
             made = raised_assignment(value, now_ms=now_ms)
-            count.add(made)  # assignments come before capacity
+            count.add(key, made)  # assignments come before capacity
             done.clients += 1
         elif key.startswith(keys.CAPACITY):
             unit = name_in(key, keys.CAPACITY)

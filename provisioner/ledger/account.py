@@ -19,7 +19,9 @@ NO_CAPACITY = CapacityRecord(capacity=0, open=False)
 class Account:
     """Mutable; owned by one event loop. Slots are clients."""
 
-    unit: str
+    unit: str  # or the quota of a tenant (quota_keys.client_quota)
+    queue_name: str = ""  # behind our id where each commit queue has an account of its own
+    most_block: int = 1 << 62  # slots asked for at once, unless more are wanted
     queue: int = 0  # which commit queue writes its usage; never changes
     index: int = -1  # place in the fleet snapshot; -1: not in it
     record: CapacityRecord = NO_CAPACITY  # the newest seen
@@ -40,7 +42,7 @@ class Account:
         if revision > self.record_revision:
             self.record = record
             self.record_revision = revision
-            self.grant = record.grants.get(me, 0)
+            self.grant = record.grants.get(me + self.queue_name, 0)
 
     @property
     def room(self) -> int:
@@ -71,13 +73,13 @@ class Account:
         return min(1.0, max(0.0, held / record.capacity))
 
 
-def block_size(free: int, wanted: int) -> int:
-    """How many slots to ask for: what is wanted now, or an eighth of what is free where that
-    is more; never more than is free, and at least one while any is.
+def block_size(free: int, wanted: int, most: int = 1 << 62) -> int:
+    """How many slots to ask for: what is wanted now, or an eighth of what is free, `most` at most,
+    where that is more; never more than is free, and at least one while any is.
 
     The eighth keeps the store out of the way while there is plenty and shrinks with what is
     left, so that the last slots do not end up with whoever asked first.
     """
     if free <= 0:
         return 0
-    return min(free, max(wanted, free // 8, 1))
+    return min(free, max(wanted, min(free // 8, most), 1))

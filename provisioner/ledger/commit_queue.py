@@ -36,6 +36,7 @@ from provisioner.ledger.batch import Batch, gather, touches
 from provisioner.ledger.commit_rules import CommitRules, WriteRoute
 from provisioner.ledger.commit_span import begin_commit, end_commit
 from provisioner.ledger.operations import Claim, Operation, Release, tell, tenant_of
+from provisioner.ledger.quota_accounts import QuotaAccounts
 from provisioner.ledger.retransmit_timer import RetransmitTimer
 from provisioner.ledger.session import Session
 
@@ -80,6 +81,7 @@ class CommitQueue:
             session, rules.read_accounts, touched=touched, while_away=self.drop_expired
         )
         self.tracer: Tracer | None = None  # of transactions; None: nothing is traced
+        self.quotas: QuotaAccounts | None = None  # of clients; None: there are none here
         self.transactions = 0
         self.conflicts = 0
         self.under_way = 0  # transactions
@@ -126,8 +128,8 @@ class CommitQueue:
     def _gather(self) -> Batch:
         """The next batch; answers those who waited too long, and reroutes those whose unit
         has no room left, or who were decided by a policy that was replaced."""
-        rules = self._rules
-        batch = gather(self._waiting, self._clock(), rules.fixed_compares, rules.refusal)
+        rules, quotas = self._rules, self.quotas
+        batch = gather(self._waiting, self._clock(), rules.fixed_compares, rules.refusal, quotas)
         for operation in batch.expired:
             self._fail(operation, Unavailable("the store was too slow; try again"))
         for operation, error in batch.refused:
@@ -135,6 +137,10 @@ class CommitQueue:
         for claim in batch.rerouted:
             self._release_reservation(claim)
             tell(self._reroute, claim)
+        if quotas is not None:
+            for claim, account in batch.unplaced:
+                self._release_reservation(claim)
+                tell(quotas.wait, claim, account)
         return batch
 
     async def _commit_or_fail(self, batch: Batch) -> None:
@@ -165,7 +171,7 @@ class CommitQueue:
             [
                 (
                     account,
-                    keys.usage(account.unit, me),
+                    keys.usage(account.unit, me + account.queue_name),
                     fence_key(account.unit),
                     changes[account.unit][0] - changes[account.unit][1],
                     changes[account.unit][0] > 0,
@@ -205,8 +211,11 @@ class CommitQueue:
                 claims, releases = changes[account.unit]
                 account.usage += claims - releases
                 account.usage_revision = result.revision
-                account.in_flight -= claims
-                tell(self._touched, account)
+                if account.unit not in batch.quotas:
+                    account.in_flight -= claims
+                    tell(self._touched, account)
+                elif self.quotas is not None:
+                    tell(self.quotas.used, account)
             return
         self.conflicts += 1
         if compares and rules.outdated(compares, result):

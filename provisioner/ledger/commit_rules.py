@@ -110,8 +110,7 @@ class StoreCommitRules:
 
     async def read_accounts(self, accounts: Sequence[Account]) -> bool:
         session = self._session
-        units = [account.unit for account in accounts]
-        read = transactions.read_accounts(session.key, session.id, units)
+        read = transactions.read_accounts(session.key, session.id, accounts)
         result = await self._store.commit(read)
         if not transactions.session_stands(result, session.revision):
             return False

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.histogram import Histogram
 from control_plane.store.replica import Replica
@@ -73,6 +74,10 @@ class Ledger(Protocol):
 
     def look_up(self, lookup: Lookup) -> None:
         """Exactly one of its outcomes will be called."""
+        ...
+
+    def why_no_place(self, assignment_key: bytes) -> ServiceError | None:
+        """Why the tenant of this key may have no further client as things stand; None: it may."""
         ...
 
     def request_slots(self, unit_ids: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-from control_plane import faultpoints, keys
+from control_plane import faultpoints, keys, quota_keys
 from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import decode_capacity
 from control_plane.store.damaged import UNREADABLE, DamagedKeys
@@ -62,7 +62,7 @@ async def _reclaim_unit(
     # Those of a cluster have their sessions there; see ledger.sharded.reclaim.
     holders = {who for who in {*record.grants, *usages} if not keys.cluster_of(who)}
     reclaimed = 0
-    for expired in sorted(holders.difference(living)):
+    for expired in sorted(who for who in holders if quota_keys.session_of(who) not in living):
         usage = usages.get(expired)
         count = int(usage.value) if usage else 0
         txn = transactions.reclaim_expired(

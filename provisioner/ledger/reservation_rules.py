@@ -53,7 +53,7 @@ class StoreReservationRules:
 
     def take_grant(self, account: Account, slots: int) -> tuple[CapacityRecord, Txn]:
         session = self._session
-        record = account.record.with_grant(session.id, slots)
+        record = account.record.with_grant(session.id + account.queue_name, slots)
         return record, transactions.take_grant(session.compare, session.id, account, slots)
 
     async def return_idle_slots(self, account: Account, keep: int) -> bool:
@@ -64,7 +64,8 @@ class StoreReservationRules:
             return False  # never so in the store: what we know is older
         reserved = max(0, account.in_flight)
         kept = min(max(keep, reserved), max(0, account.grant - account.usage))
-        record = account.record.settle(me, usage=account.usage, keep=kept)
+        holder = me + account.queue_name
+        record = account.record.settle(holder, usage=account.usage, keep=kept)
         txn = transactions.return_slots(session.compare, me, account, kept)
         faultpoints.passing("ledger.return.before")
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from control_plane import faultpoints, keys
 from control_plane.errors import ServiceError, Unavailable
@@ -19,7 +19,7 @@ from control_plane.store.port import OutcomeUnknown, Put, Store, Txn
 from control_plane.turns import Turns
 from provisioner.ledger.account import Account, block_size
 from provisioner.ledger.commit_queue import CommitQueue
-from provisioner.ledger.operations import Claim, tell, tenant_of
+from provisioner.ledger.operations import Claim, Operation, tell, tenant_of
 from provisioner.ledger.reservation_rules import ReservationRules
 from provisioner.ledger.session import Session
 
@@ -29,14 +29,15 @@ NOTICE_S = 0.5  # how often one provisioner may write a starvation notice for a 
 ATTEMPTS = 20  # compare-and-swaps on one record before the claims go elsewhere
 
 T = TypeVar("T")
+WaitingT = TypeVar("WaitingT", bound=Operation)
 
 
-class Reservations:
+class Reservations(Generic[WaitingT]):
     """Owns the claims that wait for a grant.
 
     store: where the capacity records are. queue_of: the queue that writes a unit's usage.
     spawn: runs a coroutine as a task of the ledger's group, False where that is not at work.
-    reroute, touched: as for CommitQueue.
+    hand_on: takes one for which there is a slot. reroute, touched: as for CommitQueue.
     """
 
     def __init__(
@@ -48,7 +49,8 @@ class Reservations:
         clock: Callable[[], float],
         queue_of: Callable[[Account], CommitQueue],
         spawn: Callable[[Coroutine[Any, Any, None]], bool],
-        reroute: Callable[[Claim], None],
+        hand_on: Callable[[WaitingT], None],
+        reroute: Callable[[WaitingT], None],
         touched: Callable[[Account], None],
     ) -> None:
         self._store = store
@@ -57,9 +59,10 @@ class Reservations:
         self._clock = clock
         self._queue_of = queue_of
         self._spawn = spawn
+        self._hand_on = hand_on
         self._reroute = reroute
         self._touched = touched
-        self._waiting: dict[str, Turns[Claim]] = {}
+        self._waiting: dict[str, Turns[WaitingT]] = {}
         self._requesting: set[str] = set()
         self._returning: dict[str, asyncio.Future[None]] = {}
         self._noticed_at: dict[str, float] = {}
@@ -67,7 +70,7 @@ class Reservations:
 
     # -- getting slots -----------------------------------------------------------------
 
-    def wait_for_slot(self, claim: Claim) -> None:
+    def wait_for_slot(self, claim: WaitingT) -> None:
         """Queues a claim until a grant arrives, or reroutes it when none is to be had."""
         account = claim.account
         waiting = self._waiting.get(account.unit)
@@ -121,7 +124,7 @@ class Reservations:
             await self._register(account)
         for _ in range(ATTEMPTS):
             wanted = account.waiting - account.room
-            slots = block_size(account.record.free, wanted)
+            slots = block_size(account.record.free, wanted, account.most_block)
             if slots <= 0 or not account.record.open:
                 return
             me = session.id
@@ -150,16 +153,13 @@ class Reservations:
             account.accept_record(decode_capacity(found.value), found.mod_revision, me)
 
     def _hand_out(self, account: Account) -> None:
-        """Reserves the room there is for those who wait; reroutes the rest when none is free."""
+        """Hands on those who wait for whom there is room; reroutes the rest when none is free."""
         waiting = self._waiting.get(account.unit)
         if not waiting:
             return
-        queue, now = self._queue_of(account), self._clock()
-        while waiting and account.room > 0:
-            claim = waiting.popleft()
+        for _ in range(min(len(waiting), account.room)):
             account.waiting -= 1
-            reserve(claim, now)
-            queue.submit(claim)
+            self._hand_on(waiting.popleft())
         if waiting and (account.record.free <= 0 or not account.adopted):
             turned_away = list(waiting)
             waiting.clear()
@@ -235,19 +235,17 @@ class Reservations:
         if others <= 0 or now - self._noticed_at.get(account.unit, -NOTICE_S) < NOTICE_S:
             return
         self._noticed_at[account.unit] = now
-        self._spawn(self._write_notice(account.unit))
+        self._spawn(self._write_notice(account.unit, self._session.id + account.queue_name))
 
-    async def _write_notice(self, unit: str) -> None:
+    async def _write_notice(self, unit: str, holder: str) -> None:
         try:
-            await self._store.commit(
-                Txn(then=[Put(keys.starving(unit), self._session.id.encode())])
-            )
+            await self._store.commit(Txn(then=[Put(keys.starving(unit), holder.encode())]))
         except ServiceError:
             return  # whoever is turned away next writes the next one
 
-    def answer_notice(self, account: Account, provisioner: str) -> None:
-        """Another provisioner starves: it gets what we can spare."""
-        if provisioner == self._session.id or not account.idle:
+    def answer_notice(self, account: Account, holder: str) -> None:
+        """Another holder of grants starves: it gets what we can spare."""
+        if holder == self._session.id + account.queue_name or not account.idle:
             return
         busy = self._clock() - account.last_reserved_at < BUSY_S
         self.return_idle_slots(account, keep=account.idle // 2 if busy else 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from control_plane.store.port import Store
 from control_plane.supervision import Supervisor
@@ -24,9 +24,10 @@ def single_store_ledger(
     session_ttl_s: int = 5,
     queues: int = COMMIT_QUEUES,
     fences: Fences = NO_FENCES,
+    counted: Mapping[bytes, str] | None = None,
 ) -> StoreLedger:
     """Not started. clock, jitter, supervisor, queues: as StoreLedger. new_id: provisioner ids that
-    were never used before. fences: as StoreCommitRules."""
+    were never used before. fences: as StoreCommitRules. counted: as StoreLedger."""
     session = Session(store, ttl_s=session_ttl_s, new_id=new_id, alone=True)
     rules = LedgerRules(
         control=store,
@@ -36,5 +37,12 @@ def single_store_ledger(
         reclaim=lambda damaged: reclaim_expired_sessions(store, damaged),
     )
     return StoreLedger(
-        store, session, rules, clock=clock, jitter=jitter, supervisor=supervisor, queues=queues
+        store,
+        session,
+        rules,
+        clock=clock,
+        jitter=jitter,
+        supervisor=supervisor,
+        queues=queues,
+        counted=counted,
     )

@@ -10,11 +10,11 @@ given to it as rules: `single_store` has those for everything in one store,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from control_plane import keys
+from control_plane import keys, quota_keys
 from control_plane.errors import Refused, ServiceError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.damaged import DamagedKeys
@@ -23,6 +23,7 @@ from control_plane.store.replica import Replica
 from control_plane.supervision import Supervisor
 from control_plane.tracing.tracer import Tracer
 from provisioner.ledger.account import NO_CAPACITY, Account
+from provisioner.ledger.client_quotas import QueueQuotas
 from provisioner.ledger.commit_queue import CommitQueue
 from provisioner.ledger.commit_rules import CommitRules
 from provisioner.ledger.operations import Claim, Lookup, Release
@@ -61,7 +62,7 @@ class StoreLedger:
     once. supervisor: of the tasks of `run`, which ends the process where the session may not
     begin anew. queues: how many commit queues; a ledger for moves has one. resubmit: takes a
     claim that has chosen another unit, if not `submit`. touched: called whenever an account's
-    room may have changed.
+    room may have changed. counted: quotas of clients, as QueueQuotas; None: there are none here.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class StoreLedger:
         queues: int = COMMIT_QUEUES,
         resubmit: Callable[[Claim], None] | None = None,
         touched: Callable[[Account], None] | None = None,
+        counted: Mapping[bytes, str] | None = None,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -100,23 +102,40 @@ class StoreLedger:
             )
             for _ in range(queues)
         ]
-        self.reservations = Reservations(
+        self.reservations: Reservations[Claim] = Reservations(
             rules.control,
             session,
             rules.reservations,
             clock=clock,
             queue_of=self._queue_of,
             spawn=self._spawn,
+            hand_on=self._reserve_and_submit,
             reroute=self._reroute,
             touched=self._touch,
         )
+        self.client_quotas: list[QueueQuotas] = []
+        for number, queue in enumerate(self.queues):
+            if counted is None:
+                continue
+            queue.quotas = quotas = QueueQuotas(
+                rules.control,
+                session,
+                rules.reservations,
+                queue,
+                number=number,
+                counted=counted,  # it may be empty yet
+                submit=self.submit,
+                clock=clock,
+                spawn=self._spawn,
+            )
+            self.client_quotas.append(quotas)
         self.reader = Reader(store, rules.lookups, clock=clock)
         self.reclaimer = Reclaimer(rules.reclaim, jitter=jitter)
         self.capacity = Replica(
             rules.control, keys.CAPACITY, _seen_capacity, self._capacity_changed, keeps_pairs=True
         )
         self._sessions = Replica(store, keys.SESSIONS, _as_is, self._session_changed)
-        self._notices = Replica(rules.control, keys.STARVING, _as_is, self._notice_changed)
+        self._notices = Replica(rules.control, keys.STARVING, _notice, self._notice_changed)
         self._replicas: tuple[Replica[Any], ...] = (self.capacity, self._sessions, self._notices)
         self._group: asyncio.TaskGroup | None = None
 
@@ -140,6 +159,10 @@ class StoreLedger:
 
     def look_up(self, lookup: Lookup) -> None:
         self.reader.look_up(lookup)
+
+    def why_no_place(self, assignment_key: bytes) -> ServiceError | None:
+        reached = [one.why_no_place(assignment_key) for one in self.client_quotas]
+        return reached[0] if reached and all(reached) else None
 
     def request_slots(self, unit_ids: Sequence[str]) -> None:
         for unit in unit_ids:
@@ -208,11 +231,11 @@ class StoreLedger:
 
     async def return_idle_slots(self, *, timeout_s: float) -> None:
         held = [a for a in self.accounts.values() if a.grant or a.usage]
-        if held:
-            await asyncio.wait(
-                [self.reservations.return_idle_slots(account, keep=0) for account in held],
-                timeout=timeout_s,
-            )
+        returning = [self.reservations.return_idle_slots(account, keep=0) for account in held]
+        for quotas in self.client_quotas:
+            returning += [quotas.return_idle_slots(account) for account in quotas.held()]
+        if returning:
+            await asyncio.wait(returning, timeout=timeout_s)
 
     async def close(self) -> None:
         await self.session.close()
@@ -263,6 +286,10 @@ class StoreLedger:
         self._group.create_task(self._supervisor.attempt("ledger reservation", work))
         return True
 
+    def _reserve_and_submit(self, claim: Claim) -> None:
+        reserve(claim, self._clock())
+        self._queue_of(claim.account).submit(claim)
+
     def _reroute(self, claim: Claim) -> None:
         """The claim cannot go where it wanted: to another unit, or nowhere."""
         if claim.expires_at < self._clock():
@@ -285,6 +312,10 @@ class StoreLedger:
     # -- what it watches ---------------------------------------------------------------
 
     def _capacity_changed(self, unit: str, seen: tuple[CapacityRecord, int] | None) -> None:
+        if unit.startswith(quota_keys.CLIENT_QUOTA):
+            for quotas in self.client_quotas:
+                quotas.record_changed(unit, seen)
+            return
         account = self.account(unit)
         if seen is None:
             account.record, account.record_revision, account.grant = NO_CAPACITY, 0, 0
@@ -303,7 +334,11 @@ class StoreLedger:
         if seen is None and provisioner != self.session.id:
             self.reclaimer.wake()
 
-    def _notice_changed(self, unit: str, who: bytes | None) -> None:
+    def _notice_changed(self, unit: str, seen: tuple[bytes, int] | None) -> None:
+        who = seen[0] if seen is not None else None
+        if who is not None:
+            for quotas in self.client_quotas:
+                quotas.answer_notice(unit, who.decode(errors="replace"))
         account = self.accounts.get(unit)
         if who is not None and account is not None:
             self.reservations.answer_notice(account, who.decode(errors="replace"))
@@ -314,6 +349,8 @@ class StoreLedger:
             account.grant, account.usage, account.usage_revision = 0, 0, 0
             account.adopted = False
             self._touch(account)
+        for quotas in self.client_quotas:
+            quotas.begin_anew()
         self.reclaimer.wake()
 
     async def _sweep(self) -> None:
@@ -322,6 +359,8 @@ class StoreLedger:
             for account in list(self.accounts.values()):
                 self.reservations.return_unused(account)
             self.reservations.drop_expired()
+            for quotas in self.client_quotas:
+                quotas.sweep()
             if not self.session.stands.is_set():
                 for queue in self.queues:
                     queue.drop_expired()
@@ -329,6 +368,11 @@ class StoreLedger:
 
 def _seen_capacity(pair: KeyValue) -> tuple[CapacityRecord, int]:
     return decode_capacity(pair.value), pair.mod_revision
+
+
+def _notice(pair: KeyValue) -> tuple[bytes, int]:
+    """Who writes the same again has something to say again."""
+    return pair.value, pair.mod_revision
 
 
 def _as_is(pair: KeyValue) -> bytes:

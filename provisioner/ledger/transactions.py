@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from control_plane import keys
+from control_plane import keys, quota_keys
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.port import (
     MAX_OPERATIONS,
@@ -112,7 +112,7 @@ def _add_guards(
 def take_grant(session: Compare, me: str, account: Account, slots: int) -> Txn:
     """Reserves `slots` more. The caller has checked that they are free. When refused, the
     result is L."""
-    record = account.record.with_grant(me, slots)
+    record = account.record.with_grant(me + account.queue_name, slots)
     key = keys.capacity(account.unit)
     return Txn(
         compares=[session, unchanged(key, account.record_revision)],
@@ -129,8 +129,9 @@ def return_slots(session: Compare, me: str, account: Account, keep: int) -> Txn:
     gave it up must clash with whatever the sender assigned since, and it is U they share.
     (The simulation found the overfilled unit when it did not.)
     """
-    record = account.record.settle(me, usage=account.usage, keep=keep)
-    key, usage_key = keys.capacity(account.unit), keys.usage(account.unit, me)
+    holder = me + account.queue_name
+    record = account.record.settle(holder, usage=account.usage, keep=keep)
+    key, usage_key = keys.capacity(account.unit), keys.usage(account.unit, holder)
     return Txn(
         compares=[
             session,
@@ -156,7 +157,7 @@ def reclaim_expired(
     key, usage_key = keys.capacity(unit), keys.usage(unit, expired)
     return Txn(
         compares=[
-            absent(keys.session(expired)),
+            absent(keys.session(quota_keys.session_of(expired))),
             unchanged(key, record_revision),
             unchanged(usage_key, usage_revision),
         ],
@@ -164,14 +165,14 @@ def reclaim_expired(
     )
 
 
-def read_accounts(session_key: bytes, me: str, units: Sequence[str]) -> Txn:
-    """Reads S, then L, F and U of each unit, in one snapshot. At most 42 units."""
+def read_accounts(session_key: bytes, me: str, accounts: Sequence[Account]) -> Txn:
+    """Reads S, then L, F and U of each account, in one snapshot. At most 42 of them."""
     reads: list[Operation] = [Get(session_key)]
-    for unit in units:
+    for account in accounts:
         reads += [
-            Get(keys.capacity(unit)),
-            Get(keys.fence(unit)),
-            Get(keys.usage(unit, me)),
+            Get(keys.capacity(account.unit)),
+            Get(keys.fence(account.unit)),
+            Get(keys.usage(account.unit, me + account.queue_name)),
         ]
     return Txn(then=reads)
 

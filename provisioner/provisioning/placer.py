@@ -46,6 +46,9 @@ class HookUnanswered(Unavailable):
     reason = "HOOK_UNANSWERED"
 
 
+NO_PLACE = (Exhausted, Refused, HookUnanswered)  # for new clients, that is
+
+
 class Placer:
     """One per server; follows `fleet_view` from the beginning. accounts: the ledger's, by
     index of the unit in `fleet`. jitter: 0.0 to 1.0, new at each call; hooks: of `policies`, None:
@@ -118,6 +121,10 @@ class Placer:
         return encode_provenance(
             provenance_of(self.fleet, choice.unit_index, choice.rule, location)
         )
+
+    def why_no_place(self, assignment_key: bytes) -> ServiceError | None:
+        """Why the tenant of this key may have no further client, wherever; None: it may."""
+        return self._ledger.why_no_place(assignment_key)
 
     def explain(
         self,

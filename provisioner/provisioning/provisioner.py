@@ -3,13 +3,12 @@
 Everything arrives as arguments (fleet view, locator, ledger, clocks) and answers leave
 through sinks as bytes, so that one path serves single calls and batches on any transport.
 
-Whether a client has an assignment already is not known before the store is asked. New
-clients are claimed at once, and the refused claim brings the assignment they had; but where
-many turn out to be known (a fleet of devices that starts again), the store is asked first,
-so that known ones do not spoil the batches of the new. What decides is the share of recent
-clients that were known. It is also asked first where more wait than can be served in time:
-reads do not queue behind writes, so known clients are answered and only new ones turned
-away.
+Whether a client has an assignment already is not known before the store is asked. New clients are
+claimed at once, and the refused claim brings the assignment they had; but where many turn out to be
+known (a fleet of devices that starts again), the store is asked first, so that known ones do not
+spoil the batches of the new. What decides is the share of recent clients that were known. It is
+also asked first where more wait than can be served in time: reads do not queue behind writes, so
+known clients are answered and only new ones turned away.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import asyncio
 from collections.abc import Callable
 
 from control_plane import keys
-from control_plane.errors import Exhausted, Refused, ServiceError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.histogram import TOP_MS, MillisecondHistogram
 from control_plane.identity.names import check_client_id
@@ -29,6 +28,7 @@ from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
 from provisioner.geo.locator import Locator
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
+from provisioner.ledger.client_quotas import ClientQuotaReached
 from provisioner.ledger.port import Ledger
 from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.moves.move_operation import Moved
@@ -43,7 +43,7 @@ from provisioner.provisioning.joined_callers import ComeAfter, proven, told_of
 from provisioner.provisioning.key_binding import KeyBinder
 from provisioner.provisioning.move_on_contact import MoveOnContact
 from provisioner.provisioning.pending import AnyPending, LookupBeforeRefusal
-from provisioner.provisioning.placer import HookUnanswered, Placer
+from provisioner.provisioning.placer import NO_PLACE, Placer
 from provisioner.provisioning.sampled_steps import SampledSteps, Step
 from provisioner.provisioning.single import SingleProvision, Sink
 from provisioner.provisioning.tenant_shares import TenantShares
@@ -55,7 +55,6 @@ CHECK_STORE_ABOVE = 0.02  # share of recent clients that were known
 KNOWN_SHARE_WEIGHT = 1 / 256  # of the newest client in that share
 EXISTING_RULE = "existing"  # of an answer that decided nothing
 ADMISSION_INTERVAL_S = 0.1  # how often the admission controller learns how things stand
-NO_PLACE = (Exhausted, Refused, HookUnanswered)  # for new clients, that is
 
 
 class Provisioner:
@@ -102,11 +101,10 @@ class Provisioner:
         self._shares = TenantShares()
         self._known_share = 0.0
         self._turn_ms = 0  # Unix ms in this turn of the loop; 0: nobody has asked
-        self.new = 0
-        self.known = 0
-        self.refused = 0
+        self.new = self.known = self.refused = 0
         self.new_times = MillisecondHistogram()  # from asking to a durable assignment
         self.known_times = MillisecondHistogram()
+        self.over_quota: Callable[[str], None] = lambda tenant: None  # told of each client refused
         self.failures: dict[str, int] = {}  # of clients without ticket, by the name of their status
         self.steps = SampledSteps(clock)
         self.traces_calls = False  # whether sinks may have spans
@@ -355,8 +353,10 @@ class Provisioner:
             return
         self.refused += 1
         code = code_of(error)
+        if isinstance(error, ClientQuotaReached):
+            self.over_quota(pending.tenant.id)
         # Who is turned away is counted as that, and who shows a ticket by what comes of it.
-        if not isinstance(error, TURNED_AWAY) and not (pending.shows_ticket and code in LET_DOWN):
+        elif not isinstance(error, TURNED_AWAY) and not (pending.shows_ticket and code in LET_DOWN):
             self.failures[code.name] = self.failures.get(code.name, 0) + 1
         self._leave(pending)
         if isinstance(error, Unavailable) and not isinstance(error, TURNED_AWAY):

@@ -19,6 +19,7 @@ from control_plane.store.measured import MeasuredStore, StoreStatistics
 from control_plane.store.port import Store
 from control_plane.supervision import Supervisor
 from provisioner.ledger.client_keys import ClientKeys
+from provisioner.ledger.client_use import check_no_bounds
 from provisioner.ledger.departure_lease import DepartureLease
 from provisioner.ledger.fences import Fences
 from provisioner.ledger.holds import HoldConfirmer, StoreHoldConfirmer
@@ -72,6 +73,7 @@ async def open_cluster_set(
     for one in opened.values():
         stack.push_async_callback(one.close)
     measured = {name: MeasuredStore(one, statistics, name) for name, one in opened.items()}
+    await when_there(lambda: check_no_bounds(store), "the store", stop)
     shard_map = await when_there(lambda: join(store, measured), "the assignment stores", stop)
     if shard_map is None:
         raise Unavailable("told to stop while the assignment stores were away")
@@ -88,9 +90,10 @@ def provisioning_ledger(
     rng: random.Random,
     supervisor: Supervisor,
     new_fences: Callable[[], Fences],
+    counted: Mapping[bytes, str],
 ) -> Ledger:
     """The ledger of provisioning, over whichever it is. new_fences: those of each store with
-    assignments."""
+    assignments. counted: quotas of clients, as QueueQuotas; several clusters have none."""
     cache = cluster_set.shard_map_cache if cluster_set is not None else None
     return _ledger(
         settings,
@@ -102,6 +105,7 @@ def provisioning_ledger(
         kind="p",
         queues=COMMIT_QUEUES,
         new_fences=new_fences,
+        counted=counted,
     )
 
 
@@ -142,6 +146,7 @@ def _ledger(
     kind: str,
     queues: int,
     new_fences: Callable[[], Fences],
+    counted: Mapping[bytes, str] | None = None,
 ) -> Ledger:
     """kind: what its sessions' names begin with."""
 
@@ -158,6 +163,7 @@ def _ledger(
             session_ttl_s=settings.session_ttl_s,
             queues=queues,
             fences=new_fences(),
+            counted=counted,
         )
     # Before the dot: the server, the same in every cluster; see ShardMover.begin.
     server = f"{kind}-{secrets.token_hex(6)}"

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from prometheus_client.registry import Collector
@@ -20,12 +21,8 @@ from control_plane.audit.recorder import AuditRecorder
 from control_plane.audit.store_log import StoreAuditLog
 from control_plane.auth.access import Access
 from control_plane.auth.method_access import access_of_services
-from control_plane.fleet.tenant_registry import TenantRegistry
-from control_plane.fleet.tenant_removal import TenantRemover
 from control_plane.http_serving.cross_origin import read_origins
 from control_plane.http_serving.json_server import JsonServer
-from control_plane.identity.bootstrap_tokens import BootstrapTokens
-from control_plane.identity.key_rotation import KeyRotation
 from control_plane.monitoring.audit_metrics import AuditMetrics
 from control_plane.monitoring.disk import DiskMetrics
 from control_plane.monitoring.event_loop import EventLoopLag
@@ -62,16 +59,13 @@ from provisioner.api.lookup_calls import LookupCalls
 from provisioner.api.metrics import ProvisionerMetrics
 from provisioner.api.provision_admission import ProvisionAdmission
 from provisioner.api.provisioning_service import ProvisioningService
-from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_metrics import UnitMetrics
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
 from provisioner.directory.directory import Directory
-from provisioner.provisioning.abandoned_removals import AbandonedRemovals
 from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
 from provisioner.provisioning.enrolment import Enrolment
 from provisioner.provisioning.network_provision import NetworkFinder
-from provisioner.provisioning.tenant_clients import TenantClients
 from provisioner.provisioning.tenant_issuers import TenantIssuers
 from provisioner.settings import Settings
 from provisioner.wiring.directory_pages import DirectoryPages, build_pages
@@ -85,6 +79,7 @@ from provisioner.wiring.policies import SERVICES as OF_POLICIES
 from provisioner.wiring.policies import PolicyParts, build_policies, policy_registry
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
+from provisioner.wiring.tenants import TenantParts, build_tenants
 from provisioner.wiring.use_case import UseCase
 
 SERVICES = (
@@ -110,7 +105,7 @@ class Services:
     issuers: TenantIssuers
     audit: AuditRecorder
     quotas: Quotas
-    removals: AbandonedRemovals
+    tenants: TenantParts
     lookups: LookupCalls
     claims: ClaimCalls
     provisions: AdmissionQueue
@@ -126,7 +121,7 @@ class Services:
             **self.access.tasks(),
             "issuers of tenants": self.issuers.run,
             "audit log": self.audit.run,
-            "removals of tenants": self.removals.run,
+            **self.tenants.tasks(),
             "lookups": self.lookups.run,
             "claims": self.claims.run,
             "admission queue": self.provisions.run,
@@ -155,6 +150,7 @@ def build_services(
     issuers.follow(fleet_view.tenants)
     fleet_view.subscribe(lambda _: issuers.follow(fleet_view.tenants))
     quotas = Quotas(read_limits(settings.quotas, QUOTAS), clock=time.monotonic)
+    use_case.provisioner.over_quota = partial(quotas.count_refusal, "clients", "tenant")
     quotas.follow(fleet_view.tenants)
     fleet_view.subscribe(lambda _: quotas.follow(fleet_view.tenants))
     proxies = Proxies(parse_networks(settings.trusted_proxies))
@@ -229,35 +225,7 @@ def build_services(
         ),
         wall=time.time,
     )
-    remover = TenantRemover(
-        store,
-        TenantClients(
-            state.client_keys,
-            tuple(state.assignments.values()),
-            store,
-            release=use_case.assignments.release,
-        ),
-        session=lambda: state.ledger.session.id,
-        clock=time.monotonic,
-        assignment_clusters=tuple(cluster_set.clusters.values()) if cluster_set else (),
-    )
-    tenant_service = TenantService(
-        TenantRegistry(store),
-        remover,
-        fleet_view,
-        state.issuer,
-        KeyRotation(
-            store,
-            state.ring,
-            longest_ticket_s=fleet_view.longest_ticket_s,
-            wall=time.time,
-            random=secrets.token_bytes,
-        ),
-        state.enrolment_groups,
-        None if cluster_set else BootstrapTokens(store, random=secrets.token_bytes, wall=time.time),
-        quotas,
-        callers,
-    )
+    tenants = build_tenants(state, use_case.assignments, quotas, callers, rng.random)
     policies = build_policies(
         settings, state, moving, use_case, registry, proofs, callers, rng.random
     )
@@ -288,7 +256,7 @@ def build_services(
         ),
         methods,
         {
-            **audited_objects(fleet_service, tenant_service, provisioning_service),
+            **audited_objects(fleet_service, tenants.service, provisioning_service),
             **directory_objects(directory_service, marked=cluster_set is None),
             **organisations.audited,
             **numbers.audited,
@@ -302,7 +270,7 @@ def build_services(
     served = [
         provisioning_service.service(provisions),
         fleet_service.service(),
-        tenant_service.service(),
+        tenants.service.service(),
         *policies.served(),
         directory_service.service(lookups.begin, claims.begin),
         auditing.service.service(),
@@ -351,7 +319,7 @@ def build_services(
         issuers=issuers,
         audit=auditing.recorder,
         quotas=quotas,
-        removals=AbandonedRemovals(fleet_view, remover, jitter=rng.random),
+        tenants=tenants,
         metrics=ProvisionerMetrics(
             use_case.provisioner,
             state.ledger,
@@ -386,6 +354,7 @@ def build_services(
             DiskMetrics(_databases(settings)),
             access,
             quotas,
+            *tenants.collectors,
         ),
     )
 

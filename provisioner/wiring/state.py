@@ -132,6 +132,7 @@ async def read_state(
             TenantFence(heard=fleet_view.heard_of_tenants, closed=fleet_view.takes_no_clients),
             policy_fence(policies),
         ),
+        fleet_view.counted_clients,
     )
     used = await begin(store, snapshot, ring, ledger, fleet_view, policies)
     latencies = LatencyKeeper(fleet_view.measured, clock=time.monotonic)

@@ -56,7 +56,7 @@ def test_every_label_is_passed_in_the_code_and_no_other():
             passed |= set(re.findall(r'\bpassing\(\s*"([^"]+)"', file.read_text()))
     known = (
         *faultpoints.LABELS, *faultpoints.SHARDS, *faultpoints.MOVING, *faultpoints.DECIDING,
-        *faultpoints.REMOVING, *faultpoints.AUDITING, *faultpoints.CLAIMING,
+        *faultpoints.REMOVING, *faultpoints.COUNTING, *faultpoints.AUDITING, *faultpoints.CLAIMING,
         *faultpoints.CHECKING_DOMAINS, *faultpoints.NUMBERING,
         *faultpoints.IMPORTING, *faultpoints.ANSWERING, *faultpoints.LINKING,
         *faultpoints.DELIVERING, *faultpoints.INVITING, *faultpoints.REPLICATING,

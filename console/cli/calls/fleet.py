@@ -152,9 +152,12 @@ class FleetCalls(Calls):
         step = self._call(tenancy_grpc.TenantServiceStub, "RemoveTenant", request)
         return step
 
-    def apply_tenant(self, tenant: tenancy.Tenant, *, fields: Iterable[str]) -> tenancy.Tenant:
-        """fields: those to write where the tenant is there."""
-        request = tenancy.ApplyTenantRequest(tenant=tenant)
+    def apply_tenant(
+        self, tenant: tenancy.Tenant, *, fields: Iterable[str], accept_excess: bool = False
+    ) -> tenancy.Tenant:
+        """fields: those to write where the tenant is there. accept_excess: though it has more
+        clients than it may have then."""
+        request = tenancy.ApplyTenantRequest(tenant=tenant, accept_excess=accept_excess)
         request.update_mask.paths.extend(fields)
         applied: tenancy.Tenant
         applied = self._call(tenancy_grpc.TenantServiceStub, "ApplyTenant", request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +14,14 @@ from console.cli.output import Format, show
 from control_plane.printable import number_of
 
 if TYPE_CHECKING:
+    from console.cli.calls.fleet import FleetCalls
     from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 
 app = typer.Typer(help="The tenants.", no_args_is_help=True)
 
 TenantArgument = Annotated[str, typer.Argument(help="The tenant's id.", metavar="TENANT")]
 
+COUNT_EVERY_S = 0.5  # how often it is asked whether clients are counted
 MOST_S = 365 * 86_400  # whatever lasts; the server has limits of its own
 _ALGORITHMS = ("HS256", "EdDSA")
 _REPROVISION = ("keep", "move", "move-with-state", "reset")
@@ -190,6 +193,22 @@ def apply_tenant(
             metavar="QUOTA[/BY]=RATE[:BURST]|none",
         ),
     ] = None,
+    max_clients: Annotated[
+        str | None,
+        typer.Option(
+            help="How many clients it may have at once; `none`: no bound. A first bound comes into "
+            "force once its clients are counted, which is waited for. At first: none.",
+            metavar="N|none",
+        ),
+    ] = None,
+    accept_excess: Annotated[
+        bool,
+        typer.Option(
+            "--accept-excess",
+            help="Set --max-clients though it has more clients: it gets no new ones until it has "
+            "fewer.",
+        ),
+    ] = False,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -201,8 +220,8 @@ def apply_tenant(
     What is left out stays as it is; a new tenant gets what it says there.
     """
     from console.cli.calls.fleet import FleetCalls
-    from console.cli.input.quotas import parse_quotas
-    from console.cli.views.tenants import document_of, tenants_table
+    from console.cli.input.quotas import parse_max_clients, parse_quotas
+    from console.cli.views.tenants import document_of, is_counting, tenants_table
     from homeport.errors import HomeportError
     from homeport.failure import Code
 
@@ -217,7 +236,10 @@ def apply_tenant(
         "enrolment": enrolment,
         "issuers": issuers,
         "quotas": None if not quotas else parse_quotas(quotas),
+        "max_clients": None if max_clients is None else parse_max_clients(max_clients),
     }
+    if accept_excess and max_clients is None:
+        raise typer.BadParameter("it goes with --max-clients", param_hint="--accept-excess")
     fields = [name for name, value in given.items() if value is not None]
     request = _message(tenant_id, given)
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
@@ -228,8 +250,33 @@ def apply_tenant(
             if error.code != Code.NOT_FOUND:
                 raise
             found = None
-        applied = found or service.apply_tenant(request, fields=fields)
+        applied = found or service.apply_tenant(request, fields=fields, accept_excess=accept_excess)
+        if max_clients is not None and is_counting(applied):
+            applied = _when_counted(service, tenant_id)
     show(document_of(applied), output, lambda: tenants_table([applied]))
+
+
+def _when_counted(service: FleetCalls, tenant_id: str) -> tenancy.Tenant:
+    """The tenant once its clients are counted. Raises CommandFailed where they turned out to be
+    more than the bound that was asked for."""
+    from console.cli.failure import CommandFailed, ExitCode
+    from console.cli.progress import counting
+    from console.cli.views.tenants import is_counting
+
+    told = 0
+    with counting("counting clients", total=None) as advance:
+        while is_counting(found := service.get_tenant(tenant_id)):
+            so_far = found.client_use.counted_clients
+            advance(max(0, so_far - told))
+            told = max(told, so_far)
+            time.sleep(COUNT_EVERY_S)
+    if not found.max_clients:
+        raise CommandFailed(
+            f"tenant {tenant_id} has {found.client_use.clients:,} clients, more than the bound; "
+            "release some, choose a higher one, or accept it (--accept-excess)",
+            ExitCode.REFUSED,
+        )
+    return found
 
 
 def _one_of(given: str | None, known: tuple[str, ...], option: str) -> str | None:
@@ -283,6 +330,7 @@ def _message(tenant_id: str, given: Mapping[str, Any]) -> tenancy.Tenant:
         tenant.quotas.add(
             quota=one.quota, counted_by=one.counted_by, per_s=one.per_s, burst=one.burst
         )
+    tenant.max_clients = given["max_clients"] or 0
     return tenant
 
 

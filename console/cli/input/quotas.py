@@ -13,6 +13,7 @@ import typer
 
 OPTION = "--quota"
 NONE = "none"
+MOST_DIGITS = 18
 
 
 class GivenQuota(NamedTuple):
@@ -59,3 +60,15 @@ def _number(text: str, whole: str) -> float:
             f"{whole}: {text or 'nothing'} is no number above 0", param_hint=OPTION
         )
     return found
+
+
+def parse_max_clients(text: str) -> int:
+    """How many clients a tenant may have at once; 0: as many as it likes. How many may be said,
+    the service says. Raises typer.BadParameter."""
+    if text == NONE:
+        return 0
+    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS and int(text)):
+        raise typer.BadParameter(
+            f"{text or 'nothing'} is no whole number above 0, nor none", param_hint="--max-clients"
+        )
+    return int(text)

@@ -72,8 +72,33 @@ def document_of(tenant: tenancy.Tenant) -> dict[str, Any]:
             }
             for one in tenant.quotas_in_force
         ],
+        "max_clients": tenant.max_clients or None,
+        "client_use": _use(tenant),
         "removing": tenant.removing,
     }
+
+
+def _use(tenant: tenancy.Tenant) -> dict[str, Any] | None:
+    """How many clients it has; None: they are not counted, or that is not known now."""
+    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy_pb
+
+    if not tenant.HasField("client_use"):
+        return None
+    use = tenant.client_use
+    state = _choice(tenancy_pb.ClientBoundState.Name(use.state), "CLIENT_BOUND_STATE_")
+    counting = is_counting(tenant)
+    return {
+        "state": state,
+        "clients": None if counting else use.clients,
+        "counted_clients": use.counted_clients if counting else None,
+    }
+
+
+def is_counting(tenant: tenancy.Tenant) -> bool:
+    """Whether a bound on its clients waits until they are counted."""
+    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy_pb
+
+    return tenant.client_use.state == tenancy_pb.CLIENT_BOUND_STATE_COUNTING
 
 
 def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
@@ -81,7 +106,7 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
     table = Table(
         whole("tenant"), whole("tickets"), whole("tickets for"), fold("unlocated clients"),
         whole("hold"), whole("reprovision"), whole("return home"), whole("failover"),
-        fold("enrolment"), fold("quotas"),
+        fold("enrolment"), fold("quotas"), fold("clients"),
     )  # fmt: skip
     for tenant in tenants:
         facts = document_of(tenant)
@@ -99,8 +124,21 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
             facts["failover"],
             ", ".join(facts["enrolment"]) or "default",
             ", ".join(map(_own_quota, facts["quotas"])) or "the servers'",
+            _clients(facts),
         )
     return table
+
+
+def _clients(facts: dict[str, Any]) -> str:
+    """Use of bound, as far as either is known."""
+    use, most = facts["client_use"], facts["max_clients"]
+    if use is None:
+        return "no bound" if most is None else f"{most:,} at most"
+    if use["state"] == "counting":
+        return f"{most:,} at most, once they are counted ({use['counted_clients']:,} so far)"
+    if most is None:
+        return f"{use['clients']:,}, no bound"
+    return f"{use['clients']:,} of {most:,}"
 
 
 def tenant_view(tenant: tenancy.Tenant) -> Group:

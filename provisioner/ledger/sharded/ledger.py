@@ -134,6 +134,9 @@ class ShardedLedger:
         release.account = ledger.account(release.account.unit)
         ledger.release(release)
 
+    def why_no_place(self, assignment_key: bytes) -> ServiceError | None:
+        return None  # no tenant has a quota of clients here
+
     def look_up(self, lookup: Lookup) -> None:
         ledger = self._reader(lookup.key)
         if ledger is None:

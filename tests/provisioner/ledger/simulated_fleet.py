@@ -125,7 +125,7 @@ class SimulatedFleet:
     def read_truth(self, provisioner: SimulatedProvisioner, unit: str) -> None:
         account = provisioner.accounts[unit]
         result = self.store.apply(
-            transactions.read_accounts(keys.session(provisioner.name), provisioner.name, [unit])
+            transactions.read_accounts(keys.session(provisioner.name), provisioner.name, [account])
         )
         if transactions.session_stands(result, provisioner.session_revision):
             transactions.accept_snapshot(provisioner.name, [account], result)

@@ -6,7 +6,8 @@ one by one. Holds what stands now, never the history, so a run may be as long as
 P2: an assignment is written over only by a move, at the next epoch. P3: no unit gains a
 client above its capacity. The books: clients at a unit are what its ledger says; nobody uses
 more than its grant, takes a grant that is not free, writes without its session or settles
-somebody alive; nobody gains a client under a fence that could not be adopted.
+somebody alive; nobody gains a client under a fence that could not be adopted. A quota
+of clients has books like a unit.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tests.support.judge.quotas import PREFIX, Quotas, session_of
 from tests.support.judge.verdict import Verdict, Violation
 
 ROOT = b"/homeport/v1/"
@@ -89,6 +91,7 @@ class Books:
         self.on_step = on_step
         self.homes: dict[str, Home] = {}
         self.units: dict[str, Unit] = defaultdict(Unit)
+        self.quotas = Quotas()
         self.sessions: set[str] = set()
         self.names_used: set[str] = set()
         self.fullest: Counter[str] = Counter()
@@ -96,7 +99,11 @@ class Books:
     @property
     def clients(self) -> dict[str, int]:
         """Clients by unit, now."""
-        return {unit: book.clients for unit, book in self.units.items() if book.clients}
+        return {
+            unit: book.clients
+            for unit, book in self.units.items()
+            if book.clients and not unit.startswith(PREFIX)
+        }
 
     @property
     def violations(self) -> list[Violation]:
@@ -111,7 +118,8 @@ class Books:
     @property
     def holders(self) -> set[str]:
         """Provisioners that hold slots anywhere, now."""
-        return {name for u in self.units.values() if u.ledger for name in u.ledger.grants}
+        ledgers = [unit.ledger for unit in self.units.values() if unit.ledger]
+        return {session_of(name) for ledger in ledgers for name in ledger.grants}
 
     def take(self, revision: int, changes: Sequence[Change]) -> None:
         """All changes of one revision."""
@@ -123,7 +131,7 @@ class Books:
         living = set(self.sessions)
         self._sessions(revision, parts.get("sessions", {}))
         gained = self._assignments(revision, parts.get("assignments", {}), parts.get("moves", {}))
-        touched = set(gained)
+        touched = set(gained) | self._quotas(parts.get("tenants", {}))
         touched |= self._usage(revision, parts, living)
         touched |= self._capacity(revision, parts, living)
         for unit in touched:
@@ -160,6 +168,7 @@ class Books:
                 if old is not None:
                     del self.homes[client]
                     gained[old.unit] -= 1
+                    self._count(client, gained, -1)
                     told = departure is not None and left == old.unit and not departure["unit"]
                     self.on_step(Step(client, revision, None, told))
                 continue
@@ -170,7 +179,9 @@ class Books:
             if old is not None:
                 gained[old.unit] -= 1
                 self._succession(revision, client, old, new, left, departure)
-            elif new.epoch < 1:
+            else:
+                self._count(client, gained, 1)
+            if old is None and new.epoch < 1:
                 self._accuse("P2", revision, client, f"begins at epoch {new.epoch}")
             if old is None or (old.unit, old.epoch) != (new.unit, new.epoch):
                 self.on_step(Step(client, revision, new, False))
@@ -178,6 +189,21 @@ class Books:
             self.units[unit].clients += count
             self.fullest[unit] = max(self.fullest[unit], self.units[unit].clients)
         return dict(gained)
+
+    def _count(self, client: str, gained: Counter[str], change: int) -> None:
+        """It has come, or gone, where the clients of its tenant are counted."""
+        quota = self.quotas.of(client)
+        if quota is not None:
+            gained[quota] += change
+
+    def _quotas(self, changes: dict[str, bytes | None]) -> set[str]:
+        """Quotas whose clients are all counted from here on."""
+        begun = self.quotas.follow(changes, self.homes)
+        for name in self.quotas.ended:
+            self.units.pop(name, None)
+        for name, clients in begun.items():
+            self.units[name].clients = clients
+        return set(begun)
 
     def _succession(
         self, revision: int, client: str, old: Home, new: Home, left: str, departure: Any
@@ -208,11 +234,11 @@ class Books:
             removed = parts.get("capacity", {}).get(unit, b"") is None
             if value is None:
                 self.units[unit].usage.pop(who, None)
-                if who in living and not removed:
+                if session_of(who) in living and not removed:
                     self._accuse("ledger", revision, f"usage/{rest}", f"{who} lives, is settled")
                 continue
             self.units[unit].usage[who] = int(value)
-            if who not in living:
+            if session_of(who) not in living:
                 self._accuse("ledger", revision, f"usage/{rest}", f"{who} writes without session")
         return touched
 
@@ -229,11 +255,12 @@ class Books:
             before = old.grants if old else {}
             for who in set(before) | set(new.grants):
                 was, now = before.get(who, 0), new.grants.get(who, 0)
-                if now > was and who not in living:
+                alive = session_of(who) in living
+                if now > was and not alive:
                     self._accuse("ledger", revision, key, f"{who} is granted without session")
                 elif now > was and not new.fits:
                     self._accuse("ledger", revision, key, f"{who} takes a grant beyond {new}")
-                elif now < was and who in living and f"{unit}/{who}" not in parts.get("usage", {}):
+                elif now < was and alive and f"{unit}/{who}" not in parts.get("usage", {}):
                     self._accuse("ledger", revision, key, f"{who} lives and lost its grant")
             if old is not None and unit not in fenced:
                 if new.capacity < old.capacity:

@@ -79,6 +79,7 @@ async def test_nobody_takes_slots_by_an_old_read_of_what_it_counted(stores):
         ClusterReservationRules(here, control, session),
         clock=lambda: 0.0,
         queue_of=lambda account: queue,
+        hand_on=queue.submit,
         spawn=lambda work: not asking.append(asyncio.ensure_future(work)),
         **nobody_else,
     )

@@ -1079,6 +1079,7 @@ class ExplainPlacementResponse(_message.Message):
     SENTENCE_FIELD_NUMBER: _builtins.int
     PIN_FIELD_NUMBER: _builtins.int
     CAP_FIELD_NUMBER: _builtins.int
+    QUOTA_REASON_FIELD_NUMBER: _builtins.int
     location_reason: _builtins.str
     """one sentence: how the location was found"""
     rule: _builtins.str
@@ -1086,6 +1087,10 @@ class ExplainPlacementResponse(_message.Message):
     """answered without the store; current is not known then"""
     sentence: _builtins.str
     """what would be decided and why, to be read aloud"""
+    quota_reason: _builtins.str
+    """Why it gets no home whatever its units: the tenant has as many clients as it may have at once.
+    Empty: it has fewer, or this client has its home already.
+    """
     @_builtins.property
     def location(self) -> _geo_pb2.Location:
         """What would be decided now."""
@@ -1135,10 +1140,11 @@ class ExplainPlacementResponse(_message.Message):
         sentence: _builtins.str = ...,
         pin: Global___ExplainedPin | None = ...,
         cap: Global___ExplainedCap | None = ...,
+        quota_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "cap", b"cap", "current", b"current", "current_decision", b"current_decision", "location", b"location", "pin", b"pin", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "cap", b"cap", "current", b"current", "current_decision", b"current_decision", "location", b"location", "location_reason", b"location_reason", "pin", b"pin", "policy", b"policy", "rule", b"rule", "sentence", b"sentence", "stale", b"stale", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "cap", b"cap", "current", b"current", "current_decision", b"current_decision", "location", b"location", "location_reason", b"location_reason", "pin", b"pin", "policy", b"policy", "quota_reason", b"quota_reason", "rule", b"rule", "sentence", b"sentence", "stale", b"stale", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

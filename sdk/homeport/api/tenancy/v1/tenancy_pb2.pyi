@@ -164,6 +164,30 @@ ENROLMENT_METHOD_BOOTSTRAP: EnrolmentMethod.ValueType  # 4
 """a bootstrap token, which lets one client in"""
 Global___EnrolmentMethod: _TypeAlias = EnrolmentMethod  # noqa: Y015
 
+class _ClientBoundState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ClientBoundStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ClientBoundState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CLIENT_BOUND_STATE_UNSPECIFIED: _ClientBoundState.ValueType  # 0
+    CLIENT_BOUND_STATE_COUNTING: _ClientBoundState.ValueType  # 1
+    """it is not in force: clients from before are being counted"""
+    CLIENT_BOUND_STATE_IN_FORCE: _ClientBoundState.ValueType  # 2
+    CLIENT_BOUND_STATE_UNBOUNDED: _ClientBoundState.ValueType  # 3
+    """they are counted, and were more than the bound that was asked for"""
+
+class ClientBoundState(_ClientBoundState, metaclass=_ClientBoundStateEnumTypeWrapper):
+    """How the bound on a tenant's clients stands."""
+
+CLIENT_BOUND_STATE_UNSPECIFIED: ClientBoundState.ValueType  # 0
+CLIENT_BOUND_STATE_COUNTING: ClientBoundState.ValueType  # 1
+"""it is not in force: clients from before are being counted"""
+CLIENT_BOUND_STATE_IN_FORCE: ClientBoundState.ValueType  # 2
+CLIENT_BOUND_STATE_UNBOUNDED: ClientBoundState.ValueType  # 3
+"""they are counted, and were more than the bound that was asked for"""
+Global___ClientBoundState: _TypeAlias = ClientBoundState  # noqa: Y015
+
 class _QuotaSource:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -297,6 +321,8 @@ class Tenant(_message.Message):
     QUOTAS_IN_FORCE_FIELD_NUMBER: _builtins.int
     REMOVING_FIELD_NUMBER: _builtins.int
     FAILOVER_FIELD_NUMBER: _builtins.int
+    MAX_CLIENTS_FIELD_NUMBER: _builtins.int
+    CLIENT_USE_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """1 to 63 of a-z 0-9 '-' '.', starts and ends with a letter or digit"""
     ticket_algorithm: Global___TicketAlgorithm.ValueType
@@ -305,6 +331,8 @@ class Tenant(_message.Message):
     removing: _builtins.bool
     """only in answers: it takes no new clients"""
     failover: Global___Failover.ValueType
+    max_clients: _builtins.int
+    """how many it may have at once; 0: no bound"""
     @_builtins.property
     def ticket_ttl(self) -> _duration_pb2.Duration:
         """absent: one hour"""
@@ -333,6 +361,10 @@ class Tenant(_message.Message):
     def quotas_in_force(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuotaInForce]:
         """only in answers: at the server that answers"""
 
+    @_builtins.property
+    def client_use(self) -> Global___ClientUse:
+        """only in answers; absent: they are not counted, or the store is away"""
+
     def __init__(
         self,
         *,
@@ -349,14 +381,45 @@ class Tenant(_message.Message):
         quotas_in_force: _abc.Iterable[Global___QuotaInForce] | None = ...,
         removing: _builtins.bool = ...,
         failover: Global___Failover.ValueType = ...,
+        max_clients: _builtins.int = ...,
+        client_use: Global___ClientUse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "hold_ttl", b"hold_ttl", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["client_use", b"client_use", "default_position", b"default_position", "hold_ttl", b"hold_ttl", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "enrolment", b"enrolment", "failover", b"failover", "hold_ttl", b"hold_ttl", "issuers", b"issuers", "quotas", b"quotas", "quotas_in_force", b"quotas_in_force", "removing", b"removing", "reprovision", b"reprovision", "return_home", b"return_home", "tenant", b"tenant", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_use", b"client_use", "default_position", b"default_position", "enrolment", b"enrolment", "failover", b"failover", "hold_ttl", b"hold_ttl", "issuers", b"issuers", "max_clients", b"max_clients", "quotas", b"quotas", "quotas_in_force", b"quotas_in_force", "removing", b"removing", "reprovision", b"reprovision", "return_home", b"return_home", "tenant", b"tenant", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Tenant: _TypeAlias = Tenant  # noqa: Y015
+
+@_typing.final
+class ClientUse(_message.Message):
+    """How many clients a tenant has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLIENTS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    COUNTED_CLIENTS_FIELD_NUMBER: _builtins.int
+    clients: _builtins.int
+    """exactly, at one moment; 0 while they are being counted"""
+    state: Global___ClientBoundState.ValueType
+    counted_clients: _builtins.int
+    """from before, so far; 0 where another server counts them"""
+    def __init__(
+        self,
+        *,
+        clients: _builtins.int = ...,
+        state: Global___ClientBoundState.ValueType = ...,
+        counted_clients: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clients", b"clients", "counted_clients", b"counted_clients", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClientUse: _TypeAlias = ClientUse  # noqa: Y015
 
 @_typing.final
 class Quota(_message.Message):
@@ -430,6 +493,9 @@ class ApplyTenantRequest(_message.Message):
 
     TENANT_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    ACCEPT_EXCESS_FIELD_NUMBER: _builtins.int
+    accept_excess: _builtins.bool
+    """Sets max_clients though the tenant has more: it gets no new ones until it is below."""
     @_builtins.property
     def tenant(self) -> Global___Tenant: ...
     @_builtins.property
@@ -443,10 +509,11 @@ class ApplyTenantRequest(_message.Message):
         *,
         tenant: Global___Tenant | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        accept_excess: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_excess", b"accept_excess", "tenant", b"tenant", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

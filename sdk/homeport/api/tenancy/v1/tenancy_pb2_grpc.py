@@ -101,8 +101,12 @@ class TenantServiceServicer:
 
     def ApplyTenant(self, request, context):
         """Creates a tenant, or writes the fields of update_mask into the one there is. Idempotent. The
-        tenant "default" always exists. Caller: an operator. Errors: INVALID_ARGUMENT; ABORTED others
-        keep changing it; UNAVAILABLE.
+        tenant "default" always exists. A first bound on clients comes into force once they are counted;
+        that is waited for as long as five seconds, and goes on after them: client_use says how it
+        stands. Caller: an operator. Errors: INVALID_ARGUMENT; FAILED_PRECONDITION it has more clients
+        than max_clients, and accept_excess is not set, or is being removed, or cannot have a bound;
+        PERMISSION_DENIED who is of one tenant raises its quotas; ABORTED others keep changing it;
+        UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
