@@ -117,9 +117,7 @@ class PolicyChooser:
         long a client has waited, where the policy spilled over, and where that would have to be
         found out."""
         policy = self._of(tenant, location, client_key)
-        caps = policy.ranking.latency
-        if caps is not None and caps.steps:
-            return False
+        # Only its steps have one where caps relax.
         chooser = self._choosers.get(policy)
         return policy.hook is None and chooser is not None and chooser.is_alike(location, tenant)
 

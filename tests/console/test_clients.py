@@ -224,6 +224,20 @@ def test_wrong_usage_asks_nobody(
     assert fake(service).seen == []
 
 
+def test_explain_asks_as_if_the_client_had_waited(cli: CommandLine, service: Served) -> None:
+    assert cli("explain", "alice", "--waited", "3m").code == 0
+    assert fake(service).seen[-1].request.waited.ToSeconds() == 180
+    cli("explain", "alice")
+    assert not fake(service).seen[-1].request.HasField("waited")
+
+
+def test_a_time_that_is_none_is_wrong_usage(cli: CommandLine, service: Served) -> None:
+    ran = cli("explain", "alice", "--waited", "long")
+    assert (ran.code, ran.out) == (2, "")
+    assert '--waited: "long" is no duration' in ran.err
+    assert fake(service).seen == []
+
+
 def test_with_a_timeout_a_command_goes_on_trying(cli: CommandLine, service: Served) -> None:
     """More often than it would without one: for scripts that come before the servers."""
     tries = ROUNDS + 1

@@ -9,6 +9,8 @@ from provisioner.placement.candidates import build
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.hook_candidates import HookCandidates
+from provisioner.placement.latency import CapStep, LatencyCaps
+from provisioner.placement.ranking import Ranking
 from tests.support.fleets import CITIES, at, country_only, fleet, occupied, only, unit
 
 IRELAND = at(53.0, -6.0, country="IE", continent="EU")
@@ -35,6 +37,18 @@ def test_units_of_the_pool_that_is_tried_first_come_first():
     near = PlacementPolicy(**only("pool:near", countries=["US"]), spillover=far)
     assert names(near, [9] * 4) == ["virginia", "dublin", "frankfurt"]
     assert names(near, [9, 9, 0, 9]) == ["dublin", "frankfurt", "virginia"]
+
+
+def test_units_beyond_the_last_cap_in_latency_are_not_told_however_few_others_there_are():
+    caps = LatencyCaps(
+        cap_ms=9.0,
+        relax_to_ms=9.0,
+        steps=(CapStep(after_s=60.0, to_ms=30.0),),
+        limit_ms=30.0,
+    )
+    near = PlacementPolicy(ranking=Ranking(latency=caps))
+    assert names(near, [9] * 4) == ["dublin", "frankfurt"]
+    assert names(near, [9, 0, 9, 0]) == ["dublin", "frankfurt"]
 
 
 def test_what_constraints_exclude_is_not_told():

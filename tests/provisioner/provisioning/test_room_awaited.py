@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator
 from math import inf
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from control_plane.errors import Exhausted, ServiceError
 from control_plane.fleet.unit import DEFAULT_TENANT
+from control_plane.http_serving.status_json import error_response
 from control_plane.pacing import CoroutinePacer
 from control_plane.store.embedded import EmbeddedStore
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
@@ -194,6 +196,19 @@ def test_when_to_ask_next(left_s: float, expected: float) -> None:
 def test_asks_are_spread() -> None:
     assert ask_again_s(60.0, 0.0) == LONGEST_S / 2
     assert ask_again_s(60.0, 1.0) == LONGEST_S
+
+
+def test_over_http_the_token_is_in_the_details_and_the_time_in_the_header() -> None:
+    error = RoomAwaited(CapInForce(limit_ms=50.0, next_ms=99.0, next_after_s=7.0), jitter=1.0)
+    answer = error_response(error.told("t"))
+    assert answer.status == 429
+    assert answer.headers["Retry-After"] == "6"
+    assert isinstance(answer.body, bytes)
+    (info,) = [one for one in json.loads(answer.body)["details"] if "metadata" in one]
+    assert info["reason"] == "WAITING_FOR_ROOM"
+    assert info["metadata"] == {
+        "waited_s": "0", "within_ms": "50", "relaxes_after_s": "7", "waiting_token": "t",
+    }  # fmt: skip
 
 
 def test_what_is_told_to_one_is_not_told_to_another() -> None:
