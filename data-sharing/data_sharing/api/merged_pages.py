@@ -20,33 +20,40 @@ _tokens = msgspec.json.Decoder(list[str | None]).decode
 
 
 def pages_asked_for(request: Any, count: int) -> dict[int, Any]:
-    """What each partition that has more is asked for. Raises InvalidInput."""
+    """What partitions that have more are asked for: all of them, where the page has room for one of
+    each. Raises InvalidInput."""
     if not hasattr(request, "page_token"):
         return {place: _copy(request) for place in range(count)}
-    tokens = _read(request.page_token, count) if request.page_token else [""] * count
-    left = {place: token for place, token in enumerate(tokens) if token is not None}
-    size = -(-size_of(request.page_size) // len(left))
+    tokens, most = _tokens_of(request, count), size_of(request.page_size)
+    left = [(place, token) for place, token in enumerate(tokens) if token is not None][:most]
+    size = most // len(left)
     asked = {}
-    for place, token in left.items():
+    for place, token in left:
         one = _copy(request)
         one.page_token, one.page_size = token, size
         asked[place] = one
     return asked
 
 
-def merged(response: Any, listing: Listing, answers: Mapping[int, Any], count: int) -> Any:
-    """answers: by partition; those of partitions that had no more are not there."""
+def merged(
+    response: Any, listing: Listing, request: Any, answers: Mapping[int, Any], count: int
+) -> Any:
+    """request: as it came; answers: by partition, of those that were asked."""
     found = response()
     items = [item for place in sorted(answers) for item in getattr(answers[place], listing.items)]
     getattr(found, listing.items).extend(sorted(items, key=listing.order))
     if hasattr(found, "next_page_token"):
-        tokens = [
-            (answers[place].next_page_token or None) if place in answers else None
-            for place in range(count)
-        ]
+        tokens = _tokens_of(request, count)
+        for place, answer in answers.items():
+            tokens[place] = answer.next_page_token or None
         if any(token is not None for token in tokens):
             found.next_page_token = base64.urlsafe_b64encode(_encode(tokens)).decode()
     return found
+
+
+def _tokens_of(request: Any, count: int) -> list[str | None]:
+    """By partition; None: it has no more."""
+    return _read(request.page_token, count) if request.page_token else [""] * count
 
 
 def _read(text: str, count: int) -> list[str | None]:

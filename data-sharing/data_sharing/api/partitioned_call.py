@@ -139,7 +139,9 @@ class PartitionedCall:
         """The answers of all, as one page."""
         listing = self.method.listing
         assert listing is not None
-        asked = pages_asked_for(self.requests[0], self._map.count)
+        count, request = self._map.count, type(self.requests[0])()
+        request.CopyFrom(self.requests[0])
+        asked = pages_asked_for(request, count)
         answers: dict[int, Any] = {}
         others = [one for one in asked if one != self._map.number]
         found = await asyncio.gather(
@@ -149,7 +151,7 @@ class PartitionedCall:
         if self._map.number in asked:
             self.requests[0].CopyFrom(asked[self._map.number])
             answers[self._map.number] = await self._own()
-        return merged(self.method.response, listing, answers, self._map.count)
+        return merged(self.method.response, listing, request, answers, count)
 
     async def create(self) -> Any:
         """In the partition of its key. Raises AlreadyExists where another one has its name."""

@@ -40,9 +40,10 @@ def test_each_entry_is_told_once(partitions: list[list[int]], size: int) -> None
     for _ in range(100):
         asked = pages_asked_for(request, len(partitions))
         answers = {place: page_of(partitions[place], one) for place, one in asked.items()}
-        page = merged(pb.ListDecisionsResponse, LISTING, answers, len(partitions))
+        page = merged(pb.ListDecisionsResponse, LISTING, request, answers, len(partitions))
         times = [one.decide_time.seconds for one in page.decisions]
         assert times == sorted(times, reverse=True)
+        assert len(times) <= (size or 100)
         found += times
         request.page_token = page.next_page_token
         if not request.page_token:
