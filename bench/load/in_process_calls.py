@@ -29,7 +29,7 @@ from control_plane.quotas.limits import Quota, read_limits
 from control_plane.quotas.quotas import Quotas
 from control_plane.serving.call_statistics import CallStatistics
 from control_plane.serving.gc_freeze import freeze_gc
-from control_plane.serving.native import NativeCall
+from control_plane.serving.native_call import NativeCall
 from control_plane.serving.peers import Proxies
 from control_plane.store.embedded.store import EmbeddedStore
 from control_plane.supervision import Supervisor
@@ -129,7 +129,7 @@ async def _calls(service: ProvisioningService, run: str) -> float:
         for number, payload in enumerate(some):
             details = ((), "ipv4:127.0.0.1:40000", None)
             service.provision_hot(
-                NativeCall(server, front, number, payload, details, None, statistics, now)  # type: ignore[arg-type]
+                NativeCall(server, front, number, payload, details, None, statistics, now)
             )
         async with asyncio.timeout(WITHIN_S):
             await front.done.wait()

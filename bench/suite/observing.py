@@ -52,7 +52,7 @@ _USE_CASE = "provisioner/provisioning/provisioner.py"
 CUTS: Mapping[str, Sequence[Cut]] = {
     "metrics": (
         Cut(
-            "control_plane/serving/native.py",
+            "control_plane/serving/native_call.py",
             """\
         took_s = monotonic() - self._began
         seconds = self._statistics.seconds  # `observe`, which is called for every client
@@ -61,7 +61,7 @@ CUTS: Mapping[str, Sequence[Cut]] = {
 """,
         ),
         Cut(
-            "provisioner/api/provisioning_service.py",
+            "provisioner/api/provision_calls.py",
             """\
         steps.open = False
         if steps.due:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from control_plane.errors import ServiceError
+from control_plane.native_classes import mypyc_attr
 from control_plane.serving.peer_identity import PeerIdentity
 
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HotCall:
     """One unary call that waits for its answer."""
 

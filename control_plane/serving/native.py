@@ -14,7 +14,6 @@ import logging
 import shutil
 import tempfile
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from types import MappingProxyType
@@ -28,12 +27,12 @@ from control_plane.errors import ServiceError, Unauthenticated
 from control_plane.serving.admission_queue import AdmissionQueue
 from control_plane.serving.call_statistics import CallStatistics, MethodStatistics
 from control_plane.serving.call_turns import HOT_BYTES, CallTurns, Event
-from control_plane.serving.calls import HotCall, HotForSome, HotMethod, Metadata
+from control_plane.serving.calls import HotForSome, HotMethod, Metadata
 from control_plane.serving.connection_limits import ConnectionLimits
-from control_plane.serving.connections import Connection, Connections
+from control_plane.serving.connections import Connections
 from control_plane.serving.errors_to_status import draining
 from control_plane.serving.grpcio import MAX_STREAMS
-from control_plane.serving.peer_identity import PeerIdentity
+from control_plane.serving.native_call import NativeCall
 from control_plane.serving.status import status_of
 from control_plane.serving.tls import TlsFiles
 from control_plane.serving.tls_listener import TlsListener
@@ -45,61 +44,6 @@ BEHIND_STREAMS = (
 )
 _UNAVAILABLE: int = grpc.StatusCode.UNAVAILABLE.value[0]
 LAST_BYTES_S = 0.1  # for the front to write what it was handed; it does not say when it has
-
-
-class NativeCall(HotCall):
-    """A call that is known to the front by its id."""
-
-    __slots__ = ("_began", "_connection", "_details", "_front", "_id", "_server", "_statistics")
-
-    def __init__(
-        self,
-        server: NativeServer,
-        front: Any,
-        call_id: int,
-        payload: bytes,
-        details: Any,
-        connection: Connection | None,
-        statistics: MethodStatistics,
-        began: float,
-    ) -> None:
-        self._server = server
-        self._front = front
-        self._id = call_id
-        self.payload = payload
-        self._details = details
-        self._connection = connection
-        self._statistics = statistics
-        self._began = began
-
-    def reply(self, response: bytes) -> None:
-        self._server.outstanding -= 1
-        self._front.respond(self._id, response)
-        took_s = monotonic() - self._began
-        seconds = self._statistics.seconds  # `observe`, which is called for every client
-        seconds.counts[bisect_left(seconds.bounds, took_s)] += 1
-        seconds.total += took_s
-
-    def fail(self, error: ServiceError) -> None:
-        self._server.outstanding -= 1
-        status = status_of(error)
-        self._statistics.failed(status.code.name, monotonic() - self._began)
-        self._front.fail(self._id, status.code.value[0], status.message, status.trailers)
-
-    def metadata(self) -> Metadata:
-        metadata: Metadata = self._details[0]
-        return metadata
-
-    def peer(self) -> str:
-        peer: str = self._details[1]
-        return peer
-
-    def peer_identity(self) -> PeerIdentity | None:
-        return None if self._connection is None else self._connection.identity()
-
-    def time_left_s(self) -> float | None:
-        left: float | None = self._details[2]
-        return left
 
 
 class NativeServer(native_aio.Server):

@@ -11,17 +11,15 @@ from grpc import aio
 
 from control_plane import keys
 from control_plane.auth.access_control import tenant_for
-from control_plane.auth.callers import STRANGER, Caller
+from control_plane.auth.callers import Caller
 from control_plane.auth.roles import Role
-from control_plane.auth.shown import ShownCredentials
 from control_plane.errors import NotFound, ServiceError, Unavailable
-from control_plane.fleet.unit import DEFAULT_TENANT, TenantSpec
+from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
 from control_plane.pacing import CoroutinePacer
 from control_plane.quotas.limits import Quota
 from control_plane.quotas.quotas import Quotas
 from control_plane.serving.admission_queue import AdmissionQueue
-from control_plane.serving.calls import HotCall
 from control_plane.serving.errors_to_status import interrupted
 from control_plane.serving.server import Service
 from control_plane.store.port import StoreUnavailable
@@ -35,23 +33,23 @@ from provisioner.api.callers import Callers, check_declares
 from provisioner.api.client_proofs import ClientProofs, WatchedClientProof, checked_record
 from provisioner.api.client_tenant import client_tenant
 from provisioner.api.explanations import explained
+from provisioner.api.provision_calls import ProvisionCalls
 from provisioner.api.recorded_decision import recorded_decision
-from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provision, told_attributes
+from provisioner.api.requests import UNSAID, origin_of, read_batch, told_attributes
 from provisioner.api.waiting_clients import kind_of_provision, wait_to_explain
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.fleet_view import FleetView
 from provisioner.latencies.keeper import LatencyKeeper
 from provisioner.ledger.assignment import AssignmentRecord
-from provisioner.placement.attributes import NO_ATTRIBUTES, with_attributes
+from provisioner.placement.attributes import with_attributes
 from provisioner.policy.told_attributes import told_anew
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.asked_location import NO_RECORD, recorded_distance, unsaid_location
 from provisioner.provisioning.assignments import Assignments
 from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
 from provisioner.provisioning.network_provision import NetworkFinder
-from provisioner.provisioning.provisioner import DEFAULT_TIMEOUT_S, Provisioner
-from provisioner.provisioning.single import Sink
-from provisioner.provisioning.ticket_fallback import FallbackResponder, TicketFallback
+from provisioner.provisioning.provisioner import Provisioner
+from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.sharded import ShardedWatches
 from provisioner.watching.watch import WatchEvent, WatchEventKind
@@ -63,7 +61,6 @@ QUOTAS = {
     f"/{NAME}/ExplainPlacement": Quota.EXPLANATIONS,
 }
 """What methods count as that do not count themselves."""
-PROVISIONS = Quota.PROVISIONS  # a member is looked up in its class at 0.1 us
 MAX_CONCURRENT_BATCHES = 4  # batches of one stream that are worked on at the same time
 
 
@@ -89,7 +86,6 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         latencies: LatencyKeeper | None = None,
     ) -> None:
         self._policies = policies
-        self._networks = networks
         self._latencies = latencies
         self._provisioner = provisioner
         self._assignments = assignments
@@ -98,10 +94,19 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self._fleet_view = fleet_view
         self._callers = callers
         self._proofs = proofs
-        self._bootstrap = bootstrap
         self._watches = watches
         self._store_status = store_status
         self._quotas = quotas
+        self.provision_hot = ProvisionCalls(
+            provisioner,
+            fallback=fallback,
+            fleet_view=fleet_view,
+            callers=callers,
+            proofs=proofs,
+            bootstrap=bootstrap,
+            quotas=quotas,
+            kind_of=partial(kind_of_provision, provisioner, networks),
+        ).begin
         self._pacer = CoroutinePacer(per_pass=1, clock=provisioner.now)
 
     def service(self, queue: AdmissionQueue | None = None) -> Service:
@@ -115,83 +120,6 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             add=add_to_server, servicer=self, name=NAME,
             hot={"Provision": queue.begin}, queues={"Provision": queue},
         )  # fmt: skip
-
-    def provision_hot(self, call: HotCall, refused: ServiceError | None = None) -> None:
-        """Provision, as a hot method. refused: the client is not begun: it hears this, or is
-        answered by the ticket that it shows."""
-        sink: Sink = call
-        steps = self._provisioner.steps
-        steps.open = False
-        if steps.due:
-            steps.begin()
-        try:
-            request = read_provision(call.payload)
-            client_id, last_ticket = request.client_id, request.ticket
-            with_ticket = not request.without_ticket
-            origin, told = request.WhichOneof("origin"), NO_ATTRIBUTES
-            if request.attributes:
-                told = told_attributes(request)
-            shown = ShownCredentials(call.metadata())
-            proof = tenant = None
-            declares = origin is not None or bool(told)
-            if shown.group_token and not declares and self._proofs.lets_enrol:
-                # As most new clients come: who calls is known by the token alone.
-                tenant = self._fleet_view.tenant(request.tenant or DEFAULT_TENANT.id)
-                if tenant is not None:
-                    proof = self._proofs.of_group(shown, tenant, client_id, last_ticket)
-            if proof is None or tenant is None:
-                caller, tenant_id = self._callers.admit(call, shown, request.tenant, declares)
-                tenant = self._tenant(tenant_id, caller)
-            else:
-                caller = STRANGER
-            address = position = None
-            peer = self._callers.address(call)
-            if origin is None:
-                address = peer
-            elif origin == "address":
-                address = request.address
-            else:
-                position = (request.position.latitude, request.position.longitude)
-            left_s = call.time_left_s()
-            # Whoever asks for another's client must not use up what that one may ask, and a proof
-            # is not held against the record yet: a client is counted as this caller asks for it.
-            self._quotas.take(
-                PROVISIONS,
-                tenant.id,
-                client=client_id,
-                asker=shown.client_key or caller.name,
-                address=peer,
-            )
-            if proof is None:
-                proof = self._proofs.of_call(shown, caller, tenant, client_id, last_ticket)
-            if last_ticket:
-                sink = FallbackResponder(
-                    self._fallback, tenant, client_id, last_ticket, with_ticket, call
-                )
-            if refused is not None:
-                sink.fail(refused)
-                return
-            timeout_s = DEFAULT_TIMEOUT_S if left_s is None else min(left_s, DEFAULT_TIMEOUT_S)
-            provision = self._provisioner.provision
-            if request.with_network or request.waiting_token:
-                kind = kind_of_provision(
-                    self._provisioner, self._networks, request, tenant.id, address
-                )
-                provision = partial(provision, kind=kind)
-            if not proof.bootstrap:
-                provision(
-                    tenant, client_id, address, position, sink,
-                    proof=proof, with_ticket=with_ticket, timeout_s=timeout_s, attributes=told,
-                )  # fmt: skip
-                return
-            begin = partial(
-                provision, tenant, client_id, address, position, sink,
-                proof=proof, with_ticket=with_ticket, timeout_s=timeout_s, attributes=told,
-            )  # fmt: skip
-            steps.open = False
-            self._bootstrap.begin(tenant.id, proof, begin, sink)
-        except ServiceError as error:
-            sink.fail(error)
 
     async def ProvisionMany(
         self, requests: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]

@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from control_plane.errors import ServiceError
 from control_plane.fleet.unit import TenantSpec
+from control_plane.native_classes import mypyc_attr
 from control_plane.store import port
 from control_plane.store.port import KeyValue
 from provisioner.geo.location import Location
@@ -78,6 +79,7 @@ class ProvisionFlow(Protocol):
         ...
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PendingProvision(Claim, Generic[ReceiverT]):
     """See the module. at_ms: Unix time of the assignment, ms; expires_at: monotonic, s.
 

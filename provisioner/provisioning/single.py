@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from control_plane.errors import ServiceError
+from control_plane.native_classes import mypyc_attr
 from provisioner.provisioning.pending import PendingProvision
 
 
@@ -33,6 +34,7 @@ def waiting_since(
     return made
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SingleProvision(PendingProvision[Sink]):
     """Answers its call."""
 

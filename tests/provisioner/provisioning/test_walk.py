@@ -25,6 +25,7 @@ from types import FrameType
 import pytest
 
 from control_plane.auth.access_control import AccessControl
+from control_plane.compiled_modules import are_compiled
 from control_plane.identity.enrolment_groups import EnrolmentGroups
 from control_plane.identity.key_wrapping import NoWrapping
 from control_plane.quotas.limits import read_limits
@@ -167,6 +168,7 @@ async def walk(service: ProvisioningService, client_id: str) -> list[tuple[str, 
     return entered
 
 
+@pytest.mark.skipif(are_compiled(), reason="compiled functions are entered unseen")
 @pytest.mark.parametrize("known", [False, True], ids=["new-client", "known-client"])
 async def test_no_module_is_entered_more_than_twice(
     service: ProvisioningService, harness: ProvisioningHarness, known: bool
@@ -180,7 +182,7 @@ async def test_no_module_is_entered_more_than_twice(
     entered = await walk(service, "alice")
     counts = Counter(module for module, _ in entered)
     story = "\n".join(f"{module}: {function}" for module, function in entered)
-    assert counts["provisioner.api.provisioning_service"] == 1, story
+    assert counts["provisioner.api.provision_calls"] == 1, story
     assert counts[TRANSACTIONS] >= 1, story
     written = entered.index((TRANSACTIONS, "assign"))
     for way in (entered[: written + 1], entered[written + 1 :]):  # to the transaction, and back
