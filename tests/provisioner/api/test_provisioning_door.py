@@ -38,6 +38,9 @@ class Group:
     def proves(self, token: str, tenant: str, client_id: str) -> bool:
         return (token, tenant, client_id) == ("hmac.g.good", "default", "alice")
 
+    def gives(self, token: str, tenant: str) -> None:
+        """No attributes."""
+
 
 class Metadata(tuple[tuple[str, str | bytes], ...]):
     """Counts how often it is gone through."""
