@@ -165,6 +165,10 @@ def test_how_many_units_tenants_share_is_said_without_a_server(cli: CommandLine)
     assert (found["tenants"], len(found["units"])) == (301, 3)
     assert found["share_any"] == pytest.approx(found["expected"]["share_any"], rel=0.1)
     assert "pairs that share any unit" in cli(*given, stdin=policy).out
+    among = b"policy: 1\nshuffle_sharding: {units: 3, among: {labels: {tier: shared}}}\n"
+    nobody = cli(*given, stdin=among)
+    assert nobody.code == 2
+    assert "no unit of the fleet is one of those that shuffle_sharding.among says" in nobody.err
     none = cli(*given, stdin=b"policy: 1\n")
     assert none.code == 2
     assert "has no shuffle_sharding" in none.err

@@ -73,4 +73,10 @@ def overlap(
             others = [one.tenant for one in fleet_service.list_tenants()]
     fleet = simulated_fleet(units_of(units, target)).fleet
     document = overlap_of(sharding, fleet, target.tenant, others)
+    if not document["among"]:
+        raise CommandFailed(
+            "no unit of the fleet is one of those that shuffle_sharding.among says, so nobody "
+            "would have a home; name labels, countries or units that the fleet has",
+            ExitCode.USAGE,
+        )
     show(document, output, lambda: overlap_view(document))

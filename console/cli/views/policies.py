@@ -64,10 +64,13 @@ def effect_sentences(effect: pb.PolicyEffect) -> list[str]:
         worst = sorted(effect.nowhere_by_rule.items(), key=lambda one: (-one[1], one[0]))
         told = ", ".join(f"{name} {count:,}" for name, count in worst[:WORST])
         said[0] += f", by rule: {told}"
-    said.append(
-        f"{effect.displaced:,} ({_share(effect.displaced, effect)}) live where it keeps them off; "
-        "they stay until a move job moves them: homeport units rebalance"
+    displaced = (
+        f"{effect.displaced:,} ({_share(effect.displaced, effect)}) live where it keeps them"
     )
+    if effect.displaced:
+        said.append(f"{displaced} off; they stay until a job moves them: homeport policy move")
+    else:
+        said.append(f"{displaced} off")
     doubtful = effect.clients - effect.by_certainty.get("certain", 0)
     said.append(f"of {doubtful:,} it is not certain in which country they are")
     return said

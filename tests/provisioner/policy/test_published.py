@@ -25,7 +25,8 @@ from tests.support.policies import NOON, client
 DOCS = Path(__file__).parents[3] / "docs"
 EXAMPLES = sorted((DOCS / "examples" / "policy").glob("*.yaml"))
 PAGE = (DOCS / "reference" / "policy.md").read_text()
-TEXTS = [path.read_text() for path in EXAMPLES] + re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+OF_PAGE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+TEXTS = [path.read_text() for path in EXAMPLES] + OF_PAGE
 BERLIN = at(52.5, 13.4, country="DE", continent="EU", uncertainty_km=10)
 DALLAS = at(32.8, -96.8, country="US", continent="NA", uncertainty_km=10)
 
@@ -61,10 +62,14 @@ def test_every_example_is_on_the_page():
     assert [path.name for path in EXAMPLES if f"examples/policy/{path.name}" not in PAGE] == []
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_every_example_can_be_applied_to_the_fleet_beside_it(path):
+@pytest.mark.parametrize(
+    "text",
+    TEXTS,
+    ids=[*(path.stem for path in EXAMPLES), *(f"{at_}-of-the-page" for at_ in range(len(OF_PAGE)))],
+)
+def test_every_example_can_be_applied_to_the_fleet_beside_it(text):
     """No selector of it matches no unit, and the hook that it names is the servers'."""
-    document = compiled(path.read_text()).document
+    document = compiled(text).document
     units = simulated_fleet(read_fleet(DOCS / "examples" / "policy-fleet.yaml")).fleet.units
     hooks = read_hooks(DOCS / "examples" / "policy-hooks.yaml")
     assert unmatched(document, units) == ([], [])
