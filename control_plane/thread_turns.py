@@ -14,16 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, TypeVar
 
+from control_plane.short_switches import SHORT_SWITCHES
 from control_plane.turns import Turns
 
 T = TypeVar("T")
-
-SWITCH_S = 0.0005  # of a thread that others wait for, while there is one at work here
 
 
 class _Waiting(NamedTuple):
@@ -58,7 +56,7 @@ class ThreadTurns:
                 raise
         self._busy = True
         called = partial(contextvars.copy_context().run, function, *arguments)
-        _short.begin()
+        SHORT_SWITCHES.begin()
         try:
             done: asyncio.Future[T] = loop.run_in_executor(None, called)
         except BaseException:  # the executor is shut down
@@ -69,7 +67,7 @@ class ThreadTurns:
 
     def _end(self, done: object = None) -> None:
         """What was at work is over."""
-        _short.end()
+        SHORT_SWITCHES.end()
         self._next()
 
     def _next(self) -> None:
@@ -81,26 +79,3 @@ class ThreadTurns:
                 self._busy = True
                 turn.set_result(None)
                 return
-
-
-class _ShortSwitches:
-    """Between the first `begin` and the last `end`, threads of this process have the interpreter
-    for SWITCH_S; otherwise as long as before."""
-
-    def __init__(self) -> None:
-        self._at_work = 0
-        self._usual_s = 0.0
-
-    def begin(self) -> None:
-        if not self._at_work:
-            self._usual_s = sys.getswitchinterval()
-            sys.setswitchinterval(min(SWITCH_S, self._usual_s))
-        self._at_work += 1
-
-    def end(self) -> None:
-        self._at_work -= 1
-        if not self._at_work:
-            sys.setswitchinterval(self._usual_s)
-
-
-_short = _ShortSwitches()  # one, as the interval is of the process

@@ -70,7 +70,6 @@ class WeightedTurns(Generic[T]):
         while True:
             tag, _, key = self._order[0]
             if key in self._lines and tag == self._tags[key]:
-                self._now = max(self._now, tag)
                 return key
             heapq.heappop(self._order)
 
@@ -79,6 +78,7 @@ class WeightedTurns(Generic[T]):
         line = self._lines.get(key)
         if line is None:
             return None
+        self._now = max(self._now, self._tags[key])  # who only asks whose turn it is serves nobody
         entry = line.popleft()
         self._size -= 1
         if not line:

@@ -18,12 +18,13 @@ import logging
 import math
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from control_plane.errors import OutcomeUnknown, Refused, ServiceError, StoreUnavailable
+from control_plane.short_switches import SHORT_SWITCHES
 from control_plane.sqlite.checkpointing import Checkpointing
 from control_plane.sqlite.connection import FileLock, connect
 from control_plane.supervision import log_failure
@@ -43,6 +44,11 @@ _NOT_WRITTEN = frozenset(
 Work: TypeAlias = Callable[[sqlite3.Connection], T]
 """Runs inside a transaction and blocks everybody: keep it to milliseconds. It must not begin,
 commit or roll back a transaction. What it raises undoes it."""
+
+Steps: TypeAlias = Callable[[sqlite3.Connection], Generator[None, None, T]]
+"""A work in steps: wherever it yields, the event loop comes to what else is ready, within the same
+transaction. So each step is to be kept to milliseconds, and what is in memory must be as the
+connection has it wherever it yields."""
 
 UNDO_WORK = "ROLLBACK TO work"
 """A statement by which a work undoes what it has written so far, and goes on."""
@@ -65,8 +71,9 @@ class CommitGate(Protocol):
 
 class _Queued(NamedTuple):
     of: str
-    work: Work[Any]
+    work: Work[Any]  # or Steps
     answer: asyncio.Future[Any]
+    in_steps: bool = False
 
 
 class _Outcome(NamedTuple):
@@ -160,12 +167,19 @@ class Engine:
         run in their order, and those for several in turn. The future has its result once that is on
         disk; or what it raised, and then it has done nothing; or StoreUnavailable (nothing
         was done), or OutcomeUnknown (the sync failed)."""
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        made = work if self.around is None else self.around(work)
+        return self._enqueue(made, of, in_steps=False)
+
+    def submit_steps(self, work: Steps[T], *, of: str = "") -> asyncio.Future[T]:
+        """The same for a work in steps, which `around` is not given."""
+        return self._enqueue(work, of, in_steps=True)
+
+    def _enqueue(self, work: Work[Any], of: str, *, in_steps: bool) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._closed:
             answer.set_exception(StoreUnavailable(f"the {self._called} is closed"))
         else:
-            made = work if self.around is None else self.around(work)
-            self._queue.append(_Queued(of, made, answer))
+            self._queue.append(_Queued(of, work, answer, in_steps))
             self._wake.set()
         return answer
 
@@ -236,9 +250,9 @@ class Engine:
         try:
             self.writer.execute("BEGIN IMMEDIATE")
             while queue and len(done) < GROUP_LIMIT and (not done or loop.time() < end):
-                _, work, answer = queue.popleft()
-                done.append(_Outcome(answer, None, None))
-                done[-1] = _Outcome(answer, *self._attempt(work))
+                one = queue.popleft()
+                done.append(_Outcome(one.answer, None, None))
+                done[-1] = _Outcome(one.answer, *await self._attempt(one))
             if self._before_commit is not None:
                 self._before_commit()
         except Exception as error:
@@ -254,12 +268,15 @@ class Engine:
             except (StoreUnavailable, OutcomeUnknown) as error:
                 self._undo(done, error)
                 return
+        SHORT_SWITCHES.begin()
         try:
             await loop.run_in_executor(self._syncing, self.writer.execute, "COMMIT")
         except sqlite3.Error as error:
             # Whether the sync reached the disk is not known.
             self._undo(done, OutcomeUnknown(f"the {self._called} could not sync: {error}"))
             return
+        finally:
+            SHORT_SWITCHES.end()
         if self._refused or self._wrote:  # one that has written nothing proves nothing
             self.connected = not self._refused
         self.groups += 1
@@ -273,14 +290,16 @@ class Engine:
         self._checkpoints.committed()
         self._notify(self.on_commit)
 
-    def _attempt(self, work: Work[Any]) -> tuple[Any, Exception | None]:
+    async def _attempt(self, one: _Queued) -> tuple[Any, Exception | None]:
         """What the work gives, or what it raised; its neighbours are not concerned. Raises
         sqlite3.Error where SQLite has undone, or cannot go on with, the whole transaction."""
         db = self.writer
         db.execute("SAVEPOINT work")
         changes = db.total_changes
         try:
-            result = work(db)
+            result = one.work(db)
+            if one.in_steps:
+                result = await _last_of(result)
         except Exception as failure:  # goes to whoever handed the work in
             if not db.in_transaction:
                 raise sqlite3.OperationalError(str(failure)) from failure
@@ -326,6 +345,16 @@ class Engine:
                 listener()
             except Exception:  # the boundary: what is on disk is so, whoever does not follow
                 log.exception("a listener of a database failed")
+
+
+async def _last_of(steps: Generator[None, None, T]) -> T:
+    """What they return at the end; between two of them comes everything else that is ready."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        await asyncio.sleep(0)
 
 
 def _unanswered() -> asyncio.Future[Any]:

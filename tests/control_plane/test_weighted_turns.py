@@ -137,3 +137,14 @@ def test_tags_of_those_that_are_gone_are_dropped():
         served(turns)
     assert len(turns._tags) < 2_000
     assert len(turns._order) < 2_000
+
+
+def test_who_comes_after_it_was_only_asked_whose_turn_it_is_comes_first() -> None:
+    turns = WeightedTurns[str]()
+    for n in range(3):
+        turns.append("greedy", f"g{n}")
+    assert turns.take(turns.next_key()) == "g0"
+    turns.charge("greedy", 1.0)
+    assert turns.next_key() == "greedy"
+    turns.append("other", "o")
+    assert turns.next_key() == "other"
