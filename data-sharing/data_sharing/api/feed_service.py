@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -185,7 +185,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
             intake.cancel()
 
     def _publish(
-        self, whose: Party, envelopes: Iterable[Envelope | Refusal], forward: Forward | None
+        self, whose: Party, envelopes: Sequence[Envelope | Refusal], forward: Forward | None
     ) -> asyncio.Future[Sequence[Answer]]:
         return self._publisher.publish(
             whose.tenant, envelopes, application=whose.application, forward=forward

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -195,7 +195,7 @@ class HttpEvents:
             return await self._large.work(peer_of_request(request), read, *arguments)
 
     async def _publish(
-        self, whose: Party, metadata: Metadata, envelopes: Iterable[Envelope | Refusal]
+        self, whose: Party, metadata: Metadata, envelopes: Sequence[Envelope | Refusal]
     ) -> Sequence[Answer]:
         others = self._partitions
         forward = None if others is None else others.forward_of(whose, metadata)

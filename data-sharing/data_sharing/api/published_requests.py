@@ -4,7 +4,7 @@ UTF-8, is refused alone, and the others of its batch are read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -18,6 +18,20 @@ from homeport.api.datasharing.v1 import feed_pb2 as pb
 MAX_BATCH = 1_000
 
 
+class _Lazily(Sequence[Envelope | Refusal]):
+    """What `read` makes of an entry and its place, whenever it is asked for: so that a batch is not
+    read in one go, but as its events are checked."""
+
+    def __init__(self, entries: Sequence[Any], read: Callable[[Any, int], Envelope | Refusal]):
+        self._entries, self._read = entries, read
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._read(self._entries[place], place)
+
+
 class ReadEvent(NamedTuple):
     """What PublishEvent is sent."""
 
@@ -27,7 +41,8 @@ class ReadEvent(NamedTuple):
 
 
 class ReadBatch(NamedTuple):
-    """What PublishBatch is sent: an envelope or refusal for each event."""
+    """What PublishBatch is sent: an envelope or refusal for each event, read where it is asked
+    for."""
 
     tenant: str
     envelopes: Sequence[Envelope | Refusal]
@@ -54,7 +69,8 @@ def read_batch(payload: bytes) -> ReadBatch:
     except DecodeError:
         return _read_one_by_one(payload)
     _check_size(len(request.events))
-    return ReadBatch(request.tenant, list(map(envelope_from_proto, request.events)), request.direct)
+    envelopes = _Lazily(request.events, lambda one, _: envelope_from_proto(one))
+    return ReadBatch(request.tenant, envelopes, request.direct)
 
 
 def _read_one_by_one(payload: bytes) -> ReadBatch:
@@ -62,9 +78,9 @@ def _read_one_by_one(payload: bytes) -> ReadBatch:
     class refuses it whole, so its events are taken as bytes first."""
     request, tenant = _lenient(_LENIENT_BATCH, payload)
     _check_size(len(request.events))
-    envelopes = [
-        envelope_from_bytes(one, f"events[{place}]") for place, one in enumerate(request.events)
-    ]
+    envelopes = _Lazily(
+        request.events, lambda one, place: envelope_from_bytes(one, f"events[{place}]")
+    )
     return ReadBatch(tenant, envelopes, request.direct)
 
 

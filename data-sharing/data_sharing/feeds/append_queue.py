@@ -171,11 +171,11 @@ class AppendQueue:
         self._turns.charge(tenant, seconds)
         if not events:
             return
-        if cut_after is not None:  # more would be written for nothing
-            self._event_s[tenant] = max(cut_after / (2 * events), LEAST_S)
-        else:
-            before = self._event_s.get(tenant, CHEAP_S)
-            self._event_s[tenant] = max(seconds / events, before / 4, LEAST_S)
+        before = self._event_s.get(tenant, CHEAP_S)
+        # What the last one took beyond the end says little of the others; and once in a while the
+        # machine was elsewhere.
+        each = min(seconds / events, 3 * before) if cut_after is None else cut_after / events
+        self._event_s[tenant] = max((before + each) / 2, LEAST_S)
 
     def end(self, one: WaitingAppend) -> None:
         """It is answered."""

@@ -1,29 +1,35 @@
 """Publisher: checks envelopes, appends those that pass to the feed log, answers in order.
 
 What a batch asks for costs no task and no lock: up to the log's own queue all of it happens in the
-call, so events are kept in the order in which calls were made. Where checking has taken the event
-loop for a while, what is left waits, and is checked a little at a time, for each tenant in turn and
-for half of the time at most; a tenant's events keep their order.
+call, so events are kept in the order in which calls were made. Where checking a tenant's has taken
+the event loop for a while, what is left of its events waits, and is checked a little at a time, for
+each tenant in turn and for half of the time at most, and in smaller pieces while several tenants
+publish. Whoever has had little checked of late is not made to wait. A tenant's events keep their
+order.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from msgspec.structs import replace
 
 from data_sharing.feeds.intake import Envelope, Intake, Refusal
 from data_sharing.feeds.port import Appended, Candidate, FeedLog
+from data_sharing.feeds.publishing_tenants import PublishingTenants
 from data_sharing.spans import trace_at_hand
 
 Answer: TypeAlias = Appended | Refusal
 Forward: TypeAlias = Callable[[int, Sequence[Envelope]], asyncio.Future[Sequence[Answer]]]
 """(another partition, events of its keys) to what it answers, in order. Calls keep theirs, too."""
 
-SLICE_S = 0.002  # checked at once, and one event more, which takes some 6 ms at most
+SLICE_S = 0.002  # of a tenant, checked at once, and one event more, which takes some 6 ms at most
+SHARED_SLICE_S = 0.0005  # while several tenants publish
+ALL_S = 0.004  # of all tenants together
+IDLE_S = 0.0001  # the event loop comes round within that where there is nothing to do
 WINDOW_S = 0.005  # what was checked within it counts as at once
 
 
@@ -42,7 +48,9 @@ class Publisher:
         self._log = log
         self._wall_ms = wall_ms
         self._clock = clock
-        self._window, self._spent_s = 0.0, 0.0
+        self._window = 0.0
+        self._spent_s: dict[str, float] = {}  # in it, by tenant
+        self._publishing = PublishingTenants()
         self._waiting: dict[str, deque[_Batch]] = {}  # by tenant, whose turn it is in front
         self.refused: Counter[str] = Counter()  # by code
 
@@ -53,7 +61,7 @@ class Publisher:
     def publish(
         self,
         tenant: str,
-        envelopes: Iterable[Envelope | Refusal],
+        envelopes: Sequence[Envelope | Refusal],
         *,
         application: str = "",
         forward: Forward | None = None,
@@ -66,7 +74,7 @@ class Publisher:
         The future raises what FeedLog.append and `forward` do, for all of them.
         """
         batch = _Batch(
-            tenant, application, deque(envelopes), self._wall_ms(), trace_at_hand(), forward
+            tenant, application, envelopes, self._wall_ms(), trace_at_hand(), forward
         )
         if tenant not in self._waiting and self._begin_now(batch):
             return self._append(batch)
@@ -79,19 +87,26 @@ class Publisher:
     def _begin_now(self, batch: _Batch) -> bool:
         """Whether all of it is checked."""
         now = self._clock()
+        self._publishing.note(batch.tenant, now)
         if now - self._window > WINDOW_S:
-            self._window, self._spent_s = now, 0.0
-        elif self._spent_s >= SLICE_S:
+            self._window = now
+            self._spent_s.clear()
+        slice_s, spent_s = self._slice_s(now), self._spent_s
+        own_s = spent_s.get(batch.tenant, 0.0)
+        if own_s >= slice_s or sum(spent_s.values()) >= ALL_S:
             return False
-        checked = batch.check(self._intake, self._clock, now + SLICE_S - self._spent_s)
-        self._spent_s += self._clock() - now
+        checked = batch.check(self._intake, self._clock, now + slice_s - own_s)
+        spent_s[batch.tenant] = own_s + self._clock() - now
         return checked
 
+    def _slice_s(self, now: float) -> float:
+        return SHARED_SLICE_S if self._publishing.several(now) else SLICE_S
+
     def _pass(self) -> None:
-        """Checks for SLICE_S, a tenant's first batch after the other's; then as much time is for
+        """Checks for so long, a tenant's first batch after the other's; then as much time is for
         everything else."""
         began = self._clock()
-        until = began + SLICE_S
+        until = began + self._slice_s(began)
         while self._waiting and self._clock() < until:
             tenant = next(iter(self._waiting))
             line = self._waiting.pop(tenant)
@@ -100,7 +115,20 @@ class Publisher:
             if line:
                 self._waiting[tenant] = line
         if self._waiting:
-            asyncio.get_running_loop().call_later(self._clock() - began, self._pass)
+            now, loop = self._clock(), asyncio.get_running_loop()
+            if self._publishing.several(now):
+                loop.call_later(now - began, self._pass)
+            else:
+                loop.call_soon(self._rest, now + now - began, now)
+
+    def _rest(self, until: float, since: float) -> None:
+        """One tenant alone publishes: the next pass comes then, or once the loop came round with
+        nothing else to do. since: when it was last here."""
+        now = self._clock()
+        if now >= until or now - since < IDLE_S:
+            self._pass()
+        else:
+            asyncio.get_running_loop().call_soon(self._rest, until, now)
 
     def _checked(self, batch: _Batch, until: float) -> bool:
         """Whether it waits no more: all of it is checked, or nobody waits for the answer."""
@@ -173,25 +201,25 @@ class _Batch:
     """What one call publishes. answer: for one that waits."""
 
     __slots__ = (
-        "answer", "application", "candidates", "forward", "moved", "now_ms", "place", "refusals",
-        "tenant", "trace", "unchecked",
+        "answer", "application", "candidates", "envelopes", "forward", "moved", "now_ms", "place",
+        "refusals", "tenant", "trace",
     )  # fmt: skip
 
     def __init__(
         self,
         tenant: str,
         application: str,
-        unchecked: deque[Envelope | Refusal],
+        envelopes: Sequence[Envelope | Refusal],
         now_ms: int,
         trace: str,
         forward: Forward | None = None,
     ) -> None:
         self.tenant = tenant
         self.application = application
-        self.unchecked = unchecked
+        self.envelopes = envelopes
         self.now_ms = now_ms
         self.trace = trace
-        self.place = 0
+        self.place = 0  # of the next one to be checked
         self.candidates: list[Candidate] = []
         self.refusals: list[tuple[int, Refusal]] = []
         self.forward = forward
@@ -203,9 +231,10 @@ class _Batch:
         check, tenant, now_ms, application = (
             intake.check, self.tenant, self.now_ms, self.application,
         )  # fmt: skip
-        take, candidates = self.unchecked.popleft, self.candidates
-        while self.unchecked:
-            envelope = take()
+        envelopes, candidates = self.envelopes, self.candidates
+        count = len(envelopes)
+        while self.place < count:
+            envelope = envelopes[self.place]
             judged: Candidate | Refusal
             if type(envelope) is Refusal:
                 judged = envelope
@@ -219,7 +248,7 @@ class _Batch:
             else:
                 self.refusals.append((self.place, judged))  # type: ignore[arg-type]
             self.place += 1
-            if self.unchecked and clock() >= until:
+            if self.place < count and clock() >= until:
                 return False
         return True
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -26,8 +26,9 @@ from data_sharing.event import Event
 from data_sharing.feeds import log_tables
 from data_sharing.feeds.append_queue import AppendQueue, Part, WaitingAppend, WaitingLimits
 from data_sharing.feeds.backlog import Backlog
-from data_sharing.feeds.deciding_turns import TURN_S, DecidingTurns, Publishing
+from data_sharing.feeds.deciding_turns import LITTLE_S, DecidingTurns
 from data_sharing.feeds.port import Appended, Candidate, LogBounds, Page, Retention
+from data_sharing.feeds.publishing_tenants import PublishingTenants
 
 Follower: TypeAlias = Callable[[sqlite3.Connection, Sequence[Event], Callable[[], bool]], int]
 """Gets new events, in order, with their positions, inside their transaction, and whether to stop,
@@ -79,7 +80,7 @@ class SqliteFeedLog:
         self._taken: dict[WaitingAppend, None] = {}  # into the group under way
         self._fresh = 0  # events of that group that were not there
         self._failed: WaitingAppend | None = None  # its events ended that group
-        self._publishing = Publishing()
+        self._publishing = PublishingTenants()
         self._busy = False
         self._growth: dict[str, asyncio.Event] = {}  # by tenant, set when its log has grown
         self._told = asyncio.Event()  # replaced whenever appends were answered
@@ -213,17 +214,19 @@ class SqliteFeedLog:
         self._busy = True
         self._began = self._monotonic()
         self._taken, self._fresh, self._failed = {}, 0, None
-        self._database.submit(self._take, of=DECIDING).add_done_callback(self._tell)
+        self._database.submit_steps(self._take, of=DECIDING).add_done_callback(self._tell)
 
-    def _take(self, db: sqlite3.Connection) -> int:
-        """Inside the transaction: of those who wait, in turns, as far as there is time for it. How
-        many events."""
+    def _take(self, db: sqlite3.Connection) -> Generator[None, None, int]:
+        """Inside the transaction: of those who wait, in turns, as far as there is time for it, and
+        of those who come between. How many events."""
         now = self._monotonic()
-        turns = DecidingTurns(self._queue, now + self._publishing.seconds(now))
+        turns = DecidingTurns(self._queue, self._publishing, now)
         while (turn := turns.next(now)) is not None:
             kept = self._turn(db, turn.parts, turn.end)
+            turns.done(turn, kept, self._monotonic())
+            if not turns.is_over:
+                yield
             now = self._monotonic()
-            turns.done(turn, kept, now)
         return turns.events
 
     def _turn(self, db: sqlite3.Connection, parts: Sequence[Part], end: float) -> int:
@@ -294,7 +297,7 @@ class SqliteFeedLog:
         self._told = asyncio.Event()
         # Who has little more waiting, if any, has its answers before the next transaction; the
         # others once that has begun, before they work on.
-        long = {one.tenant: self._queue.takes_longer(one.tenant, TURN_S) for one in ended}
+        long = {one.tenant: self._queue.takes_longer(one.tenant, LITTLE_S) for one in ended}
         first = [one for one in ended if not long[one.tenant]]
         for one in first:
             _answer(one, done)

@@ -16,7 +16,7 @@ from control_plane.errors import Unavailable
 from data_sharing.event import Event
 from data_sharing.feeds.intake import Envelope, Intake, Refusal
 from data_sharing.feeds.port import Appended, Candidate, FeedLog
-from data_sharing.feeds.publisher import SLICE_S, Publisher
+from data_sharing.feeds.publisher import ALL_S, SHARED_SLICE_S, SLICE_S, Publisher
 
 NOW_MS = 1_000
 
@@ -38,7 +38,7 @@ class EveryOther:
         self.asked: list[tuple[str, int, str]] = []
         self.costs_s = 0.0
         self.broken = False
-        self._clock = clock
+        self.clock = clock
 
     def check(
         self, tenant: str, envelope: Envelope, now_ms: int, application: str = ""
@@ -46,7 +46,7 @@ class EveryOther:
         if self.broken:
             raise RuntimeError("a defect")
         self.asked.append((tenant, now_ms, application))
-        self._clock.now += self.costs_s
+        self.clock.now += self.costs_s
         if envelope.id.startswith("moved"):
             return Refusal("moved", "key", "of another partition", int(envelope.id[-1]))
         if envelope.id.startswith("bad"):
@@ -196,15 +196,85 @@ class RecordingLoop(asyncio.SelectorEventLoop):
 def test_as_long_as_checking_took_the_loop_is_for_everything_else() -> None:
     async def publish() -> None:
         made, intake, _ = publisher()
+        made.publish("away", [envelope("good")])
         intake.costs_s = LONG_S
-        made.publish("home", [envelope("good")] * 7)
+        made.publish("home", [envelope("good")] * 4)
         while len(made):  # noqa: ASYNC110  # passes of the loop are what is counted
             await asyncio.sleep(0)
 
     loop = RecordingLoop()
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(publish())
-        assert loop.delays == pytest.approx([2 * LONG_S] * 2)
+        assert loop.delays == pytest.approx([LONG_S] * 2), "one at a time, as several publish"
+
+
+@pytest.mark.parametrize(
+    ("others_s", "rounds"),
+    [
+        pytest.param(0.0, 1, id="nothing else is done: none are waited for"),
+        pytest.param(2 * LONG_S / 3, 3, id="as long as checking took"),
+    ],
+)
+async def test_beside_a_tenant_that_alone_publishes_everything_else_has_its_time(
+    others_s: float, rounds: int
+) -> None:
+    """others_s: what each round of the loop takes for other things."""
+    made, intake, _ = publisher()
+    clock = intake.clock
+    intake.costs_s = LONG_S
+    made.publish("home", [envelope("good")] * 6)
+    await passes(lambda: len(intake.asked) == 4)
+    counted = 0
+    while len(made):
+        clock.now += others_s
+        counted += 1
+        await asyncio.sleep(0)
+    assert len(intake.asked) == 6
+    assert counted == rounds
+
+
+async def test_who_has_little_checked_does_not_wait_where_one_tenants_batches_do() -> None:
+    made, intake, log = publisher()
+    intake.costs_s = SHARED_SLICE_S
+    for _ in range(3):
+        made.publish("greedy", [envelope("good")] * 50)
+    intake.costs_s = 0.0
+    made.publish("steady", [envelope("good")])
+    assert [candidates[0].event.tenant for candidates, _ in log.appended] == ["steady"]
+
+
+async def test_many_tenants_at_once_wait_as_one_does() -> None:
+    made, intake, _ = publisher()
+    intake.costs_s = SHARED_SLICE_S
+    for number in range(50):
+        made.publish(f"tenant{number}", [envelope("good")])
+    assert len(intake.asked) <= ALL_S / SHARED_SLICE_S + 1
+    await passes(lambda: len(intake.asked) == 50)
+
+
+class Unread(Sequence[Envelope | Refusal]):
+    """Envelopes that are read where they are asked for, which takes as long as its cost says."""
+
+    def __init__(self, count: int, clock: Clock, costs_s: float) -> None:
+        self._count, self._clock, self._costs_s = count, clock, costs_s
+        self.read = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        self.read += 1
+        self._clock.now += self._costs_s
+        return envelope("good")
+
+
+async def test_what_is_costly_to_read_is_read_a_little_at_a_time() -> None:
+    made, intake, log = publisher()
+    batch = Unread(20, intake.clock, LONG_S)
+    made.publish("home", batch)
+    assert batch.read == 2
+    await passes(lambda: bool(log.appended))
+    assert batch.read == 20, "once each"
 
 
 async def test_while_one_tenants_batches_wait_anothers_has_its_turn() -> None:
@@ -255,7 +325,7 @@ async def test_a_defect_while_it_waited_is_told_to_who_waits_and_to_nobody_else(
     made, intake, log = publisher()
     intake.costs_s = LONG_S
     first = made.publish("home", [envelope("good")] * 3)
-    second = made.publish("away", [envelope("good")])
+    second = made.publish("away", [envelope("good")] * 3)
     intake.broken = True
     with pytest.raises(RuntimeError, match="a defect"):
         await first
