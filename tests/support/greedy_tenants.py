@@ -63,7 +63,8 @@ class Flood:
     """name: what it is of. rules: the greedy tenant's. data: of an event, by its number; batch:
     events of a call; subjects: how many keys they have, 0: each its own. one_event_is_long: it
     takes longer than a transaction is to, and nothing can come between. reads: after so many calls
-    the tenant reads what came of them, as often and as much as it is let."""
+    the tenant reads what came of them, as often and as much as it is let. streams: it publishes
+    over streams, whose next batch does not wait for an answer, and not by calls."""
 
     name: str
     rules: str
@@ -72,6 +73,7 @@ class Flood:
     subjects: int = 100
     one_event_is_long: bool = False
     reads: int = 0
+    streams: bool = False
 
 
 def _rules(template: str, count: int) -> str:
@@ -80,6 +82,10 @@ def _rules(template: str, count: int) -> str:
 
 FLOODS = (
     Flood(name="small events", rules="rules: []", data=lambda n: {"v": n}, batch=500),
+    Flood(
+        name="streams of small events", rules="rules: []", data=lambda n: {"v": n}, batch=500,
+        streams=True,
+    ),
     Flood(
         name="events that many rules fire on", rules=_rules(FIRES, 50),
         data=lambda n: {"v": 1_000}, batch=50,
@@ -177,6 +183,21 @@ async def flooded(
                 waited.refused += 1
                 await asyncio.sleep(BACK_OFF_S)
 
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield calls.next()
+
+    async def stream(publish: grpc.aio.StreamStreamMultiCallable) -> None:
+        while True:
+            try:
+                async for _ in publish(endless()):
+                    waited.greedy += flood.batch
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    raise
+                waited.refused += 1
+                await asyncio.sleep(BACK_OFF_S)
+
     async with grpc.aio.insecure_channel(address, options=OF_ITS_OWN) as channel:
         publish = channel.unary_unary(PACKAGE + "FeedService/PublishBatch")
         for _ in range(flood.reads):
@@ -187,6 +208,9 @@ async def flooded(
                 for kind in range(READS)
                 for _ in range(CALLERS)
             ]
+        elif flood.streams:
+            publish_events = channel.stream_stream(PACKAGE + "FeedService/PublishEvents")
+            tasks = [asyncio.create_task(stream(publish_events)) for _ in range(CALLERS)]
         else:
             tasks = [asyncio.create_task(repeat(publish)) for _ in range(CALLERS)]
         try:

@@ -15,7 +15,7 @@ import pytest
 
 from control_plane.errors import OutcomeUnknown
 from control_plane.short_switches import SWITCH_S
-from tests.control_plane.sqlite.test_engine import FailingConnection, open_engine, put, words
+from tests.support.engines import FailingConnection, open_engine, put, words
 
 
 async def test_between_two_steps_is_everything_else_that_is_ready(tmp_path: Path) -> None:
