@@ -44,7 +44,7 @@ class DecidingTurns:
         self._until = began + DECIDING_S  # it has decided for long enough then
         self._shared = False
         self._weight = EVENTS_AT_ONCE
-        self._served = set[str]()  # who had a turn
+        self._begun = False  # somebody had a turn
         self._someone_has_all = False
         self.events = 0  # that were decided
 
@@ -62,17 +62,17 @@ class DecidingTurns:
         while queue.tenants and self._weight > 0:
             tenant = queue.next_tenant()
             until = self._until
-            is_late = bool(self._served) and now >= until
+            is_late = self._begun and now >= until
             if is_late:
                 until += TURN_S  # for who has come since, with little
-                if tenant in self._served or now >= until:
+                if now >= until:
                     return None
             if (is_late or self._someone_has_all) and queue.takes_longer(tenant, LITTLE_S):
                 return None
             end = min(until, now + (TURN_S if self._shared or queue.tenants > 1 else ALONE_S))
             parts = queue.take(tenant, seconds=end - now, weight=self._weight)
             if parts:  # it was not all answered before, with a failure
-                self._served.add(tenant)
+                self._begun = True
                 self._weight -= sum(part.weight for part in parts)
                 return Turn(tenant, parts, now, end)
         return None

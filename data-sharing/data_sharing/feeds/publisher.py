@@ -73,9 +73,7 @@ class Publisher:
 
         The future raises what FeedLog.append and `forward` do, for all of them.
         """
-        batch = _Batch(
-            tenant, application, envelopes, self._wall_ms(), trace_at_hand(), forward
-        )
+        batch = _Batch(tenant, application, envelopes, self._wall_ms(), trace_at_hand(), forward)
         if tenant not in self._waiting and self._begin_now(batch):
             return self._append(batch)
         if not self._waiting:
