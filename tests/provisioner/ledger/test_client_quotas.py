@@ -19,7 +19,7 @@ from control_plane.fleet.unit import TenantId, TenantSpec
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Store, Txn
 from provisioner.fleet_view import FleetView
-from provisioner.ledger.client_bounds import ClientBounds
+from provisioner.ledger.client_bounds import ClientBounds, bounded
 from provisioner.ledger.client_counting import ClientCounting
 from provisioner.ledger.client_use import count_clients, read_use
 from provisioner.ledger.fences import Fences
@@ -46,8 +46,8 @@ async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
 
 
 @asynccontextmanager
-async def at_work(store: Store) -> AsyncIterator[StoreLedger]:
-    """A server's ledger, which follows the tenants."""
+async def at_work(store: Store, heard: asyncio.Event | None = None) -> AsyncIterator[StoreLedger]:
+    """A server's ledger, which follows the tenants, from when on `heard` is set."""
     view = FleetView(store, clock=time.monotonic)
     ledger = single_store_ledger(
         store,
@@ -61,7 +61,13 @@ async def at_work(store: Store) -> AsyncIterator[StoreLedger]:
     await view.start()
     await ledger.start()
     ledger.follow(["a", "b"])
-    running = [asyncio.create_task(one) for one in (view.run(), ledger.run())]
+
+    async def follow() -> None:
+        if heard is not None:
+            await heard.wait()
+        await view.run()
+
+    running = [asyncio.create_task(one) for one in (follow(), ledger.run())]
     await asyncio.sleep(0)
     try:
         yield ledger
@@ -196,6 +202,21 @@ async def test_clients_from_before_are_counted_while_others_come_and_go(store):
         assert await counted(store) == (800, 800)
 
 
+async def test_a_server_that_has_not_heard_of_it_makes_no_client_that_is_not_counted(store):
+    heard = asyncio.Event()
+    async with at_work(store, heard) as late:
+        assert await ask(late, "before") == "new"
+        await bound(store, 100)
+        asking = asyncio.create_task(ask(late, "after"))
+        for _ in range(1_000):
+            if asking.done() or late.counts().conflicts:
+                break
+            await asyncio.sleep(0.01)
+        heard.set()
+        assert await asking == "new"
+    assert await counted(store) == (2, 2)
+
+
 async def test_the_bound_is_not_in_force_before_they_are_counted(store):
     async with at_work(store) as ledger:
         await bound(store, 2, count=False)
@@ -285,3 +306,19 @@ async def test_who_is_of_one_tenant_lowers_its_bound_and_does_not_raise_it(store
     for most in (6, 0):
         with pytest.raises(PermissionDenied):
             await bound(store, most, may_raise=False)
+
+
+@pytest.mark.parametrize(
+    ("most", "fenced"),
+    [
+        pytest.param(4, True, id="lowered: who has not heard of it may make no client"),
+        pytest.param(5, False, id="as it was"),
+        pytest.param(6, False, id="raised"),
+    ],
+)
+def test_a_bound_that_is_lowered_has_a_new_fence(most: int, fenced: bool) -> None:
+    writes = bounded("tenant:shop:q", CapacityRecord(capacity=5, settled=2), most)
+    assert [one.key for one in writes if isinstance(one, Put)] == [
+        keys.capacity("tenant:shop:q"),
+        *([keys.fence("tenant:shop:q")] if fenced else []),
+    ]
