@@ -29,7 +29,7 @@ HARMLESS = {
     "page_token", "next_page_token", "key_id",
     # What events are sorted by.
     "TailRequest.key", "FeedEvent.key", "Feed.key", "ParkedScope.key", "RetryRuleRequest.key",
-    "RolloutDifference.key", "RuleExplanation.key",
+    "RolloutDifference.key", "RuleExplanation.key", "FeedKey.key",
 }  # fmt: skip
 SOUNDS = re.compile("ticket|token|secret|key|password|credential|proof|signature|private")
 # Texts that do not sound like it and may hold one.

@@ -148,7 +148,7 @@ def test_the_lost_still_find_the_last_room():
 
 @pytest.mark.parametrize(
     "cell",
-    [IRELAND, "IE:", ":53.3,-6.3~20", cell_of("NZ", -44.04, 179.96, 99_999.0), "DE:0.0,-0.0~0"],
+    [IRELAND, "IE:", ":53.3,-6.3~20", cell_of("NZ", -44.04, 179.96, 99_999.0), "DE:0.0,0.0~0"],
 )
 def test_a_cell_names_a_place(cell):
     """Assignments keep no more of where their client was."""
@@ -156,6 +156,12 @@ def test_a_cell_names_a_place(cell):
     assert found.cell == cell
     again = cell_of(found.country, found.latitude, found.longitude, found.uncertainty_km)
     assert again == cell
+
+
+def test_a_cell_of_older_records_at_the_equator_is_read():
+    found = location_of("KE:-0.0,36.8~0")
+    assert found.cell == "KE:-0.0,36.8~0"
+    assert cell_of("KE", found.latitude, found.longitude, 0.0) == "KE:0.0,36.8~0"
 
 
 @pytest.mark.parametrize("cell", ["", "nowhere", "IE", "IE:x", "ie:1.0,2.0~3", "IE:1.0,2.0~3;"])
