@@ -12,6 +12,7 @@ from control_plane.fleet.unit import Failover, Reprovision, TenantId, TenantSpec
 from provisioner.geo.location import NOWHERE
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.occupancy import Occupancy
 from provisioner.provisioning.move_on_contact import MoveOnContact
 
 
@@ -48,7 +49,7 @@ def test_who_asks_while_its_unit_is_lost(
         subscribe=lambda follow: None,
         leaving={"dublin": state},
     )
-    placer: Any = SimpleNamespace(occupancy=None)
+    placer: Any = SimpleNamespace(occupancy=Occupancy(0))
     contact = MoveOnContact(fleet_view, placer, mover, PlacementPolicy(), clock=lambda: 0.0)  # type: ignore[arg-type]
     tenant = TenantSpec(id=TenantId("t"), reprovision=reprovision, failover=failover)
     pending: Any = SimpleNamespace(
