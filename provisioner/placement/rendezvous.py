@@ -67,6 +67,11 @@ def scores_in_slots(slots: NDArray[np.intp], unit_seeds: Seeds, weights: Floats)
     return _scores(_SLOT_SEEDS[slots][:, np.newaxis] ^ unit_seeds, weights)
 
 
+def scores_of_pairs(slots: NDArray[np.intp], unit_seeds: Seeds, weights: Floats) -> Floats:
+    """How strongly each unit attracts the clients of the slot beside it; arrays in step."""
+    return _scores(_SLOT_SEEDS[slots] ^ unit_seeds, weights)
+
+
 def winners(unit_seeds: Sequence[int], weights: Sequence[float]) -> bytes:
     """For each slot, which of at most MOST_IN_TABLE units wins it, by place in the sequence."""
     best = _row(unit_seeds[0], weights[0]).copy()

@@ -22,6 +22,7 @@ from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.hooks import HookAnswer
 from provisioner.placement.rendezvous import SLOTS
 from simulation.policy.simulated_fleet import SimulatedFleet
+from simulation.policy.slot_scores import SlotScores
 from simulation.policy.winner_tables import Table, WinnerTables
 
 FULL = "full"  # the rule of clients that found no room
@@ -74,6 +75,8 @@ class Decisions:
         self._on_fill: list[set[int]] = [set() for _ in range(units)]
         self._on_step: list[set[int]] = [set() for _ in range(units)]
         self._tables: dict[bytes, WinnerTables] = {}  # by the weights of units
+        self._scores: dict[bytes, SlotScores] = {}
+        self._scores_by_id: dict[int, SlotScores] = {}
         self._made: dict[tuple[tuple[int, ...], str, bytes], Decision] = {}
 
     def __len__(self) -> int:
@@ -138,6 +141,16 @@ class Decisions:
             made_of = eligible.weights if weights else fleet.weights
             found = self._tables[weights] = WinnerTables(fleet.seeds, made_of)
         return found, weights
+
+    def scores(self, eligible: EligibleUnits) -> SlotScores:
+        """What attracts slots to units by the weights of a policy; the same object for the same."""
+        weights = eligible.weights  # of a policy, which is kept, so that identities stay theirs
+        found = self._scores_by_id.get(id(weights))
+        if found is None:
+            seeds = self.simulated.fleet.seeds
+            found = self._scores.setdefault(weights.tobytes(), SlotScores(seeds, weights))
+            self._scores_by_id[id(weights)] = found
+        return found
 
     def _look_farther(self, one: _Class) -> bool:
         if not one.whole:

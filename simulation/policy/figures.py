@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from control_plane.fleet.unit import UnitSpec
 from provisioner.geo.location import Location
 from provisioner.placement.fleet import PlacementFleet
-from provisioner.placement.geodesy import distances_km, unit_vector
+from provisioner.placement.geodesy import distances_km, unit_vectors
 from provisioner.placement.latency import latency_ms
 from simulation.policy.arrivals import HOURS, activity, local_hour
 from simulation.policy.comparison import ComparedSides, Side
@@ -26,6 +26,7 @@ Document: TypeAlias = dict[str, Any]
 
 DISTANCE_BINS_KM = (100, 250, 500, 1_000, 2_000, 4_000, 8_000, 20_100)
 QUANTILES = (0.5, 0.9, 0.99)
+_MOST_AT_A_TIME = 1 << 18  # distances
 MOST_MOVES = 50  # rows that a document has
 
 
@@ -137,22 +138,19 @@ def _side(scenario: Scenario, side: Side) -> Document:
 
 def _distances(scenario: Scenario, side: Side) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of clients whose position is known: km, and how many they are."""
-    by_class: dict[int, list[tuple[int, float]]] = {}
-    for (number, unit), n in side.flows.items():
-        if unit >= 0 and scenario.locations[number].latitude is not None:
-            by_class.setdefault(number, []).append((unit, n))
-    found: list[NDArray[np.float64]] = []
-    weights: list[float] = []
-    for number, pairs in by_class.items():
-        at = scenario.locations[number]
-        assert at.latitude is not None
-        assert at.longitude is not None
-        here = unit_vector(at.latitude, at.longitude)
-        found.append(distances_km(here, scenario.fleet.vectors[[unit for unit, _ in pairs]]))
-        weights += [n for _, n in pairs]
-    if not found:
+    known = [one.latitude is not None for one in scenario.locations]
+    flows = [(number, unit, n) for (number, unit), n in side.flows.items() if unit >= 0]
+    flows = [flow for flow in flows if known[flow[0]]]
+    if not flows:
         return np.zeros(0), np.zeros(0)
-    return np.concatenate(found), np.array(weights)
+    numbers, units, weights = (np.array(column) for column in zip(*flows, strict=True))
+    places = np.array([(one.latitude or 0.0, one.longitude or 0.0) for one in scenario.locations])
+    here = unit_vectors(places[:, 0], places[:, 1])
+    found: list[NDArray[np.float64]] = []
+    for begin in range(0, len(flows), _MOST_AT_A_TIME):
+        part = slice(begin, begin + _MOST_AT_A_TIME)
+        found.append(distances_km(here[numbers[part]], scenario.fleet.vectors[units[part]]))
+    return np.concatenate(found), weights.astype(np.float64)
 
 
 def _quantiles(
