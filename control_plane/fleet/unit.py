@@ -142,6 +142,20 @@ class ClientQuota:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TenantMemory:
+    """What rules and forecasts of a tenant may remember in place of what data-sharing servers say,
+    as far as they let it; 0: as much as they say."""
+
+    rule_keys: int = 0  # at how many keys one rule or forecast does
+    rule_bytes: int = 0  # and in how many bytes, as stored
+    key_bytes: int = 0  # it at one key
+    tenant_keys: int = 0  # all of them
+    tenant_bytes: int = 0
+    producer_keys: int = 0  # what events of one source have made
+    producer_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSpec:
     """An organisation and how its clients are treated."""
 
@@ -157,6 +171,7 @@ class TenantSpec:
     issuers: tuple[TrustedIssuer, ...] = ()
     quotas: tuple[TenantQuota, ...] = ()  # each quota once for each it is counted by
     clients: ClientQuota | None = None  # how many it may have; None: they are not counted
+    memory: TenantMemory = TenantMemory()
     removal: TenantRemoval | None = None
 
     @property

@@ -1,4 +1,5 @@
-"""TenantQuotaRecords: the quotas in tenants' records, for a server that needs nothing else of them.
+"""TenantQuotaRecords: the quotas and bounds of memory in tenants' records, for a server that needs
+nothing else of them.
 
 Followed by a watch, as a provisioning server follows whole records. While the store is away the
 quotas known last stay in force; a server that starts meanwhile has those of its settings, until
@@ -10,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from control_plane import keys
 from control_plane.errors import StoreUnavailable
 from control_plane.fleet.records import decode_tenant
-from control_plane.fleet.unit import TenantQuota
+from control_plane.fleet.unit import TenantMemory, TenantQuota
 from control_plane.store.port import Compacted, KeyValue, Store
 from control_plane.store.replica import Replica
 from control_plane.store.status import StoreStatus
@@ -24,25 +25,35 @@ log = logging.getLogger(__name__)
 
 MEANWHILE = "quotas of tenants stay as they were heard last"
 
-_Quotas = tuple[TenantQuota, ...]
+
+class TenantBounds(NamedTuple):
+    """Of one tenant, as its record has them."""
+
+    quotas: tuple[TenantQuota, ...] = ()
+    memory: TenantMemory = TenantMemory()
+
+
+NONE = TenantBounds()
 
 
 class TenantQuotaRecords:
     """`start`, and then `tasks`, which are the owner's. follow(tenant, quotas): called with each
-    change, none where the record says nothing of them any more, or has gone. wall: Unix
-    seconds."""
+    change, none where the record says nothing of them any more, or has gone; follow_memory
+    likewise. wall: Unix seconds."""
 
     def __init__(
         self,
         store: Store,
         follow: Callable[[str, Collection[TenantQuota]], None],
+        follow_memory: Callable[[str, TenantMemory], None] = lambda tenant, memory: None,
         *,
         wall: Callable[[], float],
     ) -> None:
-        def changed(tenant: str, quotas: _Quotas | None) -> None:
-            follow(tenant, quotas or ())
+        def changed(tenant: str, bounds: TenantBounds | None) -> None:
+            follow(tenant, (bounds or NONE).quotas)
+            follow_memory(tenant, (bounds or NONE).memory)
 
-        self._replica: Replica[_Quotas] = Replica(store, keys.TENANTS, _quotas_of, changed)
+        self._replica: Replica[TenantBounds] = Replica(store, keys.TENANTS, _bounds_of, changed)
         self._another = asyncio.Event()
         self.health = store.health
         self.status = StoreStatus(
@@ -83,6 +94,7 @@ class TenantQuotaRecords:
             self._replica.begin_anew()
 
 
-def _quotas_of(pair: KeyValue) -> _Quotas:
+def _bounds_of(pair: KeyValue) -> TenantBounds:
     """Raises DamagedRecord."""
-    return decode_tenant(pair).quotas
+    record = decode_tenant(pair)
+    return TenantBounds(record.quotas, record.memory)

@@ -28,14 +28,20 @@ from control_plane.settings import read, said_by
 from control_plane.store.access_settings import StoreAccessSettings
 from control_plane.telemetry.log_settings import LogSettings
 from control_plane.tracing.settings import TracingSettings
+from data_sharing.memory_limits import MemoryLimits
 from data_sharing.replication.partition_map import MOST_PARTITIONS
-from data_sharing.rules.memory_uses import MemoryLimits
 from data_sharing.runtimes.processes import ProcessPolicy
 
 PARTITIONS_FOLDER = "partitions"
 NAME_PATTERN = r"^[A-Za-z0-9-]{1,40}$"
 MemoryBound: TypeAlias = Literal[
-    "rule_keys", "rule_bytes", "key_bytes", "tenant_keys", "tenant_bytes", "producer_keys"
+    "rule_keys",
+    "rule_bytes",
+    "key_bytes",
+    "tenant_keys",
+    "tenant_bytes",
+    "producer_keys",
+    "producer_bytes",
 ]
 
 
@@ -248,7 +254,7 @@ class Settings(
         Field(
             description="in place of the usual ones, what rules and forecasts may remember, as "
             "JSON: rule_keys, rule_bytes and key_bytes of each, tenant_keys and tenant_bytes of "
-            "all of a tenant, producer_keys of what events of one source make"
+            "all of a tenant, producer_keys and producer_bytes of what events of one source make"
         ),
     ] = {}  # noqa: RUF012  # pydantic copies it
     audit_keep_s: Annotated[

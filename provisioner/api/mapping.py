@@ -47,7 +47,13 @@ from provisioner.api.enrolment_mapping import (
     methods_from_proto,
     methods_to_proto,
 )
-from provisioner.api.quota_mapping import in_force_to_proto, quotas_from_proto, quotas_to_proto
+from provisioner.api.quota_mapping import (
+    in_force_to_proto,
+    memory_from_proto,
+    memory_to_proto,
+    quotas_from_proto,
+    quotas_to_proto,
+)
 from provisioner.moves.plan import MovePlan
 from provisioner.provisioning.answers import TicketedAssignment
 
@@ -258,7 +264,7 @@ _TENANT_FIELDS = {
     "ticket_algorithm": "ticket_algorithm", "ticket_ttl": "ticket_ttl_s",
     "default_position": "default_position", "hold_ttl": "hold_s", "reprovision": "reprovision",
     "return_home": "return_home", "enrolment": "enrolment", "issuers": "issuers",
-    "quotas": "quotas", "failover": "failover", "max_clients": "clients",
+    "quotas": "quotas", "failover": "failover", "max_clients": "clients", "memory": "memory",
 }  # fmt: skip
 
 
@@ -327,6 +333,7 @@ def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:
         enrolment=methods_from_proto(message.enrolment),
         issuers=issuers_from_proto(message.issuers),
         quotas=quotas_from_proto(message.quotas),
+        memory=memory_from_proto(message.memory),
     )
 
 
@@ -352,6 +359,7 @@ def tenant_to_proto(
         enrolment=methods_to_proto(tenant.enrolment),
         issuers=issuers_to_proto(tenant.issuers),
         quotas=quotas_to_proto(tenant.quotas),
+        memory=memory_to_proto(tenant.memory),
         quotas_in_force=in_force_to_proto(held),
         max_clients=tenant.clients.most if tenant.clients is not None else 0,
         client_use=use,

@@ -1,10 +1,11 @@
-"""How the quotas of a tenant look on the wire."""
+"""How the quotas of a tenant, and its bounds of memory, look on the wire."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict, fields
 
-from control_plane.fleet.unit import TenantQuota
+from control_plane.fleet.unit import TenantMemory, TenantQuota
 from control_plane.quotas.limits import Counted
 from control_plane.quotas.tenant_limits import InForce, Source
 from homeport.api.tenancy.v1 import tenancy_pb2 as pb
@@ -49,3 +50,13 @@ def in_force_to_proto(held: Iterable[InForce]) -> list[pb.QuotaInForce]:
         )
         for one in held
     ]
+
+
+def memory_from_proto(message: pb.MemoryBounds) -> TenantMemory:
+    """Unchecked."""
+    return TenantMemory(**{one.name: getattr(message, one.name) for one in fields(TenantMemory)})
+
+
+def memory_to_proto(memory: TenantMemory) -> pb.MemoryBounds | None:
+    """For the wire; None: nothing is said."""
+    return None if memory == TenantMemory() else pb.MemoryBounds(**asdict(memory))

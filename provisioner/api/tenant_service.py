@@ -11,7 +11,7 @@ from grpc import aio
 from control_plane.errors import InvalidInput, Refused
 from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.fleet.tenant_removal import TenantRemover
-from control_plane.fleet.unit import TenantSpec
+from control_plane.fleet.unit import TenantMemory, TenantSpec
 from control_plane.fleet.validation import check_tenant
 from control_plane.identity.bootstrap_tokens import BootstrapTokens
 from control_plane.identity.enrolment_groups import EnrolmentGroups
@@ -20,6 +20,7 @@ from control_plane.identity.names import check_slug
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.quotas.quotas import Quotas
 from control_plane.quotas.tenant_limits import check_quotas, check_raises_none
+from control_plane.quotas.tenant_memory import check_memory, check_memory_not_raised
 from control_plane.serving.server import Service
 from homeport.api.tenancy.v1 import tenancy_pb2 as pb
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as pb_grpc
@@ -74,6 +75,7 @@ class TenantService(pb_grpc.TenantServiceServicer):
         tenant = check_tenant(mapping.tenant_from_proto(request.tenant))
         check_keys(tenant.issuers)
         check_quotas(tenant.quotas)
+        check_memory(tenant.memory)
         most_s = self._fleet_view.ticket_limit_s
         if tenant.ticket_ttl_s > most_s and request.tenant.HasField("ticket_ttl"):
             raise InvalidInput(
@@ -91,6 +93,9 @@ class TenantService(pb_grpc.TenantServiceServicer):
                 check_raises_none(
                     self._quotas.in_force_anywhere(after.id, had),
                     self._quotas.in_force_anywhere(after.id, after.quotas),
+                )
+                check_memory_not_raised(
+                    before.memory if before is not None else TenantMemory(), after.memory
                 )
 
         if change is None:

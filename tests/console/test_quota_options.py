@@ -1,10 +1,11 @@
-"""Quotas as options give them."""
+"""Quotas and bounds of memory as options give them."""
 
 from __future__ import annotations
 
 import pytest
 import typer
 
+from console.cli.input.memory_bounds import parse_memory
 from console.cli.input.quotas import parse_quotas
 
 
@@ -31,3 +32,22 @@ def test_what_is_none_is_refused(text):
 def test_none_stands_alone():
     with pytest.raises(typer.BadParameter, match="alone"):
         parse_quotas(["none", "provisions=5"])
+
+
+def test_what_options_say_of_memory():
+    assert parse_memory(["rule_keys=10", "producer_bytes=1"]) == {
+        "rule_keys": 10,
+        "producer_bytes": 1,
+    }
+    assert parse_memory(["none"]) == {}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["rule_keys"], ["rule_keys=0"], ["rule_keys=-1"], ["rule_keys=1.5"], ["keys=1"], ["=1"],
+     ["rule_keys=1", "rule_keys=2"], ["none", "rule_keys=1"], ["rule_keys=1125899906842625"],
+     ["rule_keys=99999999999999999999999"]],
+)  # fmt: skip
+def test_memory_that_is_none_is_refused(given):
+    with pytest.raises(typer.BadParameter):
+        parse_memory(given)

@@ -25,9 +25,9 @@ from data_sharing.event import Event
 from data_sharing.feeds import log_tables
 from data_sharing.feeds.port import Appended, Candidate
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
+from data_sharing.memory_limits import MemoryLimits, TenantLimits
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.manifest import Action, Manifest, Produced, RuntimeNeeds
-from data_sharing.rules.memory_uses import MemoryLimits
 from data_sharing.runtimes.port import ArtifactKind
 from tests.support.instructions import NOW_MS, Clock
 from tests.support.rule_harness import TENANT, rules_of
@@ -126,7 +126,7 @@ class DecisionHarness:
             InstructionFactory(find_lamp, find_origin),
             wall_ms=clock,
             monotonic=monotonic,
-            memory=memory,
+            memory=None if memory is None else TenantLimits(memory),
         )
         self.log = SqliteFeedLog(
             database, wall_ms=clock, follower=self.worker.follow, monotonic=monotonic,

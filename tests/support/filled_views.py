@@ -36,6 +36,7 @@ from console.cli.views import (
     plans,
     platforms,
     rollouts,
+    rule_memory,
     rules,
     shard_stores,
     sharing,
@@ -334,6 +335,9 @@ VIEWS: dict[Callable[..., Any], Make] = {
         filled_with_long_texts(rule_pb2.Rollout())
     ),
     rules.rules_table: lambda: rules.rules_table([filled_with_long_texts(rule_pb2.Rule())]),
+    rule_memory.bounds_table: lambda: rule_memory.bounds_table(
+        filled_with_long_texts(rule_pb2.GetMemoryResponse())
+    ),
     sharing.policies_table: lambda: sharing.policies_table([shared()]),
     sharing.consents_table: lambda: sharing.consents_table(
         [filled_with_long_texts(sharing_pb2.Consent())]

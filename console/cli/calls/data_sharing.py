@@ -136,6 +136,14 @@ class DataSharingCalls(Calls):
             if not request.page_token:
                 return found
 
+    def get_memory(self, tenant: str, source: str) -> rules.GetMemoryResponse:
+        """source: of events, to be told what they have made; empty: none."""
+        request = rules.GetMemoryRequest(tenant=tenant, source=source)
+        found: rules.GetMemoryResponse = self._call(
+            rules_grpc.RuleServiceStub, "GetMemory", request
+        )
+        return found
+
     def list_feeds(self, tenant: str) -> list[feeds.Feed]:
         """All of the tenant, by type."""
         request = feeds.ListFeedsRequest(tenant=tenant)

@@ -121,6 +121,36 @@ def show_rule(
     show(document_of(found, with_spec=True), output, lambda: rule_view(found))
 
 
+@app.command("memory")
+def memory(
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source",
+            help="Also what events of this producer have made, by the `source` of its events.",
+            metavar="S",
+        ),
+    ] = "",
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Shows what the tenant's rules and forecasts remember, what they may, and who says so.
+
+    `homeport rules list` shows the keys of each.
+    """
+    from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.rule_memory import bounds_document, bounds_table
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataSharingCalls(target) as service:
+        found = service.get_memory(target.tenant, source)
+    show(bounds_document(found), output, lambda: bounds_table(found))
+
+
 @app.command("retry")
 def retry(
     rule: RuleId,

@@ -209,6 +209,17 @@ def apply_tenant(
             "fewer.",
         ),
     ] = False,
+    memory: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--memory",
+            help="How much its rules and forecasts may remember at data-sharing servers that "
+            "follow its record, as far as they allow it: rule_keys, rule_bytes, key_bytes, "
+            "tenant_keys, tenant_bytes, producer_keys or producer_bytes. All that it has are given "
+            "together; `none`: none of its own. At first: none.",
+            metavar="BOUND=NUMBER|none",
+        ),
+    ] = None,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -220,6 +231,7 @@ def apply_tenant(
     What is left out stays as it is; a new tenant gets what it says there.
     """
     from console.cli.calls.fleet import FleetCalls
+    from console.cli.input.memory_bounds import parse_memory
     from console.cli.input.quotas import parse_max_clients, parse_quotas
     from console.cli.views.tenants import document_of, is_counting, tenants_table
     from homeport.errors import HomeportError
@@ -237,6 +249,7 @@ def apply_tenant(
         "issuers": issuers,
         "quotas": None if not quotas else parse_quotas(quotas),
         "max_clients": None if max_clients is None else parse_max_clients(max_clients),
+        "memory": None if not memory else parse_memory(memory),
     }
     if accept_excess and max_clients is None:
         raise typer.BadParameter("it goes with --max-clients", param_hint="--accept-excess")
@@ -331,6 +344,8 @@ def _message(tenant_id: str, given: Mapping[str, Any]) -> tenancy.Tenant:
             quota=one.quota, counted_by=one.counted_by, per_s=one.per_s, burst=one.burst
         )
     tenant.max_clients = given["max_clients"] or 0
+    for name, most in (given["memory"] or {}).items():
+        setattr(tenant.memory, name, most)
     return tenant
 
 

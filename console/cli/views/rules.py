@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from console.cli.markup import escape
 from console.cli.tables import Table, fold, number, optional, whole
 from console.cli.views.rollouts import is_live, phase_of, rollout_document, step_of
+from console.cli.views.rule_memory import memory_document
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -85,17 +86,6 @@ def state_of(rule: pb.Rule) -> str:
         return ", ".join(filter(None, (rollout_state(rule), looped, full))) or "deciding"
     colour = "red" if health.parked_whole else "yellow"
     return f"[{colour}]parked: {', '.join(parts)}[/]"
-
-
-def memory_document(memory: pb.RuleMemory) -> dict[str, Any]:
-    return {
-        "keys": memory.keys,
-        "bytes": memory.bytes,
-        "most_keys": memory.most_keys,
-        "most_bytes": memory.most_bytes,
-        "full": memory.full or None,
-        "full_events": memory.full_events,
-    }
 
 
 def rollout_state(rule: pb.Rule) -> str:

@@ -74,6 +74,7 @@ def document_of(tenant: tenancy.Tenant) -> dict[str, Any]:
         ],
         "max_clients": tenant.max_clients or None,
         "client_use": _use(tenant),
+        "memory": _memory_of(tenant),
         "removing": tenant.removing,
     }
 
@@ -106,7 +107,7 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
     table = Table(
         whole("tenant"), whole("tickets"), whole("tickets for"), fold("unlocated clients"),
         whole("hold"), whole("reprovision"), whole("return home"), whole("failover"),
-        fold("enrolment"), fold("quotas"), fold("clients"),
+        fold("enrolment"), fold("quotas"), fold("clients"), fold("memory"),
     )  # fmt: skip
     for tenant in tenants:
         facts = document_of(tenant)
@@ -125,6 +126,8 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
             ", ".join(facts["enrolment"]) or "default",
             ", ".join(map(_own_quota, facts["quotas"])) or "the servers'",
             _clients(facts),
+            ", ".join(f"{name}={most:,}" for name, most in facts["memory"].items() if most)
+            or "the servers'",
         )
     return table
 
@@ -174,6 +177,12 @@ def _counted_at(quota: str) -> str | None:
         return counted_at(Quota(quota)).value
     except ValueError:
         return None
+
+
+def _memory_of(tenant: tenancy.Tenant) -> dict[str, int | None]:
+    """What its record says that rules may remember, by bound; None: the data-sharing servers'."""
+    names = [one.name for one in tenant.memory.DESCRIPTOR.fields]
+    return {name: getattr(tenant.memory, name) or None for name in names}
 
 
 def _own_quota(one: dict[str, Any]) -> str:

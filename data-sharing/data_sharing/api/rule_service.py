@@ -11,6 +11,7 @@ from control_plane.errors import InvalidInput
 from control_plane.offloading.port import Offload
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
+from data_sharing.api.memory_messages import bounds_to_proto, memory_to_proto
 from data_sharing.api.pages import size_of
 from data_sharing.api.read_turns import ReadTurns
 from data_sharing.api.redaction import Redaction
@@ -21,7 +22,9 @@ from data_sharing.decisions.rollouts import Rollouts, RolloutStatus
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.memory_limits import MemorySpec
 from data_sharing.platforms.messages import timestamp
+from data_sharing.rules.memory_uses import MemoryName
 from data_sharing.rules.rule_health import RuleHealth
 from homeport.api.datasharing.v1 import rule_pb2 as pb
 from homeport.api.datasharing.v1 import rule_pb2_grpc as pb_grpc
@@ -29,6 +32,7 @@ from homeport.api.datasharing.v1 import rule_pb2_grpc as pb_grpc
 NAME = "homeport.api.datasharing.v1.RuleService"
 MAX_DOCUMENT_BYTES = 1 << 20
 MOST_SAMPLES = 1_000
+MOST_SOURCE = 2_048  # characters
 MOST_REASON = 400  # characters
 RULES_AT_ONCE = 20  # of a list, in one turn of its tenant: each is a few reads
 
@@ -110,13 +114,23 @@ class RuleService(pb_grpc.RuleServiceServicer):
                     name=one.forecast,
                     spec=msgspec.json.encode(one).decode(),
                     memory=self._memory(
-                        tenant, "forecast", one.forecast, f"forecast {one.forecast}"
+                        (tenant, "forecast", one.forecast), one.memory, f"forecast {one.forecast}"
                     ),
                 )
                 for one in rest[:size]
             ],
             next_page_token=rest[size - 1].forecast if len(rest) > size else "",
         )
+
+    async def GetMemory(
+        self, request: pb.GetMemoryRequest, context: Context
+    ) -> pb.GetMemoryResponse:
+        tenant = self._tenant(context, request.tenant)
+        if len(request.source) > MOST_SOURCE:
+            raise InvalidInput("source", f"a source has at most {MOST_SOURCE} characters")
+        async with self._turns.turn(tenant):
+            used = self._worker.memory_used(tenant, request.source)
+        return pb.GetMemoryResponse(bounds=bounds_to_proto(self._worker.state.limits, tenant, used))
 
     async def TestRules(
         self, request: pb.TestRulesRequest, context: Context
@@ -234,20 +248,19 @@ class RuleService(pb_grpc.RuleServiceServicer):
             pause=None if pause is None else pause_to_proto(pause),
             looped_events=self._worker.counts.loops[rule.tenant, rule.spec.rule],
             memory=self._memory(
-                rule.tenant, "rule", rule.activation.state or rule.spec.rule, rule.spec.rule
+                (rule.tenant, "rule", rule.activation.state or rule.spec.rule),
+                rule.spec.memory,
+                rule.spec.rule,
             ),
         )
         return self._redaction.rule(message)
 
-    def _memory(self, tenant: str, kind: str, name: str, called: str) -> pb.RuleMemory:
-        """name: of its state; called: as events are counted for which it had no room."""
-        limits = self._worker.state.uses.limits
-        use, full = self._worker.memory(tenant, kind, name)
-        return pb.RuleMemory(
-            keys=use.keys, bytes=use.bytes, most_keys=limits.rule_keys,
-            most_bytes=limits.rule_bytes, full=full,
-            full_events=self._worker.counts.full[tenant, called],
-        )  # fmt: skip
+    def _memory(self, name: MemoryName, own: MemorySpec | None, called: str) -> pb.RuleMemory:
+        """own: what it says of it itself; called: as events are counted for which it had no
+        room."""
+        use, full = self._worker.memory(name, own)
+        full_events = self._worker.counts.full[name[0], called]
+        return memory_to_proto(self._worker.state.limits, name[0], own, use, full, full_events)
 
 
 def health_to_proto(health: RuleHealth, suspended: str, *, with_scopes: bool) -> pb.RuleHealth:

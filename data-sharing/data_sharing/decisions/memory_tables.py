@@ -1,5 +1,5 @@
 """The tables that count what rules and forecasts remember: keys and bytes of each memory and of
-each tenant, and keys by the producer whose event made them. Functions of a connection.
+each tenant, and of what events of each producer have made. Functions of a connection.
 
 Every transaction that writes or deletes cells changes the counts by the difference that it makes,
 so nothing is ever counted as a whole but once: the cells of a file that is older than the counts,
@@ -12,12 +12,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from data_sharing.memory_limits import MemorySpec, TenantLimits
 from data_sharing.rules.cell_id import CellId
 from data_sharing.rules.memory_uses import (
     COUNTED,
     NOTHING,
     MemoryChanges,
-    MemoryLimits,
     MemoryName,
     MemoryUse,
     MemoryUses,
@@ -38,6 +38,16 @@ STEP = (
 )
 """Of the schema of cells. A memory is counted by its name, and a tenant in all by empty ones."""
 
+BYTES_STEP = (
+    "DROP TABLE memory_producers",
+    """CREATE TABLE memory_producers (
+         tenant TEXT NOT NULL, source TEXT NOT NULL, keys INTEGER NOT NULL, bytes INTEGER NOT NULL,
+         PRIMARY KEY (tenant, source)) WITHOUT ROWID""",
+    "DELETE FROM memory_uses",
+    "DELETE FROM memory_counting",
+)
+"""Producers are counted in bytes as well, so everything is counted once more."""
+
 START = CellId("", "", "", "")  # before all cells
 
 
@@ -57,19 +67,32 @@ def use_of(db: sqlite3.Connection, name: MemoryName) -> MemoryUse:
     return MemoryUse(*row) if row else NOTHING
 
 
-def status(db: sqlite3.Connection, name: MemoryName, limits: MemoryLimits) -> tuple[MemoryUse, str]:
+def status(
+    db: sqlite3.Connection, name: MemoryName, limits: TenantLimits, own: MemorySpec | None
+) -> tuple[MemoryUse, str]:
     """What a memory keeps, and why no keys are added now; empty: they are, unless a producer has
-    made too many."""
-    uses = MemoryUses(lambda one: use_of(db, one), lambda _: 0, limits)
-    return use_of(db, name), uses.why_full(CellId(*name, ""), "")
+    made too many. own: what the rule or forecast says of it."""
+    uses = MemoryUses(lambda one: use_of(db, one), lambda _: NOTHING, limits)
+    return use_of(db, name), uses.why_full(CellId(*name, ""), "", own)
 
 
-def producer_keys(db: sqlite3.Connection, producer: Producer) -> int:
-    """Keys that events of a producer have made and that are there."""
+def made_by(db: sqlite3.Connection, producer: Producer) -> MemoryUse:
+    """What events of a producer have made and is there."""
     row = db.execute(
-        "SELECT keys FROM memory_producers WHERE tenant = ? AND source = ?", producer
+        "SELECT keys, bytes FROM memory_producers WHERE tenant = ? AND source = ?", producer
     ).fetchone()
-    return row[0] if row else 0
+    return MemoryUse(*row) if row else NOTHING
+
+
+def used(db: sqlite3.Connection, tenant: str, source: str) -> dict[str, int]:
+    """What a tenant keeps in all, by the name of its bound; and what events of that producer have
+    made, where one is given."""
+    whole = use_of(db, (tenant, "", ""))
+    found = {"tenant_keys": whole.keys, "tenant_bytes": whole.bytes}
+    if source:
+        made = made_by(db, (tenant, source))
+        found |= {"producer_keys": made.keys, "producer_bytes": made.bytes}
+    return found
 
 
 def tenants(db: sqlite3.Connection, limit: int) -> list[tuple[str, MemoryUse]]:
@@ -97,11 +120,11 @@ def add(db: sqlite3.Connection, changes: MemoryChanges) -> None:
             " AND bytes = 0",
             [row[:3] for row in memories],
         )
-    producers = [(*name, keys) for name, keys in changes.producers.items() if keys]
+    producers = [(*name, *use) for name, use in changes.producers.items() if any(use)]
     if producers:
         db.executemany(
-            "INSERT INTO memory_producers VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " keys = keys + excluded.keys",
+            "INSERT INTO memory_producers VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " keys = keys + excluded.keys, bytes = bytes + excluded.bytes",
             producers,
         )
     if any(row[2] < 0 for row in producers):

@@ -25,6 +25,7 @@ from data_sharing.database import Database
 from data_sharing.decisions import (
     action_check,
     kept_events,
+    memory_check,
     rule_document,
     rule_tables,
     sharing_check,
@@ -116,6 +117,7 @@ class RuleRegistry:
                 if self._spread:
                     key_reach.check(document)
                 kept_events.check(document, self._keep_events_ms)
+                memory_check.check(document, tenant, self._worker.state.limits)
                 sharing_check.check(tenant, document, self._worker.rules)
                 known = self._database.read(partial(_known_rules, tenant=tenant, document=document))
                 following = self._following(tenant, document, known)

@@ -44,8 +44,9 @@ from data_sharing.decisions.worker_state import WorkerState
 from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import accepted_ms_of
+from data_sharing.memory_limits import MemorySpec, TenantLimits
 from data_sharing.rules.cell_cache import CellId, decoded
-from data_sharing.rules.memory_uses import MemoryLimits, MemoryUse
+from data_sharing.rules.memory_uses import MemoryName, MemoryUse
 from data_sharing.rules.results import NO_RESULT, EvaluationResult
 from data_sharing.rules.rollout import RolloutPhase
 from data_sharing.rules.rule_health import RuleHealth
@@ -78,7 +79,7 @@ class DecisionWorker:
         wall_ms: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
         most_hops: int = MOST_HOPS,
-        memory: MemoryLimits | None = None,
+        memory: TenantLimits | None = None,
     ) -> None:
         self._database = database
         self._wall_ms = wall_ms
@@ -171,11 +172,16 @@ class DecisionWorker:
         found: RuleHealth | None = None if raw is None else decoded(cell.kind, raw)
         return found if found is not None and found.version == version else RuleHealth(version)
 
-    def memory(self, tenant: str, kind: str, name: str) -> tuple[MemoryUse, str]:
+    def memory(self, name: MemoryName, own: MemorySpec | None) -> tuple[MemoryUse, str]:
         """What a rule or forecast remembers, as far as is committed, and why new keys are not
-        added; empty: they are. kind: "rule" or "forecast"; name: of its state."""
-        limits, memory = self.state.uses.limits, (tenant, kind, name)
-        return self._database.read(lambda db: memory_tables.status(db, memory, limits))
+        added; empty: they are. own: what it says of it."""
+        limits = self.state.limits
+        return self._database.read(lambda db: memory_tables.status(db, name, limits, own))
+
+    def memory_used(self, tenant: str, source: str) -> dict[str, int]:
+        """What rules and forecasts of a tenant remember, as far as is committed, by the name of
+        its bound; and what events of that source have made, where one is given."""
+        return self._database.read(lambda db: memory_tables.used(db, tenant, source))
 
     def unpark(self, db: sqlite3.Connection, tenant: str, rule: str, key: str, source: str) -> int:
         """In a transaction: what is parked of a rule is run again from the next event on; only

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 
 from data_sharing.decisions import memory_tables, worker_tables
 from data_sharing.decisions.user_forgetting import UserForgetting
+from data_sharing.memory_limits import MemoryLimits, TenantLimits
 from data_sharing.rules.cell_cache import CellCache, CellId
-from data_sharing.rules.memory_uses import MemoryLimits, MemoryName, MemoryUse, MemoryUses, Producer
+from data_sharing.rules.memory_uses import MemoryName, MemoryUse, MemoryUses, Producer
 from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
 
 MOST_TENANTS_TOLD = 1_000  # of which metrics tell what is remembered
@@ -21,12 +22,13 @@ MOST_PARKED_RULES = 1_000  # whose parked keys and producers are counted for met
 
 
 class WorkerState:
-    """Of one worker. limits: of what is remembered."""
+    """Of one worker. limits: of what is remembered; None: the usual ones."""
 
-    def __init__(self, limits: MemoryLimits | None = None) -> None:
+    def __init__(self, limits: TenantLimits | None = None) -> None:
+        self.limits = limits or TenantLimits(MemoryLimits())
         self.forgotten = UserForgetting()
         self._db: sqlite3.Connection | None = None
-        self.uses = MemoryUses(self._load_use, self._load_producer, limits)
+        self.uses = MemoryUses(self._load_use, self._load_producer, self.limits)
         self.cells = CellCache(self._load, uses=self.uses)
         # By tenant and rule, where anything is; another thread reads it for metrics.
         self.parked: dict[tuple[str, str], ParkedCounts] = {}
@@ -89,6 +91,6 @@ class WorkerState:
         assert self._db is not None
         return memory_tables.use_of(self._db, name)
 
-    def _load_producer(self, producer: Producer) -> int:
+    def _load_producer(self, producer: Producer) -> MemoryUse:
         assert self._db is not None
-        return memory_tables.producer_keys(self._db, producer)
+        return memory_tables.made_by(self._db, producer)

@@ -37,6 +37,7 @@ SCHEMA = Schema(
         ("CREATE INDEX cells_of_health ON cells (tenant, name) WHERE kind = 'health'",),
         ("CREATE INDEX timers_of_tenant ON timers (tenant, due_ms, id)",),
         memory_tables.STEP,
+        memory_tables.BYTES_STEP,
     ),
 )
 TIMERS = DueTable(
@@ -93,21 +94,19 @@ def store(db: sqlite3.Connection, writes: Iterable[CellWrite]) -> MemoryChanges:
     """Cells that changed, and by how much what is kept has; that is counted in their
     transaction."""
     to, changes = memory_tables.counted_to(db), MemoryChanges()
-    changed, gone = [], []
+    gone = []
     for cell, content, expires_ms, before, producer in writes:
         if content is None:
             gone.append(cell)
             continue
         never = expires_ms >= NEVER_MS
-        changed.append((*cell, content, None if never else expires_ms, producer))
-        if cell.kind in COUNTED and (to is None or cell <= to):
-            changes.add(cell, 0 if before else 1, len(content) - before, producer)
-    if changed:
-        db.executemany(
+        (made_by,) = db.execute(
             "INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " content = excluded.content, expires_ms = excluded.expires_ms",
-            changed,
-        )
+            " content = excluded.content, expires_ms = excluded.expires_ms RETURNING producer",
+            (*cell, content, None if never else expires_ms, producer),
+        ).fetchone()
+        if cell.kind in COUNTED and (to is None or cell <= to):
+            changes.add(cell, 0 if before else 1, len(content) - before, made_by)
     memory_tables.add(db, changes)
     if gone:
         memory_tables.delete_cells(db, gone)

@@ -9,6 +9,7 @@ import msgspec
 
 from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
+from data_sharing.memory_limits import MemorySpec
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(?:[0-9]+(?:ms|s|m|h|d))+")
@@ -36,6 +37,7 @@ class ForecastSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     step: str | None = None  # of the trend; not with season, whose steps it goes by
     season: SeasonSpec | None = None
     forget: str = "90d"  # keys without an event for so long are dropped
+    memory: MemorySpec | None = None  # what it may remember, no more than its tenant's may
     purpose: str | None = None  # what for; needed where the feed has a sharing policy
     readers: list[str] = []  # applications that rules tell of it, where the feed has one
     plans: bool = False  # whether rules may change plans by it, where the feed has one

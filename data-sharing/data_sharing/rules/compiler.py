@@ -42,6 +42,7 @@ from data_sharing.rules.shape import (
     MOST_IN_WINDOW,
     MOST_KEPT,
     NAME,
+    check_memory,
     check_shape,
     check_size,
 )
@@ -88,6 +89,7 @@ def compile_forecast(spec: ForecastSpec, *, tenant: str, schemas: Schemas) -> Co
     faults, at = FaultCollector(), f"forecasts.{spec.forecast}"
     if NAME.fullmatch(spec.forecast) is None:
         faults.add(at, "a name is letters, digits and _, with no digit first")
+    check_memory(spec.memory, at, faults)
     method = Method(half_life_ms=1, step_ms=0, season_steps=1, forget_ms=1, shape="")
     with faults.gather(), within(at):
         method = Method.of(spec)

@@ -24,8 +24,8 @@ def take_in(one: CompiledForecast, shape: str, context: EvaluationContext) -> No
         return
     cell = CellId(one.tenant, "forecast", one.spec.forecast, key)
     known = known_at(one, shape, key, context.now_ms, state)
-    is_new = state.uses is not None and state.size(cell) is None
-    if is_new and state.uses is not None and state.uses.why_full(cell, context.producer):
+    uses = state.uses if state.size(cell) is None else None
+    if uses is not None and uses.why_full(cell, context.producer, one.spec.memory):
         context.full[one.spec.forecast] = None
         return
     found = known or Forecast.new(one.method)

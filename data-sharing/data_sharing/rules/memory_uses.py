@@ -1,41 +1,31 @@
 """MemoryUses: at how many keys rules and forecasts of tenants remember something, in how many
 bytes, and whether there is room for more.
 
-A key counts for the memory that has it, for its tenant, and for the producer whose event made it;
-its bytes are those that are stored. What is full takes no new keys, and goes on at those that it
-has; where bytes are twice as many as they may be, it takes nothing more anywhere until some are
-gone. Keys are exact at any moment, bytes as of the last write. Loading is the caller's; nothing
-here reads or writes.
+A key and its bytes count for the memory that has it, for its tenant, and for the producer whose
+event made it; bytes are those that are stored. What is full takes no new keys, and goes on at those
+that it has; where bytes are twice as many as they may be, it takes nothing more anywhere until some
+are gone, nor does it of a producer. Keys are exact at any moment, bytes as of the last write.
+Loading is the caller's; nothing here reads or writes.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from data_sharing.memory_limits import (
+    OVERDRAWN,
+    MemoryLimits,
+    MemorySpec,
+    TenantLimits,
+)
 from data_sharing.rules.cell_id import CellId
 
 COUNTED = frozenset({"rule", "forecast"})  # kinds of cells; of the others a rule has one each
-OVERDRAWN = 2  # times as many bytes as may be, and keys that are there do not grow any more
 MOST_KNOWN = 100_000  # memories and producers whose counts are kept from one write to the next
 
 MemoryName: TypeAlias = tuple[str, str, str]  # tenant, kind, name of the state
 Producer: TypeAlias = tuple[str, str]  # tenant, source
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryLimits:
-    """Of one rule or forecast, at one key of it, of a tenant in all, and what events of one
-    producer may make of it."""
-
-    rule_keys: int = 1_000_000
-    rule_bytes: int = 1 << 30
-    key_bytes: int = 1 << 20
-    tenant_keys: int = 4_000_000
-    tenant_bytes: int = 4 << 30
-    producer_keys: int = 2_000_000
 
 
 class MemoryUse(NamedTuple):
@@ -59,64 +49,118 @@ class MemoryChanges:
     def __init__(self) -> None:
         self.memories: dict[MemoryName, MemoryUse] = {}
         self.tenants: dict[str, MemoryUse] = {}  # the same of all that a tenant has
-        self.producers: Counter[Producer] = Counter()
+        self.producers: dict[Producer, MemoryUse] = {}
 
     def add(self, cell: CellId, keys: int, size: int, producer: str) -> None:
-        """keys: 1: the cell is new; -1: it is gone, and then the size is below 0."""
+        """keys: 1: the cell is new; -1: it is gone, and then the size is below 0. producer: who
+        made it; empty: nobody."""
         name, change = (cell.tenant, cell.kind, cell.name), MemoryUse(keys, size)
         self.memories[name] = self.memories.get(name, NOTHING).plus(change)
         self.tenants[cell.tenant] = self.tenants.get(cell.tenant, NOTHING).plus(change)
-        if keys and producer:
-            self.producers[cell.tenant, producer] += keys
+        if producer:
+            made = cell.tenant, producer
+            self.producers[made] = self.producers.get(made, NOTHING).plus(change)
 
 
 class MemoryUses:
     """load: of a memory as it is stored; of a tenant in all, where kind and name are empty.
-    load_producer: keys."""
+    load_producer: what its events have made. limits: of each tenant."""
 
     def __init__(
         self,
         load: Callable[[MemoryName], MemoryUse],
-        load_producer: Callable[[Producer], int],
-        limits: MemoryLimits | None = None,
+        load_producer: Callable[[Producer], MemoryUse],
+        limits: TenantLimits | None = None,
     ) -> None:
         self._load, self._load_producer = load, load_producer
-        self.limits = limits or MemoryLimits()
+        self.limits = limits or TenantLimits(MemoryLimits())
         self._uses: dict[MemoryName, MemoryUse] = {}
-        self._producers: dict[Producer, int] = {}
+        self._producers: dict[Producer, MemoryUse] = {}
         self._new = MemoryChanges()  # keys that are not written yet
 
-    def why_full(self, cell: CellId, producer: str) -> str:
+    def why_full(self, cell: CellId, producer: str, own: MemorySpec | None = None) -> str:
         """Why nothing is remembered at a key that is new; empty: it may be. producer: whose event
-        is to make it; empty: none's."""
-        limits, tenant = self.limits, cell.tenant
+        is to make it; empty: none's. own: what the rule or forecast says itself."""
+        limits, tenant = self.limits.of(cell.tenant), cell.tenant
         use = self._use((tenant, cell.kind, cell.name))
-        if use.keys >= limits.rule_keys:
-            return f"it remembers {use.keys:,} keys, as many as it may; no key is added"
-        if use.bytes >= limits.rule_bytes:
-            return f"what it remembers has {use.bytes:,} bytes, as many as it may; no key is added"
+        most = limits.rule_keys
+        if own is not None and own.keys is not None:
+            most = min(most, own.keys)
+        if use.keys >= most:
+            return (
+                f"it remembers {use.keys:,} keys, as many as it may "
+                f"({self.limits.shown_of(tenant, own, 'keys')}); no key is added"
+            )
+        most = limits.rule_bytes
+        if own is not None and own.bytes is not None:
+            most = min(most, own.bytes)
+        if use.bytes >= most:
+            return (
+                f"what it remembers has {use.bytes:,} bytes, as many as it may "
+                f"({self.limits.shown_of(tenant, own, 'bytes')}); no key is added"
+            )
         if producer:
-            made = self._keys_of((tenant, producer))
-            if made >= limits.producer_keys:
-                return f"events of this producer have made {made:,} keys, as many as they may"
+            made = self._made_by((tenant, producer))
+            if made.keys >= limits.producer_keys:
+                return (
+                    f"events of this producer have made {made.keys:,} keys, as many as they may "
+                    f"({self.limits.shown(tenant, 'producer_keys')})"
+                )
+            if made.bytes >= limits.producer_bytes:
+                return (
+                    f"keys that events of this producer have made have {made.bytes:,} bytes, as "
+                    f"many as they may ({self.limits.shown(tenant, 'producer_bytes')}); no key "
+                    "is added"
+                )
         use = self._use((tenant, "", ""))
         if use.keys >= limits.tenant_keys:
-            return f"rules of the tenant remember {use.keys:,} keys, as many as they may"
+            return (
+                f"rules of the tenant remember {use.keys:,} keys, as many as they may "
+                f"({self.limits.shown(tenant, 'tenant_keys')})"
+            )
         if use.bytes >= limits.tenant_bytes:
-            return f"what rules of the tenant remember has {use.bytes:,} bytes, as many as it may"
+            return (
+                f"what rules of the tenant remember has {use.bytes:,} bytes, as many as it may "
+                f"({self.limits.shown(tenant, 'tenant_bytes')})"
+            )
         return ""
 
-    def why_no_more(self, cell: CellId, size: int) -> str:
-        """Why nothing is added at a key that is there; empty: it may be. size: of the cell."""
-        limits = self.limits
-        if size >= limits.key_bytes:
-            return f"it remembers {size:,} bytes at this key, as many as it may at one"
-        use = self._use((cell.tenant, cell.kind, cell.name))
-        if use.bytes >= OVERDRAWN * limits.rule_bytes:
-            return f"what it remembers has {use.bytes:,} bytes, twice as many as it should"
-        use = self._use((cell.tenant, "", ""))
+    def why_no_more(
+        self, cell: CellId, size: int, producer: str = "", own: MemorySpec | None = None
+    ) -> str:
+        """Why nothing is added at a key that is there; empty: it may be. size: of the cell.
+        producer: whose event is to add to it; own: as for `why_full`."""
+        limits, tenant = self.limits.of(cell.tenant), cell.tenant
+        most = limits.key_bytes
+        if own is not None and own.key_bytes is not None:
+            most = min(most, own.key_bytes)
+        if size >= most:
+            return (
+                f"it remembers {size:,} bytes at this key, as many as it may at one "
+                f"({self.limits.shown_of(tenant, own, 'key_bytes')})"
+            )
+        use = self._use((tenant, cell.kind, cell.name))
+        most = limits.rule_bytes
+        if own is not None and own.bytes is not None:
+            most = min(most, own.bytes)
+        if use.bytes >= OVERDRAWN * most:
+            return (
+                f"what it remembers has {use.bytes:,} bytes, twice as many as it should "
+                f"({self.limits.shown_of(tenant, own, 'bytes')})"
+            )
+        if producer:
+            made = self._made_by((tenant, producer))
+            if made.bytes >= OVERDRAWN * limits.producer_bytes:
+                return (
+                    f"keys that events of this producer have made have {made.bytes:,} bytes, twice "
+                    f"as many as they should ({self.limits.shown(tenant, 'producer_bytes')})"
+                )
+        use = self._use((tenant, "", ""))
         if use.bytes >= OVERDRAWN * limits.tenant_bytes:
-            return f"what rules of the tenant remember has {use.bytes:,} bytes, twice its bound"
+            return (
+                f"what rules of the tenant remember has {use.bytes:,} bytes, twice as many as it "
+                f"should ({self.limits.shown(tenant, 'tenant_bytes')})"
+            )
         return ""
 
     def added(self, cell: CellId, producer: str) -> None:
@@ -136,9 +180,9 @@ class MemoryUses:
         for tenant, change in changes.tenants.items():
             if (tenant, "", "") in self._uses:
                 self._uses[tenant, "", ""] = self._uses[tenant, "", ""].plus(change)
-        for producer, keys in changes.producers.items():
+        for producer, change in changes.producers.items():
             if producer in self._producers:
-                self._producers[producer] += keys
+                self._producers[producer] = self._producers[producer].plus(change)
 
     def forget(self) -> None:
         """What is known may not be so."""
@@ -155,8 +199,9 @@ class MemoryUses:
         new = self._new.memories.get(name) if name[1] else self._new.tenants.get(name[0])
         return found if new is None else found.plus(new)
 
-    def _keys_of(self, producer: Producer) -> int:
+    def _made_by(self, producer: Producer) -> MemoryUse:
         found = self._producers.get(producer)
         if found is None:
             found = self._producers[producer] = self._load_producer(producer)
-        return found + self._new.producers[producer]
+        new = self._new.producers.get(producer)
+        return found if new is None else found.plus(new)

@@ -72,8 +72,10 @@ class RuleStateStore:
         name = CellId(rule.tenant, "rule", rule.state, key)
         size = context.state.size(name)
         if size is None:
-            return uses.why_full(name, context.producer)
-        why = uses.why_no_more(name, size if cell.expires_ms else 0)
+            return uses.why_full(name, context.producer, rule.spec.memory)
+        why = uses.why_no_more(
+            name, size if cell.expires_ms else 0, context.producer, rule.spec.memory
+        )
         if why and cell.expires_ms:
             newest_ms = rule.lateness.newest(cell.newest_ms, event.time_ms, context.now_ms)
             if rule.join is not None and cell.join is not None:

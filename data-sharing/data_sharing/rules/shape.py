@@ -8,6 +8,7 @@ import re
 import msgspec
 
 from data_sharing.forecasts.spec import duration_ms
+from data_sharing.memory_limits import MOST_BOUND, MemorySpec
 from data_sharing.rules.document_faults import FaultCollector, within
 from data_sharing.rules.spec import LateSpec, RolloutSpec, RuleSpec
 
@@ -89,8 +90,16 @@ def check_shape(spec: RuleSpec, faults: FaultCollector) -> None:
         if approval is not None and len(approval.by) > MOST_APPROVERS:
             here = f"{at}.do[{number}].invoke.approval.by"
             add(here, f"{len(approval.by)} names; at most {MOST_APPROVERS}")
+    check_memory(spec.memory, at, faults)
     if spec.rollout is not None:
         _check_rollout(spec.rollout, f"{at}.rollout", faults)
+
+
+def check_memory(spec: MemorySpec | None, at: str, faults: FaultCollector) -> None:
+    """Of a rule or forecast, before it is known what its tenant may have."""
+    for name, (_, most) in (spec.bounds() if spec is not None else {}).items():
+        if not 1 <= most <= MOST_BOUND:
+            faults.add(f"{at}.memory.{name}", f"{most:,} is not within 1 to {MOST_BOUND:,}")
 
 
 def _check_pattern(spec: RuleSpec, at: str, faults: FaultCollector) -> None:

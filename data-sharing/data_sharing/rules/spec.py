@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.memory_limits import MemorySpec
 from data_sharing.rules.watermarks import LateThen
 
 Value = str | int | float | bool  # text: CEL; anything else stands for itself
@@ -216,6 +217,7 @@ class RuleSpec(_Strict, frozen=True, kw_only=True):
     debounce: DebounceSpec | None = None
     cooldown: str | None = None  # not again for so long, per key and plan
     limits: list[LimitSpec] = []
+    memory: MemorySpec | None = None  # what it may remember, no more than its tenant's rules may
     active_hours: ActiveHoursSpec | None = None
     late: str | LateSpec = "0s"  # as a text: `allowed`
     max_age: str | None = None  # events older than this by the clock are not decided

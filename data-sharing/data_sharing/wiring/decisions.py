@@ -52,11 +52,11 @@ from data_sharing.management.operator_actions import OperatorActions
 from data_sharing.management.planning import Planning
 from data_sharing.management.shown_records import ShownRecords
 from data_sharing.management.waiting_approvals import WaitingApprovals
+from data_sharing.memory_limits import TenantLimits
 from data_sharing.registry.access import origin
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.registry import Registry
 from data_sharing.replication.partition_map import PartitionMap
-from data_sharing.rules.memory_uses import MemoryLimits
 from data_sharing.rules.spec import RuleSpec
 from data_sharing.signing_key_file import key_of_file
 from data_sharing.wiring.plan_places import plan_check
@@ -119,7 +119,7 @@ async def build_deciding(
     keep_decisions_s: float,
     keep_events_s: float,
     max_hops: int,
-    memory: MemoryLimits,
+    memory: TenantLimits,
     weight_of: Callable[[str], float],
     wall_ms: Callable[[], int],
     partitions: PartitionMap | None = None,

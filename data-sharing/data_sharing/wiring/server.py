@@ -13,7 +13,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
@@ -77,6 +77,7 @@ from data_sharing.feeds.intake import Intake, IntakeLimits
 from data_sharing.feeds.port import Retention
 from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.retention import Retainer
+from data_sharing.memory_limits import TenantLimits
 from data_sharing.registry import addresses, artifact_copies
 from data_sharing.registry import tables as registry_tables
 from data_sharing.registry.addresses import Addresses
@@ -135,12 +136,19 @@ async def serve(
     once it has drained, Conflict where another server has taken the decisions over. Whatever
     else a background task raises is the supervisor's business."""
     quotas = Quotas(read_limits(settings.quotas, QUOTAS), clock=time.monotonic)
+    memory = TenantLimits(settings.memory())
     statistics = StoreStatistics(clock=time.monotonic)
     async with (
         opened_tracer(settings, "homeport-sharing", wall_ns=time.time_ns) as tracer,
-        tenant_quota_records(settings, statistics, quotas.follow_tenant) as records,
+        tenant_quota_records(
+            settings,
+            statistics,
+            quotas.follow_tenant,
+            lambda tenant, own: memory.follow(tenant, asdict(own)),
+        ) as records,
     ):
-        await _serve(settings, stop, on_ready, tracer, quotas, records, StoreMetrics(statistics))
+        store_metrics = StoreMetrics(statistics)
+        await _serve(settings, stop, on_ready, tracer, quotas, memory, records, store_metrics)
 
 
 async def _serve(
@@ -149,6 +157,7 @@ async def _serve(
     on_ready: Callable[[Serving], None],
     tracer: Tracer | None,
     quotas: Quotas,
+    memory: TenantLimits,
     records: TenantQuotaRecords | None,
     store_metrics: StoreMetrics,
 ) -> None:
@@ -206,7 +215,7 @@ async def _serve(
                 keep_events_s=settings.retain_s,
                 weight_of=settings.weight_of,
                 max_hops=settings.max_hops,
-                memory=settings.memory(),
+                memory=memory,
                 wall_ms=wall_ms,
                 partitions=opened.partitions,
             )

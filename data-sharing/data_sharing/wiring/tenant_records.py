@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 from control_plane.errors import InvalidInput
-from control_plane.fleet.unit import TenantQuota
+from control_plane.fleet.unit import TenantMemory, TenantQuota
 from control_plane.quotas.tenant_quota_records import TenantQuotaRecords
 from control_plane.store.measured import MeasuredStore, StoreStatistics
 from control_plane.store.opening import StoreUrl, open_store, read_tls
@@ -37,6 +37,7 @@ async def tenant_quota_records(
     settings: Settings,
     statistics: StoreStatistics,
     follow: Callable[[str, Collection[TenantQuota]], None],
+    follow_memory: Callable[[str, TenantMemory], None],
     *,
     start_s: float = START_S,
 ) -> AsyncIterator[TenantQuotaRecords | None]:
@@ -48,7 +49,7 @@ async def tenant_quota_records(
     opened = await open_store(settings.store, access=settings.store_access(required=False))
     store = MeasuredStore(opened, statistics)
     try:
-        records = TenantQuotaRecords(store, follow, wall=time.time)
+        records = TenantQuotaRecords(store, follow, follow_memory, wall=time.time)
         await records.start(timeout_s=start_s)
         yield records
     finally:

@@ -12,7 +12,7 @@ import pytest
 
 from control_plane import keys
 from control_plane.fleet.records import encode_tenant
-from control_plane.fleet.unit import TenantId, TenantQuota, TenantSpec
+from control_plane.fleet.unit import TenantId, TenantMemory, TenantQuota, TenantSpec
 from control_plane.fleet.unit import TenantRemoval as Mark
 from control_plane.quotas.tenant_quota_records import TenantQuotaRecords
 from control_plane.store.embedded import EmbeddedStore
@@ -48,8 +48,14 @@ class Scene:
         self.folder = folder
         self.store = Replaceable(store)
         self.heard: dict[str, Collection[TenantQuota]] = {}
+        self.memory: dict[str, TenantMemory] = {}
         self.wall = 1_000.0
-        self.records = TenantQuotaRecords(self.store, self._follow, wall=lambda: self.wall)  # type: ignore[arg-type]
+        self.records = TenantQuotaRecords(
+            self.store,  # type: ignore[arg-type]
+            self._follow,
+            self.memory.__setitem__,
+            wall=lambda: self.wall,
+        )
 
     def _follow(self, tenant: str, quotas: Collection[TenantQuota]) -> None:
         self.heard[tenant] = tuple(quotas)
@@ -182,3 +188,13 @@ async def test_another_store_is_read_from_its_beginning(followed: Scene) -> None
         await followed.until(lambda: followed.heard["shop"] == (TAILS,))
     finally:
         await other.close()
+
+
+async def test_bounds_of_memory_are_followed_until_the_record_says_nothing_of_them(
+    followed: Scene,
+) -> None:
+    assert followed.memory == {"shop": TenantMemory()}
+    await followed.write("shop", EVENTS, memory=TenantMemory(rule_keys=5))
+    await followed.until(lambda: followed.memory["shop"] == TenantMemory(rule_keys=5))
+    await followed.remove("shop")
+    await followed.until(lambda: followed.memory["shop"] == TenantMemory())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from data_sharing.api.rule_service import RuleService
 from data_sharing.decisions.forgetting import Forgetting
-from data_sharing.rules.memory_uses import MemoryLimits
+from data_sharing.memory_limits import MemoryLimits
+from data_sharing.rules.document_faults import InvalidDocument
 from homeport.api.datasharing.v1 import rule_pb2 as pb
 from tests.support.datasharing_callers import OPERATOR
 from tests.support.decisions_harness import DecisionHarness, decision_harness, event
@@ -30,12 +33,18 @@ async def test_a_rule_says_what_it_remembers_and_why_it_takes_no_more(tmp_path) 
     async with decision_harness(tmp_path, memory=limits) as harness:
         service = rule_service(harness, rule_registry(harness, Catalogues()))
         await apply(service, FORECAST + COOLDOWN)
-        assert (await rule(service)).memory == pb.RuleMemory(most_keys=2, most_bytes=5_000)
+        assert (await rule(service)).memory == pb.RuleMemory(
+            most_keys=2, most_bytes=5_000, keys_source=pb.MEMORY_SOURCE_SERVER,
+            bytes_source=pb.MEMORY_SOURCE_SERVER,
+        )  # fmt: skip
         for key in ("a", "b", "c", "c"):
             await switch(harness, key)
         memory = (await rule(service)).memory
         assert (memory.keys, memory.full_events) == (2, 2)
-        assert memory.full == "it remembers 2 keys, as many as it may; no key is added"
+        assert (
+            memory.full
+            == "it remembers 2 keys, as many as it may (rule_keys of the server); no key is added"
+        )
         (listed,) = (await service.ListRules(pb.ListRulesRequest(), OPERATOR)).rules
         assert listed.memory == memory
         (forecast,) = (await service.ListForecasts(pb.ListForecastsRequest(), OPERATOR)).forecasts
@@ -75,3 +84,35 @@ async def test_what_a_retired_rule_remembered_is_nobodys_at_once_and_deleted_in_
             pass
         assert rows("cells") == (await rule(service)).memory.keys == 1
         assert harness.read(counted) == harness.read(recounted)
+
+
+async def test_what_a_tenant_may_remember_is_told_with_what_it_does_and_who_says_so(
+    tmp_path,
+) -> None:
+    async with decision_harness(tmp_path, memory=MemoryLimits(rule_keys=9)) as harness:
+        service = rule_service(harness, rule_registry(harness, Catalogues()))
+        harness.worker.state.limits.follow("home", {"tenant_keys": 5, "rule_keys": 10})
+        await apply(service, COOLDOWN.replace("when:", "memory: {keys: 3}\n    when:"))
+        await switch(harness, "a")
+        await switch(harness, "b")
+        asked = pb.GetMemoryRequest(source="/lamp")
+        found = {one.name: one for one in (await service.GetMemory(asked, OPERATOR)).bounds}
+        assert (found["tenant_keys"].most, found["tenant_keys"].used) == (5, 2)
+        assert found["tenant_keys"].source == pb.MEMORY_SOURCE_TENANT
+        assert (found["rule_keys"].most, found["rule_keys"].source) == (9, pb.MEMORY_SOURCE_SERVER)
+        assert not found["rule_keys"].HasField("used")
+        assert found["producer_keys"].HasField("used")
+        assert found["tenant_bytes"].used == (await rule(service)).memory.bytes
+        memory = (await rule(service)).memory
+        assert (memory.most_keys, memory.keys_source) == (3, pb.MEMORY_SOURCE_RULE)
+        without = (await service.GetMemory(pb.GetMemoryRequest(), OPERATOR)).bounds
+        assert not any(one.HasField("used") for one in without if one.name.startswith("producer"))
+
+
+async def test_a_rule_that_wants_to_remember_more_than_its_tenant_may_is_not_applied(
+    tmp_path,
+) -> None:
+    async with decision_harness(tmp_path, memory=MemoryLimits(rule_keys=9)) as harness:
+        service = rule_service(harness, rule_registry(harness, Catalogues()))
+        with pytest.raises(InvalidDocument, match="10 is more than the 9 that it may have"):
+            await apply(service, COOLDOWN.replace("when:", "memory: {keys: 10}\n    when:"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_sharing.decisions import history
-from data_sharing.rules.memory_uses import MemoryLimits
+from data_sharing.memory_limits import MemoryLimits
 from data_sharing.rules.ruleset import RuleSet
 from tests.support.decisions_harness import DecisionHarness, decision_harness, event
 from tests.support.rule_harness import TENANT, rules_of
@@ -70,7 +70,10 @@ async def test_a_rule_that_is_full_takes_no_new_keys_and_goes_on_at_those_that_i
         for key in ("k1", "k2"):
             assert "full" not in await publish(harness, key, key)
         refused = await publish(harness, "k3", "k3")
-        assert refused == "full: it remembers 2 keys, as many as it may; no key is added"
+        assert refused == (
+            "full: it remembers 2 keys, as many as it may (rule_keys of the server); "
+            "no key is added"
+        )
         assert "full" not in await publish(harness, "again", "k1", 2)
         (letter,) = harness.letters()
         assert letter.event is not None
@@ -117,8 +120,10 @@ async def test_a_producer_a_tenant_and_a_forecast_have_bounds_of_their_own(tmp_p
         for number, source in enumerate(["/a", "/a", "/a", "/b", "/b", "/c", "/d"]):
             await publish(harness, f"e{number}", f"k{number}", source=source)
         assert {one.event.id: one.reason for one in harness.letters() if one.event} == {
-            "e2": "full: events of this producer have made 2 keys, as many as they may",
-            "e6": "full: rules of the tenant remember 5 keys, as many as they may",
+            "e2": "full: events of this producer have made 2 keys, as many as they may "
+            "(producer_keys of the server)",
+            "e6": "full: rules of the tenant remember 5 keys, as many as they may "
+            "(tenant_keys of the server)",
         }
         assert (await publish(harness, "again", "k0", source="/d")).startswith("cooldown")
 

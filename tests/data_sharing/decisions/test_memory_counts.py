@@ -168,5 +168,5 @@ def test_an_old_file_is_counted_in_steps_while_it_changes() -> None:
         while not memory_tables.count_some(db, 2):
             pass
         assert counted(db) == recounted(db)
-        assert memory_tables.producer_keys(db, ("t", "/p")) == 2
+        assert memory_tables.made_by(db, ("t", "/p")) == (2, 2)
         assert memory_tables.counted_to(db) is None

@@ -24,6 +24,10 @@ def refusal_of(check: Callable[[], object]) -> str:
     return ""
 
 
+def nothing(tenant: str, bounds: object) -> None:
+    pass
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -43,15 +47,13 @@ async def test_one_that_cannot_be_is_refused_by_the_start_and_by_the_check(
     assert words in refusals[0]
     statistics = StoreStatistics(clock=time.monotonic)
     with pytest.raises(InvalidInput, match=words):
-        async with tenant_quota_records(settings, statistics, lambda tenant, quotas: None):
+        async with tenant_quota_records(settings, statistics, nothing, nothing):
             pass
 
 
 async def test_none_is_fine(tmp_path: Path) -> None:
     statistics = StoreStatistics(clock=time.monotonic)
-    async with tenant_quota_records(
-        read_settings([]), statistics, lambda tenant, quotas: None
-    ) as records:
+    async with tenant_quota_records(read_settings([]), statistics, nothing, nothing) as records:
         assert records is None
 
 
@@ -59,7 +61,7 @@ async def test_one_that_is_away_is_not_waited_for() -> None:
     statistics = StoreStatistics(clock=time.monotonic)
     settings = read_settings(["--store=etcd://127.0.0.1:1", "--store-user=u", "--store-password=p"])
     async with tenant_quota_records(
-        settings, statistics, lambda tenant, quotas: None, start_s=0.05
+        settings, statistics, nothing, nothing, start_s=0.05
     ) as records:
         assert records is not None
         assert not records.status.current

@@ -23,6 +23,32 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _MemorySource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MemorySourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemorySource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEMORY_SOURCE_UNSPECIFIED: _MemorySource.ValueType  # 0
+    MEMORY_SOURCE_SERVER: _MemorySource.ValueType  # 1
+    """its settings, or what is usual"""
+    MEMORY_SOURCE_TENANT: _MemorySource.ValueType  # 2
+    """the tenant's record"""
+    MEMORY_SOURCE_RULE: _MemorySource.ValueType  # 3
+    """the rule or forecast itself"""
+
+class MemorySource(_MemorySource, metaclass=_MemorySourceEnumTypeWrapper):
+    """Who says a bound; the least of what is said holds."""
+
+MEMORY_SOURCE_UNSPECIFIED: MemorySource.ValueType  # 0
+MEMORY_SOURCE_SERVER: MemorySource.ValueType  # 1
+"""its settings, or what is usual"""
+MEMORY_SOURCE_TENANT: MemorySource.ValueType  # 2
+"""the tenant's record"""
+MEMORY_SOURCE_RULE: MemorySource.ValueType  # 3
+"""the rule or forecast itself"""
+Global___MemorySource: _TypeAlias = MemorySource  # noqa: Y015
+
 class _RolloutPhase:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -137,6 +163,8 @@ class RuleMemory(_message.Message):
     MOST_BYTES_FIELD_NUMBER: _builtins.int
     FULL_FIELD_NUMBER: _builtins.int
     FULL_EVENTS_FIELD_NUMBER: _builtins.int
+    KEYS_SOURCE_FIELD_NUMBER: _builtins.int
+    BYTES_SOURCE_FIELD_NUMBER: _builtins.int
     keys: _builtins.int
     """at which it remembers something"""
     bytes: _builtins.int
@@ -147,6 +175,10 @@ class RuleMemory(_message.Message):
     """why new keys are not added now; empty: they are"""
     full_events: _builtins.int
     """for which there was no room, since the server began"""
+    keys_source: Global___MemorySource.ValueType
+    """of most_keys"""
+    bytes_source: Global___MemorySource.ValueType
+    """of most_bytes"""
     def __init__(
         self,
         *,
@@ -156,14 +188,50 @@ class RuleMemory(_message.Message):
         most_bytes: _builtins.int = ...,
         full: _builtins.str = ...,
         full_events: _builtins.int = ...,
+        keys_source: Global___MemorySource.ValueType = ...,
+        bytes_source: Global___MemorySource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "full", b"full", "full_events", b"full_events", "keys", b"keys", "most_bytes", b"most_bytes", "most_keys", b"most_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "bytes_source", b"bytes_source", "full", b"full", "full_events", b"full_events", "keys", b"keys", "keys_source", b"keys_source", "most_bytes", b"most_bytes", "most_keys", b"most_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RuleMemory: _TypeAlias = RuleMemory  # noqa: Y015
+
+@_typing.final
+class MemoryBound(_message.Message):
+    """A bound of what rules and forecasts of a tenant remember."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """rule_keys, rule_bytes, key_bytes, tenant_keys, tenant_bytes, producer_keys, producer_bytes"""
+    most: _builtins.int
+    source: Global___MemorySource.ValueType
+    used: _builtins.int
+    """of tenant_…, and of producer_… where a source is asked for"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        most: _builtins.int = ...,
+        source: Global___MemorySource.ValueType = ...,
+        used: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_used", b"_used", "used", b"used"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_used", b"_used", "most", b"most", "name", b"name", "source", b"source", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__used: _TypeAlias = _typing.Literal["used"]  # noqa: Y015
+    _WhichOneofArgType__used: _TypeAlias = _typing.Literal["_used", b"_used"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__used) -> _WhichOneofReturnType__used | None: ...
+
+Global___MemoryBound: _TypeAlias = MemoryBound  # noqa: Y015
 
 @_typing.final
 class Pause(_message.Message):
@@ -748,6 +816,49 @@ class ListForecastsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListForecastsResponse: _TypeAlias = ListForecastsResponse  # noqa: Y015
+
+@_typing.final
+class GetMemoryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    source: _builtins.str
+    """of events, to be told what they have made; empty: none"""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMemoryRequest: _TypeAlias = GetMemoryRequest  # noqa: Y015
+
+@_typing.final
+class GetMemoryResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOUNDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def bounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemoryBound]: ...
+    def __init__(
+        self,
+        *,
+        bounds: _abc.Iterable[Global___MemoryBound] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bounds", b"bounds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMemoryResponse: _TypeAlias = GetMemoryResponse  # noqa: Y015
 
 @_typing.final
 class TestRulesRequest(_message.Message):

@@ -54,6 +54,11 @@ class RuleServiceStub:
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsResponse.FromString,
                 _registered_method=True)
+        self.GetMemory = channel.unary_unary(
+                '/homeport.api.datasharing.v1.RuleService/GetMemory',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.GetMemoryRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.GetMemoryResponse.FromString,
+                _registered_method=True)
         self.TestRules = channel.unary_unary(
                 '/homeport.api.datasharing.v1.RuleService/TestRules',
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.TestRulesRequest.SerializeToString,
@@ -140,6 +145,14 @@ class RuleServiceServicer:
     def ListForecasts(self, request, context):
         """The tenant's forecasts by name, which its rules may read. Reads only. Caller: as ApplyRules.
         Errors: INVALID_ARGUMENT bad page token; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMemory(self, request, context):
+        """What the tenant's rules and forecasts may remember, who says so, and what they do: all together,
+        and what events of one source have made. Reads only. Caller: as ApplyRules. Errors: UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -264,6 +277,11 @@ def add_RuleServiceServicer_to_server(servicer, server):
                     servicer.ListForecasts,
                     request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsRequest.FromString,
                     response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsResponse.SerializeToString,
+            ),
+            'GetMemory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMemory,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.GetMemoryRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.GetMemoryResponse.SerializeToString,
             ),
             'TestRules': grpc.unary_unary_rpc_method_handler(
                     servicer.TestRules,
@@ -424,6 +442,33 @@ class RuleService:
             '/homeport.api.datasharing.v1.RuleService/ListForecasts',
             homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsRequest.SerializeToString,
             homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMemory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.RuleService/GetMemory',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.GetMemoryRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.GetMemoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

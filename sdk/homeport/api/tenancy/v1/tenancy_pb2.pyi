@@ -323,6 +323,7 @@ class Tenant(_message.Message):
     FAILOVER_FIELD_NUMBER: _builtins.int
     MAX_CLIENTS_FIELD_NUMBER: _builtins.int
     CLIENT_USE_FIELD_NUMBER: _builtins.int
+    MEMORY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """1 to 63 of a-z 0-9 '-' '.', starts and ends with a letter or digit"""
     ticket_algorithm: Global___TicketAlgorithm.ValueType
@@ -365,6 +366,10 @@ class Tenant(_message.Message):
     def client_use(self) -> Global___ClientUse:
         """only in answers; absent: they are not counted, or the store is away"""
 
+    @_builtins.property
+    def memory(self) -> Global___MemoryBounds:
+        """in place of the data-sharing servers', as far as they allow it"""
+
     def __init__(
         self,
         *,
@@ -383,10 +388,11 @@ class Tenant(_message.Message):
         failover: Global___Failover.ValueType = ...,
         max_clients: _builtins.int = ...,
         client_use: Global___ClientUse | None = ...,
+        memory: Global___MemoryBounds | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["client_use", b"client_use", "default_position", b"default_position", "hold_ttl", b"hold_ttl", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["client_use", b"client_use", "default_position", b"default_position", "hold_ttl", b"hold_ttl", "memory", b"memory", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_use", b"client_use", "default_position", b"default_position", "enrolment", b"enrolment", "failover", b"failover", "hold_ttl", b"hold_ttl", "issuers", b"issuers", "max_clients", b"max_clients", "quotas", b"quotas", "quotas_in_force", b"quotas_in_force", "removing", b"removing", "reprovision", b"reprovision", "return_home", b"return_home", "tenant", b"tenant", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_use", b"client_use", "default_position", b"default_position", "enrolment", b"enrolment", "failover", b"failover", "hold_ttl", b"hold_ttl", "issuers", b"issuers", "max_clients", b"max_clients", "memory", b"memory", "quotas", b"quotas", "quotas_in_force", b"quotas_in_force", "removing", b"removing", "reprovision", b"reprovision", "return_home", b"return_home", "tenant", b"tenant", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -420,6 +426,52 @@ class ClientUse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClientUse: _TypeAlias = ClientUse  # noqa: Y015
+
+@_typing.final
+class MemoryBounds(_message.Message):
+    """What rules and forecasts of a tenant may remember; 0: as much as the servers let it. Counted by
+    data-sharing servers that follow the tenants' records. See docs/reference/fairness.md.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_KEYS_FIELD_NUMBER: _builtins.int
+    RULE_BYTES_FIELD_NUMBER: _builtins.int
+    KEY_BYTES_FIELD_NUMBER: _builtins.int
+    TENANT_KEYS_FIELD_NUMBER: _builtins.int
+    TENANT_BYTES_FIELD_NUMBER: _builtins.int
+    PRODUCER_KEYS_FIELD_NUMBER: _builtins.int
+    PRODUCER_BYTES_FIELD_NUMBER: _builtins.int
+    rule_keys: _builtins.int
+    """at how many keys one rule or forecast does"""
+    rule_bytes: _builtins.int
+    """and in how many bytes, as stored"""
+    key_bytes: _builtins.int
+    """it at one key"""
+    tenant_keys: _builtins.int
+    """all of them together"""
+    tenant_bytes: _builtins.int
+    producer_keys: _builtins.int
+    """what events of one source have made"""
+    producer_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        rule_keys: _builtins.int = ...,
+        rule_bytes: _builtins.int = ...,
+        key_bytes: _builtins.int = ...,
+        tenant_keys: _builtins.int = ...,
+        tenant_bytes: _builtins.int = ...,
+        producer_keys: _builtins.int = ...,
+        producer_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_bytes", b"key_bytes", "producer_bytes", b"producer_bytes", "producer_keys", b"producer_keys", "rule_bytes", b"rule_bytes", "rule_keys", b"rule_keys", "tenant_bytes", b"tenant_bytes", "tenant_keys", b"tenant_keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemoryBounds: _TypeAlias = MemoryBounds  # noqa: Y015
 
 @_typing.final
 class Quota(_message.Message):
