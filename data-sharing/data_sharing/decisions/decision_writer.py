@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -45,6 +45,10 @@ _TO_DEAD_LETTERS = (
     RuleVerdict.ERROR, RuleVerdict.PARKED, RuleVerdict.LOOP, RuleVerdict.FULL,
 )  # fmt: skip
 _HELD_BACK = (RuleVerdict.QUIET_HOURS, RuleVerdict.DEFERRED, RuleVerdict.LIMITED)
+_LOST = (
+    f"rule {{rule}} is paused, and {pause_tables.MOST_WAITING:,} events wait for it already, as "
+    "many as may; this one is a dead letter: `homeport dlq redrive` once the rule is resumed"
+)
 
 
 class DecisionCounts:
@@ -122,6 +126,7 @@ class DecisionWriter:
         instruction_ids = self._effects(
             db, batch, decided.effects, now_ms, cause, trace, decided.outcomes
         )
+        lost: set[str] = set()
         for outcome in decided.outcomes:
             if outcome.verdict is RuleVerdict.FIRED:
                 self._fired(batch, tenant, outcome, instruction_ids, now_ms, event.position, cause)
@@ -129,8 +134,10 @@ class DecisionWriter:
                 self._failed(db, tenant, outcome, [cause], now_ms)
                 if outcome.verdict is RuleVerdict.FULL:
                     self._counts.full[tenant, outcome.rule] += 1
-            elif outcome.verdict is RuleVerdict.PAUSED:
-                self._waits(db, tenant, outcome, cause, now_ms)
+            elif outcome.verdict is RuleVerdict.PAUSED and not self._waits(
+                db, tenant, outcome, cause, now_ms
+            ):
+                lost.add(outcome.rule)
         for rule, count in decided.evicted:
             self._counts.evicted[tenant, rule] += count
         for forecast in decided.full:
@@ -141,7 +148,7 @@ class DecisionWriter:
             self._counts.ahead[tenant, rule] += 1
         self._counts.add_parking(tenant, decided)
         _store_timers(db, decided)
-        return decided
+        return _not_waiting(decided, lost) if lost else decided
 
     def _looped(
         self, db: sqlite3.Connection, tenant: str, decided: EvaluationResult
@@ -280,11 +287,13 @@ class DecisionWriter:
 
     def _waits(
         self, db: sqlite3.Connection, tenant: str, outcome: RuleOutcome, cause: Cause, now_ms: int
-    ) -> None:
-        """An event of a paused rule; where too many wait already, it is a dead letter."""
-        if not pause_tables.add_event(db, tenant, outcome.rule, cause.position, now_ms):
+    ) -> bool:
+        """An event of a paused rule waits; where too many do already, it is a dead letter."""
+        waits = pause_tables.add_event(db, tenant, outcome.rule, cause.position, now_ms)
+        if not waits:
             full = f"{pause_tables.MOST_WAITING:,} events wait for it already"
             self._failed(db, tenant, replace(outcome, detail=full), [cause], now_ms)
+        return waits
 
     def _failed(
         self,
@@ -300,6 +309,20 @@ class DecisionWriter:
                 db, tenant, cause, rule=outcome.rule, rule_version=outcome.version,
                 reason=f"{outcome.verdict.value}: {outcome.detail}", now_ms=now_ms,
             )  # fmt: skip
+
+
+def _not_waiting(decided: EvaluationResult, rules: Collection[str]) -> EvaluationResult:
+    """The same, told of an event that does not wait for these paused rules, in either version."""
+
+    def told(outcomes: Sequence[RuleOutcome]) -> tuple[RuleOutcome, ...]:
+        return tuple(
+            replace(one, detail=_LOST.format(rule=one.rule))
+            if one.verdict is RuleVerdict.PAUSED and one.rule in rules
+            else one
+            for one in outcomes
+        )
+
+    return replace(decided, outcomes=told(decided.outcomes), shadow=told(decided.shadow))
 
 
 def _store_timers(db: sqlite3.Connection, decided: EvaluationResult) -> None:

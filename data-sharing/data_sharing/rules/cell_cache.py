@@ -138,9 +138,10 @@ class Deferred(msgspec.Struct, array_like=True):
 
 
 class LimitCell(msgspec.Struct, array_like=True):
-    """When a rule fired of late, at all keys; ascending."""
+    """When a rule fired of late, at all keys; ascending. acted_ms: as for RuleCell."""
 
     fired_ms: list[int] = msgspec.field(default_factory=list)
+    acted_ms: list[int] | None = None
 
 
 class Pending(msgspec.Struct, array_like=True):
@@ -166,6 +167,8 @@ class RuleCell(msgspec.Struct, array_like=True):
     sequence: SequenceState | None = None
     limited_ms: list[int] = msgspec.field(default_factory=list)  # firings that limits count
     deferred: list[Deferred] = msgspec.field(default_factory=list)  # oldest first
+    # Since a rollout, firings of either version that were done; None: those of limited_ms were.
+    acted_ms: list[int] | None = None
 
 
 _TYPES: dict[str, type[msgspec.Struct]] = {

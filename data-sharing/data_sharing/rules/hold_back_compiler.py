@@ -14,11 +14,10 @@ from data_sharing.calendars.timing import timing_of
 from data_sharing.calendars.zones import check_zone, zone_of
 from data_sharing.forecasts.spec import duration_ms
 from data_sharing.rules.document_faults import FaultCollector, within
-from data_sharing.rules.rate_limits import RateLimit
+from data_sharing.rules.rate_limits import MOST_FIRINGS, RateLimit
 from data_sharing.rules.spec import ActiveHoursSpec, LimitSpec, OpenHoursSpec
 
 MOST_LIMITS = 4
-MOST_FIRINGS = 1_000  # that a limit counts
 MOST_HOURS = 16
 MOST_DATES = 366
 LONGEST_OPEN_MS = 31 * 86_400_000

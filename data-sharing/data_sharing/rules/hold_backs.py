@@ -16,14 +16,14 @@ from data_sharing.calendars.zoned_time import shown
 from data_sharing.event import Event
 from data_sharing.forecasts.spec import shown as duration_text
 from data_sharing.rules import rate_limits
-from data_sharing.rules.cell_cache import CellId, Deferred, LimitCell, RuleCell, StoredEvent
+from data_sharing.rules.cell_cache import Deferred, RuleCell, StoredEvent
 from data_sharing.rules.compiled import CompiledRule
+from data_sharing.rules.counted_firings import CountedFirings
 from data_sharing.rules.evaluation_context import EvaluationContext, stored_events
 from data_sharing.rules.results import RuleVerdict, Timer
 from data_sharing.rules.rule_state_store import RuleStateStore
 
 MOST_DEFERRED = 16  # at one key, where all are wanted
-_SLACK_MS = 3_600_000
 
 
 class HeldBack(NamedTuple):
@@ -42,6 +42,7 @@ class HoldBacks:
         self._context, self._rule, self._states = context, rule, states
         self._of_key = [one for one in rule.limits if not one.of_rule]
         self._of_rule = [one for one in rule.limits if one.of_rule]
+        self._firings = CountedFirings(context, rule)
 
     def check(
         self,
@@ -58,9 +59,13 @@ class HoldBacks:
             opens_ms = rule.hours.next_opening(clock_ms)
             if opens_ms != clock_ms:
                 return self._quiet(cell, key, plan_id, events, opens_ms)
-        found = rate_limits.exceeded(self._of_key, cell.limited_ms, self._context.now_ms)
+        found = None
+        if self._of_key:
+            found = rate_limits.exceeded(
+                self._of_key, self._firings.at_key(cell, key), self._context.now_ms
+            )
         if self._of_rule:
-            times = self._limit_cell().fired_ms
+            times = self._firings.of_rule(key)
             wider = rate_limits.exceeded(self._of_rule, times, self._context.now_ms)
             if wider is not None and (found is None or wider.next_ms > found.next_ms):
                 found = wider
@@ -72,21 +77,10 @@ class HoldBacks:
             return
         now_ms = self._context.now_ms
         if self._of_key:
-            rate_limits.add(self._of_key, cell.limited_ms, now_ms)
+            self._firings.add_at_key(self._of_key, cell, key, now_ms)
             self._states.save(cell, key, cell.newest_ms)
         if self._of_rule:
-            limited = self._limit_cell()
-            rate_limits.add(self._of_rule, limited.fired_ms, now_ms)
-            longest_ms = max(one.per_ms for one in self._of_rule)
-            self._context.state.put(self._name, limited, now_ms + longest_ms + _SLACK_MS)
-
-    @property
-    def _name(self) -> CellId:
-        return CellId(self._rule.tenant, "limit", self._rule.state, "")
-
-    def _limit_cell(self) -> LimitCell:
-        found: LimitCell | None = self._context.state.get(self._name)
-        return LimitCell() if found is None else found
+            self._firings.add_of_rule(self._of_rule, key, now_ms)
 
     def _quiet(
         self,

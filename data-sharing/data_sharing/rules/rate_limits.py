@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+MOST_FIRINGS = 1_000  # that a limit counts
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:

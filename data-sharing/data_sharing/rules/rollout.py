@@ -56,7 +56,8 @@ class Rollout:
 class Activation:
     """How a version of a rule decides. state: the name of its cells and timers; empty: the rule's
     id. acts_from, acts_to: the buckets of keys for which it acts; elsewhere it decides without
-    acting. rollout: the candidate of the rollout that it is part of; 0: of none."""
+    acting. rollout: the candidate of the rollout that it is part of; 0: of none. other: the
+    state of the other version in it."""
 
     state: str = ""
     candidate: bool = False
@@ -64,6 +65,7 @@ class Activation:
     acts_to: int = BUCKETS
     rollout: int = 0
     paused: bool = False
+    other: str = ""
 
     def acts_for(self, rule: str, key: str) -> bool:
         """Whether it acts at a key of this rule."""
@@ -106,12 +108,14 @@ def activations(
 ) -> tuple[Activation, Activation]:
     """Of the version in force and of the new one, while two decide. state: of the former."""
     share = share_of(rollout, spec)
-    stable = Activation(state=state, acts_from=share, rollout=rollout.candidate)
+    ours = state_of(rule, rollout.candidate)
+    stable = Activation(state=state, acts_from=share, rollout=rollout.candidate, other=ours)
     return stable, Activation(
-        state=state_of(rule, rollout.candidate),
+        state=ours,
         candidate=True,
         acts_to=share,
         rollout=rollout.candidate,
+        other=(state or rule) if rollout.stable else "",
     )
 
 

@@ -204,6 +204,10 @@ async def test_the_last_event_that_has_room_waits_once_for_both_versions(pausing
     assert pausing.harness.letters() == []
     await pausing.send()
     assert len(pausing.harness.letters()) == 1
+    lost = pausing.harness.read(lambda db: history.judgements_of(db, TENANT, 2))
+    paused = [one for one in lost if one.verdict == "paused"]
+    assert {one.shadow for one in paused} == {True, False}
+    assert all("this one is a dead letter" in one.detail for one in paused)
 
 
 async def test_timers_of_a_paused_rule_wait_too(pausing) -> None:
@@ -231,6 +235,14 @@ async def test_events_beyond_the_bound_are_dead_letters(pausing) -> None:
     (letter,) = pausing.harness.letters()
     assert letter.rule == "r"
     assert "100,000 events wait" in letter.reason
+    waits, lost = (
+        pausing.harness.read(lambda db, at=at: history.judgements_of(db, TENANT, at))[-1]
+        for at in (1, 2)
+    )
+    assert (waits.verdict, lost.verdict) == ("paused", "paused")
+    assert "it waits for `homeport rules resume r`" in waits.detail
+    assert "it waits for" not in lost.detail
+    assert "this one is a dead letter" in lost.detail
 
 
 async def test_events_that_pass_their_retention_while_they_wait_are_counted_as_lost(
