@@ -148,14 +148,24 @@ class Governed:
             shown_records(harness), redaction(harness), read_turns(),
         )  # fmt: skip
         self.approvals = ApprovalService(
-            approvals, dispatcher, callers(), shown_records(harness), redaction(harness)
+            approvals,
+            dispatcher,
+            callers(),
+            shown_records(harness),
+            redaction(harness),
+            read_turns(),
         )
         self.registry = RuleRegistry(
             harness.database, harness.worker, lambda: CATALOGUE, FakeOffload(),
             wall_ms=harness.clock,
         )  # fmt: skip
         self.service = SharingService(
-            self.sharing, harness.database, lambda: CATALOGUE, FakeOffload(), callers()
+            self.sharing,
+            harness.database,
+            lambda: CATALOGUE,
+            FakeOffload(),
+            callers(),
+            read_turns(),
         )
         self.rules = RuleService(
             self.registry,

@@ -26,6 +26,7 @@ from data_sharing.registry.manifest import Manifest, RuntimeNeeds
 from data_sharing.runtimes.port import Artifact, ArtifactKind
 from data_sharing.signing import SigningKey
 from tests.support.fakes.registry_service import FakeRegistry
+from tests.support.sharing_parts import read_turns
 
 APPLICATIONS = Path(__file__).parents[2] / "data-sharing" / "applications"
 COFFEE = Artifact.of(
@@ -79,6 +80,7 @@ class Serving:
             dispatcher,
             KEY,
             lambda tenant, name, version: coffee() if name == "coffee" else None,
+            turns=read_turns(),
             tenant_of=lambda context, tenant: tenant or "default",
             needed=lambda tenant: set(),
             wall_ms=wall_ms,

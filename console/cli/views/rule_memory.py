@@ -60,7 +60,7 @@ def bounds_table(found: pb.GetMemoryResponse) -> Table:
     return table
 
 
-def source_of(source: pb.MemorySource) -> str | None:
+def source_of(source: pb.MemorySource.ValueType) -> str | None:
     """server, tenant or rule; None: nothing is said, as by a server of before."""
     from homeport.api.datasharing.v1 import rule_pb2 as rules
 

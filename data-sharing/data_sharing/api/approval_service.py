@@ -12,6 +12,7 @@ from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.decision_messages import cause_to_proto, instruction_to_proto
 from data_sharing.api.pages import row_of, size_of
+from data_sharing.api.read_turns import ReadTurns
 from data_sharing.api.redaction import Redaction
 from data_sharing.decisions.approval_tables import Verdict
 from data_sharing.delivery.dispatcher import Dispatcher
@@ -48,7 +49,9 @@ class ApprovalService(pb_grpc.ApprovalServiceServicer):
         callers: Callers,
         shown: ShownRecords,
         redaction: Redaction,
+        turns: ReadTurns,
     ) -> None:
+        self._turns = turns
         self._approvals = approvals
         self._dispatcher = dispatcher
         self._callers = callers
@@ -66,16 +69,18 @@ class ApprovalService(pb_grpc.ApprovalServiceServicer):
         tenant, size = self._tenant(context, request.tenant), size_of(request.page_size)
         before = row_of(request.page_token)
         verdict = _OF_PROTO[request.verdict] if request.verdict else None
-        found = self._approvals.cases(tenant, before, size + 1, verdict)
-        next_token = str(found[size - 1].approval.row) if len(found) > size else ""
-        return pb.ListApprovalsResponse(
-            approvals=map(self._approval, found[:size]), next_page_token=next_token
-        )
+        async with self._turns.turn(tenant):
+            found = self._approvals.cases(tenant, before, size + 1, verdict)
+            next_token = str(found[size - 1].approval.row) if len(found) > size else ""
+            return pb.ListApprovalsResponse(
+                approvals=map(self._approval, found[:size]), next_page_token=next_token
+            )
 
     async def GetApproval(self, request: pb.GetApprovalRequest, context: Context) -> pb.Approval:
         tenant = self._tenant(context, request.tenant)
-        case = self._approvals.case(tenant, request.instruction_id)
-        return self._approval(case, request.purpose)
+        async with self._turns.turn(tenant):
+            case = self._approvals.case(tenant, request.instruction_id)
+            return self._approval(case, request.purpose)
 
     async def ApproveApproval(
         self, request: pb.ApproveApprovalRequest, context: Context

@@ -104,9 +104,9 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         self, request: pb.ExplainDecisionRequest, context: Context
     ) -> pb.ExplainDecisionResponse:
         tenant, event = self._tenant(context, request.tenant), request.event
-        rules = self._worker.rules
 
         def explain(db: Any) -> Explanation:
+            rules = self._worker.rules
             if request.decision_id:
                 return explain_decision(db, rules, tenant, request.decision_id, request.purpose)
             if event.id:
@@ -209,9 +209,10 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         self, request: pb.GetDeadLetterRequest, context: Context
     ) -> pb.DeadLetter:
         tenant = self._tenant(context, request.tenant)
-        return self._letter(
-            self._database.read(lambda db: require_letter(db, tenant, request.dead_letter_id))
-        )
+        async with self._turns.turn(tenant):
+            return self._letter(
+                self._database.read(lambda db: require_letter(db, tenant, request.dead_letter_id))
+            )
 
     async def RedriveDeadLetter(
         self, request: pb.RedriveDeadLetterRequest, context: Context

@@ -262,17 +262,22 @@ class FeedService(pb_grpc.FeedServiceServicer):
     ) -> pb.ListFeedsResponse:
         whose = self._callers.of_context(context, request.tenant)
         application = reader_of(whose, request.application)
+        async with self._turns.turn(whose.tenant):
+            return self._feeds(whose.tenant, application)
+
+    def _feeds(self, tenant: str, application: str) -> pb.ListFeedsResponse:
+        """Those that the application may read; empty: all of the tenant."""
         catalogue = self._catalogue()
-        if application and catalogue.application(whose.tenant, application) is None:
-            raise NotFound(f"tenant {whose.tenant} has no application {application}")
-        seen = readable(catalogue, tenant=whose.tenant, application=application)
+        if application and catalogue.application(tenant, application) is None:
+            raise NotFound(f"tenant {tenant} has no application {application}")
+        seen = readable(catalogue, tenant=tenant, application=application)
         feeds = []
-        for version in catalogue.applications(whose.tenant):
+        for version in catalogue.applications(tenant):
             for produced in version.manifest.produces:
                 own = version.manifest.application == application
                 if application and not own and produced.type not in seen:
                     continue
-                who = readers(catalogue, tenant=whose.tenant, feed=produced.type)
+                who = readers(catalogue, tenant=tenant, feed=produced.type)
                 feeds.append(
                     pb.Feed(
                         type=produced.type,

@@ -12,6 +12,7 @@ from control_plane.errors import InvalidInput
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party
 from data_sharing.api.pages import row_of, size_of
+from data_sharing.api.read_turns import ReadTurns
 from data_sharing.database import Database
 from data_sharing.decisions import plan_store
 from data_sharing.management.planning import Planning, spec_json
@@ -23,6 +24,7 @@ from homeport.api.datasharing.v1 import plan_pb2 as pb
 from homeport.api.datasharing.v1 import plan_pb2_grpc as pb_grpc
 
 NAME = "homeport.api.datasharing.v1.PlanService"
+PLANS_AT_ONCE = 20  # of a list, in one turn of its tenant: of each the next time is worked out
 MAX_PLAN_BYTES = 64 * 1024
 
 Context: TypeAlias = aio.ServicerContext[Any, Any]
@@ -36,12 +38,14 @@ class PlanService(pb_grpc.PlanServiceServicer):
         planning: Planning,
         database: Database,
         callers: Callers,
+        turns: ReadTurns,
         *,
         wall_ms: Callable[[], int],
     ) -> None:
         self._planning = planning
         self._database = database
         self._callers = callers
+        self._turns = turns
         self._wall_ms = wall_ms
 
     def service(self) -> Service:
@@ -57,21 +61,29 @@ class PlanService(pb_grpc.PlanServiceServicer):
 
     async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.Plan:
         party = self._party(context, request.tenant)
-        return self._plan(
-            self._database.read(lambda db: plan_store.require(db, party.tenant, request.plan_id))
-        )
+        async with self._turns.turn(party.tenant):
+            return self._plan(
+                self._database.read(
+                    lambda db: plan_store.require(db, party.tenant, request.plan_id)
+                )
+            )
 
     async def ListPlans(
         self, request: pb.ListPlansRequest, context: Context
     ) -> pb.ListPlansResponse:
         party, size = self._party(context, request.tenant), size_of(request.page_size)
-        plans = self._database.read(
-            lambda db: plan_store.page(
-                db, party.tenant, request.page_token, size + 1, request.owner
+        async with self._turns.turn(party.tenant):
+            plans = self._database.read(
+                lambda db: plan_store.page(
+                    db, party.tenant, request.page_token, size + 1, request.owner
+                )
             )
-        )
         more = plans[size - 1].id if len(plans) > size else ""
-        return pb.ListPlansResponse(plans=map(self._plan, plans[:size]), next_page_token=more)
+        found: list[pb.Plan] = []
+        for start in range(0, min(size, len(plans)), PLANS_AT_ONCE):
+            async with self._turns.turn(party.tenant):
+                found += map(self._plan, plans[start : min(start + PLANS_AT_ONCE, size)])
+        return pb.ListPlansResponse(plans=found, next_page_token=more)
 
     async def ChangePlan(self, request: pb.ChangePlanRequest, context: Context) -> pb.Plan:
         party = self._party(context, request.tenant)
@@ -114,14 +126,15 @@ class PlanService(pb_grpc.PlanServiceServicer):
             plan_store.require(db, party.tenant, request.plan_id)
             return plan_store.history(db, party.tenant, request.plan_id)
 
-        history = self._database.read(read)
-        gone = undone(history)
-        shown = [one for one in reversed(history) if one.version < before]
-        more = str(shown[size - 1].version) if len(shown) > size else ""
-        return pb.GetPlanHistoryResponse(
-            changes=[_change(history, one, one.id in gone) for one in shown[:size]],
-            next_page_token=more,
-        )
+        async with self._turns.turn(party.tenant):
+            history = self._database.read(read)
+            gone = undone(history)
+            shown = [one for one in reversed(history) if one.version < before]
+            more = str(shown[size - 1].version) if len(shown) > size else ""
+            return pb.GetPlanHistoryResponse(
+                changes=[_change(history, one, one.id in gone) for one in shown[:size]],
+                next_page_token=more,
+            )
 
     async def CancelPlan(self, request: pb.CancelPlanRequest, context: Context) -> pb.Plan:
         party = self._party(context, request.tenant)

@@ -19,6 +19,7 @@ from control_plane.errors import Conflict, InvalidInput, Unavailable
 from control_plane.identity.names import check_slug
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
+from data_sharing.api.read_turns import ReadTurns
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.platform_sessions import PlatformFacts, PlatformSession
 from data_sharing.platforms.messages import report_from_proto, timestamp
@@ -56,12 +57,14 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
         key: SigningKey,
         find: FindVersion,
         *,
+        turns: ReadTurns,
         tenant_of: TenantOf,
         needed: Callable[[str], set[tuple[str, str]]],
         wall_ms: Callable[[], int],
         partitions: PartitionMap | None = None,
     ) -> None:
         self._partitions = partitions
+        self._turns = turns
         self._dispatcher = dispatcher
         self._key = key
         self._find = find
@@ -124,9 +127,10 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
         self, request: pb.ListPlatformsRequest, context: Context
     ) -> pb.ListPlatformsResponse:
         tenant = self._tenant_of(context, request.tenant)
-        found = [one for one in self._dispatcher.sessions if one.facts.tenant == tenant]
-        found.sort(key=lambda one: one.facts.name)
-        return pb.ListPlatformsResponse(platforms=map(_platform, found))
+        async with self._turns.turn(tenant):
+            found = [one for one in self._dispatcher.sessions if one.facts.tenant == tenant]
+            found.sort(key=lambda one: one.facts.name)
+            return pb.ListPlatformsResponse(platforms=map(_platform, found))
 
     def _check_partition(self, hello: pb.Hello) -> None:
         """Raises InvalidInput for a platform that names no partition where there are several;

@@ -12,6 +12,7 @@ from control_plane.identity.names import check_client_id, check_slug
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party
 from data_sharing.api.cloudevent_message import timestamp
+from data_sharing.api.read_turns import ReadTurns
 from data_sharing.registry.addresses import Address, Addresses
 from data_sharing.registry.answers import MESSAGES
 from data_sharing.registry.catalogue import Version
@@ -32,12 +33,14 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         registry: Registry,
         addresses: Addresses,
         callers: Callers,
+        turns: ReadTurns,
         *,
         max_artifact_bytes: int = MAX_ARTIFACT_BYTES,
     ) -> None:
         self._registry = registry
         self._addresses = addresses
         self._callers = callers
+        self._turns = turns
         self._max_artifact_bytes = max_artifact_bytes
 
     def service(self) -> Service:
@@ -94,26 +97,28 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         self, request: pb.ListApplicationsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListApplicationsResponse:
         party = self._callers.of_context(context, request.tenant)
-        found = self._registry.catalogue.applications(party.tenant)
-        return pb.ListApplicationsResponse(
-            applications=[
-                application_to_proto(one)
-                for one in found
-                if party.application in ("", one.manifest.application)
-            ]
-        )
+        async with self._turns.turn(party.tenant):
+            found = self._registry.catalogue.applications(party.tenant)
+            return pb.ListApplicationsResponse(
+                applications=[
+                    application_to_proto(one)
+                    for one in found
+                    if party.application in ("", one.manifest.application)
+                ]
+            )
 
     async def GetApplication(
         self, request: pb.GetApplicationRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.GetApplicationResponse:
         party = self._party(context, request)
-        found = self._registry.version(party.tenant, request.application, request.version)
-        versions = self._registry.versions(party.tenant, request.application)
-        return pb.GetApplicationResponse(
-            application=application_to_proto(found),
-            manifest=found.text,
-            versions=[application_to_proto(one) for one in versions],
-        )
+        async with self._turns.turn(party.tenant):
+            found = self._registry.version(party.tenant, request.application, request.version)
+            versions = self._registry.versions(party.tenant, request.application)
+            return pb.GetApplicationResponse(
+                application=application_to_proto(found),
+                manifest=found.text,
+                versions=[application_to_proto(one) for one in versions],
+            )
 
     async def RollbackApplication(
         self, request: pb.RollbackApplicationRequest, context: aio.ServicerContext[Any, Any]
@@ -152,13 +157,14 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         self, request: pb.ListAddressesRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListAddressesResponse:
         party = self._callers.of_context(context, request.tenant)
-        return pb.ListAddressesResponse(
-            addresses=[
-                _address_to_proto(one)
-                for one in self._addresses.all_of(party.tenant)
-                if party.application in ("", MESSAGES, one.application)
-            ]
-        )
+        async with self._turns.turn(party.tenant):
+            return pb.ListAddressesResponse(
+                addresses=[
+                    _address_to_proto(one)
+                    for one in self._addresses.all_of(party.tenant)
+                    if party.application in ("", MESSAGES, one.application)
+                ]
+            )
 
     def address_of(
         self, context: aio.ServicerContext[Any, Any], tenant: str, application: str
@@ -172,7 +178,8 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         self, request: pb.FetchArtifactRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.FetchArtifactResponse]:
         party = self._party(context, request)
-        found = self._registry.version(party.tenant, request.application, request.version)
+        async with self._turns.turn(party.tenant):
+            found = self._registry.version(party.tenant, request.application, request.version)
         content = await self._registry.artifact(found)
         for start in range(0, len(content), PIECE_BYTES):
             yield pb.FetchArtifactResponse(content=content[start : start + PIECE_BYTES])

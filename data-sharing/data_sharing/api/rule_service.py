@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any, TypeAlias
 
 import msgspec
@@ -22,6 +23,7 @@ from data_sharing.decisions.rollouts import Rollouts, RolloutStatus
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.forecasts.spec import ForecastSpec
 from data_sharing.memory_limits import MemorySpec
 from data_sharing.platforms.messages import timestamp
 from data_sharing.rules.memory_uses import MemoryName
@@ -83,15 +85,17 @@ class RuleService(pb_grpc.RuleServiceServicer):
 
     async def GetRule(self, request: pb.GetRuleRequest, context: Context) -> pb.Rule:
         tenant = self._tenant(context, request.tenant)
-        rule = self._rules.rule(tenant, request.rule_id, request.version)
-        return self._rule(rule, with_scopes=True)
+        async with self._turns.turn(tenant):
+            rule = self._rules.rule(tenant, request.rule_id, request.version)
+            return self._rule(rule, with_scopes=True)
 
     async def ListRules(
         self, request: pb.ListRulesRequest, context: Context
     ) -> pb.ListRulesResponse:
         tenant = self._tenant(context, request.tenant)
         size = size_of(request.page_size)
-        rules = self._rules.rules(tenant, with_retired=request.with_retired)
+        async with self._turns.turn(tenant):
+            rules = self._rules.rules(tenant, with_retired=request.with_retired)
         rest = [rule for rule in rules if rule.spec.rule > request.page_token]
         more = rest[size - 1].spec.rule if len(rest) > size else ""
         found: list[pb.Rule] = []
@@ -105,22 +109,17 @@ class RuleService(pb_grpc.RuleServiceServicer):
     ) -> pb.ListForecastsResponse:
         tenant = self._tenant(context, request.tenant)
         size = size_of(request.page_size)
-        forecasts = self._rules.forecasts(tenant)
+        async with self._turns.turn(tenant):
+            forecasts = self._rules.forecasts(tenant)
         rest = [one for one in forecasts if one.forecast > request.page_token]
-        return pb.ListForecastsResponse(
-            forecasts=[
-                pb.Forecast(
-                    tenant=tenant,
-                    name=one.forecast,
-                    spec=msgspec.json.encode(one).decode(),
-                    memory=self._memory(
-                        (tenant, "forecast", one.forecast), one.memory, f"forecast {one.forecast}"
-                    ),
+        found: list[pb.Forecast] = []
+        for start in range(0, min(size, len(rest)), RULES_AT_ONCE):
+            async with self._turns.turn(tenant):
+                found += map(
+                    self._forecast, rest[start : min(start + RULES_AT_ONCE, size)], repeat(tenant)
                 )
-                for one in rest[:size]
-            ],
-            next_page_token=rest[size - 1].forecast if len(rest) > size else "",
-        )
+        more = rest[size - 1].forecast if len(rest) > size else ""
+        return pb.ListForecastsResponse(forecasts=found, next_page_token=more)
 
     async def GetMemory(
         self, request: pb.GetMemoryRequest, context: Context
@@ -161,9 +160,10 @@ class RuleService(pb_grpc.RuleServiceServicer):
 
     async def GetRollout(self, request: pb.GetRolloutRequest, context: Context) -> pb.Rollout:
         tenant = self._tenant(context, request.tenant)
-        return self._rollout(
-            tenant, request.rule_id, self._rollouts.status(tenant, request.rule_id)
-        )
+        async with self._turns.turn(tenant):
+            return self._rollout(
+                tenant, request.rule_id, self._rollouts.status(tenant, request.rule_id)
+            )
 
     async def PromoteRollout(
         self, request: pb.PromoteRolloutRequest, context: Context
@@ -254,6 +254,15 @@ class RuleService(pb_grpc.RuleServiceServicer):
             ),
         )
         return self._redaction.rule(message)
+
+    def _forecast(self, spec: ForecastSpec, tenant: str) -> pb.Forecast:
+        name = spec.forecast
+        return pb.Forecast(
+            tenant=tenant,
+            name=name,
+            spec=msgspec.json.encode(spec).decode(),
+            memory=self._memory((tenant, "forecast", name), spec.memory, f"forecast {name}"),
+        )
 
     def _memory(self, name: MemoryName, own: MemorySpec | None, called: str) -> pb.RuleMemory:
         """own: what it says of it itself; called: as events are counted for which it had no

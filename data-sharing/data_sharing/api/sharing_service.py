@@ -17,6 +17,7 @@ from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party
 from data_sharing.api.consent_messages import AskedConsent, asked_consent, consent_to_proto
 from data_sharing.api.pages import row_of, size_of
+from data_sharing.api.read_turns import ReadTurns
 from data_sharing.api.sharing_task import READ
 from data_sharing.database import Database
 from data_sharing.decisions import sharing_tables
@@ -46,7 +47,9 @@ class SharingService(pb_grpc.SharingServiceServicer):
         catalogue: Callable[[], Catalogue],
         offload: Offload,
         callers: Callers,
+        turns: ReadTurns,
     ) -> None:
+        self._turns = turns
         self._sharing, self._database = sharing, database
         self._catalogue, self._offload = catalogue, offload
         self._callers = callers
@@ -84,7 +87,8 @@ class SharingService(pb_grpc.SharingServiceServicer):
         self, request: pb.ListSharingRequest, context: Context
     ) -> pb.ListSharingResponse:
         tenant = self._callers.of_context(context, request.tenant).tenant
-        return pb.ListSharingResponse(policies=self._policies(tenant))
+        async with self._turns.turn(tenant):
+            return pb.ListSharingResponse(policies=self._policies(tenant))
 
     async def RemoveSharing(
         self, request: pb.RemoveSharingRequest, context: Context
@@ -112,13 +116,15 @@ class SharingService(pb_grpc.SharingServiceServicer):
         whose = self._callers.of_context(context, request.tenant)
         if not request.subject and not whose.caller.may(Role.VIEWER):
             raise InvalidInput("subject", "subject is missing: say whose consents")
-        return self._page(request, whose.tenant, request.subject)
+        async with self._turns.turn(whose.tenant):
+            return self._page(request, whose.tenant, request.subject)
 
     async def ListOwnConsents(
         self, request: pb.ListOwnConsentsRequest, context: Context
     ) -> pb.ListConsentsResponse:
         tenant, user = self._callers.user_of_context(context, request.tenant)
-        return self._page(request, tenant, user)
+        async with self._turns.turn(tenant):
+            return self._page(request, tenant, user)
 
     async def GiveOwnConsent(
         self, request: pb.GiveOwnConsentRequest, context: Context
@@ -171,9 +177,10 @@ class SharingService(pb_grpc.SharingServiceServicer):
         after = (request.from_time.ToMilliseconds() // DAY_MS, "", "", "", "")
         if request.page_token:
             after = _after(request.page_token)
-        found = self._database.read(
-            lambda db: sharing_tables.read_page(db, tenant, after, size + 1)
-        )
+        async with self._turns.turn(tenant):
+            found = self._database.read(
+                lambda db: sharing_tables.read_page(db, tenant, after, size + 1)
+            )
         return pb.ListSharedReadsResponse(
             reads=[
                 pb.SharedRead(

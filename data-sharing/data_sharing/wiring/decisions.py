@@ -192,6 +192,7 @@ async def build_deciding(
         key,
         find_version,
         tenant_of=lambda context, tenant: callers.of_context(context, tenant).tenant,
+        turns=turns,
         needed=lambda tenant: database.read(lambda db: outbox.open_applications(db, tenant)),
         wall_ms=wall_ms,
         partitions=partitions,
@@ -216,7 +217,7 @@ async def build_deciding(
         memory_counting=MemoryCounting(database, worker),
         waiting_approvals=WaitingApprovals(database, wall_ms=wall_ms),
         rules=RuleService(rules, rollouts, pauses, worker, offload, callers, redaction, turns),
-        plans=PlanService(planning, database, callers, wall_ms=wall_ms),
+        plans=PlanService(planning, database, callers, turns, wall_ms=wall_ms),
         decisions=DecisionService(
             database,
             worker,
@@ -228,8 +229,10 @@ async def build_deciding(
             redaction,
             turns,
         ),
-        approvals=ApprovalService(approvals, dispatcher, callers, shown, redaction),
-        sharing=SharingService(sharing, database, lambda: registry.catalogue, offload, callers),
+        approvals=ApprovalService(approvals, dispatcher, callers, shown, redaction, turns),
+        sharing=SharingService(
+            sharing, database, lambda: registry.catalogue, offload, callers, turns
+        ),
         shown=shown,
         turns=turns,
     )

@@ -248,6 +248,7 @@ async def _serve(
                 registry,
                 Addresses(database, registry, wall_ms=wall_ms),
                 callers,
+                deciding.turns,
                 max_artifact_bytes=settings.max_artifact_bytes,
             )
             methods = access_of_services(SERVICES)

@@ -176,7 +176,12 @@ async def test_a_consent_to_operators_shows_no_decision(made: Governed) -> None:
 
 def sharing_service(made: Governed) -> SharingService:
     return SharingService(
-        made.sharing, made.harness.database, lambda: CATALOGUE, FakeOffload(), PEOPLE
+        made.sharing,
+        made.harness.database,
+        lambda: CATALOGUE,
+        FakeOffload(),
+        PEOPLE,
+        read_turns(),
     )
 
 

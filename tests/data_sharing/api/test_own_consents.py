@@ -22,6 +22,7 @@ from tests.support.fakes.call_context import FakeContext
 from tests.support.fakes.offload import FakeOffload
 from tests.support.governed_feed import CATALOGUE, MINUTES, PURPOSE, Governed, governed_feed
 from tests.support.rule_harness import TENANT
+from tests.support.sharing_parts import read_turns
 
 
 def user(name: str, tenant: str = TENANT) -> Caller:
@@ -56,7 +57,12 @@ async def made(tmp_path: Path) -> AsyncIterator[Governed]:
 @pytest.fixture
 def service(made: Governed) -> SharingService:
     return SharingService(
-        made.sharing, made.harness.database, lambda: CATALOGUE, FakeOffload(), PEOPLE
+        made.sharing,
+        made.harness.database,
+        lambda: CATALOGUE,
+        FakeOffload(),
+        PEOPLE,
+        read_turns(),
     )
 
 

@@ -17,6 +17,7 @@ from homeport.api.datasharing.v1 import plan_pb2 as pb
 from tests.support.datasharing_callers import OPERATOR, callers
 from tests.support.decisions_harness import CATALOGUE, TENANT, decision_harness
 from tests.support.fakes.offload import FakeOffload
+from tests.support.sharing_parts import read_turns
 
 PLAN = """
 plan: wake-up
@@ -36,7 +37,9 @@ async def service(tmp_path: Path) -> AsyncIterator[PlanService]:
             wall_ms=harness.clock,
             new_id=lambda: f"u-{next(numbers)}",
         )  # fmt: skip
-        yield PlanService(planning, harness.database, callers(), wall_ms=harness.clock)
+        yield PlanService(
+            planning, harness.database, callers(), read_turns(), wall_ms=harness.clock
+        )
 
 
 async def create(service: PlanService, name: str = "wake-up", owner: str = "k") -> pb.Plan:

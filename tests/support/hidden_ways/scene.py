@@ -32,6 +32,7 @@ from tests.support.governed_feed import (
 )
 from tests.support.hidden_ways.rules import document
 from tests.support.instructions import NOW_MS
+from tests.support.sharing_parts import read_turns
 
 SECRET = "7731746"
 HOUR_MS = 3_600_000
@@ -119,7 +120,9 @@ class Scene:
             harness.database, harness.worker, lambda: CATALOGUE, FakeOffload(),
             wall_ms=harness.clock, new_id=lambda: f"u-{next(numbers)}",
         )  # fmt: skip
-        self.plans = PlanService(planning, harness.database, callers(), wall_ms=harness.clock)
+        self.plans = PlanService(
+            planning, harness.database, callers(), read_turns(), wall_ms=harness.clock
+        )
 
     async def happen(self, *, consents: bool) -> None:
         """Three events with the secret, one of another feed, an hour, and outcomes. consents:
