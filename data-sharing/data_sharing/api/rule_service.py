@@ -128,7 +128,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
         if len(request.source) > MOST_SOURCE:
             raise InvalidInput("source", f"a source has at most {MOST_SOURCE} characters")
         async with self._turns.turn(tenant):
-            used = self._worker.memory_used(tenant, request.source)
+            used = self._rules.memory_used(tenant, request.source)
         return pb.GetMemoryResponse(bounds=bounds_to_proto(self._worker.state.limits, tenant, used))
 
     async def TestRules(

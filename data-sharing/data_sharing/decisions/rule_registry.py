@@ -26,6 +26,7 @@ from data_sharing.decisions import (
     action_check,
     kept_events,
     memory_check,
+    memory_tables,
     rule_document,
     rule_tables,
     sharing_check,
@@ -272,6 +273,11 @@ class RuleRegistry:
                 f"tenant {tenant} has no rule {quoted(rule_id)}" + f" {version}" * bool(version)
             )
         return found
+
+    def memory_used(self, tenant: str, source: str) -> dict[str, int]:
+        """What rules and forecasts of a tenant remember, as far as is committed, by the name of
+        its bound; and what events of that source have made, where one is given."""
+        return self._database.read(lambda db: memory_tables.used(db, tenant, source))
 
     def rules(self, tenant: str, *, with_retired: bool = False) -> list[RuleVersion]:
         """The versions in force, by id."""

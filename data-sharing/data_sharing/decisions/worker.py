@@ -178,11 +178,6 @@ class DecisionWorker:
         limits = self.state.limits
         return self._database.read(lambda db: memory_tables.status(db, name, limits, own))
 
-    def memory_used(self, tenant: str, source: str) -> dict[str, int]:
-        """What rules and forecasts of a tenant remember, as far as is committed, by the name of
-        its bound; and what events of that source have made, where one is given."""
-        return self._database.read(lambda db: memory_tables.used(db, tenant, source))
-
     def unpark(self, db: sqlite3.Connection, tenant: str, rule: str, key: str, source: str) -> int:
         """In a transaction: what is parked of a rule is run again from the next event on; only
         at that key or for that producer where one is given. How many scopes there were."""

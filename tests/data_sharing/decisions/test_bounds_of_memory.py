@@ -11,9 +11,9 @@ from data_sharing.decisions import memory_check, memory_tables, worker_tables
 from data_sharing.memory_limits import BoundSource, MemoryLimits, TenantLimits
 from data_sharing.rules.compiler import parse
 from data_sharing.rules.document_faults import InvalidDocument
-from tests.data_sharing.decisions.test_memory_bounds import COOLDOWN, JOIN, publish
 from tests.support.decisions_harness import decision_harness, tables
 from tests.support.memory_recount import counted, recounted
+from tests.support.memory_rules import COOLDOWN, JOIN, publish
 from tests.support.rule_harness import TENANT, rules_of
 
 KEPT = "no key is added"

@@ -8,33 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from data_sharing.decisions import history
 from data_sharing.memory_limits import MemoryLimits
 from data_sharing.rules.ruleset import RuleSet
-from tests.support.decisions_harness import DecisionHarness, decision_harness, event
+from tests.support.decisions_harness import decision_harness, event
+from tests.support.memory_rules import COOLDOWN, DO, JOIN, publish
 from tests.support.rule_harness import TENANT, rules_of
 
-DO = "    do: [{invoke: {application: lamp, action: blink, config: {times: 1}}}]\n"
-COOLDOWN = f"""
-rules:
-  - rule: once
-    watch: {{e: {{feed: traffic}}}}
-    when: e.data.minutes > 0
-    cooldown: 1h
-{DO}"""
 WINDOW = f"""
 rules:
   - rule: often
     watch: {{e: {{feed: traffic}}}}
     windows: {{last: {{over: 10m, limit: 100}}}}
     when: window.last.count >= 2
-{DO}"""
-JOIN = f"""
-rules:
-  - rule: both
-    watch: {{e: {{feed: traffic}}, f: {{feed: parking}}}}
-    join: {{within: 10m, keep: 64, consume: chronicle}}
-    when: e.data.minutes == f.data.minutes
 {DO}"""
 SEQUENCE = f"""
 rules:
@@ -47,18 +32,6 @@ rules:
 {DO}"""
 FORECAST = "forecasts: [{forecast: f, feed: traffic, value: event.data.minutes}]"
 MINUTE_MS = 60_000
-
-
-async def publish(harness: DecisionHarness, id: str, key: str, minutes: int = 1, **given) -> str:
-    """The verdict on the event, and why."""
-    (kept,) = await harness.publish(
-        event(
-            {"minutes": minutes} | given.pop("data", {}),
-            id=id, key=key, time_ms=harness.clock(), **given,
-        )
-    )  # fmt: skip
-    found = harness.read(lambda db: history.judgements_of(db, TENANT, kept.position))
-    return "; ".join(f"{one.verdict}: {one.detail}" for one in found)
 
 
 @pytest.mark.parametrize("rule", [COOLDOWN, WINDOW, JOIN, SEQUENCE])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_sharing.rules.rollout import Rollout, RolloutPhase
-from tests.data_sharing.rules.test_rollout import NEW, acting, both, moved
+from tests.support.rollout_rules import NEW, acting, both, moved
 from tests.support.rule_harness import RuleHarness
 
 BEFORE = replace(NEW, phase=RolloutPhase.ABORTED)  # as if none had begun
