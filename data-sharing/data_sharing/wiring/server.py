@@ -13,7 +13,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
@@ -140,12 +140,7 @@ async def serve(
     statistics = StoreStatistics(clock=time.monotonic)
     async with (
         opened_tracer(settings, "homeport-sharing", wall_ns=time.time_ns) as tracer,
-        tenant_quota_records(
-            settings,
-            statistics,
-            quotas.follow_tenant,
-            lambda tenant, own: memory.follow(tenant, asdict(own)),
-        ) as records,
+        tenant_quota_records(settings, statistics, quotas.follow_tenant, memory) as records,
     ):
         store_metrics = StoreMetrics(statistics)
         await _serve(settings, stop, on_ready, tracer, quotas, memory, records, store_metrics)
@@ -174,9 +169,8 @@ async def _serve(
     compiled = settings.compiled_dir or folder / "compiled"
     if settings.compiled_dir is not None:
         await asyncio.to_thread(COMPILED_FOLDER.take, compiled)
-    pool = ProcessPool(
-        offloaded_tasks.PLACE, workers=_workers(os.cpu_count()), limits=offloaded_tasks.LIMITS
-    )
+    workers = max(2, min(4, os.cpu_count() or 1))  # two at least, so that no tenant has them all
+    pool = ProcessPool(offloaded_tasks.PLACE, workers=workers, limits=offloaded_tasks.LIMITS)
     # The same certificate for HTTP: tokens come in there, too.
     tls = serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
     async with (
@@ -267,7 +261,7 @@ async def _serve(
                     deciding.plans,
                     deciding.decisions,
                     deciding.sharing,
-                ),
+                ),  # fmt: skip
                 access.control,
                 Proxies(),
                 AuditRetention(age_s=settings.audit_keep_s, entries=settings.audit_keep_entries),
@@ -397,11 +391,6 @@ async def _run(
             await http.stop()
             for task in tasks:
                 task.cancel()
-
-
-def _workers(cores: int | None) -> int:
-    """Processes in which submissions are checked. Two at least, so that no tenant has them all."""
-    return max(2, min(4, cores or 1))
 
 
 def _now_ms() -> int:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 from control_plane.errors import InvalidInput
-from control_plane.fleet.unit import TenantMemory, TenantQuota
+from control_plane.fleet.unit import TenantQuota
 from control_plane.quotas.tenant_quota_records import TenantQuotaRecords
 from control_plane.store.measured import MeasuredStore, StoreStatistics
 from control_plane.store.opening import StoreUrl, open_store, read_tls
+from data_sharing.memory_limits import TenantLimits
 from data_sharing.settings import Settings
 
 START_S = 3.0  # a store that says nothing for so long is away; serving does not wait for it
@@ -37,7 +39,7 @@ async def tenant_quota_records(
     settings: Settings,
     statistics: StoreStatistics,
     follow: Callable[[str, Collection[TenantQuota]], None],
-    follow_memory: Callable[[str, TenantMemory], None],
+    memory: TenantLimits,
     *,
     start_s: float = START_S,
 ) -> AsyncIterator[TenantQuotaRecords | None]:
@@ -49,7 +51,9 @@ async def tenant_quota_records(
     opened = await open_store(settings.store, access=settings.store_access(required=False))
     store = MeasuredStore(opened, statistics)
     try:
-        records = TenantQuotaRecords(store, follow, follow_memory, wall=time.time)
+        records = TenantQuotaRecords(
+            store, follow, lambda tenant, own: memory.follow(tenant, asdict(own)), wall=time.time
+        )
         await records.start(timeout_s=start_s)
         yield records
     finally:

@@ -11,6 +11,7 @@ import pytest
 
 from control_plane.errors import InvalidInput
 from control_plane.store.measured import StoreStatistics
+from data_sharing.memory_limits import MemoryLimits, TenantLimits
 from data_sharing.settings import read_settings
 from data_sharing.wiring.config_checks import checks
 from data_sharing.wiring.tenant_records import tenant_quota_records
@@ -22,6 +23,9 @@ def refusal_of(check: Callable[[], object]) -> str:
     except InvalidInput as error:
         return str(error)
     return ""
+
+
+LIMITS = TenantLimits(MemoryLimits())
 
 
 def nothing(tenant: str, bounds: object) -> None:
@@ -47,21 +51,19 @@ async def test_one_that_cannot_be_is_refused_by_the_start_and_by_the_check(
     assert words in refusals[0]
     statistics = StoreStatistics(clock=time.monotonic)
     with pytest.raises(InvalidInput, match=words):
-        async with tenant_quota_records(settings, statistics, nothing, nothing):
+        async with tenant_quota_records(settings, statistics, nothing, LIMITS):
             pass
 
 
 async def test_none_is_fine(tmp_path: Path) -> None:
     statistics = StoreStatistics(clock=time.monotonic)
-    async with tenant_quota_records(read_settings([]), statistics, nothing, nothing) as records:
+    async with tenant_quota_records(read_settings([]), statistics, nothing, LIMITS) as records:
         assert records is None
 
 
 async def test_one_that_is_away_is_not_waited_for() -> None:
     statistics = StoreStatistics(clock=time.monotonic)
     settings = read_settings(["--store=etcd://127.0.0.1:1", "--store-user=u", "--store-password=p"])
-    async with tenant_quota_records(
-        settings, statistics, nothing, nothing, start_s=0.05
-    ) as records:
+    async with tenant_quota_records(settings, statistics, nothing, LIMITS, start_s=0.05) as records:
         assert records is not None
         assert not records.status.current
