@@ -35,14 +35,9 @@ from data_sharing.runtimes.processes import ProcessPolicy
 PARTITIONS_FOLDER = "partitions"
 NAME_PATTERN = r"^[A-Za-z0-9-]{1,40}$"
 MemoryBound: TypeAlias = Literal[
-    "rule_keys",
-    "rule_bytes",
-    "key_bytes",
-    "tenant_keys",
-    "tenant_bytes",
-    "producer_keys",
+    "rule_keys", "rule_bytes", "key_bytes", "tenant_keys", "tenant_bytes", "producer_keys",
     "producer_bytes",
-]
+]  # fmt: skip
 
 
 class Settings(

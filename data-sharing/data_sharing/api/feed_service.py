@@ -296,20 +296,21 @@ class FeedService(pb_grpc.FeedServiceServicer):
     ) -> pb.ListPartitionsResponse:
         whose = self._callers.of_context(context, request.tenant)
         response = pb.ListPartitionsResponse(tenant=whose.tenant)
-        found = self._partitions
-        if found is None:
-            response.partitions.add(number=0)
-        else:
-            response.number = found.map.number
-            for number in range(found.map.count):
-                response.partitions.add(number=number, server=found.map.server_of(number))
-        keys = {
-            produced.type: produced.key
-            for version in self._catalogue().applications(whose.tenant)
-            if whose.application in ("", version.manifest.application)
-            for produced in version.manifest.produces
-        }
-        response.feeds.extend(pb.FeedKey(type=type_, key=keys[type_]) for type_ in sorted(keys))
+        async with self._turns.turn(whose.tenant):
+            found = self._partitions
+            if found is None:
+                response.partitions.add(number=0)
+            else:
+                response.number = found.map.number
+                for number in range(found.map.count):
+                    response.partitions.add(number=number, server=found.map.server_of(number))
+            keys = {
+                produced.type: produced.key
+                for version in self._catalogue().applications(whose.tenant)
+                if whose.application in ("", version.manifest.application)
+                for produced in version.manifest.produces
+            }
+            response.feeds.extend(pb.FeedKey(type=type_, key=keys[type_]) for type_ in sorted(keys))
         return response
 
 

@@ -261,7 +261,7 @@ async def _serve(
                     deciding.plans,
                     deciding.decisions,
                     deciding.sharing,
-                ),  # fmt: skip
+                ),
                 access.control,
                 Proxies(),
                 AuditRetention(age_s=settings.audit_keep_s, entries=settings.audit_keep_entries),
