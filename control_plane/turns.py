@@ -8,7 +8,7 @@ are of one key it is an ordinary queue, at about the cost of one. Pure; not for 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, KeysView
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -45,6 +45,11 @@ class Turns(Generic[T]):
         """All entries, those of one key together."""
         for key in self._turns:
             yield from self._lines[key]
+
+    @property
+    def keys(self) -> KeysView[Hashable]:
+        """Whose entries wait: a view, which follows."""
+        return self._lines.keys()
 
     def append(self, entry: T) -> None:
         """It waits behind those of its key."""

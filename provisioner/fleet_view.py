@@ -63,6 +63,8 @@ class FleetView:
         )
         # Quotas of clients that stand, by tenant: one mapping, as of the tenants' revision.
         self.counted_clients: dict[bytes, str] = {}
+        # Tenants that take clients, neither removed nor being removed, as of the same revision.
+        self.taking_clients: set[bytes] = {DEFAULT_TENANT.id.encode()}
         self._subscribers: list[Callable[[PlacementFleet], None]] = []
         self._dirty = False
         kept: Any = {"clock": clock, "keeps_pairs": True}
@@ -136,11 +138,6 @@ class FleetView:
         """Whether tenants are known as of `revision`, within a second."""
         return await self._tenants.wait_for_revision(revision, timeout_s=1.0)
 
-    def takes_no_clients(self, tenant_id: str) -> bool:
-        """Whether a tenant is not there, or is being removed."""
-        found = self.tenant(tenant_id)
-        return found is None or found.removal is not None
-
     async def wait_for_tenants(self, revision: int) -> None:
         """Returns when tenants are known as of `revision`, or after a second."""
         await self._tenants.wait_for_revision(revision, timeout_s=1.0)
@@ -210,11 +207,17 @@ class FleetView:
         self._changed("", None)
 
     def _tenant_changed(self, tenant_id: str, tenant: TenantSpec | None) -> None:
+        name = tenant_id.encode()
         quota = tenant.clients if tenant is not None else None
         if quota is not None:
-            self.counted_clients[tenant_id.encode()] = quota_keys.client_quota(tenant_id, quota.id)
+            self.counted_clients[name] = quota_keys.client_quota(tenant_id, quota.id)
         else:
-            self.counted_clients.pop(tenant_id.encode(), None)
+            self.counted_clients.pop(name, None)
+        stands = tenant if tenant is not None else self.tenant(tenant_id)
+        if stands is not None and stands.removal is None:
+            self.taking_clients.add(name)
+        else:
+            self.taking_clients.discard(name)
         self._changed(tenant_id, tenant)
 
     def _live_changed(self, unit_id: str, status: UnitStatus | None) -> None:

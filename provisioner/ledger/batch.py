@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 from control_plane import faultpoints
 from control_plane.errors import ServiceError
@@ -72,7 +72,7 @@ def gather(
     whatever is in it; refusal: why the client of a key may not be given a home, None: nobody has to
     be asked about; quotas: where clients of tenants are counted as well, None: nowhere."""
     batch = Batch()
-    counts = quotas if quotas is not None and quotas.counted else None
+    counts = quotas if quotas is not None and counts_some(quotas, waiting.keys) else None
     changes = batch.changes
     compares = writes = MAX_OPERATIONS - fixed_compares
     while waiting:
@@ -165,6 +165,15 @@ def gather(
         writes -= written
     batch.accounts = _accounts(batch)
     return batch
+
+
+def counts_some(quotas: QuotaAccounts, tenants: Collection[Hashable]) -> bool:
+    """Whether a client of these tenants may be counted; False: none is, and nothing is asked of
+    each. Of more tenants than a batch has clients it is not found out."""
+    counted = quotas.counted
+    if not counted:
+        return False
+    return len(tenants) > MAX_OPERATIONS or any(tenant in counted for tenant in tenants)
 
 
 def has_place(quota: Account, change: Sequence[int] | None) -> bool:

@@ -129,7 +129,8 @@ class CommitQueue:
         """The next batch; answers those who waited too long, and reroutes those whose unit
         has no room left, or who were decided by a policy that was replaced."""
         rules, quotas = self._rules, self.quotas
-        batch = gather(self._waiting, self._clock(), rules.fixed_compares, rules.refusal, quotas)
+        refusal = rules.refusal_asked(self._waiting.keys)
+        batch = gather(self._waiting, self._clock(), rules.fixed_compares, refusal, quotas)
         for operation in batch.expired:
             self._fail(operation, Unavailable("the store was too slow; try again"))
         for operation, error in batch.refused:

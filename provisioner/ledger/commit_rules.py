@@ -7,7 +7,7 @@ of this; `provisioner.ledger.sharded.commit_rules` has the rules of one cluster 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from typing import Protocol
 
 from control_plane import keys
@@ -48,9 +48,11 @@ class CommitRules(Protocol):
         ...
 
     @property
-    def refusal(self) -> Callable[[bytes], ServiceError | None] | None:
-        """Why the client of an assignment's key may not be given a home, as of what the batch
-        compares; None: nobody has to be asked about."""
+    def refusal_asked(
+        self,
+    ) -> Callable[[Collection[Hashable]], Callable[[bytes], ServiceError | None] | None]:
+        """Where clients of some tenants wait: what says why the client of an assignment's key may
+        not be given a home, as of what the batch compares; None: nobody has to be asked about."""
         ...
 
     def fence_key(self, unit: str) -> bytes:
@@ -92,7 +94,7 @@ class StoreCommitRules:
         self._store = store
         self._session = session
         self._fences = fences
-        self.refusal = fences.refusal if fences else None
+        self.refusal_asked = fences.asked
         self.fixed_compares = 1 + len(fences)
 
     def compares(self) -> Sequence[Compare]:

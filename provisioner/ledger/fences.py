@@ -9,13 +9,13 @@ refused. What it costs is one compare in a transaction that is made anyway.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Protocol
 
 from control_plane.errors import ServiceError
 from control_plane.printable import quoted
 from control_plane.store.damaged import shown_key
-from control_plane.store.port import Compare, KeyValue, Store
+from control_plane.store.port import MAX_OPERATIONS, Compare, KeyValue, Store
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,10 @@ class Fence(Protocol):
     async def adopt(self, found: KeyValue | None) -> None:
         """Takes over what stands in the store, once this server knows of it. Where that takes too
         long it is left as it was, and batches go on being refused."""
+        ...
+
+    def concerns(self, tenants: Collection[Hashable]) -> bool:
+        """Whether clients of some of these tenants may have to be refused now; False: none."""
         ...
 
     def refusal(self, assignment_key: bytes) -> ServiceError | None:
@@ -55,6 +59,15 @@ class Fences:
         """Reads and adopts each. Raises StoreUnavailable."""
         for one in self._fences:
             await one.adopt(await store.get(one.compare.key))
+
+    def asked(self, tenants: Collection[Hashable]) -> Callable[[bytes], ServiceError | None] | None:
+        """What is to be asked for each client before it is given a home, where clients of these
+        tenants wait; None: nothing. It holds until this server hears of something new."""
+        if len(tenants) > MAX_OPERATIONS:
+            return self.refusal  # a batch has fewer clients than there are tenants
+        if any(one.concerns(tenants) for one in self._fences):
+            return self.refusal
+        return None
 
     def refusal(self, assignment_key: bytes) -> ServiceError | None:
         """Why the client of this key may not be given a home; None: it may."""

@@ -13,7 +13,7 @@ other tenants go on, and the tenant whose policy is being read gets no new homes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Hashable
 
 from control_plane import keys
 from control_plane.errors import ServiceError, Unavailable
@@ -46,6 +46,9 @@ class PolicyFence:
             if asked is None or not await self._heard(asked):
                 return
         self.compare = unchanged(keys.POLICIES_FENCE, revision)
+
+    def concerns(self, tenants: Collection[Hashable]) -> bool:
+        return bool(self._overdue)
 
     def refusal(self, assignment_key: bytes) -> ServiceError | None:
         if not self._overdue:

@@ -129,7 +129,7 @@ async def read_state(
         rng,
         supervisor,
         lambda: Fences(
-            TenantFence(heard=fleet_view.heard_of_tenants, closed=fleet_view.takes_no_clients),
+            TenantFence(heard=fleet_view.heard_of_tenants, taking=fleet_view.taking_clients),
             policy_fence(policies),
         ),
         fleet_view.counted_clients,

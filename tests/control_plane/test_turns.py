@@ -79,6 +79,7 @@ def test_some_can_be_taken_out_and_the_rest_stays_as_it_is(entries):
     odd = turns.take_where(lambda one: one[2] % 2 == 1)
     assert Counter(odd) == Counter(one for one in entries if one[2] % 2 == 1)
     rest = [one for one in entries if one[2] % 2 == 0]
+    assert set(turns.keys) == {tenant(one) for one in rest}
     assert Counter(emptied(turns)) == Counter(rest)
 
 

@@ -46,7 +46,7 @@ class ClusterCommitRules:
         self._shards = shards
         self.route = route
         self._fences = fences
-        self.refusal = fences.refusal if fences else None
+        self.refusal_asked = fences.asked
         self.fixed_compares = 2 + len(fences)
 
     def compares(self) -> Sequence[Compare]:

@@ -13,7 +13,7 @@ from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.port import MAX_OPERATIONS, Delete, unchanged
 from control_plane.turns import Turns
 from provisioner.ledger.account import Account
-from provisioner.ledger.batch import Batch, gather, touches
+from provisioner.ledger.batch import Batch, counts_some, gather, touches
 from provisioner.ledger.operations import Claim, Move, Operation, Release, tenant_of
 
 NOW = 10.0
@@ -210,3 +210,37 @@ def test_who_is_refused_is_left_out_among_many():
     )
     assert [one.key for one, _ in batch.refused] == [refused]
     assert len(batch.claims) == 2
+
+
+@pytest.mark.parametrize(
+    ("bounded", "waiting", "some"),
+    [
+        pytest.param([], ["a"], False, id="no tenant has a bound"),
+        pytest.param(["b"], ["a", "c"], False, id="none of those who wait"),
+        pytest.param(["b"], ["a", "b"], True, id="one of them"),
+        pytest.param(["b"], [f"t{n}" for n in range(MAX_OPERATIONS + 1)], True, id="too many"),
+    ],
+)
+def test_clients_are_asked_about_only_where_one_of_a_tenant_with_a_bound_waits(
+    bounded: list[str], waiting: list[str], some: bool
+) -> None:
+    counting = Counting({name.encode(): f"tenant:{name}:q" for name in bounded})
+    at = account()
+    tenants = queue(claim("c", at, tenant=name) for name in waiting).keys
+    assert counts_some(counting, tenants) is some
+
+
+class Counting:
+    """Quotas of which nothing is asked but who has one."""
+
+    def __init__(self, counted: dict[bytes, str]) -> None:
+        self.counted = counted
+
+    def account_of(self, assignment_key: bytes) -> Account | None:
+        raise AssertionError(assignment_key)
+
+    def wait(self, claim: Claim, account: Account) -> None:
+        raise AssertionError(claim)
+
+    def used(self, account: Account) -> None:
+        raise AssertionError(account)

@@ -55,7 +55,7 @@ async def at_work(store: Store, heard: asyncio.Event | None = None) -> AsyncIter
         jitter=lambda: 0.0,
         new_id=lambda: f"p{next(names)}",
         supervisor=FailFast(),
-        fences=Fences(TenantFence(heard=view.heard_of_tenants, closed=view.takes_no_clients)),
+        fences=Fences(TenantFence(heard=view.heard_of_tenants, taking=view.taking_clients)),
         counted=view.counted_clients,
     )
     await view.start()

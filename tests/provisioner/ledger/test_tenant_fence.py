@@ -14,13 +14,13 @@ import pytest
 from control_plane import keys
 from control_plane.errors import DataLoss, Refused, ServiceError
 from control_plane.fleet.capacity import CapacityRecord, encode_capacity
-from control_plane.fleet.records import decode_tenant
+from control_plane.fleet.records import decode_tenant, encode_tenant
 from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.fleet.tenant_removal import TenantRemover
-from control_plane.fleet.unit import TenantId, TenantSpec
+from control_plane.fleet.unit import TenantId, TenantRemoval, TenantSpec
 from control_plane.store.embedded import EmbeddedStore
-from control_plane.store.port import Delete, KeyValue, Put, Store, Txn
-from control_plane.store.replica import Replica
+from control_plane.store.port import MAX_OPERATIONS, Delete, KeyValue, Put, Store, Txn
+from provisioner.fleet_view import FleetView
 from provisioner.ledger.fences import Fences
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import StoreLedger
@@ -48,16 +48,9 @@ async def server(
     store: Store, *, hears: bool = True, fenced: bool = True
 ) -> AsyncIterator[StoreLedger]:
     """A ledger beside what its server knows of tenants. hears: whether it hears of changes."""
-    known: Replica[TenantSpec] = Replica(store, keys.TENANTS, decode_tenant)
+    known = FleetView(store, clock=time.monotonic)
     await known.start()
-
-    def closed(tenant: str) -> bool:
-        found = known.items.get(tenant)
-        return found is None or found.removal is not None
-
-    fence = TenantFence(
-        heard=lambda revision: known.wait_for_revision(revision, timeout_s=0.2), closed=closed
-    )
+    fence = TenantFence(heard=known.heard_of_tenants, taking=known.taking_clients)
     ledger = single_store_ledger(
         store,
         clock=time.monotonic,
@@ -192,7 +185,7 @@ async def test_a_fence_that_cannot_be_read_is_not_adopted_and_is_told(caplog, va
     async def heard(revision: int) -> bool:
         raise AssertionError("nobody can know which revision it asks for")
 
-    fence = TenantFence(heard=heard, closed=lambda tenant: False)
+    fence = TenantFence(heard=heard, taking={b"shop"})
     before = fence.compare
     await fence.adopt(KeyValue(keys.TENANTS_FENCE, value, 7, 7, 1))
     assert fence.compare == before
@@ -208,3 +201,52 @@ async def test_a_client_under_a_key_that_is_nobodys_stops_its_tenants_removal_an
 
 async def _never_asked(tenant: str, client: str) -> bool:
     raise AssertionError(f"{tenant}/{client} is no client")
+
+
+async def test_nothing_is_asked_of_each_client_where_all_who_wait_stand_whatever_was_fenced():
+    """A bound on a tenant's clients rewrites the fence, too: nobody is to pay for it."""
+    taking = {b"shop", b"city"}
+
+    async def heard(revision: int) -> bool:
+        return True
+
+    fences = Fences(TenantFence(heard=heard, taking=taking))
+    crowd = [b"shop", *(b"t%d" % n for n in range(MAX_OPERATIONS))]
+    assert fences.asked([b"nobody"]) is None  # never written
+    await fences.adopt(FencedStore())
+    assert fences.asked([b"shop", b"city"]) is None
+    assert fences.asked(crowd) is not None
+    taking.discard(b"city")
+    assert fences.asked([b"shop"]) is None
+    refusal = fences.asked([b"shop", b"city"])
+    assert refusal is not None
+    assert refusal(keys.assignment("shop", "c")) is None
+    assert "city is removed" in str(refusal(keys.assignment("city", "c")))
+
+
+class FencedStore:
+    """In which the fence was written once."""
+
+    async def get(self, key: bytes) -> KeyValue:
+        return KeyValue(key, b"", 7, 7, 1)
+
+
+async def test_a_view_knows_who_takes_clients(store):
+    registry, view = TenantRegistry(store), FleetView(store, clock=time.monotonic)
+    await registry.apply(SHOP)
+    await view.start()
+    running = asyncio.create_task(view.run())
+    assert view.taking_clients == {b"default", b"shop"}
+    for removal, takes in (
+        (None, {b"default", b"shop", b"city"}),
+        (TenantRemoval(by="p"), {b"default", b"shop"}),
+    ):
+        city = TenantSpec(id=TenantId("city"), removal=removal)
+        await store.commit(Txn(then=[Put(keys.tenant("city"), encode_tenant(city))]))
+        assert await view.heard_of_tenants((await store.range(keys.TENANTS)).revision)
+        assert view.taking_clients == takes
+    await remover_of(store).remove("shop")
+    assert await view.heard_of_tenants((await store.range(keys.TENANTS)).revision)
+    assert view.taking_clients == {b"default"}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
