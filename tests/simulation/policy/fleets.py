@@ -7,6 +7,7 @@ import random
 from control_plane.fleet.unit import Position, ServedAreas, UnitId, UnitSpec
 from provisioner.geo.cells import cell_of
 from provisioner.geo.location import NOWHERE, Location, LocationSource
+from simulation.policy.simulated_fleet import SimulatedFleet
 
 COUNTRIES = (("DE", 51.0, 10.0), ("FR", 47.0, 2.0), ("US", 39.0, -95.0), ("JP", 36.0, 138.0))
 
@@ -51,3 +52,10 @@ def random_locations(rng: random.Random, count: int) -> list[Location]:
             )
         )
     return found
+
+
+def with_others(fleet: SimulatedFleet, rng: random.Random) -> SimulatedFleet:
+    """Units of which some are full or nearly so from the beginning."""
+    for unit, capacity in enumerate(fleet.capacities):
+        fleet.update(unit, min(capacity, round(capacity * rng.uniform(0.0, 1.2))))
+    return fleet

@@ -27,8 +27,8 @@ from simulation.policy import equal_units, slot_scores
 from simulation.policy.decisions import FULL, REFUSED, Decisions
 from simulation.policy.exact import UNPLACED, ExactRun
 from simulation.policy.simulated_fleet import SimulatedFleet, simulated_fleet
-from tests.simulation.policy.fleets import COUNTRIES, random_locations, random_units
-from tests.simulation.policy.test_engines import POLICIES, with_others
+from tests.simulation.policy.fleets import COUNTRIES, random_locations, random_units, with_others
+from tests.simulation.policy.policies import POLICIES
 
 
 @dataclass(frozen=True)
