@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 CALL_S, IN_ALL_S, PAUSE_S = 10.0, 25.0, 0.2
 MOST_WAITING = 10_000  # events of a tenant for one partition
+MOST_BYTES, MOST_BYTES_IN_ALL = 16 << 20, 64 << 20  # of them; of all tenants for all partitions
 PASSED_ON = ("authorization", "traceparent", "tracestate")
 _AWAY = (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED)
 
@@ -38,11 +39,11 @@ class _Line:
     """Events of one tenant for one partition, in their order. failed: calls that could not be
     passed on while others waited."""
 
-    __slots__ = ("failed", "turn", "waiting")
+    __slots__ = ("failed", "size", "turn", "waiting")
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
-        self.failed = self.waiting = 0
+        self.failed = self.waiting = self.size = 0  # size: bytes of those that wait
 
 
 class OtherPartitions:
@@ -64,6 +65,7 @@ class OtherPartitions:
         self._channels: dict[str, aio.Channel] = {}
         self._lines: dict[tuple[int, str], _Line] = {}  # of those that wait, by tenant
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._size = 0  # bytes of all events that wait
 
     async def close(self) -> None:
         """Ends what is under way."""
@@ -118,13 +120,17 @@ class OtherPartitions:
         self, partition: int, request: pb.PublishBatchRequest, credential: Metadata
     ) -> Sequence[Answer]:
         count, ends = len(request.events), self._clock() + IN_ALL_S
-        line = self._lines.setdefault((partition, request.tenant), _Line())
-        if line.waiting and line.waiting + count > MOST_WAITING:
+        size = request.ByteSize()
+        line = self._lines.get((partition, request.tenant)) or _Line()
+        if self._is_too_much(line, count, size):
             raise Exhausted(
                 f"too many events wait for partition {partition}; publish more slowly",
                 retry_after_s=1.0,
             )
+        self._lines[partition, request.tenant] = line
         line.waiting += count
+        line.size += size
+        self._size += size
         failed = line.failed
         try:
             async with line.turn:
@@ -137,8 +143,18 @@ class OtherPartitions:
                     raise
         finally:
             line.waiting -= count
+            line.size -= size
+            self._size -= size
             if not line.waiting:
                 self._lines.pop((partition, request.tenant), None)
+
+    def _is_too_much(self, line: _Line, count: int, size: int) -> bool:
+        """Beside what waits; what comes while nothing does has room."""
+        if self._size and self._size + size > MOST_BYTES_IN_ALL:
+            return True
+        return line.waiting > 0 and (
+            line.waiting + count > MOST_WAITING or line.size + size > MOST_BYTES
+        )
 
     async def _until_kept(
         self, partition: int, request: pb.PublishBatchRequest, credential: Metadata, ends: float

@@ -11,6 +11,7 @@ from grpc import aio
 
 from control_plane.errors import (
     AlreadyExists,
+    Conflict,
     InvalidInput,
     NotFound,
     ServiceError,
@@ -21,15 +22,28 @@ from data_sharing.api.merged_pages import merged, pages_asked_for
 from data_sharing.api.other_partitions import OtherPartitions, failure_of
 from data_sharing.api.partition_methods import PACKAGE, Method
 from data_sharing.replication.partition_map import OtherPartition
-from homeport.api.datasharing.v1 import feed_pb2, plan_pb2, rule_pb2
+from homeport.api.datasharing.v1 import plan_pb2, rule_pb2
 
-MARK, ALONE, RELAYED = "homeport-partition", "alone", "relayed"
+MARK, ALONE, RELAYED, REACHED = "homeport-partition", "alone", "relayed", "reached"
+NUMBER = "homeport-partition-number"  # which one is meant: servers change theirs
 MADE = "homeport-made-id"
 CALL_S = 120.0  # applications are compiled
 FIND_S = 10.0
 GET_PLAN = f"/{PACKAGE}.PlanService/GetPlan"
-LIST_PARTITIONS = f"/{PACKAGE}.FeedService/ListPartitions"
 SUBMIT = f"/{PACKAGE}.ApplicationRegistry/SubmitApplication"
+ROLLBACK_APPLICATION = f"/{PACKAGE}.ApplicationRegistry/RollbackApplication"
+REMOVING = frozenset(
+    f"/{PACKAGE}.SharingService/{name}"
+    for name in ("RemoveSharing", "WithdrawConsent", "WithdrawOwnConsent")
+)
+"""What is not there is removed, and nothing keeps it from being removed elsewhere."""
+RELATIVE = {
+    ROLLBACK_APPLICATION: "version",
+    f"/{PACKAGE}.RuleService/RollbackRule": "to_version",
+    f"/{PACKAGE}.RuleService/PromoteRollout": "from_step",
+}
+"""The field that says what is meant whatever is so now; left out, the same once more is another
+thing."""
 
 PLACED: ContextVar[bool] = ContextVar("placed", default=False)
 """Whether it was looked up that no other partition has what is to be made here, by its name."""
@@ -67,7 +81,8 @@ class PartitionedCall:
     ) -> Any:  # fmt: skip
         """What another partition's server answers. Raises ServiceError."""
         channel = await self._others.channel_to(partition)
-        metadata = (*self._credential, (MARK, mark), *(((MADE, made),) if made else ()))
+        metadata = (*self._credential, (MARK, mark), (NUMBER, str(partition)))
+        metadata += ((MADE, made),) if made else ()
         path = path or self._path
         kinds: dict[str, Any] = {
             "request_serializer": lambda message: message.SerializeToString(),
@@ -76,7 +91,8 @@ class PartitionedCall:
         try:
             if path == SUBMIT:
                 stream = channel.stream_unary(path, **kinds)
-                return await stream(again(self.requests), timeout=within_s, metadata=metadata)
+                sent = self.requests if request is None else [request]
+                return await stream(again(sent), timeout=within_s, metadata=metadata)
             unary = channel.unary_unary(path, **kinds)
             request = self.requests[0] if request is None else request
             return await unary(request, timeout=within_s, metadata=metadata)
@@ -86,30 +102,58 @@ class PartitionedCall:
     async def apply(self) -> Any:
         """In each, this one first; in none where it is refused here, or one is not reached."""
         for partition in self._rest():
-            await self.ask(
-                partition, request=feed_pb2.ListPartitionsRequest(), path=LIST_PARTITIONS,
-                response=feed_pb2.ListPartitionsResponse, within_s=FIND_S,
-            )  # fmt: skip
-        answer = await self._own()
-        if _is_trial(self.requests[0]) or not _is_accepted(answer):
+            await self.ask(partition, REACHED, request=self.method.request(), within_s=FIND_S)
+        removing, missing, answer = self._path in REMOVING, None, None
+        relative = self._relative()
+        try:
+            answer = await self._own()
+        except NotFound as error:
+            if not removing:
+                raise
+            missing = error
+        if _is_trial(self.requests[0]) or (answer is not None and not _is_accepted(answer)):
             return answer
-        made = getattr(answer, "consent_id", "")
+        made = getattr(answer, "consent_id", "") if not removing else ""
+        if self._path == ROLLBACK_APPLICATION and answer is not None:
+            self.requests[0].version = answer.version  # the one before may be another one there
         failed: list[str] = []
         for partition in self._rest():
             try:
                 other = await self.ask(partition, made=made)
             except ServiceError as error:
-                failed.append(f"in {partition}: {error.message}")
+                if not (removing and isinstance(error, NotFound)):
+                    failed.append(f"in {partition}: {error.message}")
+                continue
+            if not _is_accepted(other):
+                failed.append(f"in {partition}: {_why_refused(other)}")
+            elif answer is None:
+                answer = other
             else:
                 _note(answer, other, partition)
         if failed:
-            done = self._map.count - len(failed)
-            raise Unavailable(
-                f"done in {done} of {self._map.count} partitions; do the same once more, which "
-                f"changes nothing where it is done: {'; '.join(failed)}",
-                retry_after_s=1.0,
-            )
+            self._raise_partly(failed, relative)
+        if answer is None:
+            assert missing is not None
+            raise missing
         return answer
+
+    def _relative(self) -> str:
+        """What the request leaves to what is so now; empty: nothing."""
+        field, request = RELATIVE.get(self._path, ""), self.requests[0]
+        return field if field and not (getattr(request, field) or _is_full(request)) else ""
+
+    def _raise_partly(self, failed: Sequence[str], relative: str) -> None:
+        done = f"done in {self._map.count - len(failed)} of {self._map.count} partitions"
+        said = "; ".join(failed)
+        if relative:  # whoever sends it again by itself would go one further where it is done
+            raise Conflict(
+                f"{done}; see what is in force, and name it as {relative} when you do it again, "
+                f"which changes nothing where it is done: {said}"
+            )
+        raise Unavailable(
+            f"{done}; do the same once more, which changes nothing where it is done: {said}",
+            retry_after_s=1.0,
+        )
 
     async def find(self) -> Any:
         """Where it is. Raises as the method; NotFound where none has it; Unavailable where one
@@ -210,6 +254,14 @@ def _is_accepted(answer: Any) -> bool:
     """A submission that is refused is so by its answer."""
     names = answer.DESCRIPTOR.oneofs_by_name
     return "result" not in names or answer.WhichOneof("result") == "accepted"
+
+
+def _is_full(request: Any) -> bool:
+    return bool(getattr(request, "full", False))
+
+
+def _why_refused(answer: Any) -> str:
+    return "; ".join(one.message for one in answer.refused.faults[:3]) or "it is refused"
 
 
 def _names_position(request: Any) -> bool:

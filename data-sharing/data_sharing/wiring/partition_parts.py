@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from control_plane.serving.dialing import FileDialer
+from data_sharing.api.callers import Callers
 from data_sharing.api.other_partitions import OtherPartitions
 from data_sharing.api.partition_calls import PartitionCalls
 from data_sharing.feeds.intake import Elsewhere
@@ -56,8 +57,10 @@ def tell_address(settings: Settings, opened: OpenedPartition, address: str) -> N
         opened.lease.serve_at(settings.feeds_address or address)
 
 
-def calls_of_partitions(others: OtherPartitions | None, settings: Settings) -> list[PartitionCalls]:
+def calls_of_partitions(
+    others: OtherPartitions | None, callers: Callers, settings: Settings
+) -> list[PartitionCalls]:
     """The interceptor that has calls reach other partitions; none, where keys are not spread."""
     if others is None:
         return []
-    return [PartitionCalls(others, artifact_bytes=settings.max_artifact_bytes)]
+    return [PartitionCalls(others, callers, artifact_bytes=settings.max_artifact_bytes)]

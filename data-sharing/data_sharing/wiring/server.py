@@ -250,7 +250,7 @@ async def _serve(
             checks = [
                 access.interceptor,
                 counting,
-                *partition_parts.calls_of_partitions(others, settings),
+                *partition_parts.calls_of_partitions(others, callers, settings),
             ]
             auditing = build_auditing(
                 SqliteAuditLog(database, wall_ms=_now_ms, new_id=new_entry_id),

@@ -161,3 +161,34 @@ async def test_no_more_wait_than_there_is_room_for(
     await asyncio.gather(*waiting)
     await forward(others, "4")
     assert peer.kept == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("bound", ["MOST_BYTES", "MOST_BYTES_IN_ALL"])
+async def test_no_more_bytes_wait_than_there_is_room_for(
+    others: OtherPartitions, peer: Peer, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(other_partitions, bound, 100)
+    peer.held.clear()
+    first = forward(others, "1" * 200)
+    await asyncio.sleep(0)
+    with pytest.raises(Exhausted):
+        await forward(others, "2")
+    peer.held.set()
+    await first
+    await forward(others, "2")
+    assert peer.kept == ["1" * 200, "2"]
+
+
+async def test_tenants_that_wait_are_bounded_together(
+    others: OtherPartitions, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(other_partitions, "MOST_BYTES_IN_ALL", 100)
+    peer.held.clear()
+    first = forward(others, "1" * 90)
+    await asyncio.sleep(0)
+    of_another = others.forward_of(Party(None, "acme", ""), TOKEN)  # type: ignore[arg-type]
+    assert of_another is not None
+    with pytest.raises(Exhausted):
+        await of_another(1, [Envelope("2", "/s", "1.0", "t", b"{}")])
+    peer.held.set()
+    await first
