@@ -211,7 +211,8 @@ class FleetView:
         quota = tenant.clients if tenant is not None else None
         if quota is not None:
             self.counted_clients[name] = quota_keys.client_quota(tenant_id, quota.id)
-        else:
+        elif tenant is not None or keys.tenant(tenant_id) not in self._tenants.damaged:
+            # Of a record that cannot be read now the quota stands all the same.
             self.counted_clients.pop(name, None)
         stands = tenant if tenant is not None else self.tenant(tenant_id)
         if stands is not None and stands.removal is None:

@@ -68,7 +68,7 @@ def _noted(core: Core, results: Sequence[ProvisionResult]) -> Sequence[Provision
     for result in results:
         if isinstance(result.error, WaitingForRoom):
             waiting.waits(result.client_id, result.error.waiting_token)
-        elif len(waiting):
+        elif result.error is None and len(waiting):
             waiting.has_home(result.client_id)
     return results
 

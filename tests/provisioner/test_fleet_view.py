@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,9 +15,15 @@ from control_plane.errors import NotFound
 from control_plane.fleet.lifecycle import State
 from control_plane.fleet.records import encode_tenant
 from control_plane.fleet.registry import UnitRegistry
-from control_plane.fleet.unit import DEFAULT_TENANT, Reprovision, TenantId, UnitHealth
+from control_plane.fleet.unit import (
+    DEFAULT_TENANT,
+    ClientQuota,
+    Reprovision,
+    TenantId,
+    UnitHealth,
+)
 from control_plane.store.embedded import EmbeddedStore
-from control_plane.store.port import Put, Txn
+from control_plane.store.port import Delete, Put, Txn
 from provisioner.fleet_view import FleetView, why_not_serving
 from tests.support.servers import units
 from tests.support.unit_records import unit_status
@@ -102,3 +109,30 @@ async def test_tenants_and_what_follows_from_them(store: EmbeddedStore) -> None:
     assert view.shortest_hold_s() == 30.0
     assert view.longest_ticket_s() == 7_200.0
     assert view.restless, "its clients are moved to where they are best off"
+
+
+async def test_clients_are_counted_while_the_record_that_says_so_cannot_be_read(
+    store: EmbeddedStore,
+) -> None:
+    shop, key = TenantId("shop"), keys.tenant("shop")
+    counted = replace(DEFAULT_TENANT, id=shop, clients=ClientQuota(id="q", most=5))
+    uncounted = replace(counted, clients=None)
+    view = FleetView(store, clock=time.monotonic)
+    await view.start()
+    running = asyncio.create_task(view.run())
+    try:
+        for value, stands in (
+            (encode_tenant(counted), {b"shop": "tenant:shop:q"}),
+            (b"{", {b"shop": "tenant:shop:q"}),  # else what is made or goes meanwhile is not in it
+            (encode_tenant(uncounted), {}),
+            (encode_tenant(counted), {b"shop": "tenant:shop:q"}),
+        ):
+            written = await store.commit(Txn(then=[Put(key, value)]))
+            await view.wait_for_tenants(written.revision)
+            assert view.counted_clients == stands
+        gone = await store.commit(Txn(then=[Delete(key)]))
+        await view.wait_for_tenants(gone.revision)
+        assert view.counted_clients == {}
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from google.protobuf import any_pb2
 from hypothesis import given
@@ -10,12 +12,13 @@ from hypothesis import strategies as st
 import homeport
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.status.v1 import status_pb2
+from homeport.batches import provision_many
 from homeport.core import Core
 from homeport.failure import Code, Failure, Waiting
 from homeport.messages import client_to_proto, explanation_of, result_of
 from homeport.retrying import RETRY_JITTER, RetryPolicy, wait_s
 from homeport.status_details import failure_of
-from homeport.steps import Steps, Try, Wait
+from homeport.steps import Pull, Receive, Send, Steps, Try, Wait
 from homeport.waiting import WaitingClients
 from tests.sdk.core_harness import FakeTime, core_on, drive
 
@@ -131,6 +134,50 @@ def test_clients_of_a_batch_bring_theirs() -> None:
     assert isinstance(error, homeport.WaitingForRoom)
     assert error.waiting_token == "t"
     assert "t" not in repr(client).replace("ClientAt", "").replace("waiting_token", "").split()
+
+
+class Turn:
+    """A stream that answers each batch of one client with the next of `errors`; "": a home."""
+
+    def __init__(self, *errors: tuple[str, str]) -> None:
+        self._errors = iter(errors)
+        self.tokens: list[str] = []
+
+    def carry_out(self, core: Core) -> None:
+        clients = iter([["phone"], []])
+        steps = provision_many(core, with_tickets=True, batch_size=1, window=1, timeout_s=None)
+        reply: object = None
+        with suppress(StopIteration):
+            while True:
+                step = steps.send(reply)
+                reply = None
+                if isinstance(step, Pull):
+                    reply = next(clients)
+                elif isinstance(step, Send):
+                    self.tokens.append(step.request.clients[0].waiting_token)
+                elif isinstance(step, Receive):
+                    reply = self._answer()
+
+    def _answer(self) -> pb.ProvisionManyResponse | None:
+        told = next(self._errors, None)
+        if told is None:
+            return None
+        result = pb.ProvisionResult(client_id="phone")
+        code, token = told
+        if code:
+            result.error.code, result.error.waiting_token = code, token
+        else:
+            result.provisioned.assignment.epoch = 1
+        return pb.ProvisionManyResponse(results=[result])
+
+
+def test_a_client_of_a_batch_waits_on_whatever_else_fails_until_it_has_a_home() -> None:
+    core, tokens = core_on(FakeTime()), []
+    for told in (("RESOURCE_EXHAUSTED", "t"), ("UNAVAILABLE", ""), ("", ""), ("", "")):
+        turn = Turn(told)
+        turn.carry_out(core)
+        tokens += turn.tokens
+    assert tokens == ["", "t", "t", ""]
 
 
 def test_an_explanation_tells_the_cap() -> None:

@@ -271,10 +271,10 @@ def apply_tenant(
 
 def _when_counted(service: FleetCalls, tenant_id: str) -> tenancy.Tenant:
     """The tenant once its clients are counted. Raises CommandFailed where they turned out to be
-    more than the bound that was asked for."""
+    more than the bound that was asked for, or it was taken off meanwhile."""
     from console.cli.failure import CommandFailed, ExitCode
     from console.cli.progress import counting
-    from console.cli.views.tenants import is_counting
+    from console.cli.views.tenants import is_counting, is_unbounded
 
     told = 0
     with counting("counting clients", total=None) as advance:
@@ -283,11 +283,16 @@ def _when_counted(service: FleetCalls, tenant_id: str) -> tenancy.Tenant:
             advance(max(0, so_far - told))
             told = max(told, so_far)
             time.sleep(COUNT_EVERY_S)
-    if not found.max_clients:
+    if is_unbounded(found):
         raise CommandFailed(
             f"tenant {tenant_id} has {found.client_use.clients:,} clients, more than the bound; "
             "release some, choose a higher one, or accept it (--accept-excess)",
             ExitCode.REFUSED,
+        )
+    if not found.max_clients:
+        raise CommandFailed(
+            f"tenant {tenant_id} has no bound on its clients: it was taken off while they were "
+            "counted, or cannot be told now; `homeport tenants show` tells what holds"
         )
     return found
 

@@ -102,6 +102,13 @@ def is_counting(tenant: tenancy.Tenant) -> bool:
     return tenant.client_use.state == tenancy_pb.CLIENT_BOUND_STATE_COUNTING
 
 
+def is_unbounded(tenant: tenancy.Tenant) -> bool:
+    """Whether its clients are counted, and there were more than the bound that was to hold."""
+    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy_pb
+
+    return tenant.client_use.state == tenancy_pb.CLIENT_BOUND_STATE_UNBOUNDED
+
+
 def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
     """Tenants, and how their clients are treated."""
     table = Table(
