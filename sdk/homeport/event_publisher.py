@@ -33,7 +33,8 @@ from homeport.status_details import failure_of
 
 HOLD_S = 60.0
 MOST_EVENTS, MOST_BYTES = 20_000, 16 << 20
-BATCH_EVENTS, BATCH_BYTES = 500, 1 << 20
+# A server takes 1 MiB in one message: each event has some bytes around it, and the batch a tenant.
+BATCH_EVENTS, BATCH_BYTES = 500, (1 << 20) - (1 << 14)
 TRY_S = 10.0  # a service that has no leader for its feeds now answers within it
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 2.0
 _AWAY = frozenset(

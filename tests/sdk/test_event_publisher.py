@@ -52,7 +52,8 @@ def feeds():
 
 @pytest.fixture
 def address(feeds):
-    server = grpc.server(futures.ThreadPoolExecutor(4))
+    limit = [("grpc.max_receive_message_length", 1 << 20)]  # as a real one has it
+    server = grpc.server(futures.ThreadPoolExecutor(4), options=limit)
     feed_pb2_grpc.add_FeedServiceServicer_to_server(feeds, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -73,6 +74,22 @@ def test_events_are_kept_in_the_order_in_which_they_were_published(feeds, addres
         answers = [publish(to, f"e{number}") for number in range(1_200)]
     assert [one.result(0).position for one in answers] == list(range(1, 1_201))
     assert list(feeds.kept) == [f"e{number}" for number in range(1_200)]
+
+
+def test_no_batch_is_larger_than_a_server_takes(feeds, address):
+    """Events of the size that makes a batch of them come nearest to it."""
+    feeds.away.set()
+    with publisher(address, tenant="t" * 63) as to:
+        first = publish(to, "first")
+        empty = to.publish("f", {"x": ""}, source="/s", id="e10")
+        with to._changed:
+            size = to._spool._waiting[-1].size
+        text = "x" * ((1 << 20) // 64 - size - 2)  # 2: how long it is takes more bytes
+        answers = [to.publish("f", {"x": text}, source="/s", id=f"e{n}") for n in range(11, 99)]
+        feeds.away.clear()
+        for one in (first, empty, *answers):
+            one.result(WITHIN_S)
+    assert len(feeds.kept) == 90
 
 
 def test_an_event_names_its_flow_and_its_cause_where_they_are_given(feeds, address):

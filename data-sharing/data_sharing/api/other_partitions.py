@@ -18,6 +18,7 @@ from grpc import StatusCode, aio
 from control_plane.errors import Exhausted, ServiceError, Unavailable
 from control_plane.serving.calls import Metadata
 from control_plane.serving.received_status import error_of
+from control_plane.serving.server import MAX_MESSAGE_BYTES
 from data_sharing.api.callers import Party
 from data_sharing.api.cloudevent_message import envelope_to_proto, result_from_proto
 from data_sharing.feeds.intake import Envelope
@@ -31,6 +32,7 @@ T = TypeVar("T")
 CALL_S, IN_ALL_S, PAUSE_S = 10.0, 25.0, 0.2
 MOST_WAITING = 10_000  # events of a tenant for one partition
 MOST_BYTES, MOST_BYTES_IN_ALL = 16 << 20, 64 << 20  # of them; of all tenants for all partitions
+MOST_REQUEST = MAX_MESSAGE_BYTES - 1_024  # bytes of events: beside them is whose they are
 PASSED_ON = ("authorization", "traceparent", "tracestate")
 _AWAY = (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED)
 
@@ -93,10 +95,8 @@ class OtherPartitions:
         def forward(
             partition: int, envelopes: Sequence[Envelope]
         ) -> asyncio.Future[Sequence[Answer]]:
-            request = pb.PublishBatchRequest(
-                tenant=whose.tenant, events=map(envelope_to_proto, envelopes), direct=True
-            )
-            return self.begun(self._publish(partition, request, credential))
+            requests = _requests(whose.tenant, envelopes)
+            return self.begun(self._publish(partition, requests, credential))
 
         return forward
 
@@ -117,17 +117,17 @@ class OtherPartitions:
         return task
 
     async def _publish(
-        self, partition: int, request: pb.PublishBatchRequest, credential: Metadata
+        self, partition: int, requests: Sequence[pb.PublishBatchRequest], credential: Metadata
     ) -> Sequence[Answer]:
-        count, ends = len(request.events), self._clock() + IN_ALL_S
-        size = request.ByteSize()
-        line = self._lines.get((partition, request.tenant)) or _Line()
+        count, ends = sum(len(one.events) for one in requests), self._clock() + IN_ALL_S
+        size, whose = sum(one.ByteSize() for one in requests), (partition, requests[0].tenant)
+        line = self._lines.get(whose) or _Line()
         if self._is_too_much(line, count, size):
             raise Exhausted(
                 f"too many events wait for partition {partition}; publish more slowly",
                 retry_after_s=1.0,
             )
-        self._lines[partition, request.tenant] = line
+        self._lines[whose] = line
         line.waiting += count
         line.size += size
         self._size += size
@@ -137,7 +137,10 @@ class OtherPartitions:
                 if failed != line.failed:
                     raise Unavailable(f"events before these did not reach partition {partition}")
                 try:
-                    return await self._until_kept(partition, request, credential, ends)
+                    answers = list[Answer]()
+                    for request in requests:
+                        answers += await self._until_kept(partition, request, credential, ends)
+                    return answers
                 except ServiceError:
                     line.failed += 1
                     raise
@@ -146,7 +149,7 @@ class OtherPartitions:
             line.size -= size
             self._size -= size
             if not line.waiting:
-                self._lines.pop((partition, request.tenant), None)
+                self._lines.pop(whose, None)
 
     def _is_too_much(self, line: _Line, count: int, size: int) -> bool:
         """Beside what waits; what comes while nothing does has room."""
@@ -181,6 +184,20 @@ class OtherPartitions:
         if any(one.HasField("error") and one.error.HasField("moved") for one in response.results):
             raise Unavailable(f"partition {partition} is on its way to another server")
         return [result_from_proto(one) for one in response.results]
+
+
+def _requests(tenant: str, envelopes: Sequence[Envelope]) -> list[pb.PublishBatchRequest]:
+    """In order, none larger than a server takes: what is passed on says more than what came."""
+    requests: list[pb.PublishBatchRequest] = []
+    size = 0
+    for event in map(envelope_to_proto, envelopes):
+        more = event.ByteSize() + 8  # and how large it is
+        if not requests or size + more > MOST_REQUEST:
+            requests.append(pb.PublishBatchRequest(tenant=tenant, direct=True))
+            size = 0
+        requests[-1].events.append(event)
+        size += more
+    return requests
 
 
 def failure_of(error: aio.AioRpcError, partition: int) -> ServiceError:

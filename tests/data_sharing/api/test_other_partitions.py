@@ -10,11 +10,14 @@ from grpc import aio
 
 from control_plane.errors import Exhausted, PermissionDenied, Unavailable
 from control_plane.serving.errors_to_status import ErrorsToStatus
+from control_plane.serving.server import MAX_MESSAGE_BYTES
 from data_sharing.api import other_partitions
 from data_sharing.api.callers import Party
+from data_sharing.api.cloudevent_message import envelope_from_proto
 from data_sharing.api.other_partitions import OtherPartitions
 from data_sharing.feeds.intake import Envelope
 from data_sharing.replication.partition_map import PartitionMap
+from homeport.api.cloudevents.v1 import cloudevents_pb2 as ce
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 from homeport.api.datasharing.v1 import feed_pb2_grpc as pb_grpc
 
@@ -75,7 +78,8 @@ def peer() -> Peer:
 
 @pytest.fixture
 async def others(peer: Peer) -> AsyncIterator[OtherPartitions]:
-    server = aio.server(interceptors=[ErrorsToStatus()])
+    limit = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]  # as a real one has it
+    server = aio.server(interceptors=[ErrorsToStatus()], options=limit)
     pb_grpc.add_FeedServiceServicer_to_server(peer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -161,6 +165,26 @@ async def test_no_more_wait_than_there_is_room_for(
     await asyncio.gather(*waiting)
     await forward(others, "4")
     assert peer.kept == ["1", "2", "3", "4"]
+
+
+async def test_a_batch_that_is_as_large_as_a_server_takes_is_passed_on(
+    others: OtherPartitions, peer: Peer
+) -> None:
+    """Though it says more than what came: whose it is, and that it goes no further."""
+    event = ce.CloudEvent(id="00", source="/s", spec_version="1.0", type="t")
+    came = pb.PublishBatchRequest()
+    event.binary_data = b"x" * 10_000
+    while came.ByteSize() + event.ByteSize() + 4 < MAX_MESSAGE_BYTES:
+        event.id = str(10 + len(came.events))
+        came.events.append(event)
+    spare = MAX_MESSAGE_BYTES - came.ByteSize()
+    came.events[-1].binary_data += b"x" * spare
+    assert came.ByteSize() == MAX_MESSAGE_BYTES
+    found = others.forward_of(WHOSE, TOKEN)
+    assert found is not None
+    answers = await found(1, [envelope_from_proto(one) for one in came.events])
+    assert peer.kept == [one.id for one in came.events]
+    assert [one.position for one in answers] == list(range(1, len(came.events) + 1))
 
 
 @pytest.mark.parametrize("bound", ["MOST_BYTES", "MOST_BYTES_IN_ALL"])
