@@ -118,5 +118,5 @@ millions: $(READY)  ## USERS, of them NEW one by one at RATE a second, against e
 
 clean:  ## remove what make made
 	rm -rf build/compiled build/wheel homeport_server__mypyc*.so
-	find control_plane provisioner data-sharing/data_sharing -name '*.so' -delete
+	find control_plane provisioner simulation data-sharing/data_sharing -name '*.so' -delete
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "build" / "compiled"  # generated C, objects, and what was built of what
 GROUP = "homeport_server"  # of the library that the extensions share: <GROUP>__mypyc
 ROOTS = {"data_sharing": "data-sharing"}  # packages that are not at the top
+TOPS = ("control_plane", "provisioner", "simulation", "data-sharing/data_sharing")  # where they go
 SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX") or ".so")
 
 
@@ -60,8 +61,7 @@ def digests(root: Path = ROOT) -> dict[str, str]:
 
 def extensions(root: Path = ROOT) -> list[Path]:
     """Those that stand beside sources, whatever Python they were built for."""
-    tops = (root / "control_plane", root / "provisioner", root / "data-sharing" / "data_sharing")
-    found = [file for top in tops for file in top.rglob("*.so")]
+    found = [file for top in TOPS for file in (root / top).rglob("*.so")]
     return sorted([*found, *root.glob(f"{GROUP}__mypyc*.so")])
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,11 @@ from provisioner.placement.choice import LOAD_STEPS
 from simulation.policy.slot_scores import Attraction, SlotScores
 from simulation.policy.winner_tables import Table
 
-RULE_BITS = 4  # of a code; the rest is a stretch
-RULE_MASK = (1 << RULE_BITS) - 1
-UNDECIDED = 0  # the number of no set, for classes that have to be decided first
-NO_STRETCH = 0  # of codes that say nothing; nobody is ever missing
-OVER = 1  # a code of it all the same: no guess counts in its place
+RULE_BITS: Final = 4  # of a code; the rest is a stretch
+RULE_MASK: Final = (1 << RULE_BITS) - 1
+UNDECIDED: Final = 0  # the number of no set, for classes that have to be decided first
+NO_STRETCH: Final = 0  # of codes that say nothing; nobody is ever missing
+OVER: Final = 1  # a code of it all the same: no guess counts in its place
 MOST_COMPARED = 32  # units: of more, there is a table of who wins each slot
 
 

@@ -11,6 +11,7 @@ another.
 from __future__ import annotations
 
 from array import array
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,9 @@ from simulation.policy.decisions import Decisions
 from simulation.policy.equal_units import RULE_BITS, RULE_MASK, UNDECIDED
 from simulation.policy.exact_decisions import ExactDecisions
 
-UNPLACED = -1
+UNPLACED: Final = -1
 BLOCK = 4_096  # clients of whom is guessed at once what they get
-_NO_MOMENT = 1 << 62  # clients
+_NO_MOMENT: Final = 1 << 62  # clients
 
 
 class ExactRun:

@@ -8,6 +8,7 @@ equal units, which classes share. So a moment costs what the sets that it concer
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import Final
 
 from provisioner.placement.candidates import CandidateList, Place
 from provisioner.placement.choice import HOOK, LOAD_STEPS, SPILLOVER, load_step, rule_of
@@ -21,7 +22,7 @@ from simulation.policy.equal_units import (
     Kind,
 )
 
-NOBODY = 1  # the stretch of those whom no unit takes
+NOBODY: Final = 1  # the stretch of those whom no unit takes
 
 
 class ExactDecisions:
