@@ -104,7 +104,7 @@ class Place(
         return answer
 
 
-class Spread:
+class JoinedPlaces:
     """The places, and a channel to the server of each."""
 
     def __init__(self, places: list[Place]) -> None:
@@ -114,11 +114,11 @@ class Spread:
 
 
 @asynccontextmanager
-async def spread(
+async def joined_places(
     count: int = 2, *, callers: Mapping[str, Caller] | None = None
-) -> AsyncIterator[Spread]:
+) -> AsyncIterator[JoinedPlaces]:
     """callers: by token; None: no credentials are asked for."""
-    made = Spread([Place() for _ in range(count)])
+    made = JoinedPlaces([Place() for _ in range(count)])
     control = AccessControl(
         access_of_services(SERVICES),
         None if callers is None else authenticator_of(tokens_of(**callers)),

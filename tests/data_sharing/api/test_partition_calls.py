@@ -21,7 +21,7 @@ from homeport.api.datasharing.v1 import rule_pb2_grpc as rules_grpc
 from homeport.api.datasharing.v1 import sharing_pb2 as sharing
 from homeport.api.datasharing.v1 import sharing_pb2_grpc as sharing_grpc
 from tests.support.credentials import bearer
-from tests.support.partition_servers import Spread, spread
+from tests.support.partition_servers import JoinedPlaces, joined_places
 
 Code = grpc.StatusCode
 PEOPLE = {
@@ -34,14 +34,14 @@ PEOPLE = {
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Spread]:
-    async with spread(3) as made:
+async def service() -> AsyncIterator[JoinedPlaces]:
+    async with joined_places(3) as made:
         yield made
 
 
 @pytest.fixture
-async def guarded() -> AsyncIterator[Spread]:
-    async with spread(callers=PEOPLE) as made:
+async def guarded() -> AsyncIterator[JoinedPlaces]:
+    async with joined_places(callers=PEOPLE) as made:
         yield made
 
 
@@ -49,17 +49,19 @@ def away() -> Unavailable:
     return Unavailable("a leader is chosen")
 
 
-async def apply(made: Spread, document: str, *, door: int = 0, **more: str) -> None:
+async def apply(made: JoinedPlaces, document: str, *, door: int = 0, **more: str) -> None:
     stub = rules_grpc.RuleServiceStub(made.channels[door])
     await stub.ApplyRules(rules.ApplyRulesRequest(document=document, **more))
 
 
-async def remove(made: Spread, feed: str = "f") -> sharing.SharingPolicy:
+async def remove(made: JoinedPlaces, feed: str = "f") -> sharing.SharingPolicy:
     stub = sharing_grpc.SharingServiceStub(made.channels[0])
     return await stub.RemoveSharing(sharing.RemoveSharingRequest(feed=feed))
 
 
-async def submit(made: Spread, requests: int = 1, **call) -> registry.SubmitApplicationResponse:
+async def submit(
+    made: JoinedPlaces, requests: int = 1, **call
+) -> registry.SubmitApplicationResponse:
     async def sent() -> AsyncIterator[registry.SubmitApplicationRequest]:
         for _ in range(requests):
             yield registry.SubmitApplicationRequest()
@@ -70,13 +72,13 @@ async def submit(made: Spread, requests: int = 1, **call) -> registry.SubmitAppl
 
 
 @pytest.mark.parametrize("door", range(3))
-async def test_a_document_comes_to_all_through_any_server(service: Spread, door: int) -> None:
+async def test_a_document_comes_to_all_through_any_server(service: JoinedPlaces, door: int) -> None:
     await apply(service, "a", door=door)
     assert [place.documents for place in service.places] == [["a"]] * 3
 
 
 @pytest.mark.parametrize("who", ["anna", "gate"])
-async def test_whoever_may_give_a_consent_gives_it_in_all(guarded: Spread, who: str) -> None:
+async def test_whoever_may_give_a_consent_gives_it_in_all(guarded: JoinedPlaces, who: str) -> None:
     """Though neither may list partitions."""
     stub = sharing_grpc.SharingServiceStub(guarded.channels[1])
     give = (
@@ -88,12 +90,12 @@ async def test_whoever_may_give_a_consent_gives_it_in_all(guarded: Spread, who: 
     assert [place.consents for place in guarded.places] == [[given.consent_id]] * 2
 
 
-async def test_a_developer_submits_to_all(guarded: Spread) -> None:
+async def test_a_developer_submits_to_all(guarded: JoinedPlaces) -> None:
     answer = await submit(guarded, metadata=bearer("dev"))
     assert answer.WhichOneof("result") == "accepted"
 
 
-async def test_none_is_begun_while_one_is_not_reached(service: Spread) -> None:
+async def test_none_is_begun_while_one_is_not_reached(service: JoinedPlaces) -> None:
     service.servers[2] = ""
     with pytest.raises(aio.AioRpcError, match="nobody has partition 2"):
         await apply(service, "a")
@@ -102,7 +104,7 @@ async def test_none_is_begun_while_one_is_not_reached(service: Spread) -> None:
 
 @pytest.mark.parametrize("door", [0, 1])
 async def test_a_call_that_comes_to_a_server_of_another_partition_by_now_does_nothing_there(
-    service: Spread, door: int
+    service: JoinedPlaces, door: int
 ) -> None:
     """Two servers that were started again, and have each other's partition."""
     service.servers[1], service.servers[2] = service.servers[2], service.servers[1]
@@ -111,7 +113,9 @@ async def test_a_call_that_comes_to_a_server_of_another_partition_by_now_does_no
     assert [place.documents for place in service.places] == [[]] * 3
 
 
-async def test_what_failed_in_one_is_brought_to_it_by_the_same_once_more(service: Spread) -> None:
+async def test_what_failed_in_one_is_brought_to_it_by_the_same_once_more(
+    service: JoinedPlaces,
+) -> None:
     service.places[1].fails = away()
     with pytest.raises(aio.AioRpcError, match="done in 2 of 3") as refused:
         await apply(service, "a")
@@ -120,7 +124,7 @@ async def test_what_failed_in_one_is_brought_to_it_by_the_same_once_more(service
     assert [set(place.documents) for place in service.places] == [{"a"}] * 3
 
 
-async def test_what_was_removed_in_some_is_removed_from_the_rest(service: Spread) -> None:
+async def test_what_was_removed_in_some_is_removed_from_the_rest(service: JoinedPlaces) -> None:
     for place in service.places:
         place.policies.add("f")
     service.places[1].fails = away()
@@ -133,7 +137,7 @@ async def test_what_was_removed_in_some_is_removed_from_the_rest(service: Spread
     assert refused.value.code() is Code.NOT_FOUND
 
 
-async def test_what_goes_one_back_is_not_to_be_sent_again_as_it_is(service: Spread) -> None:
+async def test_what_goes_one_back_is_not_to_be_sent_again_as_it_is(service: JoinedPlaces) -> None:
     """It would go one further, or forth again, where it was done."""
     stub = registry_grpc.ApplicationRegistryStub(service.channels[0])
     service.places[1].fails = away()
@@ -146,26 +150,26 @@ async def test_what_goes_one_back_is_not_to_be_sent_again_as_it_is(service: Spre
     assert [place.versions[0] for place in service.places] == ["2"] * 3
 
 
-async def test_all_go_back_to_one_version(service: Spread) -> None:
+async def test_all_go_back_to_one_version(service: JoinedPlaces) -> None:
     service.places[2].versions = ["3", "1", "2"]
     stub = registry_grpc.ApplicationRegistryStub(service.channels[0])
     await stub.RollbackApplication(registry.RollbackApplicationRequest(application="a"))
     assert [place.versions[0] for place in service.places] == ["2"] * 3
 
 
-async def test_a_submission_that_one_refuses_is_not_told_as_accepted(service: Spread) -> None:
+async def test_a_submission_that_one_refuses_is_not_told_as_accepted(service: JoinedPlaces) -> None:
     service.places[1].refuses = True
     with pytest.raises(aio.AioRpcError, match="in 1: it breaks a rule"):
         await submit(service)
 
 
-async def test_a_submission_of_nothing_is_for_the_registry_to_refuse(service: Spread) -> None:
+async def test_a_submission_of_nothing_is_for_the_registry_to_refuse(service: JoinedPlaces) -> None:
     answer = await submit(service, requests=0)
     assert answer.WhichOneof("result") == "accepted"  # by this one, which takes anything
 
 
 async def test_a_tenant_that_is_left_out_has_its_turn_with_the_same_that_is_named(
-    service: Spread,
+    service: JoinedPlaces,
 ) -> None:
     """Or two documents would come to partitions in different orders."""
     going, may_go = asyncio.Event(), asyncio.Event()
@@ -186,7 +190,7 @@ async def test_a_tenant_that_is_left_out_has_its_turn_with_the_same_that_is_name
 
 
 async def test_few_documents_of_a_tenant_wait_and_who_leaves_waits_no_more(
-    service: Spread, monkeypatch: pytest.MonkeyPatch
+    service: JoinedPlaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(partition_calls, "MOST_WAITING", 2)
     going, may_go = asyncio.Event(), asyncio.Event()
@@ -221,7 +225,7 @@ async def test_few_documents_of_a_tenant_wait_and_who_leaves_waits_no_more(
 
 
 @pytest.mark.parametrize("given", ["", "x", "k-" + "g" * 20, "k-" + "1" * 21])
-async def test_no_caller_names_consents_as_it_likes(service: Spread, given: str) -> None:
+async def test_no_caller_names_consents_as_it_likes(service: JoinedPlaces, given: str) -> None:
     stub = sharing_grpc.SharingServiceStub(service.channels[0])
     metadata = (("homeport-partition", "alone"), ("homeport-made-id", given))
     with pytest.raises(aio.AioRpcError) as refused:
