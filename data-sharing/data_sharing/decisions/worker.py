@@ -168,8 +168,8 @@ class DecisionWorker:
     def health(self, tenant: str, rule: str, version: int) -> RuleHealth:
         """How a version of a rule fares, as far as is committed. rule: its slot."""
         cell = CellId(tenant, "health", rule, "")
-        raw = self._database.read(lambda db: worker_tables.load(db, cell))
-        found: RuleHealth | None = None if raw is None else decoded(cell.kind, raw)
+        stored = self._database.read(lambda db: worker_tables.load(db, cell))
+        found: RuleHealth | None = None if stored is None else decoded(cell.kind, stored.content)
         return found if found is not None and found.version == version else RuleHealth(version)
 
     def memory(self, name: MemoryName, own: MemorySpec | None) -> tuple[MemoryUse, str]:

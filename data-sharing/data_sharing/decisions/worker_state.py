@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from data_sharing.decisions import memory_tables, worker_tables
 from data_sharing.decisions.user_forgetting import UserForgetting
 from data_sharing.memory_limits import MemoryLimits, TenantLimits
-from data_sharing.rules.cell_cache import CellCache, CellId
+from data_sharing.rules.cell_cache import CellCache, CellId, StoredCell
 from data_sharing.rules.memory_uses import MemoryName, MemoryUse, MemoryUses, Producer
 from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
 
@@ -81,7 +81,7 @@ class WorkerState:
         self.parked = {name: counts for name, counts in found.items() if counts.any}
         self.parked_known = True
 
-    def _load(self, cell: CellId) -> bytes | None:
+    def _load(self, cell: CellId) -> StoredCell | None:
         assert self._db is not None
         if self.forgotten and self.forgotten.take(self._db, cell):
             return None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from control_plane.sqlite.schema import Schema
 from data_sharing.decisions import memory_tables
 from data_sharing.decisions.due_turns import DueTable
-from data_sharing.rules.cell_cache import NEVER_MS, CellId, CellWrite, decoded
+from data_sharing.rules.cell_cache import NEVER_MS, CellId, CellWrite, StoredCell, decoded
 from data_sharing.rules.memory_uses import COUNTED, MemoryChanges
 from data_sharing.rules.results import Timer
 from data_sharing.rules.rule_health import RuleHealth
@@ -82,31 +82,35 @@ def set_decided_to(db: sqlite3.Connection, tenant: str, position: int, accepted_
     )
 
 
-def load(db: sqlite3.Connection, cell: CellId) -> bytes | None:
-    """A cell's content."""
+def load(db: sqlite3.Connection, cell: CellId) -> StoredCell | None:
+    """A cell's content, and who made it."""
     row = db.execute(
-        "SELECT content FROM cells WHERE tenant = ? AND kind = ? AND name = ? AND key = ?", cell
+        "SELECT content, producer FROM cells WHERE tenant = ? AND kind = ? AND name = ?"
+        " AND key = ?",
+        cell,
     ).fetchone()
-    return row[0] if row else None
+    return StoredCell(*row) if row else None
 
 
 def store(db: sqlite3.Connection, writes: Iterable[CellWrite]) -> MemoryChanges:
     """Cells that changed, and by how much what is kept has; that is counted in their
     transaction."""
     to, changes = memory_tables.counted_to(db), MemoryChanges()
-    gone = []
+    changed, gone = [], []
     for cell, content, expires_ms, before, producer in writes:
         if content is None:
             gone.append(cell)
             continue
         never = expires_ms >= NEVER_MS
-        (made_by,) = db.execute(
-            "INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " content = excluded.content, expires_ms = excluded.expires_ms RETURNING producer",
-            (*cell, content, None if never else expires_ms, producer),
-        ).fetchone()
+        changed.append((*cell, content, None if never else expires_ms, producer))
         if cell.kind in COUNTED and (to is None or cell <= to):
-            changes.add(cell, 0 if before else 1, len(content) - before, made_by)
+            changes.add(cell, 0 if before else 1, len(content) - before, producer)
+    if changed:
+        db.executemany(
+            "INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " content = excluded.content, expires_ms = excluded.expires_ms",
+            changed,
+        )
     memory_tables.add(db, changes)
     if gone:
         memory_tables.delete_cells(db, gone)

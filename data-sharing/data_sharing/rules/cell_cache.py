@@ -27,13 +27,20 @@ NEVER_MS = 1 << 62
 
 class CellWrite(NamedTuple):
     """content None: delete it. After expires_ms, by the clock, it means nothing: it may be
-    deleted any time. before: bytes that it had; 0: it is new, made by an event of that producer,
-    or by none."""
+    deleted any time. before: bytes that it had; 0: it is new. producer: whose event made it, now
+    or then; empty: none did."""
 
     id: CellId
     content: bytes | None
     expires_ms: int
     before: int = 0
+    producer: str = ""
+
+
+class StoredCell(NamedTuple):
+    """producer: whose event made it; empty: none did."""
+
+    content: bytes
     producer: str = ""
 
 
@@ -185,31 +192,35 @@ class CellCache:
 
     def __init__(
         self,
-        load: Callable[[CellId], bytes | None],
+        load: Callable[[CellId], StoredCell | None],
         *,
         most_cells: int = 100_000,
         most_bytes: int = 32 << 20,
         uses: MemoryUses | None = None,
     ) -> None:
-        """most_cells, most_bytes: that are kept from one drain to the next, in bytes as stored.
+        """most_cells, most_bytes: that are kept from one drain to the next, in bytes as stored,
+        with the names of who made them.
         uses: counts what is kept, and says what is full; None: nothing is."""
         self._load = load
         self.uses = uses
         self._most, self._most_bytes = most_cells, most_bytes
         self._sizes: dict[CellId, int] = {}  # as they were loaded or drained last
-        self.bytes = 0  # of all of them
+        self._made_by: dict[CellId, str] = {}  # of those that are stored or new
+        self.bytes = 0  # of all of them, and of those names
         self._cells: dict[CellId, Any] = {}  # least recently drained first; None: nothing there
         self._dirty: dict[CellId, int] = {}  # to when it expires
-        self._new: dict[CellId, str] = {}  # that were not there, to whose event made them
+        self._new = set[CellId]()  # that were not there
 
     def get(self, cell: CellId) -> Any:
         """The cell's content, to be changed in place and marked; None where there is none."""
         found = self._cells.get(cell, _ABSENT)
         if found is _ABSENT:
-            raw = self._load(cell)
-            found = None if raw is None else decoded(cell.kind, raw)
+            stored = self._load(cell)
+            found = None if stored is None else decoded(cell.kind, stored.content)
             self._cells[cell] = found
-            self._resize(cell, 0 if raw is None else len(raw))
+            if stored is not None:
+                self._name(cell, stored.producer)
+                self._resize(cell, len(stored.content))
         return found
 
     def size(self, cell: CellId) -> int | None:
@@ -224,7 +235,8 @@ class CellCache:
         """Marks a cell as changed, which was asked for before; None: it goes. producer: whose event
         makes it, where it is new."""
         if content is not None and cell not in self._sizes and cell not in self._new:
-            self._new[cell] = producer
+            self._new.add(cell)
+            self._name(cell, producer)
             if self.uses is not None:
                 self.uses.added(cell, producer)
         self._cells[cell] = content
@@ -232,14 +244,14 @@ class CellCache:
 
     def drain(self) -> list[CellWrite]:
         """What must be stored, in the transaction of the events that changed it."""
-        sizes, new = self._sizes, self._new
+        sizes, made_by = self._sizes, self._made_by
         writes = [
             CellWrite(
                 cell,
                 None if content is None else _encoded(content),
                 expires_ms,
                 sizes.get(cell, 0),
-                new.get(cell, ""),
+                made_by.get(cell, ""),
             )
             for cell, expires_ms in self._dirty.items()
             for content in (self._cells[cell],)
@@ -251,7 +263,7 @@ class CellCache:
         while self._cells and (len(self._cells) > self._most or self.bytes > self._most_bytes):
             oldest = next(iter(self._cells))
             del self._cells[oldest]
-            self._resize(oldest, None)
+            self._resize(oldest, 0)
         return writes
 
     def forget(self) -> None:
@@ -261,29 +273,38 @@ class CellCache:
         self._dirty.clear()
         self._new.clear()
         self._sizes.clear()
+        self._made_by.clear()
         self.bytes = 0
 
     def drop(self, cell: CellId) -> None:
         """A cell that was deleted beneath (expired, or its rule retired) is not kept."""
         self._cells.pop(cell, None)
         self._dirty.pop(cell, None)
-        self._new.pop(cell, None)
-        self._resize(cell, None)
+        self._new.discard(cell)
+        self._resize(cell, 0)
 
-    def _resize(self, cell: CellId, size: int | None) -> None:
-        """It has so many bytes; None: it is not kept."""
-        self.bytes += (size or 0) - self._sizes.pop(cell, 0)
+    def _resize(self, cell: CellId, size: int) -> None:
+        """It is stored with so many bytes; 0: it is not, or not kept here."""
+        self.bytes += size - self._sizes.pop(cell, 0)
         if size:
             self._sizes[cell] = size
+        else:
+            self.bytes -= len(self._made_by.pop(cell, ""))
+
+    def _name(self, cell: CellId, producer: str) -> None:
+        """Its event made the cell, which nobody is known to have made."""
+        if producer:
+            self._made_by[cell] = producer
+            self.bytes += len(producer)
 
     def fork(self) -> CellCache:
         """A copy that changes nothing here: for explaining and trying."""
         changed = dict(self._cells)
 
-        def load(cell: CellId) -> bytes | None:
+        def load(cell: CellId) -> StoredCell | None:
             if cell in changed:
                 content = changed[cell]
-                return None if content is None else _encoded(content)
+                return None if content is None else StoredCell(_encoded(content))
             return self._load(cell)
 
         return CellCache(load, most_cells=self._most, most_bytes=self._most_bytes)

@@ -47,7 +47,7 @@ def test_a_cell_is_written_replaced_and_deleted(db) -> None:
     first, second = cell("a"), cell("b")
     worker_tables.store(db, [CellWrite(first, b"1", NEVER_MS), CellWrite(second, b"2", NEVER_MS)])
     worker_tables.store(db, [CellWrite(first, b"3", NEVER_MS), CellWrite(second, None, NEVER_MS)])
-    assert worker_tables.load(db, first) == b"3"
+    assert worker_tables.load(db, first) == (b"3", "")
     assert worker_tables.load(db, second) is None
 
 
@@ -61,7 +61,7 @@ def test_cells_expire_after_their_time_some_at_once_and_those_without_never(db) 
     assert len(memory_tables.expire(db, 101, 2)) == 2
     assert len(memory_tables.expire(db, 101, 2)) == 1
     assert memory_tables.expire(db, 201, 10) == [cell("young")]
-    assert worker_tables.load(db, cell("always")) == b"x"
+    assert worker_tables.load(db, cell("always")) == (b"x", "")
 
 
 def test_deleting_a_rule_leaves_others_their_cells_and_timers(db) -> None:
@@ -70,7 +70,8 @@ def test_deleting_a_rule_leaves_others_their_cells_and_timers(db) -> None:
     worker_tables.set_timers(db, [timer("a", 1), timer("b", 2), timer("a/b", 3)])
     worker_tables.delete_limit(db, "acme", "a")
     assert worker_tables.delete_timers(db, "acme", "a", 9) == 1
-    assert [worker_tables.load(db, one) for one in kinds] == [None, b"x", b"x", b"x"]
+    stored = (b"x", "")
+    assert [worker_tables.load(db, one) for one in kinds] == [None, stored, stored, stored]
     assert worker_tables.due_timers(db, 10, 10) == [timer("b", 2), timer("a/b", 3)]
 
 
@@ -78,7 +79,7 @@ def test_deleting_health_leaves_what_the_rule_remembers(db) -> None:
     kinds = [cell("a"), cell("a", kind="health")]
     worker_tables.store(db, [CellWrite(one, b"x", NEVER_MS) for one in kinds])
     worker_tables.delete_health(db, "acme", "a")
-    assert [worker_tables.load(db, one) for one in kinds] == [b"x", None]
+    assert [worker_tables.load(db, one) for one in kinds] == [(b"x", ""), None]
 
 
 def test_timers_come_due_in_order_and_one_with_the_same_id_is_replaced(db) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from data_sharing.rules.cell_cache import NEVER_MS, CellCache, CellId, RuleCell
+from data_sharing.rules.cell_cache import NEVER_MS, CellCache, CellId, RuleCell, StoredCell
 from data_sharing.rules.rule_health import RuleHealth
 
 CELL = CellId("home", "rule", "r", "k")
@@ -14,10 +14,10 @@ class Stored:
     """Cells as a database would have them."""
 
     def __init__(self) -> None:
-        self.cells: dict[CellId, bytes] = {}
+        self.cells: dict[CellId, StoredCell] = {}
         self.loads: list[CellId] = []
 
-    def load(self, cell: CellId) -> bytes | None:
+    def load(self, cell: CellId) -> StoredCell | None:
         self.loads.append(cell)
         return self.cells.get(cell)
 
@@ -28,7 +28,7 @@ class Stored:
             if one.content is None:
                 self.cells.pop(one.id, None)
             else:
-                self.cells[one.id] = one.content
+                self.cells[one.id] = StoredCell(one.content, one.producer)
         return [one.id for one in writes]
 
 
@@ -103,7 +103,9 @@ def test_the_cache_is_bounded_in_bytes_whether_they_were_loaded_or_made() -> Non
     stored = Stored()
     for n in range(20):  # larger than what is made
         large = RuleCell(fired_ms=dict.fromkeys(map(str, range(1_000)), n))
-        stored.cells[CellId("home", "rule", "r", f"l{n}")] = msgspec.msgpack.encode(large)
+        stored.cells[CellId("home", "rule", "r", f"l{n}")] = StoredCell(
+            msgspec.msgpack.encode(large)
+        )
     cache = CellCache(stored.load, most_bytes=10_000)
     for cell in list(stored.cells):
         cache.get(cell)
@@ -135,7 +137,7 @@ def test_a_fork_changes_nothing_in_the_original() -> None:
 
 def test_what_cannot_be_read_any_more_counts_as_not_there() -> None:
     stored = Stored()
-    stored.cells[CellId("home", "health", "r", "")] = b"\xa5other"
+    stored.cells[CellId("home", "health", "r", "")] = StoredCell(b"\xa5other")
     assert CellCache(stored.load).get(CellId("home", "health", "r", "")) is None
 
 
@@ -143,3 +145,37 @@ def test_a_cell_without_expiry_stays() -> None:
     cache = CellCache(lambda _: None)
     cache.put(CellId("home", "health", "r", ""), RuleHealth(1))
     assert [one.expires_ms for one in cache.drain()] == [NEVER_MS]
+
+
+def test_who_made_a_cell_goes_with_all_its_writes_until_it_is_gone() -> None:
+    stored = Stored()
+    cache = CellCache(stored.load, most_cells=1)
+
+    def written(content: RuleCell | None, producer: str) -> str:
+        cache.get(CELL)
+        cache.put(CELL, content, 9, producer)
+        made_by = cache.drain()[-1].producer
+        stored.cells[CELL] = StoredCell(msgspec.msgpack.encode(content), made_by)
+        return made_by
+
+    assert written(RuleCell(), "/first") == "/first"
+    assert written(RuleCell(newest_ms=2), "/other") == "/first", "it is kept"
+    cache.put(CellId("home", "rule", "r", "k2"), RuleCell())
+    cache.drain()
+    assert written(RuleCell(newest_ms=3), "/other") == "/first", "it is loaded"
+    written(None, "/other")
+    del stored.cells[CELL]
+    assert written(RuleCell(), "/other") == "/other", "it is a new one"
+    cache.drop(CELL)
+    del stored.cells[CELL]
+    assert written(RuleCell(), "") == ""
+
+
+def test_the_cache_is_bounded_with_the_names_of_who_made_its_cells() -> None:
+    cache = CellCache(lambda _: None, most_bytes=10_000)
+    for n in range(100):
+        cache.put(CellId("home", "rule", "r", f"k{n}"), RuleCell(), 9, "/" + "p" * 1_000)
+    assert len(cache.drain()) == 100
+    assert 0 < cache.bytes <= 10_000
+    cache.forget()
+    assert cache.bytes == 0
