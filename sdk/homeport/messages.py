@@ -272,6 +272,7 @@ def explanation_of(response: pb.ExplainPlacementResponse) -> Explanation:
         sentence=response.sentence,
         pin=_explained_pin(response.pin) if response.HasField("pin") else None,
         cap=_explained_cap(response.cap) if response.HasField("cap") else None,
+        quota_reason=response.quota_reason,
     )
 
 

@@ -227,6 +227,7 @@ class Explanation:
     sentence: str = ""  # what would be decided and why, to be read aloud
     pin: ExplainedPin | None = None  # None: it is not pinned, or it is not for this caller
     cap: ExplainedCap | None = None  # None: no cap in latency relaxes
+    quota_reason: str = ""  # why its tenant may have no further client; empty: it may, or it is one
 
 
 class AdmitReason(StrEnum):

@@ -138,6 +138,7 @@ WORDS: list[tuple[list[str], tuple[str, ...]]] = [
     (["load", "--mix"], ("", "x", "new", "new=x", "new=-1", "new=nan", "new=0", "new=1,new=1")),
     (["load", "--metrics"], ("", "x", "a:", ":25", "a:0x", "a:65536")),
     (["load", "--threshold"], ("", "x", "p99", "p99<x", "p98<1ms", "errors<5ms")),
+    (["tenants", "apply", "a", "--max-clients"], ("", "x", "0", "-1", "1.5", "\u0661", LONG)),
     (["tenants", "apply", "a", "--tickets"], ("RS256", "")),
     (["tenants", "apply", "a", "--default-at"], ("1", "91,0", "nan,0")),
 ]

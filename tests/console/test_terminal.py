@@ -64,7 +64,7 @@ def explanation() -> homeport.Explanation:
     )  # fmt: skip
     return homeport.Explanation(
         location=where, location_reason=HOSTILE, units=(unit,), rule=HOSTILE, current=assignment(),
-        stale=True, sentence=HOSTILE,
+        stale=True, sentence=HOSTILE, quota_reason=HOSTILE,
         policy=homeport.ExplainedPolicy(
             version=1, certainty=HOSTILE, groups=(HOSTILE,), rings=(HOSTILE,),
             rules=(homeport.ExplainedRule(name=HOSTILE, holds=True, reason=HOSTILE),),

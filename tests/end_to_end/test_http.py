@@ -15,6 +15,8 @@ import pytest
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
+from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
+from homeport.api.tenancy.v1 import tenancy_pb2_grpc as tenancy_grpc
 from provisioner.api.http_routes import openapi
 from tests.support import servers
 from tests.support.certificates import Authority
@@ -271,6 +273,21 @@ def test_quotas_are_those_of_the_server(door: Door) -> None:
     assert statuses[0].status == 200
     assert statuses[-1].status == 429
     assert int(statuses[-1].headers["Retry-After"]) > 1
+
+
+async def test_a_tenant_has_as_many_clients_as_it_may_and_others_are_told_when(
+    server: servers.Server, door: Door
+) -> None:
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        few = tenancy.Tenant(tenant="few", max_clients=1)
+        stub = tenancy_grpc.TenantServiceStub(channel)
+        await stub.ApplyTenant(tenancy.ApplyTenantRequest(tenant=few), timeout=ANSWER_S)
+    asked = "/v1/tenants/few/clients/{}:provision"
+    known = [await asyncio.to_thread(door, "POST", asked.format("one")) for _ in range(2)]
+    assert [one.status for one in known] == [200, 200]
+    refused = await asyncio.to_thread(door, "POST", asked.format("another"))
+    assert (refused.status, refused.headers["Retry-After"].isdecimal()) == (429, True)
+    assert "tenant few may have 1 clients at once" in refused.json()["message"]
 
 
 def test_the_description_is_served_and_known_by_its_tag(door: Door) -> None:

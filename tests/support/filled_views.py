@@ -115,6 +115,7 @@ def explanation() -> homeport.Explanation:
         ),
         pin=homeport.ExplainedPin(unit_id=UNIT, reason=TEXT, until=4e9),
         cap=homeport.ExplainedCap(limit_ms=50.0, waits_since=4e9, relaxes_after_s=90.0),
+        quota_reason=TEXT,
     )  # fmt: skip
 
 

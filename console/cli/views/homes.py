@@ -143,6 +143,7 @@ def explanation_document(client: str, explanation: Explanation) -> dict[str, Any
         "policy": _policy_document(explanation),
         "pin": _pin_document(explanation.pin),
         "cap": _cap_document(explanation.cap),
+        "quota_reason": explanation.quota_reason or None,
         "units": [
             {
                 "unit": unit.unit_id,

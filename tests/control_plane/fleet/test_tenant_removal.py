@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane import keys
+from control_plane import keys, quota_keys
 from control_plane.errors import Conflict, NotFound, Refused, StoreUnavailable
 from control_plane.fleet.records import decode_tenant
 from control_plane.fleet.tenant_registry import TenantRegistry
@@ -77,8 +77,12 @@ async def test_one_without_clients_is_removed_with_what_let_them_in(store):
         keys.enrolment_group("shop", "g"), keys.bootstrap_token("shop", "t"),
         keys.policy("shop"), keys.policy_version("shop", 1),
         keys.POLICY_PINS + b"shop/anna", keys.POLICY_PIN_COUNTS + b"shop",
+        *of_quota(quota_keys.client_quota("shop", "q1")),
     )  # fmt: skip
-    others = (keys.POLICY_PINS + b"shop-2/anna", keys.POLICY_PIN_COUNTS + b"shop-2")
+    others = (
+        keys.POLICY_PINS + b"shop-2/anna", keys.POLICY_PIN_COUNTS + b"shop-2",
+        *of_quota(quota_keys.client_quota("shop-2", "q1")), *of_quota("shop"),
+    )  # fmt: skip
     await store.commit(Txn(then=[Put(key, b"x") for key in (*secret, *others)]))
     step = await remover(store, Clients()).remove("shop")
     assert step.revision > 0
@@ -87,6 +91,11 @@ async def test_one_without_clients_is_removed_with_what_let_them_in(store):
     assert all([await store.get(key) for key in others])
     with pytest.raises(NotFound):
         await remover(store, Clients()).remove("shop")
+
+
+def of_quota(name: str) -> list[bytes]:
+    """All that the ledger keeps of a quota of clients, or of a unit."""
+    return [keys.capacity(name), keys.usage(name, "p-1~0"), keys.fence(name), keys.starving(name)]
 
 
 async def test_one_with_clients_stands_as_it_was(store):

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from control_plane import keys
+from control_plane import keys, quota_keys
 from control_plane.audit.chain import ChainWalk
 from control_plane.audit.entry import AuditEntry, AuditPhase, decode_entry
 from control_plane.audit.store_log import StoreAuditLog
 from control_plane.errors import InvalidInput, Refused, ServiceError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
+from control_plane.fleet.records import encode_tenant
+from control_plane.fleet.unit import ClientQuota, TenantId, TenantSpec
 from control_plane.identity.key_wrapping import KeyWrapping
 from control_plane.identity.keyring import (
     IN_STORE,
@@ -29,6 +31,7 @@ from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.opening import EtcdAccess
 from control_plane.store.port import Compacted, Put, Store, Txn, range_all, unchanged
 from provisioner.backup.store_files import backup_store
+from provisioner.ledger.client_counting import ClientCounting
 from provisioner.ledger.session import Session
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import StoreLedger
@@ -124,6 +127,38 @@ async def opened(path: Path) -> EmbeddedStore:
 
 async def taken(path: Path, file: Path, now: float = NOW - 60) -> None:
     await backup_store(f"embedded:{path}", file, access=EtcdAccess(), wall=lambda: now)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+async def test_quotas_of_clients_are_settled_and_held_by_nobody(
+    path: Path, tmp_path: Path, counted: bool
+) -> None:
+    """Whatever the books of before said; where clients are counted only later none counts twice."""
+    names = {one: quota_keys.client_quota(one, "q1") for one in ("t", "u")}
+    store = await opened(path)
+    async with at_work(store, "old") as ledger:
+        for n in range(5):
+            assert (await ask(ledger, f"c{n}", random.Random(n)))[0] == "new"
+    before = CapacityRecord(capacity=9, settled=3, grants={"old-0~0": 4})
+    quota = ClientQuota(id="q1", most=9, counted=counted)
+    tenant = TenantSpec(id=TenantId("t"), clients=quota)
+    writes = [
+        Put(keys.tenant("t"), encode_tenant(tenant)),
+        Put(keys.usage(names["t"], "old-0~0"), b"2"),
+        *(Put(keys.capacity(one), encode_capacity(before)) for one in names.values()),
+    ]
+    await store.commit(Txn(then=writes))
+    await taken(path, tmp_path / "backup")
+    await store.close()
+    await put_back(tmp_path / "backup", f"embedded:{tmp_path / 'new.db'}")
+    store = await EmbeddedStore.open(tmp_path / "new.db")
+    await ClientCounting(store, tenants=dict, session=str, jitter=lambda: 0.0).count("t")
+    for tenant_id, clients in (("t", 5), ("u", 0)):
+        pair = await store.get(keys.capacity(names[tenant_id]))
+        assert pair is not None
+        assert decode_capacity(pair.value) == CapacityRecord(capacity=9, settled=clients)
+    assert not (await store.range(keys.USAGE)).items
+    await store.close()
 
 
 @pytest.mark.parametrize("seed", range(6))

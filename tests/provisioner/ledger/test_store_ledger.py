@@ -35,10 +35,10 @@ async def ask(ledger: StoreLedger, client: str, *units: str) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def at_work(store, units=("a", "b")):
+async def at_work(store, units=("a", "b"), clock=time.monotonic):
     ledger = single_store_ledger(
         store,
-        clock=time.monotonic,
+        clock=clock,
         jitter=lambda: 0.0,
         new_id=lambda: f"p{next(names)}",
         supervisor=FailFast(),
@@ -151,6 +151,21 @@ async def test_slots_that_one_server_holds_reach_another_that_starves(store):
                 if tries % 10 == 0:
                     await asyncio.sleep(0.05)
     assert await clients_at(store, "a") == (40, 40)
+
+
+async def test_who_starves_twice_is_heard_twice(store):
+    """The notice is the same one both times; only its revision differs."""
+    await set_capacity(store, a=40)
+    async with at_work(store, ["a"], clock=lambda: 0.0) as rich:  # nothing is idle for long
+        await ask(rich, "r", "a")
+        idle = [rich.accounts["a"].idle]
+        for _ in range(2):
+            await store.commit(Txn(then=[Put(keys.starving("a"), b"p-poor")]))
+            async with asyncio.timeout(WAIT_S):
+                while rich.accounts["a"].idle == idle[-1]:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.01)
+            idle.append(rich.accounts["a"].idle)
+    assert idle[0] > idle[1] > idle[2]
 
 
 async def test_a_slot_given_back_can_be_had_again(store):
