@@ -142,6 +142,7 @@ READS: dict[tuple[str, str], list[str]] = {
     ("load", "group_key_file"): ["load", "--group", "a", "--group-key-file", FILE],
     ("restore store", "file"): ["restore", "store", FILE],
     ("store map", "config"): ["store", "map", "--config", FILE],
+    ("store check-clients", "config"): ["store", "check-clients", "--config", FILE],
     ("store status", "config"): ["store", "status", "--config", FILE],
     ("store move-shards", "config"): ["store", "move-shards", "--to", "b", "--config", FILE],
     ("store require-password", "config"): ["store", "require-password", "--config", FILE],

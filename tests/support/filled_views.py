@@ -22,6 +22,7 @@ from console.cli.views import (
     backtest,
     backups,
     cards,
+    client_checks,
     decisions,
     deliveries,
     directory,
@@ -388,6 +389,22 @@ VIEWS: dict[Callable[..., Any], Make] = {
             "new_ticket_keys": False,
             "damaged": 2,
             "damaged_keys": [CLIENT, UNIT],
+        }
+    ),
+    client_checks.clients_table: lambda: client_checks.clients_table(
+        {
+            "exact": False,
+            "tenants": [
+                {
+                    "tenant": UNIT,
+                    "counted": counted,
+                    "standing": 12_345_679,
+                    "bound": 10**12,
+                    "revision": 43_210_987,
+                    "exact": counted is None,
+                }
+                for counted in (123_456_789, None)
+            ],
         }
     ),
     shard_stores.password_table: lambda: shard_stores.password_table(

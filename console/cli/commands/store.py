@@ -131,6 +131,32 @@ def move_shards(
     show(done, output, lambda: moved_table(done))
 
 
+@app.command("check-clients")
+def check_clients(
+    store: Store = None,
+    config: Config = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Counts the clients of each tenant with a bound on them, and compares with what the ledger
+    says at the same revision (exit code 1 where they differ).
+
+    Reads the keys of their clients once, and writes nothing. An embedded store is read while no
+    server uses it.
+    """
+    from console.cli.calls.client_checks import checked
+    from console.cli.calls.shard_stores import any_settings_of
+    from console.cli.views.client_checks import clients_table
+
+    settings = any_settings_of(store, None, config)
+    with busy("counting clients") as now_doing:
+        found = checked(
+            settings, lambda tenant, clients: now_doing(f"{tenant}: {clients:,} clients so far")
+        )
+    show(found, output, lambda: clients_table(found))
+    if not found["exact"]:
+        raise typer.Exit(1)
+
+
 @app.command("require-password")
 def require_password(
     within_s: Annotated[
