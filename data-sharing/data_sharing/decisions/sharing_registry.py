@@ -19,13 +19,13 @@ from control_plane.errors import Conflict, NotFound, Refused
 from control_plane.printable import quoted
 from data_sharing.database import Database
 from data_sharing.decisions import sharing_tables
+from data_sharing.decisions.consent_reach import reached
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.feeds.log_tables import bounds
 from data_sharing.rules.cell_cache import CellId
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.event_view import EventExpression
 from data_sharing.rules.fields_read import feeds_of, key_expressions
-from data_sharing.sharing.audience import consumer_of
 from data_sharing.sharing.consent import MOST_OF_SUBJECT, Consent
 from data_sharing.sharing.fields import path_of
 from data_sharing.sharing.masks import Pseudonyms, masked
@@ -187,22 +187,9 @@ class SharingRegistry:
         rules, tenant = self._worker.rules, consent.tenant
         memories = self._suspended(tenant)
         of_user: dict[Memory, set[str]] = {}
-        reading: list[tuple[Memory, CompiledRule | CompiledForecast, set[str]]] = [
-            (Memory(tenant, "rule", rule.state), rule, feeds_of(rule))
-            for rule in rules.rules.values()
-            if rule.tenant == tenant
-        ]
-        reading += [
-            (Memory(tenant, "forecast", one.spec.forecast), one, {one.spec.feed})
-            for one in rules.forecasts.values()
-            if one.tenant == tenant
-        ]
         names: dict[tuple[str, str], set[str]] = {}
-        for memory, one, feeds in reading:
-            shown = self._shown(one, feeds, consent)
-            if not shown:
-                continue
-            keys = self._keys(one, shown, consent, names)
+        for memory, (one, feeds) in reached(rules, consent).items():
+            keys = self._keys(one, feeds, consent, names)
             if keys is None:
                 memories.append(memory)
             else:
@@ -214,24 +201,6 @@ class SharingRegistry:
         if memories:
             made = sharing_tables.reset(db, memories)
             self._worker.use_policies(rules.policies.with_resets(made))
-
-    def _shown(
-        self, of: CompiledRule | CompiledForecast, feeds: set[str], consent: Consent
-    ) -> set[str]:
-        """The feeds of which the consent let it see something."""
-        audience = of.audience
-        if consent.consumer not in {consumer_of(reader) for reader in audience.readers}:
-            return set()
-        views = {
-            feed: self._worker.rules.policies.view(of.tenant, feed, audience)
-            for feed in feeds
-            if consent.about(feed, audience.purpose)
-        }
-        return {
-            feed
-            for feed, view in views.items()
-            if view is not None and consent.consumer in view.consumers
-        }
 
     def _keys(
         self,

@@ -271,6 +271,11 @@ class RuleSet:
         left_out = feed.index.subscriptions.keys() - concerned if whole else set()
         return decided(asked(context, touched, left_out, {}), context)
 
+    def seen_by(self, tenant: str, feed: str) -> list[tuple[Audience, FeedSubscribers]]:
+        """Who sees a feed that has a policy, and all that reads it so; none where it has none."""
+        audiences = self._audiences.get((tenant, feed), ())
+        return [(one, self._feeds[tenant, feed, one]) for one in audiences]
+
     def _seers_of(self, tenant: str, name: str) -> Sequence[Seer]:
         """Who sees a feed that has a policy, each in its own way."""
         found = self._seers.get((tenant, name))
