@@ -54,12 +54,16 @@ class MemoryChanges:
     def add(self, cell: CellId, keys: int, size: int, producer: str) -> None:
         """keys: 1: the cell is new; -1: it is gone, and then the size is below 0. producer: who
         made it; empty: nobody."""
-        name, change = (cell.tenant, cell.kind, cell.name), MemoryUse(keys, size)
-        self.memories[name] = self.memories.get(name, NOTHING).plus(change)
-        self.tenants[cell.tenant] = self.tenants.get(cell.tenant, NOTHING).plus(change)
+        tenant, kind, name, _ = cell
+        memory = tenant, kind, name
+        had = self.memories.get(memory, NOTHING)
+        self.memories[memory] = MemoryUse(had[0] + keys, had[1] + size)
+        had = self.tenants.get(tenant, NOTHING)
+        self.tenants[tenant] = MemoryUse(had[0] + keys, had[1] + size)
         if producer:
-            made = cell.tenant, producer
-            self.producers[made] = self.producers.get(made, NOTHING).plus(change)
+            made = tenant, producer
+            had = self.producers.get(made, NOTHING)
+            self.producers[made] = MemoryUse(had[0] + keys, had[1] + size)
 
 
 class MemoryUses:
