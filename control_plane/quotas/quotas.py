@@ -10,15 +10,12 @@ with each process (PEP 456), so that nobody can ask for two that have the same.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from control_plane.errors import Exhausted
 from control_plane.fleet.unit import TenantQuota, TenantSpec
+from control_plane.native_classes import mypyc_attr
 from control_plane.quotas.limits import Counted, Limits, Quota
 from control_plane.quotas.tenant_limits import InForce, Source, in_force
 from control_plane.quotas.token_buckets import MOST_KEYS, Rate, TokenBuckets
@@ -30,6 +27,7 @@ LEAST_RETRY_S = 0.001
 _NO_LIMIT = Rate(per_s=1e15, burst=1e15)
 
 
+@mypyc_attr(native_class=False)
 class QuotaExceeded(Exhausted):
     """More was asked for than a tenant, a client or an address may; it is there after
     retry_after_s."""
@@ -46,7 +44,7 @@ class QuotaExceeded(Exhausted):
         self.metadata = {"quota": quota.value, "counted_by": counted.value}
 
 
-class Quotas(Collector):
+class Quotas:
     """One per server. clock: monotonic seconds. refused: by quota, by what and tenant."""
 
     def __init__(
@@ -159,19 +157,10 @@ class Quotas(Collector):
         key = (quota, counted, told)
         self.refused[key] = self.refused.get(key, 0) + 1
 
-    def collect(self) -> Iterator[Metric]:
-        """For Prometheus, when somebody scrapes."""
-        refused = CounterMetricFamily(
-            "homeport_quota_refused", "Calls over a quota.", labels=["quota", "by", "tenant"]
-        )
-        for labels, count in list(self.refused.items()):
-            refused.add_metric(list(labels), count)
-        yield refused
-        yield GaugeMetricFamily(
-            "homeport_quota_tenants",
-            "Tenants whose records have quotas of their own, as this server has heard.",
-            len(self._records),
-        )
+    @property
+    def tenants(self) -> int:
+        """How many have quotas of their own in their records, as this server has heard."""
+        return len(self._records)
 
 
 def _buckets(

@@ -31,6 +31,7 @@ from control_plane.monitoring.store_metrics import StoreMetrics
 from control_plane.process import serving_tls
 from control_plane.quotas.interceptor import QuotaInterceptor
 from control_plane.quotas.limits import Quota, read_limits
+from control_plane.quotas.quota_metrics import QuotaMetrics
 from control_plane.quotas.quotas import Quotas
 from control_plane.serving.admission_queue import AdmissionQueue
 from control_plane.serving.peers import Proxies, parse_networks
@@ -353,7 +354,7 @@ def build_services(
             loop_lag,
             DiskMetrics(_databases(settings)),
             access,
-            quotas,
+            QuotaMetrics(quotas),
             *tenants.collectors,
         ),
     )

@@ -36,6 +36,7 @@ from control_plane.process import serving_tls
 from control_plane.quotas.interceptor import QuotaInterceptor
 from control_plane.quotas.limits import read_limits
 from control_plane.quotas.open_streams import OpenStreams
+from control_plane.quotas.quota_metrics import QuotaMetrics
 from control_plane.quotas.quotas import Quotas
 from control_plane.quotas.tenant_quota_records import TenantQuotaRecords
 from control_plane.serving.connection_watch import ConnectionWatch
@@ -318,7 +319,7 @@ async def _serve(
                 DiskMetrics({"database": opened.file}),
                 loop_lag,
                 access,
-                quotas,
+                QuotaMetrics(quotas),
                 PartitionMetrics(opened.replica, opened.lease, opened.snapshots, opened.term),
             )
             await _run(

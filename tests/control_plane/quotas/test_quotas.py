@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
 from control_plane.quotas.limits import USUAL, Counted, Quota, read_limits
+from control_plane.quotas.quota_metrics import QuotaMetrics
 from control_plane.quotas.quotas import MOST_TENANTS_TOLD, QuotaExceeded, Quotas, address_key
 from control_plane.quotas.token_buckets import Rate, TokenBuckets
 from control_plane.serving.status import status_of
@@ -197,7 +198,7 @@ def test_refusals_are_counted_by_tenant_and_the_labels_are_bounded():
     assert made.refused["lookups", "tenant", "t0"] == 1
     assert made.refused["lookups", "tenant", "other"] == 50
     assert len(made.refused) == MOST_TENANTS_TOLD + 1
-    metric, _ = made.collect()
+    metric, _ = QuotaMetrics(made).collect()
     assert len(metric.samples) == len(made.refused)
 
 
