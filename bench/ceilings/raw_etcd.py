@@ -22,7 +22,7 @@ from etcd3aio._protobuf import Compare, PutRequest, RangeRequest, RequestOp, Txn
 
 from bench.workloads import bulk_client_id
 from control_plane import keys
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 
 BATCH = 120
 CALL_WITHIN_S = 30

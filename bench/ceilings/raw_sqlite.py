@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.workloads import bulk_client_id
 from control_plane import keys
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 
 
 def rows_per_s(folder: Path, run: str, count: int, group: int) -> float:

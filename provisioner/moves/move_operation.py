@@ -19,7 +19,8 @@ from control_plane.store import port
 from control_plane.store.port import KeyValue, Put, unchanged
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
-from provisioner.ledger.assignment import AssignmentRecord, encode_assignment
+from provisioner.ledger.assignment import AssignmentRecord
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.ledger.departure import DepartureRecord, encode_departure
 from provisioner.ledger.holds import hold
 from provisioner.ledger.operations import Move

@@ -31,7 +31,7 @@ from provisioner.directory.replica import ReadReplica
 from provisioner.directory.residence import Residence
 from provisioner.directory.resolving import Resolver, clients_that_left, itself
 from provisioner.directory.seen_profile import SeenIdentifier, SeenProfile
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from tests.support.account_units import AccountUnit, account_unit, an_issuer
 from tests.support.directory_servers import DirectoryServer, request
 from tests.support.fakes.call_context import FakeContext

@@ -23,7 +23,7 @@ from provisioner.directory.offers import OfferSigner
 from provisioner.directory.proofs import Proofs
 from provisioner.directory.proved_claims import ProvedClaims
 from provisioner.directory.registrar import Registrar
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 
 TENANT = "talk"
 NOW = 1_800_000_000.0

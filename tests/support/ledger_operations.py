@@ -8,7 +8,8 @@ import time
 from control_plane import keys
 from control_plane.errors import Exhausted, ServiceError
 from control_plane.fleet.capacity import decode_capacity
-from provisioner.ledger.assignment import decode_assignment, encode_assignment
+from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.ledger.operations import Claim, Release
 from provisioner.ledger.port import Ledger
 

@@ -27,7 +27,8 @@ from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.port import Put, Store, Txn
 from provisioner.fleet_view import FleetView
 from provisioner.geo.location import Location
-from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
+from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.ledger.departure import decode_departure
 from provisioner.ledger.departure_lease import DepartureLease
 from provisioner.ledger.single_store import single_store_ledger

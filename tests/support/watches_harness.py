@@ -10,7 +10,7 @@ from typing import Any
 
 from control_plane import keys
 from control_plane.store.port import Delete, Operation, Put, Txn, TxnResult
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.ledger.departure import DepartureRecord, encode_departure, released
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureFeed

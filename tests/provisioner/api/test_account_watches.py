@@ -21,7 +21,7 @@ from provisioner.directory.claim_rules import ClaimNotAllowed
 from provisioner.directory.holdings import Holdings
 from provisioner.directory.replica import ReadReplica
 from provisioner.directory.resolving import itself
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.ledger.departure import DepartureRecord, encode_departure
 from tests.support.directory_servers import TENANT, DirectoryServer, homes, request
 from tests.support.fakes.delayed_store import DelayedStore

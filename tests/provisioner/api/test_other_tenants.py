@@ -36,7 +36,7 @@ from provisioner.directory.budgets import LookupBudgets
 from provisioner.directory.holdings import Holdings
 from provisioner.directory.replica import ReadReplica
 from provisioner.directory.resolving import Resolver, clients_that_left, itself
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from tests.support.credentials import authenticator_of, bearer, tokens_of
 from tests.support.directory_servers import TENANT, DirectoryServer, homes, request
 from tests.support.fakes.delayed_store import DelayedStore

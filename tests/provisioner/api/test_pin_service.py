@@ -16,7 +16,7 @@ from provisioner.api.pin_service import PinService
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.applied_policies.pin_registry import PinRegistry
 from provisioner.applied_policies.registry import PolicyRegistry
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.placement.filters import PlacementPolicy
 from tests.support.provisioning_harness import provisioning
 from tests.support.servers import units

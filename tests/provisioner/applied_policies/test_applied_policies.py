@@ -19,7 +19,7 @@ from control_plane.store.port import Put, Txn
 from provisioner.applied_policies.effect import effect_of
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.applied_policies.registry import KEPT_VERSIONS, PolicyRegistry
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.placement.filters import PlacementPolicy
 from tests.support.fleets import at, fleet
 from tests.support.policies import client, compiled, rules_of

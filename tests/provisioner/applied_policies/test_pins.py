@@ -18,7 +18,7 @@ from provisioner.applied_policies.effect import effect_of
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.applied_policies.pin_record import pin_key
 from provisioner.applied_policies.pin_registry import PinRegistry
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.placement.attributes import with_attributes
 from provisioner.placement.filters import PlacementPolicy, why_forbidden
 from tests.support.fakes.faulty_store import FaultyStore

@@ -15,9 +15,9 @@ from provisioner.geo.location import NOWHERE, Location, LocationSource
 from provisioner.ledger.assignment import (
     AssignmentRecord,
     decode_assignment,
-    encode_assignment,
     with_attributes_written,
 )
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.ledger.provenance import (
     UNKNOWN_KM,
     Provenance,

@@ -23,7 +23,8 @@ from control_plane.store.port import KeyValue, Put, Store, Txn
 from provisioner.applied_policies.followed import FollowedPolicies
 from provisioner.applied_policies.pin_registry import PinRegistry
 from provisioner.applied_policies.registry import PolicyRegistry
-from provisioner.ledger.assignment import decode_assignment, encode_assignment
+from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.ledger.fences import Fences
 from provisioner.ledger.operations import Claim
 from provisioner.ledger.policy_fence import PolicyBeingRead, PolicyFence

@@ -8,7 +8,7 @@ from control_plane import keys
 from control_plane.fleet.move_job import JobKind, MoveJob
 from control_plane.fleet.unit import ReturnHome, TenantId, TenantSpec
 from control_plane.store.port import KeyValue
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.moves.job_clients import YIELD_EVERY, JobClients
 from provisioner.moves.move_operation import DRAINED, FAILED_OVER, REBALANCED, RETURNED
 from provisioner.moves.plan import MoveStrategy

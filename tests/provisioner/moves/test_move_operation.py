@@ -12,7 +12,8 @@ from control_plane.fleet.unit import Reprovision, TenantId, TenantSpec
 from control_plane.store.port import KeyValue, unchanged
 from provisioner.geo.cells import location_of
 from provisioner.ledger.account import Account
-from provisioner.ledger.assignment import decode_assignment, encode_assignment
+from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.ledger.departure import DepartureRecord, decode_departure
 from provisioner.ledger.provenance import Provenance
 from provisioner.moves.move_operation import (

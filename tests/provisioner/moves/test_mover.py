@@ -11,7 +11,8 @@ from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
 from deployment_units.services.state.port import read_state, replace_state
 from provisioner.geo.cells import location_of
-from provisioner.ledger.assignment import decode_assignment, encode_assignment
+from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.ledger.holds import hold
 from provisioner.moves.move_operation import (
     DRAINED,

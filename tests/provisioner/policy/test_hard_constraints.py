@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from provisioner.geo.cells import location_of
-from provisioner.ledger.assignment import decode_assignment, encode_assignment
+from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.moves.targets import Targets
 from provisioner.placement.choice import Choice
 from provisioner.placement.filters import PlacementPolicy

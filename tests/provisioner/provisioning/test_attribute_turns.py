@@ -12,7 +12,8 @@ import pytest
 
 from control_plane.errors import Unavailable
 from control_plane.store.port import KeyValue
-from provisioner.ledger.assignment import decode_assignment, encode_assignment
+from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.provisioning.attribute_updates import AttributeUpdates
 from provisioner.provisioning.key_binding import RecordStore
 

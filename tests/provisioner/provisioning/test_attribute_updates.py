@@ -14,7 +14,8 @@ from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
-from provisioner.ledger.assignment import decode_assignment, encode_assignment
+from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.placement.filters import PlacementPolicy
 from tests.support.policies import compiled
 from tests.support.provisioning_harness import AwaitedSink, ProvisioningHarness, provisioning

@@ -12,7 +12,8 @@ import pytest
 from control_plane import keys
 from control_plane.store.embedded.store import EmbeddedStore
 from control_plane.store.port import Put, Txn
-from provisioner.ledger.assignment import decode_assignment, encode_assignment, with_key
+from provisioner.ledger.assignment import decode_assignment, with_key
+from provisioner.ledger.assignment_encoding import encode_assignment
 from provisioner.provisioning.key_binding import KeyBinder, RecordStore
 
 AT = keys.assignment("city", "alice")

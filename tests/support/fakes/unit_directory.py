@@ -23,7 +23,7 @@ from provisioner.api.number_service import NumberService
 from provisioner.api.organisation_callers import OrganisationCallers
 from provisioner.directory.budgets import Asker
 from provisioner.directory.holdings import Holdings
-from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.assignment_encoding import encode_assignment
 from tests.support.directory_servers import Clock, DirectoryServer
 from tests.support.fakes.network_store import NetworkStore
 from tests.support.number_servers import NumberServer
