@@ -52,6 +52,7 @@ class CommitQueue:
     where it was going; its reservation is released and it may be sent to another unit.
     touched(account): called whenever an account's room may have changed. refresh(accounts):
     reads them from the store; only as an exclusive task, so that nothing of them is in flight.
+    assign: what makes the transaction of a batch, as `transactions.assign` does.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class CommitQueue:
         clock: Callable[[], float],
         reroute: Callable[[Claim], None],
         touched: Callable[[Account], None],
+        assign: Callable[..., Txn] = transactions.assign,
     ) -> None:
         self._store = store
         self._session = session
@@ -73,6 +75,7 @@ class CommitQueue:
         self._clock = clock
         self._reroute = reroute
         self._touched = touched
+        self._assign = assign
         self._waiting: Turns[Operation] = Turns(tenant_of)
         self._exclusive: deque[Callable[[], Awaitable[None]]] = deque()
         self._wake = asyncio.Event()
@@ -165,7 +168,7 @@ class CommitQueue:
             await self._register(batch, unregistered)
             return
         changes, fence_key, compares = batch.changes, rules.fence_key, rules.compares()
-        txn = transactions.assign(
+        txn = self._assign(
             self._session.compare,
             batch.claims,
             batch.releases,

@@ -29,7 +29,7 @@ from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.departure import left_home
 from provisioner.ledger.holds import split_hold_key
-from provisioner.ledger.operations import Release
+from provisioner.ledger.operations import GuardedRelease, Release
 
 log = logging.getLogger(__name__)
 
@@ -194,11 +194,11 @@ class HoldExpiry:
         return release
 
 
-class HoldRelease(Release):
+class HoldRelease(GuardedRelease):
     """Gives a place back that nobody came for: with the assignment goes its hold, and the
     departure is told. Refused when the hold is gone, because then the client came."""
 
-    __slots__ = ("guards", "outcome", "writes")
+    __slots__ = ("outcome",)
 
     def __init__(
         self,

@@ -90,10 +90,16 @@ class Move(Claim):
     Only for a ledger with one commit queue: it writes the usage of two units.
     """
 
-    __slots__ = ("revision", "source")
+    __slots__ = ("guards", "revision", "source", "writes")
 
     revision: int
     source: Account | None
+    guards: Sequence[port.Compare]
+    writes: Sequence[port.Operation]
+
+    def __init__(self) -> None:
+        self.guards = ()
+        self.writes = ()
 
     def existing(self, found: KeyValue) -> None:
         self.changed(found)
@@ -118,6 +124,16 @@ class Release(Operation):
     @abstractmethod
     def changed(self, found: KeyValue | None) -> None:
         """A is not what it was: gone, or written since."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class GuardedRelease(Release):
+    """A release with guards and writes, which whoever makes one sets."""
+
+    __slots__ = ("guards", "writes")
+
+    guards: Sequence[port.Compare]
+    writes: Sequence[port.Operation]
 
 
 class Lookup(Protocol):

@@ -22,6 +22,7 @@ from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
 from control_plane.supervision import Supervisor
 from control_plane.tracing.tracer import Tracer
+from provisioner.ledger import transactions
 from provisioner.ledger.account import NO_CAPACITY, Account
 from provisioner.ledger.client_quotas import QueueQuotas
 from provisioner.ledger.commit_queue import CommitQueue
@@ -99,6 +100,7 @@ class StoreLedger:
                 clock=clock,
                 reroute=self._reroute,
                 touched=self._touch,
+                assign=transactions.assign,
             )
             for _ in range(queues)
         ]

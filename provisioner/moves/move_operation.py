@@ -8,14 +8,13 @@ idempotent: a repeat finds the epoch gone on and changes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from control_plane import keys
 from control_plane.errors import ServiceError
 from control_plane.fleet.unit import Reprovision, TenantSpec
-from control_plane.store import port
 from control_plane.store.port import KeyValue, Put, unchanged
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
@@ -120,10 +119,8 @@ class MoveOperation(Move):
         "_lease",
         "_stamp",
         "_stamp_of",
-        "guards",
         "outcome",
         "request",
-        "writes",
     )  # fmt: skip
 
     def __init__(
@@ -144,8 +141,8 @@ class MoveOperation(Move):
         self.expires_at = expires_at
         self.reserved = False
         self.request = request
-        self.guards: Sequence[port.Compare] = ()
-        self.writes: Sequence[port.Operation] = ()
+        self.guards = ()
+        self.writes = ()
         self._find = find
         self._stamp_of = stamp_of
         self._stamp: Stamp = (0, 0)

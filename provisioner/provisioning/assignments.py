@@ -12,7 +12,7 @@ from control_plane.store.port import KeyValue, Put
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.departure import RELEASED, left_home
-from provisioner.ledger.operations import Release
+from provisioner.ledger.operations import GuardedRelease
 from provisioner.ledger.port import Ledger
 
 T = TypeVar("T")
@@ -106,15 +106,16 @@ class _AwaitedLookup:
             self.outcome.set_exception(error)
 
 
-class _AwaitedRelease(Release):
+class _AwaitedRelease(GuardedRelease):
     """A release somebody awaits: True, or what was there instead."""
 
-    __slots__ = ("outcome", "writes")
+    __slots__ = ("outcome",)
 
     def __init__(
         self, found: KeyValue, account: Account, departed: Put, *, expires_at: float
     ) -> None:
         self.key = found.key
+        self.guards = ()
         self.writes = (departed,)
         self.revision = found.mod_revision
         self.account = account

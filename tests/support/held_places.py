@@ -28,8 +28,6 @@ names = itertools.count()
 class HeldClaim(FirstWithRoom):
     """A client whose place is held."""
 
-    __slots__ = ("writes",)
-
     def __init__(self, ledger: StoreLedger, client: str, units: list[str]) -> None:
         super().__init__(ledger, client, units)
         self.writes = (hold("t", client, units[0], until_ms=0),)

@@ -19,26 +19,14 @@ from provisioner.ledger.account import Account, block_size
 from provisioner.ledger.hold_expiry import HoldRelease
 from provisioner.ledger.holds import hold
 from tests.provisioner.ledger.checked_store import CLIENTS, UNITS, CheckedStore, Violation
+from tests.provisioner.ledger.simulated_operations import SimulatedClaim, SimulatedRelease
 
 
-@dataclass(frozen=True)
-class SimulatedOperation:
-    """A claim or a release, as much as a transaction needs of it."""
-
-    key: bytes
-    value: bytes = b""
-    revision: int = 0
-    guards: tuple = ()
-    writes: tuple = ()
-
-
-def expiry(home: KeyValue, waits: KeyValue, unit: str, client: str) -> SimulatedOperation:
+def expiry(home: KeyValue, waits: KeyValue, unit: str, client: str) -> SimulatedRelease:
     """The release that HoldRelease makes."""
     departed = Put(keys.move(unit, "t", client), b"")
     guards, writes = HoldRelease.terms(waits, departed)
-    return SimulatedOperation(
-        key=home.key, revision=home.mod_revision, guards=guards, writes=writes
-    )
+    return SimulatedRelease(key=home.key, revision=home.mod_revision, guards=guards, writes=writes)
 
 
 @dataclass
@@ -163,7 +151,7 @@ class SimulatedFleet:
                 held = self.rng.random() < 0.5
                 writes = (hold("t", client, unit, until_ms=0),) if held else ()
                 key = keys.assignment("t", client)
-                creates.append(SimulatedOperation(key=key, value=unit.encode(), writes=writes))
+                creates.append(SimulatedClaim(key=key, value=unit.encode(), writes=writes))
         self.send_batch(provisioner, creates, [], slots, dict(slots))
 
     def release(self) -> None:
@@ -174,7 +162,7 @@ class SimulatedFleet:
         home = self.rng.choice(homes)
         unit = home.value.decode()
         if unit not in provisioner.busy:
-            leaving = SimulatedOperation(key=home.key, revision=home.mod_revision)
+            leaving = SimulatedRelease(key=home.key, revision=home.mod_revision)
             self.send_batch(provisioner, [], [leaving], {unit: -1}, {unit: 0})
 
     def move(self) -> None:
@@ -191,9 +179,7 @@ class SimulatedFleet:
         if able:
             home, target = self.rng.choice(able)
             source = home.value.decode()
-            moving = SimulatedOperation(
-                key=home.key, value=target.encode(), revision=home.mod_revision
-            )
+            moving = SimulatedClaim(key=home.key, value=target.encode(), revision=home.mod_revision)
             self.send_batch(
                 provisioner, [moving], [], {source: -1, target: 1}, {source: 0, target: 1}
             )

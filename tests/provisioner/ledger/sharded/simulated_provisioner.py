@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from control_plane import keys
@@ -26,20 +25,10 @@ from provisioner.shards.shard_map import ShardMap, decode_map, shard_of
 from tests.provisioner.ledger.sharded.invariants import truth
 from tests.provisioner.ledger.sharded.scenario import CLIENTS, UNITS, Violation
 from tests.provisioner.ledger.sharded.simulated_cluster import RemoteCluster, ask
+from tests.provisioner.ledger.simulated_operations import SimulatedClaim, SimulatedRelease
 
 if TYPE_CHECKING:
     from tests.provisioner.ledger.sharded.simulated_fleet import SimulatedFleet
-
-
-@dataclass(frozen=True)
-class SimulatedOperation:
-    """A claim or a release, as much as a transaction needs of it."""
-
-    key: bytes
-    value: bytes = b""
-    revision: int = 0
-    guards: tuple = ()
-    writes: tuple = ()
 
 
 class SessionLost(Exception):
@@ -184,7 +173,7 @@ class SimulatedProvisioner:
     async def assign(self) -> None:
         rng, writers = self.fleet.rng, self.map.writers()
         units = [u for u in UNITS if self.accounts[u].room > 0]
-        claims: list[SimulatedOperation] = []
+        claims: list[SimulatedClaim] = []
         net = dict.fromkeys(units, 0)
         for client in rng.sample(CLIENTS, 5):
             if not units or writers[shard_of(client)] != self.cluster:
@@ -196,7 +185,7 @@ class SimulatedProvisioner:
                 held = hold(tenant, name, unit, until_ms=0)
                 writes = (held,) if rng.random() < 0.5 else ()
                 value = f"{unit} {self.name} {rng.random()}".encode()
-                claims.append(SimulatedOperation(key=client, value=value, writes=writes))
+                claims.append(SimulatedClaim(key=client, value=value, writes=writes))
         net = {unit: count for unit, count in net.items() if count}
         if claims:
             await self.send(claims, [], net)
@@ -215,13 +204,13 @@ class SimulatedProvisioner:
         if await self.register(self.accounts[unit]):
             if self.map.writers()[shard_of(home.key)] != self.cluster:
                 return
-            leaving = SimulatedOperation(key=home.key, revision=home.mod_revision)
+            leaving = SimulatedRelease(key=home.key, revision=home.mod_revision)
             await self.send([], [leaving], {unit: -1})
 
     async def send(
         self,
-        claims: list[SimulatedOperation],
-        releases: list[SimulatedOperation],
+        claims: list[SimulatedClaim],
+        releases: list[SimulatedRelease],
         net: dict[str, int],
     ) -> None:
         taken = len(claims) > 0
