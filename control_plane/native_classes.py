@@ -4,6 +4,9 @@ A compiled class is closed unless it says `@mypyc_attr(allow_interpreted_subclas
 (https://mypyc.readthedocs.io/en/latest/native_classes.html). The decorator is read when a module
 is compiled; to Python it means nothing, so that nothing has to be installed for it.
 
+`native_class=False` leaves one as Python makes it: errors, whose `reason` is an attribute of the
+class.
+
 What extends such a class has its own methods, and none of its attributes anew: compiled code reads
 an attribute where the class has it, whatever a subclass has put in front.
 """

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from control_plane.errors import Exhausted, Refused, ServiceError, Unavailable
 from control_plane.identity.waiting_tokens import WaitingTokens
+from control_plane.native_classes import mypyc_attr
 from provisioner.fleet_view import FleetView
 from provisioner.geo.location import Location, LocationSource
 from provisioner.ledger.account import Account
@@ -27,6 +28,7 @@ from provisioner.provisioning.room_awaited import RoomAwaited
 MOST_PROVENANCES = 50_000
 
 
+@mypyc_attr(native_class=False)
 class NoUnitAllowed(Refused):
     """The tenant's policy leaves the client no unit; `metadata` names the rules."""
 
@@ -40,6 +42,7 @@ class NoUnitAllowed(Refused):
         self.metadata = {"rules": ",".join(rules)}
 
 
+@mypyc_attr(native_class=False)
 class HookUnanswered(Unavailable):
     """The client's policy gives it no home without its hook's answer. Retrying later can help."""
 
@@ -49,6 +52,7 @@ class HookUnanswered(Unavailable):
 NO_PLACE = (Exhausted, Refused, HookUnanswered)  # for new clients, that is
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Placer:
     """One per server; follows `fleet_view` from the beginning. accounts: the ledger's, by
     index of the unit in `fleet`. jitter: 0.0 to 1.0, new at each call; hooks: of `policies`, None:

@@ -19,12 +19,13 @@ from provisioner.ledger.recent_assignments import RecentAssignments
 from provisioner.placement.choice import Choice
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.provisioning.pending import LookupBeforeRefusal
+from provisioner.provisioning.placer import Placer
 from provisioner.provisioning.single import SingleProvision
 
 FOUND = KeyValue(key=b"k", value=b"v", create_revision=1, mod_revision=1, version=1)
 
 
-class FixedPlacer:
+class FixedPlacer(Placer):
     """Chooses the one unit there is, or says why not."""
 
     def __init__(self) -> None:
