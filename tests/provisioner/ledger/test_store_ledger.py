@@ -15,6 +15,7 @@ from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn
+from provisioner.ledger import transactions
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import StoreLedger
 from tests.support.fakes.faulty_store import FaultyStore
@@ -94,6 +95,21 @@ async def test_a_client_that_has_a_home_gets_it_and_its_neighbours_are_placed(st
         outcomes = await asyncio.gather(*(ask(ledger, c, "a") for c in ("x", "known", "y")))
     assert outcomes == [("new", "a"), ("known", "b"), ("new", "a")]
     assert await clients_at(store, "a") == (2, 2)
+
+
+async def test_a_bug_seeded_in_the_transactions_is_in_what_is_written(store, monkeypatch):
+    """Compiled too, where calls between modules pass by what stands in a module's place."""
+    assign = transactions.assign
+
+    def without_usage(*given) -> Txn:
+        txn = assign(*given)
+        return replace(txn, then=[one for one in txn.then if not one.key.startswith(keys.USAGE)])
+
+    monkeypatch.setattr(transactions, "assign", without_usage)
+    await set_capacity(store, a=3)
+    async with at_work(store, ["a"]) as ledger:
+        assert await ask(ledger, "alice", "a") == ("new", "a")
+    assert await clients_at(store, "a") == (0, 1)
 
 
 @pytest.mark.parametrize("fault", ["lost before", "lost after"])
