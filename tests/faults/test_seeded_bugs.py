@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from control_plane import keys
+from control_plane.compiled_modules import are_compiled
 from control_plane.store.port import Delete, Txn
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
@@ -19,6 +20,8 @@ from tests.support.fault_harness import FaultHarness, Outcome, fault_harness
 FAST = ("--heartbeat-interval=10", "--election-timeout=100")
 ROOM = {"dublin": 900, "virginia": 900}
 slow = pytest.mark.faults
+# Compiled modules do not see what is put into another module's names.
+pytestmark = pytest.mark.skipif(are_compiled(), reason="bugs are seeded in sources: make pure")
 
 
 async def ordinary(on: FaultHarness) -> None:

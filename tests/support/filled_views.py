@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,16 +13,11 @@ import homeport
 from bench import report
 from bench.suite.measurement import Measurement, Ratio, Samples
 from console.cli import health_checks, up
-from console.cli.deciding.backtest import BacktestReport
 from console.cli.views import (
-    applications,
-    approvals,
     audit,
-    backtest,
     backups,
     cards,
     client_checks,
-    decisions,
     deliveries,
     directory,
     enrolment,
@@ -34,13 +28,7 @@ from console.cli.views import (
     load,
     mail,
     move_jobs,
-    plans,
-    platforms,
-    rollouts,
-    rule_memory,
-    rules,
     shard_stores,
-    sharing,
     tenants,
     ticket_keys,
     tokens,
@@ -53,22 +41,12 @@ from console.demo.directory.story import Chapter
 from console.local.stack_security import StackSecurity
 from control_plane.auth.token_editor import ListedToken
 from control_plane.fleet.file import SAMPLE, read_fleet
-from data_sharing.management.backtest import Backtest
-from data_sharing.rules.ruleset import RuleSet
 from homeport.api.audit.v1 import audit_pb2
-from homeport.api.datasharing.v1 import (
-    approval_pb2,
-    decision_pb2,
-    plan_pb2,
-    platform_pb2,
-    registry_pb2,
-    rule_pb2,
-    sharing_pb2,
-)
 from homeport.api.directory.v1 import directory_pb2
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
 from tests.support.filled_account_views import ACCOUNT_VIEWS
+from tests.support.filled_data_sharing_views import DATA_SHARING_VIEWS
 from tests.support.filled_policy_views import POLICY_VIEWS
 from tests.support.long_texts import CLIENT, TEXT, UNIT, filled_with_long_texts
 
@@ -128,21 +106,6 @@ def shard_map() -> dict[str, Any]:
         "version": 12, "clusters": [cluster, cluster], "moves": [move], "dry_run": False,
         "shards": 64, "clients": 123_456_789, "longest_pause_ms": 312,
     }  # fmt: skip
-
-
-def shared() -> sharing_pb2.SharingPolicy:
-    grant = {
-        "purpose": TEXT, "applications": [CLIENT, "lamp"], "tenant": ["rules", "operators"],
-        "fields": ["", "key", "/position/latitude"], "masks": {"/name": "hash"},
-        "basis": "legitimate-interests",
-    }  # fmt: skip
-    spec = json.dumps({"feed": "example.traffic.commute", "grants": [grant]})
-    return sharing_pb2.SharingPolicy(feed="example.traffic.commute", spec=spec)
-
-
-def backtested() -> BacktestReport:
-    nothing = RuleSet([], [])
-    return BacktestReport(Backtest(nothing, nothing, start_ms=0), [CLIENT, TEXT])
 
 
 def demo_outcome() -> demo.DemoResult:
@@ -314,57 +277,6 @@ VIEWS: dict[Callable[..., Any], Make] = {
     move_jobs.plan_view: lambda: move_jobs.plan_view(
         filled_with_long_texts(fleet_pb2.MovePlan()), TEXT
     ),
-    applications.applications_table: lambda: applications.applications_table(
-        [filled_with_long_texts(registry_pb2.Application())]
-    ),
-    applications.faults_table: lambda: applications.faults_table(
-        [filled_with_long_texts(registry_pb2.Fault())]
-    ),
-    rules.scopes_table: lambda: rules.scopes_table(filled_with_long_texts(rule_pb2.Rule())),
-    approvals.approvals_table: lambda: approvals.approvals_table(
-        [filled_with_long_texts(approval_pb2.Approval())]
-    ),
-    approvals.evidence_table: lambda: approvals.evidence_table(
-        filled_with_long_texts(approval_pb2.Approval())
-    ),
-    rollouts.rollout_table: lambda: rollouts.rollout_table(
-        TEXT, filled_with_long_texts(rule_pb2.Rollout())
-    ),
-    rollouts.differences_table: lambda: rollouts.differences_table(
-        filled_with_long_texts(rule_pb2.Rollout())
-    ),
-    rollouts.history_table: lambda: rollouts.history_table(
-        filled_with_long_texts(rule_pb2.Rollout())
-    ),
-    rules.rules_table: lambda: rules.rules_table([filled_with_long_texts(rule_pb2.Rule())]),
-    rule_memory.bounds_table: lambda: rule_memory.bounds_table(
-        filled_with_long_texts(rule_pb2.GetMemoryResponse())
-    ),
-    sharing.policies_table: lambda: sharing.policies_table([shared()]),
-    sharing.consents_table: lambda: sharing.consents_table(
-        [filled_with_long_texts(sharing_pb2.Consent())]
-    ),
-    sharing.reads_table: lambda: sharing.reads_table(
-        [filled_with_long_texts(sharing_pb2.SharedRead())]
-    ),
-    backtest.backtest_table: lambda: backtest.backtest_table(backtested()),
-    plans.plans_table: lambda: plans.plans_table([filled_with_long_texts(plan_pb2.Plan())]),
-    plans.plan_table: lambda: plans.plan_table(filled_with_long_texts(plan_pb2.Plan())),
-    plans.history_table: lambda: plans.history_table(
-        [filled_with_long_texts(plan_pb2.PlanChange())]
-    ),
-    decisions.decisions_table: lambda: decisions.decisions_table(
-        [filled_with_long_texts(decision_pb2.Decision())]
-    ),
-    decisions.instructions_table: lambda: decisions.instructions_table(
-        [filled_with_long_texts(decision_pb2.Instruction())]
-    ),
-    decisions.dead_letters_table: lambda: decisions.dead_letters_table(
-        [filled_with_long_texts(decision_pb2.DeadLetter())]
-    ),
-    platforms.platforms_table: lambda: platforms.platforms_table(
-        [filled_with_long_texts(platform_pb2.Platform())]
-    ),
     shard_stores.map_table: lambda: shard_stores.map_table(shard_map()),
     shard_stores.status_table: lambda: shard_stores.status_table(shard_map()),
     shard_stores.moved_table: lambda: shard_stores.moved_table(shard_map()),
@@ -417,6 +329,7 @@ VIEWS: dict[Callable[..., Any], Make] = {
     up._where_next: lambda: up._where_next(*stack_and_options()),
     demo.summary_table: lambda: demo.summary_table(read_fleet(SAMPLE), demo_outcome()),
     report.ratios_table: lambda: report.ratios_table(*measured()),
+    **DATA_SHARING_VIEWS,
     **POLICY_VIEWS,
     **ACCOUNT_VIEWS,
 }
