@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,6 @@ from control_plane.audit.change import change_here
 from control_plane.audit.entry import AuditEntry, AuditPhase, Transactions
 from control_plane.audit.interceptor import AuditInterceptor
 from control_plane.audit.objects import AuditedObject, audited_methods
-from control_plane.audit.port import ChainPage
 from control_plane.audit.recorder import AuditRecorder
 from control_plane.auth.access_control import AccessControl
 from control_plane.auth.callers import Caller
@@ -27,6 +25,7 @@ from control_plane.serving.peers import Proxies, parse_networks
 from homeport.api.datasharing.v1 import registry_pb2
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.provisioning.v1 import provisioning_pb2
+from tests.support.audited_calls import Context, FakeLog
 from tests.support.credentials import authenticator_of, tokens_of
 
 FLEET = "homeport.api.fleet.v1.FleetService"
@@ -41,46 +40,6 @@ METHODS = {
     for path, access in access_of_services([FLEET, CLIENTS, REGISTRY]).items()
     if path in (DRAIN, JOB, RELEASE, SUBMIT)
 }
-
-
-class FakeLog:
-    """Keeps entries in a list. failing: what appends raise from then on."""
-
-    def __init__(self) -> None:
-        self.entries: list[AuditEntry] = []
-        self.failing: Exception | None = None
-
-    async def append(self, entry: AuditEntry) -> int:
-        if self.failing is not None:
-            raise self.failing
-        self.entries.append(replace(entry, sequence=len(self.entries) + 1))
-        return len(self.entries)
-
-    async def read(self, *, after: int, limit: int) -> ChainPage:
-        raise NotImplementedError
-
-    async def end_abandoned(self, under_way: Collection[int]) -> int:
-        return 0
-
-    async def trim(self, *, before_ms: int, keep: int) -> int:
-        return 0
-
-
-class Context:
-    """A call of somebody with this token, from a proxy."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        shown = (("authorization", f"Bearer {self._token}"),) if self._token else ()
-        return (*shown, ("x-forwarded-for", "203.0.113.9"))
-
-    def peer(self) -> str:
-        return "ipv4:10.0.0.1:4711"
-
-    def auth_context(self) -> dict[str, Any]:
-        return {}
 
 
 class Bench:
