@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from data_sharing.event import Event
-from data_sharing.rules.cell_cache import CellCache, CellId
+from data_sharing.rules.cell_cache import CellCache, CellId, StoredCell
 from data_sharing.rules.compiler import (
     check_document,
     compile_forecast,
@@ -77,7 +77,7 @@ class RuleHarness:
     def __init__(self, rules: RuleSet, plans: Shelf | None = None) -> None:
         self.rules = rules
         self.plans = plans or Shelf()
-        self.stored: dict[CellId, bytes] = {}
+        self.stored: dict[CellId, StoredCell] = {}
         self.timers: dict[str, Timer] = {}
         self.state = CellCache(self.stored.get)
         self.position = 0
@@ -138,7 +138,7 @@ class RuleHarness:
             if write.content is None:
                 self.stored.pop(write.id, None)
             else:
-                self.stored[write.id] = write.content
+                self.stored[write.id] = StoredCell(write.content, write.producer)
 
     def restart(self, rules: RuleSet | None = None) -> None:
         """A new worker on what was stored."""

@@ -83,7 +83,8 @@ def test_anything_else_is_none(data: bytes) -> None:
 class Call(HotCall):
     """One that fills the queue."""
 
-    payload = b""
+    def __init__(self) -> None:
+        self.payload = b""
 
     def reply(self, response: bytes) -> None:
         pass

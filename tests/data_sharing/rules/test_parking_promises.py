@@ -89,6 +89,6 @@ def test_adversarial_keys_and_producers_leave_a_bounded_cell(
         bench.seen(BAD, key=key * 500, source=source * 500, at_s=number)
         bench.seen(GOOD, key="good", source="/good", at_s=number)
     bench.rules.store()
-    size = len(bench.rules.stored.get(HEALTH, b""))
+    size = len(bench.rules.stored[HEALTH].content) if HEALTH in bench.rules.stored else 0
     assert size <= MOST_ROWS * 8 * LONGEST_NAME
     assert len(bench.health().rows) <= MOST_ROWS
