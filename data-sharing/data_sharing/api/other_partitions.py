@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from grpc import StatusCode, aio
 
@@ -29,12 +29,25 @@ from homeport.api.datasharing.v1 import feed_pb2_grpc as pb_grpc
 
 T = TypeVar("T")
 
-CALL_S, IN_ALL_S, PAUSE_S = 10.0, 25.0, 0.2
-MOST_WAITING = 10_000  # events of a tenant for one partition
-MOST_BYTES, MOST_BYTES_IN_ALL = 16 << 20, 64 << 20  # of them; of all tenants for all partitions
+CALL_S = 10.0
 MOST_REQUEST = MAX_MESSAGE_BYTES - 1_024  # bytes of events: beside them is whose they are
 PASSED_ON = ("authorization", "traceparent", "tracestate")
 _AWAY = (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED)
+
+
+class PassingBounds(NamedTuple):
+    """Of what is passed on. events, size: that wait, of a tenant for one partition, size in bytes;
+    size_in_all: of all tenants for all partitions. in_all_s: for how long it is tried, pause_s:
+    between two times."""
+
+    events: int = 10_000
+    size: int = 16 << 20
+    size_in_all: int = 64 << 20
+    in_all_s: float = 25.0
+    pause_s: float = 0.2
+
+
+USUAL = PassingBounds()
 
 
 class _Line:
@@ -58,9 +71,11 @@ class OtherPartitions:
         connect: Callable[[str], aio.Channel],
         *,
         is_open: bool,
+        bounds: PassingBounds = USUAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.map = partitions
+        self._bounds = bounds
         self._connect = connect
         self._is_open = is_open
         self._clock = clock
@@ -119,7 +134,10 @@ class OtherPartitions:
     async def _publish(
         self, partition: int, requests: Sequence[pb.PublishBatchRequest], credential: Metadata
     ) -> Sequence[Answer]:
-        count, ends = sum(len(one.events) for one in requests), self._clock() + IN_ALL_S
+        count, ends = (
+            sum(len(one.events) for one in requests),
+            self._clock() + self._bounds.in_all_s,
+        )
         size, whose = sum(one.ByteSize() for one in requests), (partition, requests[0].tenant)
         line = self._lines.get(whose) or _Line()
         if self._is_too_much(line, count, size):
@@ -153,10 +171,10 @@ class OtherPartitions:
 
     def _is_too_much(self, line: _Line, count: int, size: int) -> bool:
         """Beside what waits; what comes while nothing does has room."""
-        if self._size and self._size + size > MOST_BYTES_IN_ALL:
+        if self._size and self._size + size > self._bounds.size_in_all:
             return True
         return line.waiting > 0 and (
-            line.waiting + count > MOST_WAITING or line.size + size > MOST_BYTES
+            line.waiting + count > self._bounds.events or line.size + size > self._bounds.size
         )
 
     async def _until_kept(
@@ -168,9 +186,9 @@ class OtherPartitions:
             try:
                 return await self._once(partition, request, credential)
             except Unavailable:
-                if self._clock() + PAUSE_S >= ends:
+                if self._clock() + self._bounds.pause_s >= ends:
                     raise
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(self._bounds.pause_s)
             await self.map.look()
 
     async def _once(

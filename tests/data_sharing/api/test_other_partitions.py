@@ -11,10 +11,9 @@ from grpc import aio
 from control_plane.errors import Exhausted, PermissionDenied, Unavailable
 from control_plane.serving.errors_to_status import ErrorsToStatus
 from control_plane.serving.server import MAX_MESSAGE_BYTES
-from data_sharing.api import other_partitions
 from data_sharing.api.callers import Party
 from data_sharing.api.cloudevent_message import envelope_from_proto
-from data_sharing.api.other_partitions import OtherPartitions
+from data_sharing.api.other_partitions import OtherPartitions, PassingBounds
 from data_sharing.feeds.intake import Envelope
 from data_sharing.replication.partition_map import PartitionMap
 from homeport.api.cloudevents.v1 import cloudevents_pb2 as ce
@@ -77,7 +76,12 @@ def peer() -> Peer:
 
 
 @pytest.fixture
-async def others(peer: Peer) -> AsyncIterator[OtherPartitions]:
+def bounds() -> PassingBounds:
+    return PassingBounds()
+
+
+@pytest.fixture
+async def others(peer: Peer, bounds: PassingBounds) -> AsyncIterator[OtherPartitions]:
     limit = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]  # as a real one has it
     server = aio.server(interceptors=[ErrorsToStatus()], options=limit)
     pb_grpc.add_FeedServiceServicer_to_server(peer, server)
@@ -85,7 +89,9 @@ async def others(peer: Peer) -> AsyncIterator[OtherPartitions]:
     await server.start()
     partitions = Known([None, None], 0, lambda tenant, key, count: 1)  # type: ignore[list-item]
     partitions._servers[1] = f"127.0.0.1:{port}"
-    made = OtherPartitions(partitions, aio.insecure_channel, is_open=False, clock=Clock())
+    made = OtherPartitions(
+        partitions, aio.insecure_channel, is_open=False, bounds=bounds, clock=Clock()
+    )
     yield made
     await made.close()
     await server.stop(None)
@@ -143,20 +149,15 @@ async def test_what_waits_behind_a_call_that_failed_fails_with_it(
     assert peer.kept == ["1", "2"]
 
 
-async def test_who_has_nobody_is_told_after_a_while(
-    others: OtherPartitions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(other_partitions, "PAUSE_S", 0.001)
-    monkeypatch.setattr(other_partitions, "IN_ALL_S", 0.1)
+@pytest.mark.parametrize("bounds", [PassingBounds(pause_s=0.001, in_all_s=0.1)])
+async def test_who_has_nobody_is_told_after_a_while(others: OtherPartitions) -> None:
     others.map._servers[1] = ""  # type: ignore[attr-defined]
     with pytest.raises(Unavailable, match="nobody has partition 1"):
         await forward(others, "1")
 
 
-async def test_no_more_wait_than_there_is_room_for(
-    others: OtherPartitions, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(other_partitions, "MOST_WAITING", 3)
+@pytest.mark.parametrize("bounds", [PassingBounds(events=3)])
+async def test_no_more_wait_than_there_is_room_for(others: OtherPartitions, peer: Peer) -> None:
     peer.held.clear()
     waiting = [forward(others, "1"), forward(others, "2", "3")]
     with pytest.raises(Exhausted):
@@ -187,11 +188,10 @@ async def test_a_batch_that_is_as_large_as_a_server_takes_is_passed_on(
     assert [one.position for one in answers] == list(range(1, len(came.events) + 1))
 
 
-@pytest.mark.parametrize("bound", ["MOST_BYTES", "MOST_BYTES_IN_ALL"])
+@pytest.mark.parametrize("bounds", [PassingBounds(size=100), PassingBounds(size_in_all=100)])
 async def test_no_more_bytes_wait_than_there_is_room_for(
-    others: OtherPartitions, peer: Peer, monkeypatch: pytest.MonkeyPatch, bound: str
+    others: OtherPartitions, peer: Peer
 ) -> None:
-    monkeypatch.setattr(other_partitions, bound, 100)
     peer.held.clear()
     first = forward(others, "1" * 200)
     await asyncio.sleep(0)
@@ -203,10 +203,8 @@ async def test_no_more_bytes_wait_than_there_is_room_for(
     assert peer.kept == ["1" * 200, "2"]
 
 
-async def test_tenants_that_wait_are_bounded_together(
-    others: OtherPartitions, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(other_partitions, "MOST_BYTES_IN_ALL", 100)
+@pytest.mark.parametrize("bounds", [PassingBounds(size_in_all=100)])
+async def test_tenants_that_wait_are_bounded_together(others: OtherPartitions, peer: Peer) -> None:
     peer.held.clear()
     first = forward(others, "1" * 90)
     await asyncio.sleep(0)
